@@ -1,0 +1,1 @@
+"""The scenario file: from YAML with positions to the frozen values that build a world."""

@@ -1,0 +1,142 @@
+"""What a scenario file says, as frozen values: the world, the federation, and what to measure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
+from fedsim.federation.contracts import LoadBalanceStrategy
+from fedsim.results.slo import Slo
+from fedsim.world.config import WorldConfig
+
+STRATEGIES: tuple[str, ...] = tuple(strategy.value for strategy in LoadBalanceStrategy)
+"""The names of the built-in strategies, in the order in which they are compared."""
+
+DEFAULT_POLICIES: Mapping[str, Mapping[str, float]] = {
+    "health": {"weight": 2.0},
+    "latency": {"weight": 1.0},
+    "throughput": {"weight": 1.0},
+    "privacy": {"weight": 1.0},
+    "locality": {"weight": 1.0},
+    "cost": {"weight": 1.0},
+}
+"""The policies of a federation that names none, with their weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value stands: a file, and a one-based line and column where it has text."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FederationSpec:
+    """The real objects that a world is given.
+
+    Attributes:
+        gateways: Number of gateways by region, each >= 1, in the order of the regions.
+        strategy: Name of a built-in strategy, or ``module:Class``.
+        policies: Parameters by policy, in order. Every policy has ``weight``; ``latency`` may have
+            ``max_latency_s``. A name that is not built in is ``module:Class``.
+        router: ``module:Class`` in place of our router, or None.
+        health: Settings of the health checkers, or None for none.
+        circuit_breaker: Settings of the circuit breakers, or None for none.
+        timeout: Deadlines, or None for none.
+        retries: How to try again, or None for never.
+        middleware: ``module:Class`` of each middleware, outermost first.
+    """
+
+    gateways: Mapping[str, int]
+    strategy: str = LoadBalanceStrategy.LEAST_LATENCY.value
+    policies: Mapping[str, Mapping[str, float]] = field(
+        default_factory=lambda: dict(DEFAULT_POLICIES)
+    )
+    router: str | None = None
+    health: HealthConfig | None = HealthConfig()
+    circuit_breaker: BreakerConfig | None = BreakerConfig()
+    timeout: TimeoutConfig | None = TimeoutConfig()
+    retries: RetryConfig | None = RetryConfig()
+    middleware: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CompareSpec:
+    """What ``fedsim compare`` compares.
+
+    Attributes:
+        strategies: Built-in names or ``module:Class``, at least one, all different.
+        replications: Number of seeds for each, >= 1.
+        baseline: The strategy that the others are set against, or None for the first.
+    """
+
+    strategies: tuple[str, ...] = STRATEGIES
+    replications: int = 10
+    baseline: str | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario that is known to be well-formed.
+
+    Attributes:
+        name: Its name; the file's without extension where it has none.
+        description: What it is about, or empty.
+        seed: Seed of all random streams, >= 0.
+        duration_s: Arrivals stop at this time, in seconds.
+        warmup_s: Requests that arrive earlier are left out of summaries, in seconds.
+        drain_s: The world runs on for at most this long after ``duration_s``, in seconds.
+        world: Everything that does not depend on the federation.
+        federation: The real objects.
+        slo: The service objective, or None.
+        compare: What to compare, or None where the file does not say.
+        record_tables: ``full`` keeps every table, ``summary`` only the summary.
+        resolved: The scenario with all defaults filled in, as plain JSON values with units.
+        path: The scenario file.
+        places: Where keys and values stand in it, by dotted path.
+    """
+
+    name: str
+    description: str
+    seed: int
+    duration_s: float
+    warmup_s: float
+    drain_s: float
+    world: WorldConfig
+    federation: FederationSpec
+    slo: Slo | None = None
+    compare: CompareSpec | None = None
+    record_tables: Literal["full", "summary"] = "full"
+    resolved: Mapping[str, object] = field(default_factory=dict, repr=False)
+    path: Path = Path()
+    places: Mapping[str, Place] = field(default_factory=dict, repr=False, compare=False)
+
+    def to_yaml(self) -> str:
+        """Return the resolved scenario as YAML that loads again and gives the same world."""
+        from fedsim.scenario.resolve import dump_yaml
+
+        return dump_yaml(self.resolved)
+
+    def with_seed(self, seed: int) -> Scenario:
+        """Return the same scenario with another seed, >= 0."""
+        return replace(
+            self,
+            seed=seed,
+            world=replace(self.world, seed=seed),
+            resolved={**self.resolved, "seed": seed},
+        )
+
+    def with_strategy(self, strategy: str) -> Scenario:
+        """Return the same scenario with another strategy, a name or ``module:Class``."""
+        federation = self.resolved["federation"]
+        assert isinstance(federation, Mapping)
+        return replace(
+            self,
+            federation=replace(self.federation, strategy=strategy),
+            resolved={**self.resolved, "federation": {**federation, "strategy": strategy}},
+        )
