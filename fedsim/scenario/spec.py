@@ -58,10 +58,10 @@ class FederationSpec:
         default_factory=lambda: dict(DEFAULT_POLICIES)
     )
     router: str | None = None
-    health: HealthConfig | None = HealthConfig()
-    circuit_breaker: BreakerConfig | None = BreakerConfig()
-    timeout: TimeoutConfig | None = TimeoutConfig()
-    retries: RetryConfig | None = RetryConfig()
+    health: HealthConfig | None = field(default_factory=HealthConfig)
+    circuit_breaker: BreakerConfig | None = field(default_factory=BreakerConfig)
+    timeout: TimeoutConfig | None = field(default_factory=TimeoutConfig)
+    retries: RetryConfig | None = field(default_factory=RetryConfig)
     middleware: tuple[str, ...] = ()
 
 
