@@ -1,0 +1,41 @@
+"""What arrives: arrival processes, token lengths, tenants and published traces."""
+
+from fedsim.workload.arrivals import ArrivalProcess, Poisson, TraceReplay
+from fedsim.workload.distributions import (
+    Constant,
+    Distribution,
+    Empirical,
+    Exponential,
+    Gamma,
+    Hyperexponential,
+    Lognormal,
+    Pareto,
+    Uniform,
+    Weibull,
+)
+from fedsim.workload.tenants import Tenants
+from fedsim.workload.traces import Trace, TraceError, read_azure
+from fedsim.workload.traffic import ArrivalBlock, StreamSource, Traffic
+
+__all__ = [
+    "ArrivalBlock",
+    "ArrivalProcess",
+    "Constant",
+    "Distribution",
+    "Empirical",
+    "Exponential",
+    "Gamma",
+    "Hyperexponential",
+    "Lognormal",
+    "Pareto",
+    "Poisson",
+    "StreamSource",
+    "Tenants",
+    "Trace",
+    "TraceError",
+    "TraceReplay",
+    "Traffic",
+    "Uniform",
+    "Weibull",
+    "read_azure",
+]
