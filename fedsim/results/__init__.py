@@ -1,0 +1,1 @@
+"""What happened in a run: recorder, tables, summary and run directory."""

@@ -1,0 +1,1 @@
+"""Many runs: replication and comparison, with their statistics."""
