@@ -1,0 +1,194 @@
+"""What the world tells whoever watches: names behind the codes, and the calls that report a run.
+
+The world reports numbers: a node, region, gateway or stream is its index in the ``Directory``, and
+-1 stands for none. A call is a plain method with positional arguments, because the path of every
+request goes through here; it must neither block nor raise, and must not touch the world.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from fedsim.federation.contracts import PrivacyLevel
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """A stream of requests.
+
+    Attributes:
+        name: The stream; request *index* of it is called ``<name>-<index>``.
+        capability: Key of the capability that its requests ask for, such as ``generate``.
+        privacy: Privacy level of its requests.
+        max_latency_s: Longest latency that its requests accept, in seconds, or None for any.
+    """
+
+    name: str
+    capability: str
+    privacy: PrivacyLevel
+    max_latency_s: float | None = None
+
+    def request_id(self, index: int) -> str:
+        """Return the name of the stream's request number *index*, counted from 0."""
+        return f"{self.name}-{index}"
+
+    def tenant_id(self, tenant: int) -> str:
+        """Return the name of the stream's tenant number *tenant*, counted from 0."""
+        return f"{self.name}-tenant-{tenant}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """A node.
+
+    Attributes:
+        name: The node, such as ``us-chat-0``.
+        pool: Its pool.
+        region: Its region.
+        slots: Requests in service at once.
+        cost_usd_per_hour: Price, idle or not, or None where not given.
+    """
+
+    name: str
+    pool: str
+    region: str
+    slots: int
+    cost_usd_per_hour: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The names behind the codes of a run; a code is an index into one of these tuples.
+
+    Attributes:
+        streams: All streams, in the order of the scenario.
+        regions: All regions.
+        region_privacy: Strictest level whose data each region may hold, parallel to *regions*.
+        gateways: All gateways, such as ``us-east/0``.
+        nodes: All nodes, pool by pool.
+    """
+
+    streams: tuple[StreamInfo, ...]
+    regions: tuple[str, ...]
+    region_privacy: tuple[PrivacyLevel, ...]
+    gateways: tuple[str, ...]
+    nodes: tuple[NodeInfo, ...]
+
+
+class WorldObserver(Protocol):
+    """Receives what happens in a run, in the order of simulated time.
+
+    All times are seconds of simulated time. Codes of ``Directory``; -1 is none or unknown, NaN an
+    unknown duration. An outcome is ``ok`` or the kind of a ``FederationError``; an attempt's may
+    also be ``cancelled``. What is never finished stays ``unfinished``.
+    """
+
+    def request_arrived(
+        self,
+        stream: int,
+        index: int,
+        tenant: int,
+        origin: int,
+        arrived_s: float,
+        prompt_tokens: int,
+        output_tokens: int,
+    ) -> int:
+        """Note that request *index* of *stream* arrived in region *origin*, and return its row."""
+        ...
+
+    def request_finished(
+        self,
+        row: int,
+        finished_s: float,
+        outcome: str,
+        node: int,
+        network_s: float,
+        queue_wait_s: float,
+        service_s: float,
+        ttft_s: float,
+        cost_usd: float,
+        output_tokens: int,
+    ) -> None:
+        """Note the end of the request in *row*.
+
+        Args:
+            row: What ``request_arrived`` returned.
+            finished_s: When the answer, or the error, reached the client.
+            outcome: ``ok`` or the kind of an error.
+            node: The node that served it, or the last one tried.
+            network_s: Time on the network of the attempt that answered, in seconds.
+            queue_wait_s: Its wait in the node's queue, in seconds.
+            service_s: Its time in a slot, in seconds.
+            ttft_s: From arrival to the first token, in seconds.
+            cost_usd: Price of the share of slots and time that all its attempts held, in USD.
+            output_tokens: Tokens generated.
+        """
+        ...
+
+    def attempt_started(
+        self, row: int, attempt: int, gateway: int, node: int, hedge: bool, started_s: float
+    ) -> int:
+        """Note attempt number *attempt* (from 1) of the request in *row*; return its own row."""
+        ...
+
+    def attempt_finished(
+        self,
+        attempt_row: int,
+        finished_s: float,
+        outcome: str,
+        queue_wait_s: float,
+        service_s: float,
+    ) -> None:
+        """Note the end of an attempt, with its wait and its time in a slot, in seconds."""
+        ...
+
+    def node_sampled(
+        self,
+        time_s: float,
+        node: int,
+        up: bool,
+        running: int,
+        queued: int,
+        utilization: float,
+        kv_used_tokens: int = -1,
+    ) -> None:
+        """Note the state of *node*: requests in service and waiting, busy share of slots."""
+        ...
+
+    def event(
+        self,
+        time_s: float,
+        kind: str,
+        subject: str,
+        gateway: str,
+        before: str,
+        after: str,
+        detail: str,
+    ) -> None:
+        """Note that *subject* went from *before* to *after*; an empty text is a missing one.
+
+        Kinds are ``fault`` (subject a node, pool or region; ``up``/``down``, ``normal``/``slow
+        x5``, ``normal``/``errors 30%``), ``health`` and ``breaker`` (subject a node, as seen by
+        *gateway*) and ``plugin`` (something to warn about).
+        """
+        ...
+
+    def node_totals(
+        self,
+        node: int,
+        up_s: float,
+        busy_slot_s: float,
+        wasted_slot_s: float,
+        window_busy_slot_s: float,
+    ) -> None:
+        """Note what a node did, once at the end of the run.
+
+        Args:
+            node: The node.
+            up_s: Time up, in seconds.
+            busy_slot_s: Slot-seconds in use over the whole run.
+            wasted_slot_s: Those of them whose result nobody took.
+            window_busy_slot_s: Slot-seconds in use within [warmup, duration).
+        """
+        ...
