@@ -1,0 +1,178 @@
+"""The builder: puts the parts of a gateway together so that all of them know the same things."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Self
+
+from fedsim.federation.breaker import CircuitBreaker
+from fedsim.federation.catalog import ModelCatalog
+from fedsim.federation.config import BreakerConfig, GatewayConfig, HealthConfig
+from fedsim.federation.contracts import (
+    CircuitBreakerTrait,
+    GatewayMiddleware,
+    HealthCheckerTrait,
+    LoadBalanceStrategy,
+    ModelCatalogTrait,
+    NodeId,
+    RegionId,
+    RouterTrait,
+    RoutingPolicyTrait,
+)
+from fedsim.federation.gateway import Gateway
+from fedsim.federation.health import HealthChecker
+from fedsim.federation.router import Router
+from fedsim.federation.runtime import Clock, Observer, Random, Tasks, Transport
+from fedsim.federation.strategies import Strategy, build_strategy
+
+
+@dataclass(slots=True)
+class GatewayContext:
+    """What a plug-in is given that is built as ``Class(context)``.
+
+    Attributes:
+        catalog: The federation's catalog.
+        health: The gateway's health checker.
+        breaker: The gateway's circuit breaker, or None where it is off.
+        policies: The gateway's policies so far.
+        clock: Time; simulated in a simulation.
+        tasks: Background tasks and deadlines.
+        rng: A seeded source of randomness of the plug-in's own.
+        region: The gateway's region.
+    """
+
+    catalog: ModelCatalogTrait
+    health: HealthCheckerTrait
+    breaker: CircuitBreakerTrait | None
+    policies: list[RoutingPolicyTrait]
+    clock: Clock
+    tasks: Tasks
+    rng: Random
+    region: RegionId
+
+
+@dataclass(slots=True)
+class FederationBuilder:
+    """Collects the parts of a gateway; what is not given gets its default.
+
+    Each ``with_`` method returns the builder. Health checker, breaker and catalog that are given
+    are the ones that router and gateway use, both of them.
+    """
+
+    catalog: ModelCatalogTrait | None = None
+    health_checker: HealthCheckerTrait | None = None
+    router: RouterTrait | None = None
+    policies: list[RoutingPolicyTrait] = field(default_factory=list)
+    middlewares: list[GatewayMiddleware] = field(default_factory=list)
+    load_balance: LoadBalanceStrategy | Strategy = LoadBalanceStrategy.LEAST_LATENCY
+    circuit_breaker: CircuitBreakerTrait | BreakerConfig | None = field(
+        default_factory=BreakerConfig
+    )
+    health_config: HealthConfig = field(default_factory=HealthConfig)
+    config: GatewayConfig = field(default_factory=GatewayConfig)
+
+    def with_catalog(self, catalog: ModelCatalogTrait) -> Self:
+        """Use *catalog*."""
+        self.catalog = catalog
+        return self
+
+    def with_health_checker(self, checker: HealthCheckerTrait) -> Self:
+        """Use *checker*."""
+        self.health_checker = checker
+        return self
+
+    def with_health_config(self, config: HealthConfig) -> Self:
+        """Build the default health checker with *config*."""
+        self.health_config = config
+        return self
+
+    def with_circuit_breaker(self, breaker: CircuitBreakerTrait | BreakerConfig | None) -> Self:
+        """Use *breaker*, or build the default one with a config; None for no breaker."""
+        self.circuit_breaker = breaker
+        return self
+
+    def with_router(self, router: RouterTrait) -> Self:
+        """Use *router* in place of the default one; strategy and policies are then its own."""
+        self.router = router
+        return self
+
+    def with_policy(self, policy: RoutingPolicyTrait) -> Self:
+        """Add *policy*."""
+        self.policies.append(policy)
+        return self
+
+    def with_middleware(self, middleware: GatewayMiddleware) -> Self:
+        """Add *middleware*, inside of those added before."""
+        self.middlewares.append(middleware)
+        return self
+
+    def with_load_balance(self, strategy: LoadBalanceStrategy | Strategy) -> Self:
+        """Choose among eligible nodes by *strategy*."""
+        self.load_balance = strategy
+        return self
+
+    def with_config(self, config: GatewayConfig) -> Self:
+        """Use the gateway settings *config*."""
+        self.config = config
+        return self
+
+    def build(
+        self,
+        transport: Transport,
+        clock: Clock,
+        tasks: Tasks,
+        rng: Random,
+        region: RegionId | None = None,
+        observer: Observer | None = None,
+    ) -> Gateway:
+        """Return the gateway; its health checker probes once ``start_monitoring`` is called.
+
+        Args:
+            transport: The way to the nodes.
+            clock: Time.
+            tasks: Background tasks and deadlines.
+            rng: Randomness of jitter, backoff and weighted random choices.
+            region: The gateway's region, which locality prefers.
+            observer: Is told of health and breaker changes.
+        """
+        region = RegionId("") if region is None else region
+        catalog = self.catalog if self.catalog is not None else ModelCatalog()
+        health = self.health_checker
+        if health is None:
+            config = self.health_config
+            health = HealthChecker(transport, clock, tasks, rng, config, observer)
+        if isinstance(health, HealthChecker) and isinstance(catalog, ModelCatalog):
+            _watch(catalog, health)
+        breaker = self.circuit_breaker
+        if isinstance(breaker, BreakerConfig):
+            breaker = CircuitBreaker(clock, breaker, observer)
+        router = self.router
+        if router is None:
+            if not isinstance(catalog, ModelCatalog):
+                msg = "the default router needs a ModelCatalog; give a router of your own as well"
+                raise TypeError(msg)
+            strategy = self.load_balance
+            if isinstance(strategy, LoadBalanceStrategy):
+                own_health = health if isinstance(health, HealthChecker) else None
+                strategy = build_strategy(strategy, own_health, clock, rng)
+            router = Router(catalog, strategy, clock, region, health, breaker, self.policies)
+        middlewares, settings = self.middlewares, self.config
+        return Gateway(router, transport, clock, tasks, rng, health, breaker, middlewares, settings)
+
+
+def _watch(catalog: ModelCatalog, health: HealthChecker) -> None:
+    """Have the health checker watch exactly the nodes of the catalog, from now on."""
+    watched: dict[NodeId, None] = {}
+
+    def follow() -> None:
+        wanted = {deployment.node_id: deployment.pool for deployment in catalog.deployments()}
+        for node_id in [node_id for node_id in watched if node_id not in wanted]:
+            del watched[node_id]
+            health.deregister_node(node_id)
+        for node_id, pool in wanted.items():
+            if node_id not in watched:
+                watched[node_id] = None
+                health.register_node(node_id, pool)
+
+    catalog.subscribe(follow)
+    follow()

@@ -1,0 +1,349 @@
+"""The health checker: probes nodes, and learns from the traffic that a gateway sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+
+from fedsim.federation.config import HealthConfig
+from fedsim.federation.contracts import (
+    FederationError,
+    HealthState,
+    NodeHealth,
+    NodeId,
+    NodeUnreachable,
+    Timeout,
+)
+from fedsim.federation.latency import LatencyWindow
+from fedsim.federation.runtime import Clock, Observer, Random, TaskHandle, Tasks, Transport
+
+ENOUGH_SAMPLES = 5
+"""Samples from which a median is believed."""
+
+POOL_REFRESH_S = 1.0
+"""Age at which a pool's median is computed anew, in seconds."""
+
+
+class _Pool:
+    """Nodes whose latencies are compared."""
+
+    __slots__ = ("members", "median_s", "refreshed_s")
+
+    def __init__(self) -> None:
+        self.members: list[NodeRecord] = []
+        self.median_s = 0.0
+        self.refreshed_s = float("-inf")
+
+
+class NodeRecord:
+    """All that a health checker knows of a node; a live view, only the checker writes to it.
+
+    Attributes:
+        node_id: The node.
+        status: The verdict.
+        window: Latencies of its traffic.
+        throughput: Tokens per second at the last probe; 0 where unknown.
+        queue_depth: Waiting requests at the last probe.
+        gpu_utilization: 0 to 1 at the last probe, or None.
+        last_check_s: Clock time of the newest sign of life or death, in seconds.
+    """
+
+    __slots__ = (
+        "failures",
+        "gpu_utilization",
+        "last_check_s",
+        "node_id",
+        "pool",
+        "probe_failures",
+        "probe_successes",
+        "queue_depth",
+        "status",
+        "throughput",
+        "window",
+    )
+
+    def __init__(self, node_id: NodeId, pool: _Pool, window: LatencyWindow, now_s: float) -> None:
+        self.node_id = node_id
+        self.pool = pool
+        self.window = window
+        self.status = HealthState.UNKNOWN
+        self.failures = 0
+        self.probe_failures = 0
+        self.probe_successes = 0
+        self.throughput = 0
+        self.queue_depth = 0
+        self.gpu_utilization: float | None = None
+        self.last_check_s = now_s
+
+
+class HealthChecker:
+    """Watches nodes for one gateway.
+
+    Probes decide on unhealthy: ``failure_threshold`` failed probes in a row make a node unhealthy,
+    ``recovery_threshold`` successful ones in a row bring it back. Traffic tells the rest: the
+    first success makes an unknown node healthy, ``failure_threshold`` failures in a row make a
+    healthy one degraded until the next success, and so does a median latency above
+    ``degraded_factor`` times that of the node's pool (or above ``degraded_latency_s``, where that
+    is set). Latencies are forgotten after ``window_s``, so that a slow past expires.
+
+    With the defaults a node that dies is unhealthy 30 to 33 s later at the most and back after its
+    second good probe; meanwhile the circuit breaker, which counts traffic, keeps requests away.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        clock: Clock,
+        tasks: Tasks,
+        rng: Random,
+        config: HealthConfig | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._tasks = tasks
+        self._rng = rng
+        self._config = config or HealthConfig()
+        self._observer = observer
+        self._records: dict[NodeId, NodeRecord] = {}
+        self._pools: dict[str, _Pool] = {}
+        self._monitors: dict[NodeId, TaskHandle] = {}
+        self._interval_s: float | None = None
+        self._subscribers: list[Callable[[NodeId], None]] = []
+        self._thresholds_s: list[float] = []
+
+    # Who is watched
+
+    def register_node(self, node_id: NodeId, pool: str = "") -> None:
+        """Start to watch a node, as unknown; a node that is watched already keeps its record."""
+        if node_id in self._records:
+            return
+        config = self._config
+        members = self._pools.setdefault(pool, _Pool())
+        window = LatencyWindow(config.window_s, config.window_samples)
+        record = NodeRecord(node_id, members, window, self._clock.now())
+        members.members.append(record)
+        self._records[node_id] = record
+        if self._interval_s is not None:
+            self._monitor(node_id, self._interval_s)
+        self._changed(node_id)
+
+    def deregister_node(self, node_id: NodeId) -> None:
+        """Stop watching a node and forget it."""
+        record = self._records.pop(node_id, None)
+        if record is not None:
+            record.pool.members.remove(record)
+            monitor = self._monitors.pop(node_id, None)
+            if monitor is not None:
+                monitor.cancel()
+            self._changed(node_id)
+
+    def subscribe(self, on_change: Callable[[NodeId], None]) -> None:
+        """Have *on_change* called with a node when its eligibility may have changed.
+
+        That is when its status or throughput changes, or its estimate crosses a latency given to
+        `watch_latency`; not when the estimate expires, which ``window.expires_s`` foretells.
+        """
+        self._subscribers.append(on_change)
+
+    def watch_latency(self, threshold_s: float) -> None:
+        """Tell subscribers when a node's estimate crosses *threshold_s*."""
+        if threshold_s not in self._thresholds_s:
+            self._thresholds_s.append(threshold_s)
+
+    # What is known
+
+    def record(self, node_id: NodeId) -> NodeRecord | None:
+        """Return the live record of a node, or None for one that is not watched."""
+        return self._records.get(node_id)
+
+    def estimate_s(self, record: NodeRecord) -> float:
+        """Return the median of the node's latencies in seconds; 0 where unknown or expired."""
+        window = record.window
+        return window.median_s if self._clock.now() < window.expires_s else 0.0
+
+    def pool_median_s(self, record: NodeRecord) -> float:
+        """Return the median of the medians of the node's pool in seconds; 0 where unknown."""
+        pool, now_s = record.pool, self._clock.now()
+        if now_s - pool.refreshed_s >= POOL_REFRESH_S:
+            pool.refreshed_s = now_s
+            medians = [
+                member.window.median_s
+                for member in pool.members
+                if member.window.count(now_s) >= ENOUGH_SAMPLES
+            ]
+            pool.median_s = median(medians) if medians else 0.0
+        return pool.median_s
+
+    def get_cached_health(self, node_id: NodeId) -> NodeHealth | None:
+        """Return what is known of a node, or None for one that is not watched."""
+        record = self._records.get(node_id)
+        if record is None:
+            return None
+        known = self._clock.now() < record.window.expires_s
+        return NodeHealth(
+            node_id,
+            record.status,
+            record.window.median_s if known else 0.0,
+            record.window.quantile(0.99) if known else 0.0,
+            record.throughput,
+            record.gpu_utilization,
+            record.queue_depth,
+            record.last_check_s,
+        )
+
+    # Probes
+
+    async def start_monitoring(self, interval_s: float | None = None) -> None:
+        """Probe every node each *interval_s* seconds from now on; None takes the configured one."""
+        self._interval_s = self._config.interval_s if interval_s is None else interval_s
+        for node_id in self._records:
+            if node_id not in self._monitors:
+                self._monitor(node_id, self._interval_s)
+
+    async def stop_monitoring(self) -> None:
+        """Stop the probes."""
+        self._interval_s = None
+        for monitor in self._monitors.values():
+            monitor.cancel()
+        self._monitors.clear()
+
+    @property
+    def is_monitoring(self) -> bool:
+        """Whether nodes are probed."""
+        return self._interval_s is not None
+
+    async def check_node(self, node_id: NodeId) -> NodeHealth:
+        """Probe a node now, take note of the result and return it.
+
+        Raises:
+            NodeUnreachable: The node is not watched, or did not answer.
+            Timeout: The probe took longer than ``timeout_s``.
+        """
+        record = self._records.get(node_id)
+        if record is None:
+            raise NodeUnreachable(node_id)
+        timeout_s = self._config.timeout_s
+        try:
+            telemetry = await self._tasks.within(self._transport.probe(node_id), timeout_s)
+        except TimeoutError:
+            self._probe_failed(record, f"a probe took longer than {timeout_s:g} s")
+            raise Timeout(timeout_s) from None
+        except FederationError as error:
+            self._probe_failed(record, f"a probe failed: {error}")
+            raise
+        self._probe_succeeded(record, telemetry)
+        known = self.get_cached_health(node_id)
+        if known is None:
+            raise NodeUnreachable(node_id)
+        return known
+
+    def _monitor(self, node_id: NodeId, interval_s: float) -> None:
+        self._monitors[node_id] = self._tasks.spawn(
+            self._probe_forever(node_id, interval_s), f"probe {node_id}"
+        )
+
+    async def _probe_forever(self, node_id: NodeId, interval_s: float) -> None:
+        """Probe at once, so that a new node is known soon, then once an interval.
+
+        The second probe comes after a random share of the interval, which spreads the probes of
+        all nodes over it.
+        """
+        wait_s = interval_s * self._rng.random()
+        while True:
+            try:
+                await self.check_node(node_id)
+            except FederationError:
+                pass  # already noted
+            await self._clock.sleep(wait_s)
+            wait_s = interval_s * (1.0 + self._config.jitter * self._rng.random())
+
+    def _probe_succeeded(self, record: NodeRecord, telemetry: NodeHealth) -> None:
+        record.last_check_s = self._clock.now()
+        record.queue_depth = telemetry.queue_depth
+        record.gpu_utilization = telemetry.gpu_utilization
+        record.probe_failures = 0
+        record.probe_successes += 1
+        if record.throughput != telemetry.throughput:
+            record.throughput = telemetry.throughput
+            self._changed(record.node_id)
+        if record.status is HealthState.UNHEALTHY:
+            if record.probe_successes >= self._config.recovery_threshold:
+                record.failures = 0
+                reason = f"{record.probe_successes} successful probes in a row"
+                self._move(record, HealthState.HEALTHY, reason)
+        elif record.status is HealthState.UNKNOWN:
+            self._move(record, HealthState.HEALTHY, "the first probe succeeded")
+
+    def _probe_failed(self, record: NodeRecord, reason: str) -> None:
+        record.last_check_s = self._clock.now()
+        record.probe_successes = 0
+        record.probe_failures += 1
+        if record.probe_failures >= self._config.failure_threshold:
+            self._move(record, HealthState.UNHEALTHY, f"{record.probe_failures} in a row: {reason}")
+
+    # Traffic
+
+    def report_success(self, node_id: NodeId, latency_s: float) -> None:
+        """Learn from a request that the node served in *latency_s* seconds, network included."""
+        record = self._records.get(node_id)
+        if record is None:
+            return
+        now_s = self._clock.now()
+        window = record.window
+        before_s = window.median_s if now_s < window.expires_s else 0.0
+        window.add(now_s, latency_s)
+        record.last_check_s = now_s
+        record.failures = 0
+        if self._thresholds_s:
+            self._watch_crossings(record, before_s)
+        if record.status is not HealthState.UNHEALTHY:
+            slow = self._too_slow(record)
+            if slow:
+                self._move(record, HealthState.DEGRADED, slow)
+            elif record.status is not HealthState.HEALTHY:
+                self._move(record, HealthState.HEALTHY, "a request succeeded in good time")
+
+    def report_failure(self, node_id: NodeId) -> None:
+        """Learn from a request that failed on the node for a reason that lies with the node."""
+        record = self._records.get(node_id)
+        if record is None:
+            return
+        record.last_check_s = self._clock.now()
+        record.failures += 1
+        enough = record.failures >= self._config.failure_threshold
+        if enough and record.status is not HealthState.UNHEALTHY:
+            self._move(record, HealthState.DEGRADED, f"{record.failures} failures in a row")
+
+    def _too_slow(self, record: NodeRecord) -> str:
+        """Say in words why the node's median is too high; empty where it is not."""
+        window = record.window
+        if window.count(window.newest_s) < ENOUGH_SAMPLES:
+            return ""
+        limit_s = self._config.degraded_latency_s
+        if limit_s is not None:
+            return f"its median exceeds {limit_s:g} s" if window.median_s > limit_s else ""
+        pool_s = self.pool_median_s(record)
+        if pool_s > 0.0 and window.median_s > self._config.degraded_factor * pool_s:
+            return f"its median exceeds {self._config.degraded_factor:g} times its pool's"
+        return ""
+
+    def _watch_crossings(self, record: NodeRecord, before_s: float) -> None:
+        after_s = record.window.median_s
+        for threshold_s in self._thresholds_s:
+            if (before_s > threshold_s) != (after_s > threshold_s):
+                self._changed(record.node_id)
+
+    def _move(self, record: NodeRecord, after: HealthState, reason: str) -> None:
+        before = record.status
+        if before is after:
+            return
+        record.status = after
+        if self._observer is not None:
+            now_s = self._clock.now()
+            self._observer.health_changed(now_s, record.node_id, before, after, reason)
+        self._changed(record.node_id)
+
+    def _changed(self, node_id: NodeId) -> None:
+        for on_change in self._subscribers:
+            on_change(node_id)

@@ -1,0 +1,311 @@
+"""Routing policies: which nodes may serve a request, and how good each is for it.
+
+A policy's score lies between 0 and 1; a candidate's total is the mean of the scores weighted by
+the policies' weights. Every policy also scores many candidates at once (``scores``), which must
+agree with ``score``; the router takes that way when all its policies have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from fedsim.federation.contracts import (
+    InferenceRequest,
+    NodeHealth,
+    NodeId,
+    PrivacyLevel,
+    RegionId,
+    RouteCandidate,
+    RoutingPolicyTrait,
+)
+
+NEUTRAL_SCORE = 0.5
+"""Score of something that is not known."""
+
+
+@dataclass(slots=True)
+class Columns:
+    """What is known of several candidates, a list for each property, all in the same order."""
+
+    node_ids: Sequence[NodeId]
+    region_ids: Sequence[RegionId]
+    estimated_latency_s: Sequence[float]
+    throughput_score: Sequence[float]
+    cost_score: Sequence[float]
+    locality_score: Sequence[float]
+    health_score: Sequence[float]
+
+
+class HealthView(Protocol):
+    """The part of a health checker that policies look at."""
+
+    def get_cached_health(self, node_id: NodeId) -> NodeHealth | None:
+        """Return what is known of a node, or None."""
+        ...
+
+
+class HealthPolicy:
+    """Prefers healthy nodes: 1 for healthy, 0.5 for degraded or unknown.
+
+    An unhealthy node is not eligible.
+    """
+
+    rejects_as: ClassVar[str] = "health"
+
+    def __init__(self, weight: float = 2.0) -> None:
+        self.weight = weight
+
+    def name(self) -> str:
+        """Return ``health``."""
+        return "health"
+
+    def score(self, candidate: RouteCandidate, request: InferenceRequest) -> float:
+        """Return the candidate's health score."""
+        return candidate.scores.health_score
+
+    def scores(self, columns: Columns, request: InferenceRequest) -> Sequence[float]:
+        """Return the health scores."""
+        return columns.health_score
+
+    def is_eligible(self, candidate: RouteCandidate, request: InferenceRequest) -> bool:
+        """Return whether the node is anything but unhealthy."""
+        return candidate.scores.health_score > 0.0
+
+    def rejection(self, candidate: RouteCandidate, request: InferenceRequest) -> str:
+        """Say that the node is unhealthy."""
+        return "the node is unhealthy"
+
+
+class LatencyPolicy:
+    """Prefers fast nodes, and honours the request's ``max_latency_s``.
+
+    The score falls linearly from 1 at 0 s to 0 at *max_latency_s*; with 5 s, a node at 1 s scores
+    0.8. A node whose median exceeds the *request's* limit is not eligible until its estimate
+    expires; a node of unknown latency is, with the neutral score.
+    """
+
+    rejects_as: ClassVar[str] = "qos"
+
+    def __init__(self, weight: float = 1.0, max_latency_s: float = 5.0) -> None:
+        self.weight = weight
+        self.max_latency_s = max_latency_s
+
+    def name(self) -> str:
+        """Return ``latency``."""
+        return "latency"
+
+    def score(self, candidate: RouteCandidate, request: InferenceRequest) -> float:
+        """Return 1 minus the estimated latency over the longest that counts, at least 0."""
+        return self._score(candidate.target.estimated_latency_s)
+
+    def scores(self, columns: Columns, request: InferenceRequest) -> Sequence[float]:
+        """Return the same for many candidates."""
+        return [self._score(latency_s) for latency_s in columns.estimated_latency_s]
+
+    def _score(self, latency_s: float) -> float:
+        if latency_s == 0.0:
+            return NEUTRAL_SCORE
+        return max(0.0, 1.0 - latency_s / self.max_latency_s)
+
+    def is_eligible(self, candidate: RouteCandidate, request: InferenceRequest) -> bool:
+        """Return whether the estimate is within the request's limit."""
+        limit_s = request.qos.max_latency_s
+        return limit_s is None or candidate.target.estimated_latency_s <= limit_s
+
+    def rejection(self, candidate: RouteCandidate, request: InferenceRequest) -> str:
+        """Say by what the estimate exceeds the limit."""
+        estimate_s = candidate.target.estimated_latency_s
+        return (
+            f"its latency, estimated at {estimate_s:.3g} s, exceeds the request's limit of "
+            f"{request.qos.max_latency_s:.3g} s"
+        )
+
+
+class ThroughputPolicy:
+    """Prefers nodes of high throughput, and honours the request's ``min_throughput``.
+
+    Throughput is what the last probe reported; the score is its share of the highest known one.
+    A node whose throughput is not known is eligible.
+    """
+
+    rejects_as: ClassVar[str] = "qos"
+
+    def __init__(self, health: HealthView, weight: float = 1.0) -> None:
+        self.weight = weight
+        self._health = health
+
+    def name(self) -> str:
+        """Return ``throughput``."""
+        return "throughput"
+
+    def score(self, candidate: RouteCandidate, request: InferenceRequest) -> float:
+        """Return the candidate's throughput score."""
+        return candidate.scores.throughput_score
+
+    def scores(self, columns: Columns, request: InferenceRequest) -> Sequence[float]:
+        """Return the throughput scores."""
+        return columns.throughput_score
+
+    def is_eligible(self, candidate: RouteCandidate, request: InferenceRequest) -> bool:
+        """Return whether the node's throughput is high enough, or not known."""
+        least = request.qos.min_throughput
+        if least is None:
+            return True
+        health = self._health.get_cached_health(candidate.target.node_id)
+        return health is None or health.throughput == 0 or health.throughput >= least
+
+    def rejection(self, candidate: RouteCandidate, request: InferenceRequest) -> str:
+        """Say by what the throughput falls short."""
+        health = self._health.get_cached_health(candidate.target.node_id)
+        known = 0 if health is None else health.throughput
+        return (
+            f"its throughput of {known} tokens/s is below the {request.qos.min_throughput} "
+            "tokens/s that the request needs"
+        )
+
+
+class PrivacyPolicy:
+    """Keeps data in regions that are private enough; never scores.
+
+    A region that is not in the map may hold internal data. The weight is 0, as the score is the
+    same for every candidate that is eligible.
+    """
+
+    rejects_as: ClassVar[str] = "privacy"
+    weight: ClassVar[float] = 0.0
+
+    def __init__(self, region_privacy: Mapping[RegionId, PrivacyLevel]) -> None:
+        self._region_privacy = dict(region_privacy)
+
+    def name(self) -> str:
+        """Return ``privacy``."""
+        return "privacy"
+
+    def score(self, candidate: RouteCandidate, request: InferenceRequest) -> float:
+        """Return 1."""
+        return 1.0
+
+    def scores(self, columns: Columns, request: InferenceRequest) -> Sequence[float]:
+        """Return 1 for each."""
+        return [1.0] * len(columns.node_ids)
+
+    def is_eligible(self, candidate: RouteCandidate, request: InferenceRequest) -> bool:
+        """Return whether the candidate's region is at least as private as the request."""
+        return self._level(candidate) >= request.qos.privacy
+
+    def rejection(self, candidate: RouteCandidate, request: InferenceRequest) -> str:
+        """Say which levels do not match."""
+        level = self._level(candidate).name.lower()
+        wanted = request.qos.privacy.name.lower()
+        return (
+            f"region {candidate.target.region_id} may hold data up to {level}, "
+            f"the request is {wanted}"
+        )
+
+    def _level(self, candidate: RouteCandidate) -> PrivacyLevel:
+        return self._region_privacy.get(candidate.target.region_id, PrivacyLevel.INTERNAL)
+
+
+class LocalityPolicy:
+    """Prefers the gateway's own region: 1 there, 0 elsewhere."""
+
+    def __init__(self, weight: float = 1.0) -> None:
+        self.weight = weight
+
+    def name(self) -> str:
+        """Return ``locality``."""
+        return "locality"
+
+    def score(self, candidate: RouteCandidate, request: InferenceRequest) -> float:
+        """Return the candidate's locality score."""
+        return candidate.scores.locality_score
+
+    def scores(self, columns: Columns, request: InferenceRequest) -> Sequence[float]:
+        """Return the locality scores."""
+        return columns.locality_score
+
+    def is_eligible(self, candidate: RouteCandidate, request: InferenceRequest) -> bool:
+        """Return True: distance alone excludes no node."""
+        return True
+
+
+class CostPolicy:
+    """Prefers cheap nodes as far as the request asks for it.
+
+    With ``cost_tolerance`` c, the score is (1 - c / 100) times the cost score plus c / 100 times
+    the latency score: 0 looks at the price alone, 100 at speed alone.
+    """
+
+    def __init__(self, weight: float = 1.0, max_latency_s: float = 5.0) -> None:
+        self.weight = weight
+        self._speed = LatencyPolicy(1.0, max_latency_s)
+
+    def name(self) -> str:
+        """Return ``cost``."""
+        return "cost"
+
+    def score(self, candidate: RouteCandidate, request: InferenceRequest) -> float:
+        """Return the mix of the cost score and the latency score."""
+        tolerance = request.qos.cost_tolerance / 100.0
+        speed = self._speed.score(candidate, request)
+        return (1.0 - tolerance) * candidate.scores.cost_score + tolerance * speed
+
+    def scores(self, columns: Columns, request: InferenceRequest) -> Sequence[float]:
+        """Return the same for many candidates."""
+        tolerance = request.qos.cost_tolerance / 100.0
+        thrift = 1.0 - tolerance
+        speeds = self._speed.scores(columns, request)
+        return [
+            thrift * cost + tolerance * speed
+            for cost, speed in zip(columns.cost_score, speeds, strict=True)
+        ]
+
+    def is_eligible(self, candidate: RouteCandidate, request: InferenceRequest) -> bool:
+        """Return True: the price alone excludes no node."""
+        return True
+
+
+OWN_POLICIES = (
+    HealthPolicy,
+    LatencyPolicy,
+    ThroughputPolicy,
+    PrivacyPolicy,
+    LocalityPolicy,
+    CostPolicy,
+)
+"""Policies whose eligibility changes only when catalog, breaker or health checker say so."""
+
+
+def weight_of(policy: RoutingPolicyTrait) -> float:
+    """Return the policy's weight; 1 for one that has none."""
+    return float(getattr(policy, "weight", 1.0))
+
+
+def total_score(
+    policies: Sequence[RoutingPolicyTrait], candidate: RouteCandidate, request: InferenceRequest
+) -> float:
+    """Return the mean of the policies' scores by weight; 1 where no policy has a weight."""
+    total = weights = 0.0
+    for policy in policies:
+        weight = weight_of(policy)
+        if weight:
+            total += weight * policy.score(candidate, request)
+            weights += weight
+    return total / weights if weights else 1.0
+
+
+def total_scores(
+    policies: Sequence[RoutingPolicyTrait], columns: Columns, request: InferenceRequest
+) -> list[float]:
+    """Return what `total_score` returns, for many candidates; all policies must have ``scores``."""
+    totals = [0.0] * len(columns.node_ids)
+    weights = 0.0
+    for policy in policies:
+        weight = weight_of(policy)
+        if weight:
+            parts: Sequence[float] = policy.scores(columns, request)  # type: ignore[attr-defined]
+            totals = [total + weight * part for total, part in zip(totals, parts, strict=True)]
+            weights += weight
+    return [total / weights for total in totals] if weights else [1.0] * len(totals)

@@ -1,0 +1,95 @@
+"""What the federation's objects need of the place they run in, and nothing more.
+
+A gateway is the same object in production (a monotonic clock, asyncio tasks, an HTTP transport)
+and in the simulator (the kernel's clock and tasks, the world's transport).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+from fedsim.federation.contracts import (
+    CircuitState,
+    HealthState,
+    InferenceRequest,
+    InferenceResponse,
+    NodeHealth,
+    NodeId,
+    RouteTarget,
+    TokenStream,
+)
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time, real or simulated."""
+
+    def now(self) -> float:
+        """Return the time in seconds since some fixed start; never runs backwards."""
+        ...
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Suspend the caller for *seconds*."""
+        ...
+
+
+class TaskHandle(Protocol):
+    """A task that was spawned."""
+
+    def cancel(self) -> Any:
+        """Stop the task at its next suspension."""
+        ...
+
+
+class Tasks(Protocol):
+    """Concurrency: background work and deadlines."""
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> TaskHandle:
+        """Run *coroutine* concurrently from now on."""
+        ...
+
+    def within(self, awaitable: Awaitable[T], seconds: float) -> Awaitable[T]:
+        """Return what *awaitable* gives, or stop it after *seconds* and raise ``TimeoutError``."""
+        ...
+
+
+class Transport(Protocol):
+    """The way to the nodes. All failures are ``FederationError`` s."""
+
+    def send(self, target: RouteTarget, request: InferenceRequest) -> Awaitable[InferenceResponse]:
+        """Send *request* to *target* and wait for the response."""
+        ...
+
+    def open_stream(self, target: RouteTarget, request: InferenceRequest) -> Awaitable[TokenStream]:
+        """Send *request* to *target* and return its stream once the node has taken it."""
+        ...
+
+    def probe(self, node_id: NodeId) -> Awaitable[NodeHealth]:
+        """Ask a node for its telemetry; its status, latencies and last check are not used."""
+        ...
+
+
+class Random(Protocol):
+    """A source of randomness such as ``random.Random``."""
+
+    def random(self) -> float:
+        """Return a float in [0, 1)."""
+        ...
+
+
+class Observer(Protocol):
+    """Is told what the federation's objects find out; *at_s* is when it became true."""
+
+    def health_changed(
+        self, at_s: float, node_id: NodeId, before: HealthState, after: HealthState, reason: str
+    ) -> None:
+        """Take note that a health checker changed its mind about a node."""
+        ...
+
+    def circuit_changed(
+        self, at_s: float, node_id: NodeId, before: CircuitState, after: CircuitState, reason: str
+    ) -> None:
+        """Take note that a node's circuit changed its state."""
+        ...

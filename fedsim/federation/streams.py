@@ -1,0 +1,67 @@
+"""Streams through a gateway: tokens one by one, with the same reports as a plain request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fedsim.federation.contracts import FederationError, TokenStream
+
+if TYPE_CHECKING:
+    from fedsim.federation.gateway import Attempt, Gateway
+
+
+class GatewayStream:
+    """A token stream that reports to its gateway exactly once: served, failed or cancelled.
+
+    Attributes:
+        source: The transport's stream.
+        tokens: Tokens delivered so far.
+        request_started_s: Clock time of the call of ``infer_stream``, in seconds.
+    """
+
+    def __init__(self, gateway: Gateway, attempt: Attempt, source: TokenStream) -> None:
+        self.source = source
+        self.tokens = 0
+        self.request_started_s = 0.0
+        self._gateway = gateway
+        self._attempt = attempt
+        self._over = False
+
+    async def next_token(self) -> bytes | None:
+        """Return the next token, or None when the stream is complete or was cancelled."""
+        if self._over:
+            return None
+        try:
+            token = await self._gateway.next_of(self)
+        except FederationError as error:
+            self._over = True
+            self._attempt.ended(error)
+            self._gateway.stream_ended(self, error)
+            raise
+        except TimeoutError:
+            self._over = True
+            await self.source.cancel()
+            self._attempt.cancelled()
+            timeout = self._gateway.request_timeout(self._attempt.request)
+            self._gateway.stream_ended(self, timeout)
+            raise timeout from None
+        except BaseException:
+            await self.cancel()
+            raise
+        if token is None:
+            self._over = True
+            self._attempt.succeeded()
+            self._gateway.stream_ended(self, None)
+            return None
+        self.tokens += 1
+        if self.tokens == 1:
+            self._attempt.first_token()
+        return token
+
+    async def cancel(self) -> None:
+        """Stop the stream; the node stops working on it, and it counts against nobody."""
+        if not self._over:
+            self._over = True
+            await self.source.cancel()
+            self._attempt.cancelled()
+            self._gateway.stream_cancelled(self)

@@ -1,0 +1,342 @@
+"""Light tasks: coroutines that the kernel itself steps, with deadlines and cancellation.
+
+What a coroutine of ours waits for reaches the kernel as the value that it yields:
+
+- a ``float``: wake me at exactly this time;
+- an object with ``arm(wake)``: it keeps the `Wake` and fires it when the time has come.
+
+A wake is one-shot: what throws into a task (a deadline, a cancellation) disarms the wake that the
+task was waiting for, so that an old timer cannot resume a later wait. Nothing is resumed inside
+another task's step, but through the queue at the same time.
+"""
+
+from __future__ import annotations
+
+import types
+from collections import deque
+from collections.abc import Awaitable, Coroutine, Generator
+from heapq import heappush
+from typing import Any, Protocol, TypeVar
+
+from simpy.events import NORMAL, Event
+
+from fedsim.kernel.environment import Environment, LightEvent
+
+T = TypeVar("T")
+
+MAX_LANES = 16
+"""Distinct durations of deadlines that get a lane of their own."""
+
+
+class Cancelled(BaseException):
+    """Thrown into a task that was cancelled."""
+
+
+class _DeadlineThrow(BaseException):
+    """Carries a deadline through the frames of inner scopes to the one that it belongs to."""
+
+    def __init__(self, scope: _Scope) -> None:
+        super().__init__(scope)
+        self.scope = scope
+
+
+class Waitable(Protocol):
+    """What a coroutine may yield to wait for something."""
+
+    def arm(self, wake: Wake) -> None:
+        """Keep *wake* and fire it once, when what is waited for has happened."""
+        ...
+
+
+class Wake(LightEvent):
+    """A one-shot handle that resumes a task; the task uses it again until it is disarmed."""
+
+    __slots__ = ("task",)
+
+    def __init__(self, task: Task) -> None:
+        self.task: Task | None = task
+
+    def process(self) -> None:
+        """Resume the task, unless something was thrown into it meanwhile."""
+        task = self.task
+        if task is not None:
+            task.step(None)
+
+    def fire(self) -> None:
+        """Resume the task through the queue at the present time."""
+        task = self.task
+        if task is not None:
+            task.env.push(self, task.env._now)
+
+
+class OneShot:
+    """Something that happens once and that one task may await."""
+
+    __slots__ = ("_wake", "done", "value")
+
+    def __init__(self, env: Environment) -> None:
+        self._wake: Wake | None = None
+        self.done = False
+        self.value: Any = None
+
+    def resolve(self, value: Any = None) -> None:
+        """Let it happen: the waiting task resumes with *value* through the queue."""
+        if not self.done:
+            self.done = True
+            self.value = value
+            if self._wake is not None:
+                self._wake.fire()
+
+    def arm(self, wake: Wake) -> None:
+        """Remember whom to wake."""
+        self._wake = wake
+
+    def __await__(self) -> Generator[OneShot, None, Any]:
+        """Wait until it happens, and return its value."""
+        if not self.done:
+            yield self
+        return self.value
+
+
+class _EventWait:
+    """Waits for an ordinary SimPy event."""
+
+    __slots__ = ("event",)
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+    def arm(self, wake: Wake) -> None:
+        self.event.callbacks.append(lambda event: self._processed(event, wake))
+
+    def _processed(self, event: Event, wake: Wake) -> None:
+        if not event._ok:
+            event._defused = True
+        wake.process()
+
+
+@types.coroutine
+def wait_for_event(event: Event) -> Generator[_EventWait, None, Any]:
+    """Await an ordinary SimPy event in a light task; return its value or raise its failure."""
+    if event.callbacks is not None:
+        yield _EventWait(event)
+    if not event._ok:
+        raise event._value
+    return event._value
+
+
+class Task:
+    """A coroutine that the kernel steps.
+
+    Attributes:
+        name: For people, in errors.
+        done: Whether it has ended.
+    """
+
+    __slots__ = (
+        "_coroutine",
+        "_ended",
+        "_error",
+        "_result",
+        "_wake",
+        "_yielded",
+        "done",
+        "env",
+        "name",
+    )
+
+    def __init__(self, env: Environment, coroutine: Coroutine[Any, None, Any], name: str) -> None:
+        self.env = env
+        self.name = name
+        self.done = False
+        self._coroutine = coroutine
+        self._wake = Wake(self)
+        self._yielded: object = None
+        self._ended: OneShot | None = None
+        self._result: Any = None
+        self._error: BaseException | None = None
+        env.live_tasks[self] = None
+
+    def step(self, error: BaseException | None) -> None:
+        """Run the coroutine to its next wait, or throw *error* into it; called by the run loop."""
+        env = self.env
+        outer, env.current_task = env.current_task, self
+        try:
+            if error is None:
+                yielded = self._coroutine.send(None)
+            else:
+                yielded = self._coroutine.throw(error)
+        except StopIteration as stop:
+            self._end(stop.value, None)
+        except (Exception, Cancelled) as raised:  # noqa: BLE001 - kept for whoever joins
+            self._end(None, raised)
+        else:
+            self._yielded = yielded
+            if yielded.__class__ is float:
+                heappush(env._queue, (yielded, NORMAL, next(env._eid), self._wake))
+            else:
+                self._wait_for(yielded)
+        finally:
+            env.current_task = outer
+
+    def _wait_for(self, yielded: Any) -> None:
+        arm = getattr(yielded, "arm", None)
+        if arm is None:
+            msg = (
+                f"task {self.name} awaits {yielded!r}, which the kernel does not know; "
+                "asyncio code runs through fedsim.kernel.foreign"
+            )
+            self.step(TypeError(msg))
+        else:
+            arm(self._wake)
+
+    def _end(self, result: Any, error: BaseException | None) -> None:
+        self.done = True
+        self._result, self._error = result, error
+        del self.env.live_tasks[self]
+        if self._ended is not None:
+            self._ended.resolve()
+        elif error is not None and not isinstance(error, Cancelled):
+            raise error
+
+    def throw(self, error: BaseException) -> None:
+        """Throw *error* into the waiting coroutine now, and disarm what it waits for.
+
+        Only the run loop's own entries may call it, never another task's step.
+        """
+        if not self.done:
+            self._wake.task = None
+            self._wake = Wake(self)
+            self.step(error)
+
+    def cancel(self) -> None:
+        """Throw `Cancelled` into the task, through the queue at the present time."""
+        if not self.done:
+            self.env.call_soon(lambda _: self.throw(Cancelled()))
+
+    @property
+    def waits_for(self) -> str:
+        """What the task waits for, for people."""
+        yielded = self._yielded
+        if isinstance(yielded, float):
+            return f"{yielded:.6f} s"
+        return type(yielded).__name__.strip("_")
+
+    async def join(self) -> Any:
+        """Wait until the task has ended; return its result or raise its error."""
+        if not self.done:
+            if self._ended is None:
+                self._ended = OneShot(self.env)
+            await self._ended
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class _Scope:
+    """A deadline; *task* is None once it does not matter any more."""
+
+    __slots__ = ("at_s", "task")
+
+    def __init__(self, task: Task, at_s: float) -> None:
+        self.task: Task | None = task
+        self.at_s = at_s
+
+
+class _Lane(LightEvent):
+    """Deadlines of one duration: they fall due in the order in which they were set.
+
+    The lane has at most one entry in the environment's queue, at a time no later than its first
+    deadline that still matters; deadlines that were met cost an append and a popleft.
+    """
+
+    __slots__ = ("_env", "_pending", "_scopes")
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._scopes: deque[_Scope] = deque()
+        self._pending = False
+
+    def open(self, task: Task, at_s: float) -> _Scope:
+        scopes = self._scopes
+        while scopes and scopes[0].task is None:
+            scopes.popleft()
+        scope = _Scope(task, at_s)
+        scopes.append(scope)
+        if not self._pending:
+            self._pending = True
+            self._env.push(self, at_s)
+        return scope
+
+    def process(self) -> None:
+        scopes, now_s = self._scopes, self._env._now
+        while scopes:
+            scope = scopes[0]
+            task = scope.task
+            if task is not None:
+                if scope.at_s > now_s:
+                    break
+                scope.task = None
+                task.throw(_DeadlineThrow(scope))
+            else:
+                scopes.popleft()
+        self._pending = bool(scopes)
+        if scopes:
+            self._env.push(self, scopes[0].at_s)
+
+
+class SimClock:
+    """The federation's ``Clock`` in simulated time."""
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+
+    def now(self) -> float:
+        """Return simulated time in seconds."""
+        return self._env._now
+
+    @types.coroutine
+    def sleep(self, seconds: float) -> Generator[float, None, None]:
+        """Suspend the calling task for *seconds*."""
+        if seconds > 0.0:
+            yield self._env._now + seconds
+
+
+class SimTasks:
+    """The federation's ``Tasks`` on the kernel: spawning, deadlines."""
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._lanes: dict[float, _Lane] = {}
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> Task:
+        """Start *coroutine* as a task of its own, through the queue at the present time."""
+        task = Task(self._env, coroutine, name)
+        task._wake.fire()
+        return task
+
+    def start(self, coroutine: Coroutine[Any, Any, Any], name: str) -> Task:
+        """Start *coroutine* and run its first step at once; only for the run loop's own entries."""
+        task = Task(self._env, coroutine, name)
+        task.step(None)
+        return task
+
+    async def within(self, awaitable: Awaitable[T], seconds: float) -> T:
+        """Return what *awaitable* gives, or raise ``TimeoutError`` after *seconds*."""
+        env = self._env
+        task = env.current_task
+        assert task is not None, "within() needs a task of the kernel"
+        lane = self._lanes.get(seconds)
+        if lane is None:
+            lane = _Lane(env)
+            if len(self._lanes) < MAX_LANES:
+                self._lanes[seconds] = lane
+        scope = lane.open(task, env._now + seconds)
+        try:
+            return await awaitable
+        except _DeadlineThrow as thrown:
+            if thrown.scope is scope:
+                raise TimeoutError from None
+            raise
+        finally:
+            scope.task = None

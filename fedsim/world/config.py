@@ -1,0 +1,136 @@
+"""What the simulated world is made of, as frozen values that a scenario fills in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fedsim.federation.contracts import Capability, PrivacyLevel, QoSRequirements
+from fedsim.workload.traffic import Traffic
+from fedsim.world.service import ServiceModel
+
+
+@dataclass(frozen=True, slots=True)
+class RegionConfig:
+    """A region and the strictest privacy level whose data it may hold."""
+
+    name: str
+    privacy: PrivacyLevel = PrivacyLevel.INTERNAL
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """Round-trip times.
+
+    Attributes:
+        within_region_s: Round trip inside a region, in seconds, >= 0.
+        between_s: Round trips in seconds by ordered pair of region names, both orders present.
+        jitter: 95th percentile of a round trip over its median, minus one, >= 0.
+    """
+
+    within_region_s: float = 0.001
+    between_s: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    jitter: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class PoolConfig:
+    """A pool of equal nodes, named ``<name>-0`` to ``<name>-<count - 1>``.
+
+    Attributes:
+        name: The pool.
+        region: Its region.
+        count: Number of nodes, >= 1.
+        model: The model that they serve.
+        capabilities: What that model can do.
+        slots: Requests in service at once on a node, >= 1.
+        queue_limit: Most requests that wait on a node; one more is refused. None for unlimited.
+        service: How long a request holds a slot.
+        gpu: Name of the node's GPU, or None.
+        cost_usd_per_hour: Price of a node, idle or not, or None where not given.
+    """
+
+    name: str
+    region: str
+    count: int
+    model: str
+    capabilities: tuple[Capability, ...]
+    slots: int
+    queue_limit: int | None
+    service: ServiceModel
+    gpu: str | None = None
+    cost_usd_per_hour: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamConfig:
+    """A stream of requests: its traffic, and what each request asks for."""
+
+    traffic: Traffic
+    capability: Capability
+    qos: QoSRequirements
+
+
+@dataclass(frozen=True, slots=True)
+class FaultConfig:
+    """Something that goes wrong.
+
+    Exactly one of *region*, *pool* and *node* names what it strikes. A scripted fault has *at_s*
+    and *lasts_s*; a random one has *mtbf_s* and *mttr_s* and strikes each node by itself, with
+    exponential times up and down.
+
+    Attributes:
+        kind: ``outage`` (all nodes of a region, or one node, stop), ``crash`` (nodes stop and are
+            restarted), ``slowdown`` (service takes *factor* times as long), ``errors`` (requests
+            fail at once with *probability*).
+        region: Region struck, or None.
+        pool: Pool struck, or None.
+        node: Node struck, or None.
+        at_s: Start, in seconds of simulated time.
+        lasts_s: Duration in seconds.
+        mtbf_s: Mean time up of each node in seconds.
+        mttr_s: Mean time to repair in seconds.
+        factor: Slowdown, > 0.
+        probability: Error probability, 0 to 1.
+    """
+
+    kind: Literal["outage", "crash", "slowdown", "errors"]
+    region: str | None = None
+    pool: str | None = None
+    node: str | None = None
+    at_s: float | None = None
+    lasts_s: float | None = None
+    mtbf_s: float | None = None
+    mttr_s: float | None = None
+    factor: float = 1.0
+    probability: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorldConfig:
+    """Everything that does not depend on the federation.
+
+    Attributes:
+        seed: The scenario's seed, >= 0.
+        duration_s: Arrivals stop at this time, in seconds.
+        drain_s: The world runs on until it is empty, or this long, in seconds.
+        regions: All regions.
+        network: Round trips between them.
+        pools: All pools; their order, then the node's number, is the order of nodes everywhere.
+        streams: What arrives.
+        faults: What goes wrong.
+        nodes_every_s: Sampling period of the nodes table in seconds, or None for no samples.
+        abort: Whether a deadline or cancellation makes the node stop working on the request.
+    """
+
+    seed: int
+    duration_s: float
+    drain_s: float
+    regions: tuple[RegionConfig, ...]
+    network: NetworkConfig
+    pools: tuple[PoolConfig, ...]
+    streams: tuple[StreamConfig, ...]
+    faults: tuple[FaultConfig, ...] = ()
+    nodes_every_s: float | None = 1.0
+    abort: bool = True
