@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +57,3 @@ class Empirical:
         """Return the quantile at each of *u*."""
         values = np.array(self.values, dtype=np.float64)
         return values[(u * len(values)).astype(np.intp)]
-
-    def share_below(self, value: float) -> float:
-        """Return the share of the sample that is less than *value*."""
-        return bisect_left(self.values, value) / len(self.values)

@@ -16,7 +16,7 @@ class Tenants:
     """The tenants of a stream, whose shares follow Zipf's law.
 
     Tenant i, counted from 0, sends a share proportional to ``(i + 1) ** -zipf``. With 500 tenants
-    and an exponent of 1.1 the first sends 19 %, the first ten together half.
+    and an exponent of 1.1 the first sends 19 %, the first ten together 51 %.
 
     Attributes:
         count: Number of tenants, >= 1.

@@ -27,7 +27,7 @@ AZURE_HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
 _GZIP_MAGIC = b"\x1f\x8b"
 _FIRST_ROW_LINE = 2
 _TIMESTAMP = re.compile(
-    r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?)(?:Z|\+00:00)?", re.ASCII
+    r"((?:19|20|21)\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?)(?:Z|\+00:00)?", re.ASCII
 )
 _TOKENS = re.compile(r"\d{1,9}", re.ASCII)
 _ROW = re.compile(rf"{_TIMESTAMP.pattern},({_TOKENS.pattern}),({_TOKENS.pattern})", re.ASCII)
