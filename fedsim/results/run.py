@@ -1,0 +1,240 @@
+"""One run of a scenario: its tables, summary, charts and digest, and its directory."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from fedsim.errors import ResultsError
+from fedsim.results.digest import digest
+from fedsim.results.manifest import (
+    FORMAT,
+    directory_to_json,
+    provenance,
+    slo_to_json,
+)
+from fedsim.results.plots import RunPlots
+from fedsim.results.recorder import Recorder
+from fedsim.results.sample import Window
+from fedsim.results.slo import Slo, Verdict, verdicts
+from fedsim.results.summary import latency_percentiles_s, summarise
+from fedsim.results.tables import Tables
+from fedsim.world.observer import Directory
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+class Run:
+    """What happened in one run of a scenario.
+
+    The tables are DataFrames that are built when they are first asked for. Each access gives a
+    copy that shares its memory, so that changing one changes no other.
+
+    Args:
+        tables: The recorder that watched the run, or tables.
+        directory: The names of streams, regions, gateways and nodes.
+        name: The scenario's name.
+        scenario_yaml: The resolved scenario, which gives the same run again.
+        seed: The seed of all random streams.
+        strategy: What chose the nodes: a strategy's or a router's name.
+        warmup_s: Requests that arrived earlier are left out of summaries, in seconds.
+        duration_s: Arrivals stopped at this time, in seconds.
+        end_s: The world stopped at this time, in seconds; None takes the last thing recorded.
+        slo: The service objective, or None.
+        wall_s: What the run took on the wall clock, in seconds.
+        record_tables: ``summary`` leaves the tables out of the run's directory.
+        warnings: What a user should know before trusting the numbers.
+    """
+
+    def __init__(
+        self,
+        tables: Recorder | Tables,
+        *,
+        directory: Directory,
+        name: str,
+        scenario_yaml: str,
+        seed: int,
+        strategy: str,
+        warmup_s: float,
+        duration_s: float,
+        end_s: float | None = None,
+        slo: Slo | None = None,
+        wall_s: float = math.nan,
+        record_tables: Literal["full", "summary"] = "full",
+        warnings: Iterable[str] = (),
+    ) -> None:
+        self.tables = tables if isinstance(tables, Tables) else tables.tables()
+        self.directory = directory
+        self.name = name
+        self.scenario_yaml = scenario_yaml
+        self.seed = seed
+        self.strategy = strategy
+        self.warmup_s = warmup_s
+        self.duration_s = duration_s
+        self.slo = slo
+        self.wall_s = wall_s
+        self.record_tables = record_tables
+        self._end_s = end_s
+        self._warnings = tuple(warnings)
+        self._summaries: dict[str | None, DataFrame] = {}
+        self._digest: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Run of {self.name}: {self.strategy}, seed {self.seed}>"
+
+    @property
+    def requests(self) -> DataFrame:
+        """A row per request, in the order of arrival."""
+        return self.tables.requests
+
+    @property
+    def attempts(self) -> DataFrame:
+        """A row per attempt, in the order of their starts."""
+        return self.tables.attempts
+
+    @property
+    def nodes(self) -> DataFrame:
+        """A row per node and sample."""
+        return self.tables.nodes
+
+    @property
+    def events(self) -> DataFrame:
+        """A row per fault, health change, breaker change and warning, in the order of time."""
+        return self.tables.events
+
+    @property
+    def node_totals(self) -> DataFrame:
+        """A row per node: its slots and price, and its busy time over the run."""
+        return self.tables.node_totals
+
+    @property
+    def in_window(self) -> DataFrame:
+        """The requests that summaries cover: those that arrived in [warmup, duration)."""
+        requests = self.requests
+        window = Window(self.warmup_s, self.duration_s)
+        return requests[window.holds(requests["arrived_s"].to_numpy())]
+
+    @property
+    def end_s(self) -> float:
+        """When the world stopped, in seconds of simulated time."""
+        if self._end_s is None:
+            times = (self.requests["finished_s"], self.nodes["time_s"], self.events["time_s"])
+            latest = [float(column.max()) for column in times if column.notna().any()]
+            self._end_s = max([self.duration_s, *latest])
+        return self._end_s
+
+    def summary(self, by: str | None = None) -> DataFrame:
+        """Return the measures of ``docs/measures.md``, a row per group.
+
+        Args:
+            by: ``origin``, ``stream``, ``region``, ``node``, ``tenant`` or ``capability``; None
+                for one row over all requests.
+
+        Raises:
+            ResultsError: The run cannot be grouped so.
+        """
+        if by not in self._summaries:
+            self._summaries[by] = summarise(
+                self.tables,
+                self.directory,
+                warmup_s=self.warmup_s,
+                duration_s=self.duration_s,
+                slo=self.slo,
+                by=by,
+            )
+        return self._summaries[by].copy(deep=False)
+
+    def verdicts(self) -> list[Verdict]:
+        """Return whether each part of the objective was held; empty without an objective."""
+        if self.slo is None:
+            return []
+        window = Window(self.warmup_s, self.duration_s)
+        found = latency_percentiles_s(self.tables, window, list(self.slo.latency))
+        return verdicts(self.slo, float(self.summary()["success_rate"].iloc[0]), found)
+
+    def adopt(self, summaries: dict[str | None, DataFrame], digest: str) -> None:
+        """Take over what was computed before; for a run that is read without its tables."""
+        self._summaries.update(summaries)
+        self._digest = digest
+
+    @property
+    def plot(self) -> RunPlots:
+        """The run's charts: ``latency()``, ``timeline()``, ``utilization()``, ``states()``."""
+        return RunPlots(self)
+
+    @property
+    def digest(self) -> str:
+        """A hash of the requests, attempts and events tables; see ``fedsim.results.digest``."""
+        if self._digest is None:
+            self._digest = digest(self.tables)
+        return self._digest
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should know before trusting the numbers, as sentences."""
+        return [*self._warnings, *_unfinished(self)]
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """How the run came about: versions, seed, digest, wall time, and the names behind it."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "strategy": self.strategy,
+            "seed": self.seed,
+            "digest": self.digest,
+            "wall_s": self.wall_s,
+            "warmup_s": self.warmup_s,
+            "duration_s": self.duration_s,
+            "end_s": self.end_s,
+            "record_tables": self.record_tables,
+            "slo": slo_to_json(self.slo),
+            "warnings": list(self._warnings),
+            **provenance(),
+            "directory": directory_to_json(self.directory),
+        }
+
+    def save(self, directory: str | os.PathLike[str], *, charts: bool = True) -> Path:
+        """Write the run to a directory, which exists only once it is whole.
+
+        Args:
+            directory: Its name. One that fedsim wrote is replaced.
+            charts: Whether to draw the charts, about a second's work.
+
+        Returns:
+            The directory.
+
+        Raises:
+            ResultsError: Something else has that name, or it cannot be written.
+        """
+        from fedsim.results.storage import save
+
+        return save(self, directory, charts=charts)
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> Run:
+        """Return the run that ``save`` wrote; tables are read when they are first asked for.
+
+        Raises:
+            ResultsError: The directory is not a run's, or is broken.
+        """
+        from fedsim.results.storage import load
+
+        return load(directory)
+
+
+def _unfinished(run: Run) -> list[str]:
+    try:
+        count = int((run.requests["outcome"] == "unfinished").sum())
+    except ResultsError:
+        return []
+    if not count:
+        return []
+    return [
+        f"{count:,} requests were unfinished when the drain ended; "
+        "they count as not successful, and a longer drain would let them end"
+    ]

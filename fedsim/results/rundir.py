@@ -1,0 +1,90 @@
+"""Directories that are whole as soon as they exist.
+
+What goes into one is written beside its name and renamed into place, so that a run which is cut
+off leaves nothing that looks like a result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fedsim.errors import ResultsError
+from fedsim.results.manifest import jsonable
+
+MANIFEST = "manifest.json"
+"""The file by which a directory of fedsim's is known."""
+
+
+@contextmanager
+def whole_directory(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a new folder, which takes the name *target* once the block has ended well.
+
+    A directory of that name is replaced if fedsim wrote it or if it is empty. If the block raises,
+    the new folder is removed and *target* stays as it was.
+
+    Raises:
+        ResultsError: *target* exists and is something else, or cannot be written.
+    """
+    path = Path(target).absolute()
+    _refuse_foreign(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent))
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror or error}; choose another directory"
+        raise ResultsError(msg) from error
+    try:
+        yield new
+        new.chmod(0o755)
+        _rename(new, path)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write *data* as JSON for people, NaN as null."""
+    text = json.dumps(jsonable(data), indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file of a run directory holds.
+
+    Raises:
+        ResultsError: It is missing or broken.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        msg = f"{path.parent} is not a run directory: it has no {path.name}"
+        raise ResultsError(msg) from error
+    except (OSError, ValueError) as error:
+        msg = f"{path} cannot be read: {error}"
+        raise ResultsError(msg) from error
+
+
+def _refuse_foreign(path: Path) -> None:
+    if not path.exists() or (path / MANIFEST).is_file():
+        return
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    msg = f"{path} exists and is not a directory that fedsim wrote; choose another name"
+    raise ResultsError(msg)
+
+
+def _rename(new: Path, path: Path) -> None:
+    """Give *new* the name *path*, and remove what had it before."""
+    if not path.exists():
+        new.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+    path.replace(old)
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)

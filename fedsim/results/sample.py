@@ -1,0 +1,102 @@
+"""The requests that a summary covers, as parallel arrays."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedsim.results.slo import Slo
+from fedsim.world.observer import Directory
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The times of arrival that a summary covers, [start_s, end_s), in seconds."""
+
+    start_s: float
+    end_s: float
+
+    @property
+    def length_s(self) -> float:
+        """Length of the window in seconds."""
+        return self.end_s - self.start_s
+
+    def holds(self, times_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which of the times lie in the window."""
+        return (times_s >= self.start_s) & (times_s < self.end_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the measures need to know of each request.
+
+    Attributes:
+        ok: Whether it succeeded.
+        good: Whether it was served within its limit.
+        cross: Whether it was served outside its region of origin.
+        attempts: Number of attempts.
+        latency_s: From arrival to the end, in seconds.
+        ttft_s: From arrival to the first token, in seconds.
+        queue_wait_s: Wait in the node's queue, in seconds.
+    """
+
+    ok: NDArray[np.bool_]
+    good: NDArray[np.bool_]
+    cross: NDArray[np.bool_]
+    attempts: NDArray[np.integer[Any]]
+    latency_s: NDArray[np.float64]
+    ttft_s: NDArray[np.float64]
+    queue_wait_s: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, requests: DataFrame, directory: Directory, slo: Slo | None) -> Sample:
+        """Return the sample of all *requests*."""
+        ok = is_ok(requests)
+        latency_s = requests["latency_s"].to_numpy()
+        limits_s = _limits_s(directory, slo)[requests["stream"].cat.codes.to_numpy()]
+        served = requests["region"].cat.codes.to_numpy()
+        return cls(
+            ok=ok,
+            good=ok & (latency_s <= limits_s),
+            cross=ok & (served != requests["origin"].cat.codes.to_numpy()),
+            attempts=requests["attempts"].to_numpy(),
+            latency_s=latency_s,
+            ttft_s=requests["ttft_s"].to_numpy(),
+            queue_wait_s=requests["queue_wait_s"].to_numpy(),
+        )
+
+    def part(self, rows: NDArray[np.integer[Any]]) -> Sample:
+        """Return the requests in *rows*."""
+        return Sample(
+            self.ok[rows],
+            self.good[rows],
+            self.cross[rows],
+            self.attempts[rows],
+            self.latency_s[rows],
+            self.ttft_s[rows],
+            self.queue_wait_s[rows],
+        )
+
+
+def is_ok(table: DataFrame) -> NDArray[np.bool_]:
+    """Return which rows of the requests or attempts table succeeded."""
+    ok: NDArray[np.bool_] = (table["outcome"] == "ok").to_numpy(dtype=bool)
+    return ok
+
+
+def _limits_s(directory: Directory, slo: Slo | None) -> NDArray[np.float64]:
+    """Return the longest good latency of each stream in seconds, infinite where none is set.
+
+    A stream's own ``max_latency`` comes before the objective.
+    """
+    objective_s = slo.latency_limit_s if slo is not None else None
+    fallback_s = math.inf if objective_s is None else objective_s
+    own = (stream.max_latency_s for stream in directory.streams)
+    return np.array([fallback_s if limit_s is None else limit_s for limit_s in own] or [math.inf])
