@@ -79,7 +79,7 @@ class Trace:
 
 
 def read_azure(path: str | PathLike[str]) -> Trace:
-    """Read a trace in the Azure format, about a microsecond and a half a row.
+    """Read a trace in the Azure format, about a microsecond a row.
 
     The file may be compressed by gzip, whatever its name; its lines may end in LF or CRLF, the
     last one in nothing. Timestamps are in UTC and have up to nine decimals.

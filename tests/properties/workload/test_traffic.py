@@ -1,0 +1,55 @@
+"""Traffic and streams: what holds for every seed, name and block size."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedsim.kernel.streams import Streams, generator, keyed_uniform, keyed_uniforms
+from fedsim.workload import ArrivalBlock, Exponential, Lognormal, Poisson, Tenants, Traffic
+
+seeds = st.integers(0, 2**70)
+words = st.integers(0, 2**64 - 1)
+
+
+@given(words, st.integers(0, 2**20), st.integers(0, 2**20))
+def test_keyed_uniform(key, purpose, attempt):
+    """Scalar and vector agree bit for bit, inside the open unit interval."""
+    uniform = keyed_uniform(key, purpose, attempt)
+
+    assert 0.0 < uniform < 1.0
+    assert keyed_uniforms(np.array([key], dtype=np.uint64), purpose, attempt).tolist() == [uniform]
+
+
+@given(seeds, st.lists(st.text(max_size=20), min_size=2, max_size=5, unique=True))
+def test_streams_differ(seed, names):
+    """Different names give different streams, under any seed, in any script."""
+    draws = [generator(seed, name).random() for name in names]
+
+    assert len(set(draws)) == len(names)
+
+
+@given(seeds, st.integers(1, 50), st.floats(0.01, 30.0))
+def test_blocks(seed, block_size, until_s):
+    """Neither the size of the blocks nor the end of the run changes any arrival."""
+    traffic = Traffic(
+        "chat",
+        (("a", 1.0), ("b", 2.0)),
+        Poisson(5.0),
+        Lognormal.from_mean_cv(300.0, 1.5),
+        Exponential(40.0),
+        Tenants(20, 1.0),
+    )
+    whole = list(traffic.blocks(Streams(seed), 30.0))
+    parts = list(traffic.blocks(Streams(seed), until_s, block_size))
+
+    assert all(len(part) <= block_size for part in parts)
+    for field in dataclasses.fields(ArrivalBlock):
+        expected = [value for block in whole for value in getattr(block, field.name)]
+        values = [value for block in parts for value in getattr(block, field.name)]
+        assert values == expected[: len(values)]
+    count = sum(len(part) for part in parts)
+    assert count == sum(time_s < until_s for block in whole for time_s in block.times_s)
