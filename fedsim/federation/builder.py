@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -121,7 +122,7 @@ class FederationBuilder:
         transport: Transport,
         clock: Clock,
         tasks: Tasks,
-        rng: Random,
+        random_for: Callable[[str], Random],
         region: RegionId | None = None,
         observer: Observer | None = None,
     ) -> Gateway:
@@ -131,7 +132,8 @@ class FederationBuilder:
             transport: The way to the nodes.
             clock: Time.
             tasks: Background tasks and deadlines.
-            rng: Randomness of jitter, backoff and weighted random choices.
+            random_for: Gives a source of randomness by purpose: ``health`` (probe jitter),
+                ``strategy``, ``retries`` (backoff).
             region: The gateway's region, which locality prefers.
             observer: Is told of health and breaker changes.
         """
@@ -140,6 +142,7 @@ class FederationBuilder:
         health = self.health_checker
         if health is None:
             config = self.health_config
+            rng = random_for("health")
             health = HealthChecker(transport, clock, tasks, rng, config, observer)
         if isinstance(health, HealthChecker) and isinstance(catalog, ModelCatalog):
             _watch(catalog, health)
@@ -154,10 +157,20 @@ class FederationBuilder:
             strategy = self.load_balance
             if isinstance(strategy, LoadBalanceStrategy):
                 own_health = health if isinstance(health, HealthChecker) else None
+                rng = random_for("strategy")
                 strategy = build_strategy(strategy, own_health, clock, rng)
             router = Router(catalog, strategy, clock, region, health, breaker, self.policies)
-        middlewares, settings = self.middlewares, self.config
-        return Gateway(router, transport, clock, tasks, rng, health, breaker, middlewares, settings)
+        return Gateway(
+            router,
+            transport,
+            clock,
+            tasks,
+            random_for("retries"),
+            health,
+            breaker,
+            self.middlewares,
+            self.config,
+        )
 
 
 def _watch(catalog: ModelCatalog, health: HealthChecker) -> None:

@@ -201,7 +201,7 @@ def hash_ring(node_ids: tuple[NodeId, ...]) -> tuple[list[int], list[int]]:
 
     A node's points depend on its name alone, so that removing a node moves only its own keys.
     """
-    points = []
+    points: list[tuple[int, int]] = []
     for position, node_id in enumerate(node_ids):
         for block in range(POINTS_PER_NODE // 8):
             digest = hashlib.blake2b(f"{node_id}#{block}".encode()).digest()

@@ -50,7 +50,7 @@ class LightEvent(Event):
         """Skip SimPy's constructor: a light event has no callback list and needs no value."""
 
     @property
-    def callbacks(self) -> list[Callable[[Any], None]]:  # type: ignore[override]
+    def callbacks(self) -> list[Callable[[Any], None]]:
         """What SimPy's own step calls."""
         return _CALLBACKS
 

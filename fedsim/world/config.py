@@ -122,6 +122,7 @@ class WorldConfig:
         faults: What goes wrong.
         nodes_every_s: Sampling period of the nodes table in seconds, or None for no samples.
         abort: Whether a deadline or cancellation makes the node stop working on the request.
+        warmup_s: Start of the window that summaries cover, in seconds.
     """
 
     seed: int
@@ -134,3 +135,4 @@ class WorldConfig:
     faults: tuple[FaultConfig, ...] = ()
     nodes_every_s: float | None = 1.0
     abort: bool = True
+    warmup_s: float = 0.0

@@ -126,6 +126,10 @@ class WorldObserver(Protocol):
         """
         ...
 
+    def request_cost_added(self, row: int, cost_usd: float) -> None:
+        """Add to the cost of a request that is over: a node worked on it in vain until now."""
+        ...
+
     def attempt_started(
         self, row: int, attempt: int, gateway: int, node: int, hedge: bool, started_s: float
     ) -> int:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from statistics import NormalDist
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fedsim.workload.distributions import Distribution, Lognormal
-
-_inverse_normal = NormalDist().inv_cdf
 
 
 class ServiceModel(Protocol):
@@ -73,6 +70,11 @@ class TokenService:
     per_output_token_s: float = 0.0
     noise_cv: float = 0.0
     needs_tokens: bool = True
+    _noise: Lognormal | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.noise_cv > 0.0:
+            object.__setattr__(self, "_noise", Lognormal.from_mean_cv(1.0, self.noise_cv))
 
     def service_s(self, uniform: float, prompt_tokens: int, output_tokens: int) -> float:
         """Return base plus token times, multiplied by the noise at *uniform*, in seconds."""
@@ -81,10 +83,7 @@ class TokenService:
             + self.per_prompt_token_s * prompt_tokens
             + self.per_output_token_s * output_tokens
         )
-        if self.noise_cv == 0.0:
-            return time_s
-        noise = Lognormal.from_mean_cv(1.0, self.noise_cv)
-        return time_s * noise.quantile(uniform)
+        return time_s if self._noise is None else time_s * self._noise.quantile(uniform)
 
     def first_token_s(self, service_s: float, prompt_tokens: int, output_tokens: int) -> float:
         """Return the share of *service_s* up to the first output token, in seconds."""

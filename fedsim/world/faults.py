@@ -1,0 +1,110 @@
+"""Faults: what goes wrong with nodes, as SimPy processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+from fedsim.kernel.environment import Environment
+from fedsim.kernel.streams import Streams
+from fedsim.world.config import FaultConfig
+from fedsim.world.node import Node
+from fedsim.world.observer import WorldObserver
+
+Switch = Callable[[Node, object, bool], None]
+Life = Generator[Any, Any, None]
+
+
+class FaultInjector:
+    """Starts one process for each scripted fault, and one for each node of a random one.
+
+    Args:
+        env: The environment.
+        nodes: All nodes.
+        regions: Names of all regions by code.
+        streams: Random streams of the run.
+        observer: Is told what goes wrong and when it ends.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        nodes: Sequence[Node],
+        regions: Sequence[str],
+        streams: Streams,
+        observer: WorldObserver,
+    ) -> None:
+        self._env = env
+        self._nodes = nodes
+        self._regions = regions
+        self._streams = streams
+        self._observer = observer
+
+    def start(self, faults: Sequence[FaultConfig]) -> None:
+        """Let *faults* happen from now on."""
+        for number, fault in enumerate(faults):
+            struck = self.struck_by(fault)
+            if fault.mtbf_s is None:
+                self._env.process(self._scripted(fault, struck))
+            else:
+                for node in struck:
+                    self._env.process(self._random(number, fault, node))
+
+    def struck_by(self, fault: FaultConfig) -> list[Node]:
+        """Return the nodes that a fault strikes."""
+        return [
+            node
+            for node in self._nodes
+            if fault.node == node.name
+            or fault.pool == node.pool.name
+            or fault.region == self._regions[node.region]
+        ]
+
+    def _scripted(self, fault: FaultConfig, struck: Sequence[Node]) -> Life:
+        assert fault.at_s is not None
+        assert fault.lasts_s is not None
+        subject = fault.node or fault.pool or fault.region or ""
+        yield self._env.timeout(fault.at_s)
+        self._switch(fault, subject, struck, True)
+        yield self._env.timeout(fault.lasts_s)
+        self._switch(fault, subject, struck, False)
+
+    def _random(self, number: int, fault: FaultConfig, node: Node) -> Life:
+        """Let one node go up and down for ever, with exponential times.
+
+        The stream belongs to the fault's place in the scenario and the node, so that nothing else
+        changes when it strikes.
+        """
+        assert fault.mtbf_s is not None
+        assert fault.mttr_s is not None
+        rng = self._streams.generator(f"faults/{number}/{node.name}")
+        while True:
+            yield self._env.timeout(float(rng.exponential(fault.mtbf_s)))
+            self._switch(fault, node.name, [node], True)
+            yield self._env.timeout(float(rng.exponential(fault.mttr_s)))
+            self._switch(fault, node.name, [node], False)
+
+    def _switch(
+        self, fault: FaultConfig, subject: str, struck: Sequence[Node], begins: bool
+    ) -> None:
+        normal, faulty = _words(fault)
+        before, after = (normal, faulty) if begins else (faulty, normal)
+        self._observer.event(self._env.now, "fault", subject, "", before, after, fault.kind)
+        for node in struck:
+            if fault.kind == "slowdown":
+                node.set_slowdown(fault, fault.factor if begins else None)
+            elif fault.kind == "errors":
+                node.set_error_probability(fault, fault.probability if begins else None)
+            elif begins:
+                node.take_down(fault)
+            else:
+                node.bring_up(fault)
+
+
+def _words(fault: FaultConfig) -> tuple[str, str]:
+    """Return how the events table calls the normal state and the faulty one."""
+    if fault.kind == "slowdown":
+        return "normal", f"slow x{fault.factor:g}"
+    if fault.kind == "errors":
+        return "normal", f"errors {100.0 * fault.probability:g}%"
+    return "up", "down"

@@ -1,0 +1,74 @@
+"""A request while it is under way: what the world knows of it beyond what the federation sees."""
+
+from __future__ import annotations
+
+import math
+
+from fedsim.federation.contracts import Capability
+
+
+class LiveRequest:
+    """A request between its arrival and its outcome.
+
+    Attributes:
+        request_id: Its id, by which a transport finds it again.
+        row: Its row at the observer.
+        capability: What it asks for.
+        key: The 64-bit key of its luck.
+        service_uniform: Its luck in service at the first attempt.
+        prompt_tokens: Tokens of the prompt, or -1.
+        output_tokens: Tokens of the answer, or -1.
+        arrived_s: When it arrived, in seconds.
+        attempts: Attempts sent so far.
+        node: Code of the node tried last, or -1.
+        network_s: Time on the network of the attempt that answered, in seconds; NaN before.
+        queue_wait_s: Its wait in the queue, in seconds; NaN before.
+        service_s: Its time in a slot, in seconds; NaN before.
+        ttft_s: From arrival to the first token, in seconds; NaN where unknown.
+        cost_usd: Price of the share of slots and time that its attempts held so far.
+        over: Whether it has its outcome.
+    """
+
+    __slots__ = (
+        "arrived_s",
+        "attempts",
+        "capability",
+        "cost_usd",
+        "key",
+        "network_s",
+        "node",
+        "output_tokens",
+        "over",
+        "prompt_tokens",
+        "queue_wait_s",
+        "request_id",
+        "row",
+        "service_s",
+        "service_uniform",
+        "ttft_s",
+    )
+
+    def __init__(
+        self,
+        request_id: str,
+        row: int,
+        capability: Capability,
+        key: int,
+        service_uniform: float,
+        prompt_tokens: int,
+        output_tokens: int,
+        arrived_s: float,
+    ) -> None:
+        self.request_id = request_id
+        self.row = row
+        self.capability = capability
+        self.key = key
+        self.service_uniform = service_uniform
+        self.prompt_tokens = prompt_tokens
+        self.output_tokens = output_tokens
+        self.arrived_s = arrived_s
+        self.attempts = 0
+        self.node = -1
+        self.network_s = self.queue_wait_s = self.service_s = self.ttft_s = math.nan
+        self.cost_usd = 0.0
+        self.over = False

@@ -1,0 +1,88 @@
+"""Sources: the requests of a stream, as they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from fedsim.kernel.environment import Environment, LightEvent
+from fedsim.kernel.streams import Streams
+from fedsim.world.config import StreamConfig
+
+if TYPE_CHECKING:
+    from fedsim.workload.traffic import ArrivalBlock
+
+Arrive = Callable[[int, int, float, int, int, int, int, int, float], None]
+"""Called with stream, index, time, origin, tenant, prompt, output tokens, key and luck."""
+
+
+class Source(LightEvent):
+    """The arrivals of one stream, drawn in blocks; one entry of the queue at a time.
+
+    Args:
+        env: The environment.
+        code: Code of the stream.
+        config: The stream.
+        streams: Random streams of the run.
+        until_s: Arrivals stop at this time, in seconds.
+        regions: Code of the region of each of the stream's origins.
+        arrive: Is called for every arrival.
+    """
+
+    __slots__ = ("_arrive", "_block", "_blocks", "_code", "_env", "_first", "_next", "_regions")
+
+    def __init__(
+        self,
+        env: Environment,
+        code: int,
+        config: StreamConfig,
+        streams: Streams,
+        until_s: float,
+        regions: list[int],
+        arrive: Arrive,
+    ) -> None:
+        self._env = env
+        self._code = code
+        self._regions = regions
+        self._arrive = arrive
+        self._blocks: Iterator[ArrivalBlock] = config.traffic.blocks(streams, until_s)
+        self._block: ArrivalBlock | None = None
+        self._first = 0
+        self._next = 0
+
+    def start(self) -> None:
+        """Await the first arrival."""
+        self._load()
+        self._await_next()
+
+    def process(self) -> None:
+        """Let a request arrive, and await the next one."""
+        block, place = self._block, self._next
+        assert block is not None
+        index = self._first + place
+        self._next = place + 1
+        self._await_next()
+        self._arrive(
+            self._code,
+            index,
+            block.times_s[place],
+            self._regions[block.origins[place]],
+            block.tenants[place],
+            block.prompt_tokens[place],
+            block.output_tokens[place],
+            block.keys[place],
+            block.service_uniforms[place],
+        )
+
+    def _await_next(self) -> None:
+        block = self._block
+        if block is not None and self._next == len(block.times_s):
+            self._first += self._next
+            self._load()
+            block = self._block
+        if block is not None:
+            self._env.push(self, block.times_s[self._next])
+
+    def _load(self) -> None:
+        self._next = 0
+        self._block = next((block for block in self._blocks if len(block)), None)

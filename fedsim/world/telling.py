@@ -1,0 +1,36 @@
+"""Tells the world's observer what the federation's objects of one gateway find out."""
+
+from __future__ import annotations
+
+from fedsim.federation.contracts import CircuitState, HealthState, NodeId
+from fedsim.kernel.environment import Environment
+from fedsim.world.observer import WorldObserver
+
+
+class FederationReporter:
+    """The federation's ``Observer`` for one gateway, and the place where plug-ins are reported."""
+
+    def __init__(self, observer: WorldObserver, env: Environment, gateway: str) -> None:
+        self._observer = observer
+        self._env = env
+        self._gateway = gateway
+
+    def health_changed(
+        self, at_s: float, node_id: NodeId, before: HealthState, after: HealthState, reason: str
+    ) -> None:
+        """Report that the gateway's health checker changed its mind about a node."""
+        self._observer.event(
+            at_s, "health", node_id, self._gateway, before.value, after.value, reason
+        )
+
+    def circuit_changed(
+        self, at_s: float, node_id: NodeId, before: CircuitState, after: CircuitState, reason: str
+    ) -> None:
+        """Report that a circuit of the gateway's breaker changed its state."""
+        self._observer.event(
+            at_s, "breaker", node_id, self._gateway, before.value, after.value, reason
+        )
+
+    def plugin(self, name: str, problem: str) -> None:
+        """Report something about a plug-in that its author should know."""
+        self._observer.event(self._env.now, "plugin", name, self._gateway, "", "", problem)

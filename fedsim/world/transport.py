@@ -1,0 +1,172 @@
+"""The seam: the federation's ``Transport`` over the simulated network to the simulated nodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from fedsim.errors import PlugInError
+from fedsim.federation.contracts import (
+    FederationError,
+    HealthState,
+    InferenceRequest,
+    InferenceResponse,
+    NodeHealth,
+    NodeId,
+    NodeUnreachable,
+    RouteTarget,
+    TokenStream,
+)
+from fedsim.kernel.environment import Environment
+from fedsim.kernel.tasks import Cancelled, SimClock
+from fedsim.world.live import LiveRequest
+from fedsim.world.network import Network
+from fedsim.world.node import Job, Ledger, Node
+from fedsim.world.observer import WorldObserver
+from fedsim.world.stream import NodeStream
+
+
+class WorldTransport:
+    """Carries one gateway's requests to the nodes and their answers back.
+
+    Args:
+        env: The environment.
+        gateway: Code of the gateway.
+        region: Code of its region.
+        nodes: All nodes by id.
+        live: All requests under way by id.
+        network: The network.
+        ledger: Keeps account of jobs.
+        observer: Is told of attempts.
+        abort: Whether nodes are told when nobody waits any more.
+        router_name: Name of the gateway's router, for errors.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        gateway: int,
+        region: int,
+        nodes: Mapping[NodeId, Node],
+        live: Mapping[str, LiveRequest],
+        network: Network,
+        ledger: Ledger,
+        observer: WorldObserver,
+        abort: bool,
+        router_name: str,
+    ) -> None:
+        self._env = env
+        self._clock = SimClock(env)
+        self._gateway = gateway
+        self._region = region
+        self._nodes = nodes
+        self._live = live
+        self._network = network
+        self._ledger = ledger
+        self._observer = observer
+        self._abort = abort
+        self._router_name = router_name
+
+    async def send(self, target: RouteTarget, request: InferenceRequest) -> InferenceResponse:
+        """Send *request* and wait for the answer; raises the ``FederationError`` it ended in."""
+        sent_s = self._env._now
+        job, attempt_row = self._dispatch(target, request)
+        try:
+            await job
+        except BaseException as thrown:
+            self._given_up(job, attempt_row, thrown)
+            raise
+        self._answered(job, attempt_row)
+        if job.error is not None:
+            raise job.error
+        live = job.live
+        tokens = live.output_tokens if live.output_tokens >= 0 else None
+        return InferenceResponse(b"", job.node.node_id, self._env._now - sent_s, tokens)
+
+    async def open_stream(self, target: RouteTarget, request: InferenceRequest) -> TokenStream:
+        """Send *request* and return its stream when word comes back that the node has taken it."""
+        job, attempt_row = self._dispatch(target, request)
+        stream = NodeStream(
+            self._env,
+            job,
+            on_answer=lambda: self._answered(job, attempt_row),
+            on_give_up=lambda thrown: self._given_up(job, attempt_row, thrown),
+        )
+        try:
+            await self._clock.sleep(2.0 * job.leg_s)
+        except BaseException as thrown:
+            self._given_up(job, attempt_row, thrown)
+            raise
+        stream.raise_if_refused()
+        return stream
+
+    async def probe(self, node_id: NodeId) -> NodeHealth:
+        """Ask a node for its telemetry; takes a round trip, and fails when the node is down."""
+        node = self._nodes.get(node_id)
+        if node is None:
+            raise NodeUnreachable(node_id)
+        leg_s = self._network.median_leg_s(self._region, node.region)
+        await self._clock.sleep(leg_s)
+        up = node.up
+        gpu = node.running / node.pool.slots if node.pool.gpu is not None else None
+        throughput, queued = node.throughput(), node.queued
+        await self._clock.sleep(leg_s)
+        if not up:
+            raise NodeUnreachable(node_id)
+        return NodeHealth(
+            node_id, HealthState.HEALTHY, 0.0, 0.0, throughput, gpu, queued, self._env._now
+        )
+
+    def _dispatch(self, target: RouteTarget, request: InferenceRequest) -> tuple[Job, int]:
+        live = self._live.get(request.request_id)
+        node = self._nodes.get(target.node_id)
+        if live is None or node is None:
+            raise self._misuse(target, request, live)
+        live.attempts += 1
+        live.node = node.code
+        attempt = live.attempts
+        leg_s = self._network.leg_s(self._region, node.region, live.key, attempt)
+        job = Job(live, node, attempt, leg_s, self._ledger)
+        attempt_row = self._observer.attempt_started(
+            live.row, attempt, self._gateway, node.code, False, self._env._now
+        )
+        job.dispatch()
+        return job, attempt_row
+
+    def _misuse(
+        self, target: RouteTarget, request: InferenceRequest, live: LiveRequest | None
+    ) -> PlugInError:
+        if live is None:
+            problem = (
+                f"a request {request.request_id!r} was sent that never arrived; middleware may "
+                "replace a request, but must keep its request_id"
+            )
+            return PlugInError("middleware", problem, request.request_id, self._env._now)
+        known = ", ".join(list(self._nodes)[:5])
+        problem = (
+            f"route() chose node {target.node_id!r}, which does not exist; the nodes are named "
+            f"{known}{', …' if len(self._nodes) > 5 else ''}"
+        )
+        return PlugInError(self._router_name, problem, request.request_id, self._env._now)
+
+    def _answered(self, job: Job, attempt_row: int) -> None:
+        error: FederationError | None = job.error
+        now_s = self._env._now
+        if error is not None:
+            self._observer.attempt_finished(attempt_row, now_s, error.kind, math.nan, math.nan)
+            return
+        live = job.live
+        live.queue_wait_s = wait_s = job.begun_s - job.accepted_s
+        live.service_s = service_s = job.ended_s - job.begun_s
+        live.network_s = 2.0 * job.leg_s
+        live.node = job.node.code
+        model = job.node.pool.service
+        if model.needs_tokens:
+            first_s = model.first_token_s(service_s, live.prompt_tokens, live.output_tokens)
+            live.ttft_s = job.begun_s + first_s + job.leg_s - live.arrived_s
+        self._observer.attempt_finished(attempt_row, now_s, "ok", wait_s, service_s)
+
+    def _given_up(self, job: Job, attempt_row: int, thrown: BaseException) -> None:
+        outcome = "cancelled" if isinstance(thrown, Cancelled) else "timeout"
+        self._observer.attempt_finished(attempt_row, self._env._now, outcome, math.nan, math.nan)
+        job.abandon(self._abort)

@@ -1,0 +1,392 @@
+"""The world: regions, nodes, network, faults and clients around the real federation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
+
+from fedsim.errors import FedsimError, InternalError
+from fedsim.federation.catalog import Deployment, ModelCatalog
+from fedsim.federation.contracts import (
+    FederationError,
+    GatewayTrait,
+    InferenceRequest,
+    ModelId,
+    RegionId,
+)
+from fedsim.federation.runtime import Random
+from fedsim.kernel.asyncio_loop import SimLoop
+from fedsim.kernel.environment import Environment, Signal
+from fedsim.kernel.streams import Streams
+from fedsim.kernel.tasks import SimClock, SimTasks
+from fedsim.world.config import WorldConfig
+from fedsim.world.faults import FaultInjector
+from fedsim.world.live import LiveRequest
+from fedsim.world.network import Network
+from fedsim.world.node import Job, Node
+from fedsim.world.observer import Directory, NodeInfo, StreamInfo, WorldObserver
+from fedsim.world.source import Source
+from fedsim.world.telling import FederationReporter
+from fedsim.world.transport import WorldTransport
+
+PROGRESS_STEPS = 200
+"""How often a run says how far it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The place where a gateway is built: all that it needs of the world.
+
+    Attributes:
+        name: The gateway's name, such as ``us-east/0``.
+        region: Its region.
+        transport: Its way to the nodes.
+        clock: Simulated time.
+        tasks: The kernel's tasks.
+        loop: The asyncio loop on simulated time, for plug-ins.
+        random_for: Gives a stream of randomness by purpose.
+        catalog: The federation's catalog, with all nodes.
+        reporter: Tells health and breaker changes, and what plug-ins do.
+        env: The environment.
+    """
+
+    name: str
+    region: RegionId
+    transport: WorldTransport
+    clock: SimClock
+    tasks: SimTasks
+    loop: SimLoop
+    random_for: Callable[[str], Random]
+    catalog: ModelCatalog
+    reporter: FederationReporter
+    env: Environment
+
+
+BuildGateway = Callable[[Site], GatewayTrait]
+"""Builds the gateway of a site."""
+
+
+def directory_of(config: WorldConfig, gateways: Mapping[str, int]) -> Directory:
+    """Return the names behind the codes of a world with that many gateways by region."""
+    return Directory(
+        streams=tuple(
+            StreamInfo(
+                stream.traffic.name,
+                stream.capability.key,
+                stream.qos.privacy,
+                stream.qos.max_latency_s,
+            )
+            for stream in config.streams
+        ),
+        regions=tuple(region.name for region in config.regions),
+        region_privacy=tuple(region.privacy for region in config.regions),
+        gateways=tuple(
+            f"{region}/{number}" for region, count in gateways.items() for number in range(count)
+        ),
+        nodes=tuple(
+            NodeInfo(
+                f"{pool.name}-{number}", pool.name, pool.region, pool.slots, pool.cost_usd_per_hour
+            )
+            for pool in config.pools
+            for number in range(pool.count)
+        ),
+    )
+
+
+class World:
+    """One run of a simulated world.
+
+    Args:
+        config: What the world is made of.
+        gateways: Number of gateways by region.
+        build_gateway: Builds the real gateway of each site.
+        observer: Is told all that happens.
+        router_name: Name of the routers, for errors.
+        progress: Is called now and then with the share of the duration that has passed.
+    """
+
+    def __init__(
+        self,
+        config: WorldConfig,
+        gateways: Mapping[str, int],
+        build_gateway: BuildGateway,
+        observer: WorldObserver,
+        router_name: str = "router",
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self.env = Environment()
+        self.tasks = SimTasks(self.env)
+        self.streams = Streams(config.seed)
+        self.loop = SimLoop(self.env)
+        self.directory = directory_of(config, gateways)
+        self._config = config
+        self._observer = observer
+        self._progress = progress
+        self._region_codes = {region.name: code for code, region in enumerate(config.regions)}
+        self.nodes = self._build_nodes()
+        self._live: dict[str, LiveRequest] = {}
+        self._jobs = 0
+        self._arriving = True
+        self._stop = self.env.event()
+        self._window_start_s = [0.0] * len(self.nodes)
+        self._window_s = [0.0] * len(self.nodes)
+        self.gateways = self._build_gateways(gateways, build_gateway, router_name)
+        self._gateway_of = [
+            cycle([gateway for region, gateway in self.gateways if region == code])
+            for code in range(len(config.regions))
+        ]
+
+    # Building
+
+    def _build_nodes(self) -> list[Node]:
+        nodes: list[Node] = []
+        for pool in self._config.pools:
+            for number in range(pool.count):
+                region = self._region_codes[pool.region]
+                nodes.append(Node(self.env, len(nodes), f"{pool.name}-{number}", region, pool))
+        return nodes
+
+    def _build_gateways(
+        self, gateways: Mapping[str, int], build_gateway: BuildGateway, router_name: str
+    ) -> list[tuple[int, GatewayTrait]]:
+        catalog = self._build_catalog()
+        network = Network(self._config.network, self.directory.regions)
+        by_id = {node.node_id: node for node in self.nodes}
+        built: list[tuple[int, GatewayTrait]] = []
+        for code, name in enumerate(self.directory.gateways):
+            region = name.rpartition("/")[0]
+            region_code = self._region_codes[region]
+            transport = WorldTransport(
+                self.env,
+                code,
+                region_code,
+                by_id,
+                self._live,
+                network,
+                self,
+                self._observer,
+                self._config.abort,
+                router_name,
+            )
+            site = Site(
+                name,
+                RegionId(region),
+                transport,
+                SimClock(self.env),
+                self.tasks,
+                self.loop,
+                self._random_for(name),
+                catalog,
+                FederationReporter(self._observer, self.env, name),
+                self.env,
+            )
+            built.append((region_code, build_gateway(site)))
+        return built
+
+    def _random_for(self, gateway: str) -> Callable[[str], Random]:
+        return lambda purpose: self.streams.python_random(f"federation/{gateway}/{purpose}")
+
+    def _build_catalog(self) -> ModelCatalog:
+        catalog = ModelCatalog()
+        for node in self.nodes:
+            pool = node.pool
+            catalog.add(
+                Deployment(
+                    ModelId(pool.model),
+                    node.node_id,
+                    RegionId(pool.region),
+                    pool.capabilities,
+                    endpoint=f"sim://{node.name}",
+                    pool=pool.name,
+                    gpu=pool.gpu,
+                    cost_usd_per_hour=pool.cost_usd_per_hour,
+                )
+            )
+        return catalog
+
+    # Running
+
+    def run(self) -> None:
+        """Run until the world is empty after the last arrival, or the drain has passed.
+
+        Raises:
+            PlugInError: A plug-in raised, or did what its contract does not allow.
+            DeadlockError: Nothing is scheduled, and tasks wait.
+            InternalError: fedsim itself failed.
+        """
+        config, env = self._config, self.env
+        for code, stream in enumerate(config.streams):
+            regions = [self._region_codes[region] for region, _ in stream.traffic.origins]
+            Source(
+                env, code, stream, self.streams, config.duration_s, regions, self._arrive
+            ).start()
+        regions_by_code = self.directory.regions
+        faults = FaultInjector(env, self.nodes, regions_by_code, self.streams, self._observer)
+        faults.start(config.faults)
+        env.call_at(config.warmup_s, self._note_window_start)
+        env.call_at(config.duration_s, self._stop_arrivals)
+        if config.nodes_every_s is not None:
+            env.process(self._sample_nodes(config.nodes_every_s))
+        if self._progress is not None:
+            env.process(self._tell_progress(self._progress))
+        stop_at_s = config.duration_s + config.drain_s
+        env.call_at(stop_at_s, lambda _: self._end())
+        self._run_to_the_end()
+        self._close_books()
+
+    def _run_to_the_end(self) -> None:
+        """Run the queue, with the asyncio loop for plug-ins installed."""
+        try:
+            with self.loop.installed():
+                self.env.run(until=self._stop)
+        except FedsimError:
+            raise
+        except Exception as error:
+            msg = (
+                f"fedsim failed at simulated time {self.env.now:.6f} s: "
+                f"{type(error).__name__}: {error}. Please report it with the scenario and the seed."
+            )
+            raise InternalError(msg) from error
+        finally:
+            self.loop.close()
+        self.loop.raise_unhandled()
+
+    def _arrive(
+        self,
+        stream: int,
+        index: int,
+        time_s: float,
+        origin: int,
+        tenant: int,
+        prompt_tokens: int,
+        output_tokens: int,
+        key: int,
+        service_uniform: float,
+    ) -> None:
+        """Let a request arrive at the next gateway of its region."""
+        config = self._config.streams[stream]
+        info = self.directory.streams[stream]
+        row = self._observer.request_arrived(
+            stream, index, tenant, origin, time_s, prompt_tokens, output_tokens
+        )
+        request_id = info.request_id(index)
+        live = LiveRequest(
+            request_id,
+            row,
+            config.capability,
+            key,
+            service_uniform,
+            prompt_tokens,
+            output_tokens,
+            time_s,
+        )
+        self._live[request_id] = live
+        tenant_id = info.tenant_id(tenant) if tenant >= 0 else None
+        request = InferenceRequest(config.capability, b"", config.qos, request_id, tenant_id)
+        gateway = next(self._gateway_of[origin])
+        self.tasks.start(self._serve(live, gateway, request), request_id)
+
+    async def _serve(
+        self, live: LiveRequest, gateway: GatewayTrait, request: InferenceRequest
+    ) -> None:
+        """Be the client of one request: call the gateway, and take down what comes of it."""
+        try:
+            await gateway.infer(request)
+        except FederationError as error:
+            self._finish(live, error.kind)
+        else:
+            self._finish(live, "ok")
+
+    def _finish(self, live: LiveRequest, outcome: str) -> None:
+        live.over = True
+        served = outcome == "ok"
+        self._observer.request_finished(
+            live.row,
+            self.env._now,
+            outcome,
+            live.node,
+            live.network_s if served else math.nan,
+            live.queue_wait_s if served else math.nan,
+            live.service_s if served else math.nan,
+            live.ttft_s if served else math.nan,
+            live.cost_usd,
+            live.output_tokens,
+        )
+        del self._live[live.request_id]
+        self._end_if_empty()
+
+    def job_opened(self) -> None:
+        """Count an attempt that is under way."""
+        self._jobs += 1
+
+    def job_over(self, job: Job) -> None:
+        """Uncount an attempt, and charge its request for the slot time that it held."""
+        self._jobs -= 1
+        if not math.isnan(job.begun_s):
+            pool, live = job.node.pool, job.live
+            held_s = job.ended_s - job.begun_s
+            price = math.nan if pool.cost_usd_per_hour is None else pool.cost_usd_per_hour
+            cost_usd = price / 3600.0 * held_s / pool.slots
+            if live.over:
+                self._observer.request_cost_added(live.row, cost_usd)
+            else:
+                live.cost_usd += cost_usd
+        self._end_if_empty()
+
+    # Bookkeeping
+
+    def _note_window_start(self, _: Signal) -> None:
+        self._window_start_s = [node.busy_slot_s() for node in self.nodes]
+
+    def _stop_arrivals(self, _: Signal) -> None:
+        self._arriving = False
+        self._window_s = [
+            node.busy_slot_s() - before_s
+            for node, before_s in zip(self.nodes, self._window_start_s, strict=True)
+        ]
+        self._end_if_empty()
+
+    def _end_if_empty(self) -> None:
+        if not self._arriving and not self._live and not self._jobs:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._stop.triggered:
+            self._stop.succeed()
+
+    def _sample_nodes(self, every_s: float) -> Generator[Any, Any, None]:
+        """Sample all nodes, with their utilisation since the sample before."""
+        busy_before_s = [0.0] * len(self.nodes)
+        while True:
+            yield self.env.timeout(every_s)
+            for node in self.nodes:
+                busy_s = node.busy_slot_s()
+                share = (busy_s - busy_before_s[node.code]) / (every_s * node.pool.slots)
+                busy_before_s[node.code] = busy_s
+                self._observer.node_sampled(
+                    self.env.now, node.code, node.up, node.running, node.queued, share
+                )
+
+    def _tell_progress(self, progress: Callable[[float], None]) -> Generator[Any, Any, None]:
+        duration_s = self._config.duration_s
+        for step in range(PROGRESS_STEPS):
+            progress(step / PROGRESS_STEPS)
+            yield self.env.timeout(duration_s / PROGRESS_STEPS)
+        progress(1.0)
+
+    def _close_books(self) -> None:
+        for _, gateway in self.gateways:
+            settle = getattr(getattr(gateway, "breaker", None), "settle", None)
+            if settle is not None:
+                settle()
+        for node in self.nodes:
+            self._observer.node_totals(
+                node.code,
+                node.up_s(),
+                node.busy_slot_s(),
+                node.wasted_slot_s,
+                self._window_s[node.code],
+            )
