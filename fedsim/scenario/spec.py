@@ -10,6 +10,8 @@ from typing import Literal
 from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
 from fedsim.federation.contracts import LoadBalanceStrategy
 from fedsim.results.slo import Slo
+from fedsim.scenario.emit import dump_yaml
+from fedsim.scenario.source import Place
 from fedsim.world.config import WorldConfig
 
 STRATEGIES: tuple[str, ...] = tuple(strategy.value for strategy in LoadBalanceStrategy)
@@ -24,15 +26,6 @@ DEFAULT_POLICIES: Mapping[str, Mapping[str, float]] = {
     "cost": {"weight": 1.0},
 }
 """The policies of a federation that names none, with their weights."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a value stands: a file, and a one-based line and column where it has text."""
-
-    file: str
-    line: int | None = None
-    column: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +111,6 @@ class Scenario:
 
     def to_yaml(self) -> str:
         """Return the resolved scenario as YAML that loads again and gives the same world."""
-        from fedsim.scenario.resolve import dump_yaml
-
         return dump_yaml(self.resolved)
 
     def with_seed(self, seed: int) -> Scenario:

@@ -49,7 +49,7 @@ class UnitError(ValueError):
         return f"{self.message} {self.remedy}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Quantity:
     """A kind of quantity: its units, and how a value is written.
 
@@ -114,9 +114,9 @@ class Quantity:
                 yield str(count), unit
         for precision in (12, 16, 17):
             for unit in self.decimal:
-                count = float(exact / self._scale(unit))
-                if count == 0 or abs(count) >= 1 or unit == self.decimal[-1]:
-                    yield f"{count:.{precision}g}", unit
+                number = float(exact / self._scale(unit))
+                if number == 0 or abs(number) >= 1 or unit == self.decimal[-1]:
+                    yield f"{number:.{precision}g}", unit
 
     def _format_scientific(self, value: float) -> str:
         unit = next(unit for unit in self.decimal if self._scale(unit) in _POWERS_OF_TEN)

@@ -1,0 +1,73 @@
+"""Fills in the defaults that depend on the rest of the scenario."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from fedsim.scenario.schema.federation import Federation, PolicySettings
+from fedsim.scenario.schema.pools import Pool
+from fedsim.scenario.schema.root import ScenarioFile
+from fedsim.scenario.schema.workload import Stream, TraceArrivals
+from fedsim.scenario.spec import DEFAULT_POLICIES
+
+
+def complete(file: ScenarioFile, path: Path) -> ScenarioFile:
+    """Return *file*, read from *path*, with nothing left to be filled in.
+
+    Names of files become absolute, so that the result means the same wherever it is kept.
+    """
+    regions = list(file.regions)
+    workload = {
+        name: _complete_stream(stream, regions, path.parent)
+        for name, stream in file.workload.items()
+    }
+    return file.model_copy(
+        update={
+            "name": file.name or _name_of(path),
+            "warmup": file.duration / 10 if file.warmup is None else file.warmup,
+            "pools": {name: _complete_pool(pool, name) for name, pool in file.pools.items()},
+            "workload": workload,
+            "federation": _complete_federation(file.federation, regions, workload),
+        }
+    )
+
+
+def _name_of(path: Path) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_") or "scenario"
+
+
+def _complete_pool(pool: Pool, name: str) -> Pool:
+    return pool.model_copy(update={"model": pool.model or name})
+
+
+def _complete_stream(stream: Stream, regions: list[str], folder: Path) -> Stream:
+    arrivals = stream.arrivals
+    if isinstance(arrivals, TraceArrivals):
+        file = (folder / arrivals.file).resolve()
+        arrivals = arrivals.model_copy(update={"file": file.as_posix()})
+    origins = stream.origins or dict.fromkeys(regions, 1.0)
+    return stream.model_copy(update={"arrivals": arrivals, "origins": origins})
+
+
+def _complete_federation(
+    federation: Federation, regions: list[str], workload: Mapping[str, Stream]
+) -> Federation:
+    origins = [stream.origins or {} for stream in workload.values()]
+    used = [region for region in regions if any(weights.get(region) for weights in origins)]
+    stated = federation.gateways or dict.fromkeys(used, 1)
+    policies = {name: _complete_policy(name, each) for name, each in federation.policies.items()}
+    return federation.model_copy(
+        update={
+            "gateways": {region: stated[region] for region in regions if region in stated},
+            "policies": policies,
+        }
+    )
+
+
+def _complete_policy(name: str, settings: PolicySettings) -> PolicySettings:
+    weight = settings.weight
+    if weight is None:
+        weight = DEFAULT_POLICIES.get(name, {"weight": 1.0})["weight"]
+    return settings.model_copy(update={"weight": weight})

@@ -1,0 +1,125 @@
+"""Checks that requests can be served at all: by some pool, lawfully, over a known distance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fedsim.errors import Problem
+from fedsim.scenario.facts import Facts
+from fedsim.scenario.schema.base import listed
+from fedsim.scenario.source import KeyPath
+
+
+def unserved_streams(facts: Facts) -> Iterator[Problem]:
+    """Yield a problem for every stream that no pool can serve, or not by privacy."""
+    for stream in facts.streams:
+        capability = facts.stream_capability(stream)
+        if capability is None or not facts.pools:
+            continue
+        if not facts.servers(stream):
+            offered = [word for pool in facts.pools for word in facts.pool_capabilities(pool)]
+            message = f"No pool has the capability {capability}."
+            remedy = (
+                f"Add it to the capabilities of a pool; the pools have "
+                f"{listed(list(dict.fromkeys(offered)), 'and')}."
+            )
+            yield facts.document.problem(("workload", stream, "capability"), message, remedy)
+        else:
+            yield from _unlawful(facts, stream)
+
+
+def _unlawful(facts: Facts, stream: str) -> Iterator[Problem]:
+    needed = facts.stream_privacy(stream)
+    if needed is None or not _privacy_is_kept(facts):
+        return
+    regions = [facts.pool_region(pool) for pool in facts.servers(stream)]
+    levels = [facts.region_privacy(region) for region in regions if region is not None]
+    known = [level for level in levels if level is not None]
+    if len(known) < len(regions) or any(level >= needed for level in known):
+        return
+    strictest = max(known).name.lower()
+    message = (
+        f"No region that may hold {needed.name.lower()} data has a pool with the capability "
+        f"{facts.stream_capability(stream)}; the most private one is {strictest}."
+    )
+    remedy = "Raise the privacy of a region, lower that of the stream, or leave the policy out."
+    yield facts.document.problem(("workload", stream, "qos", "privacy"), message, remedy)
+
+
+def _privacy_is_kept(facts: Facts) -> bool:
+    policies = facts.at("federation", "policies")
+    stated = policies is None or (isinstance(policies, dict) and "privacy" in policies)
+    return stated and facts.at("federation", "router") is None
+
+
+def unknown_token_counts(facts: Facts) -> Iterator[Problem]:
+    """Yield a problem for every stream without the token counts that a serving pool needs."""
+    for stream in facts.streams:
+        if facts.text("workload", stream, "arrivals", "process") != "poisson":
+            continue
+        for pool in facts.servers(stream):
+            missing = [
+                part
+                for part in ("prompt", "output")
+                if facts.duration_s("pools", pool, "service", f"per_{part}_token")
+                and facts.at("workload", stream, "tokens", part) is None
+            ]
+            if missing:
+                message = (
+                    f"The pool {pool} serves {stream} with a time per token, but the number of "
+                    f"{listed(missing, 'and')} tokens is not given."
+                )
+                remedy = f"Add workload.{stream}.tokens.{missing[0]}, such as {{distribution: "
+                remedy += "lognormal, median: 500, p99: 4000}."
+                path = ("workload", stream, "tokens")
+                yield facts.document.problem(path, message, remedy)
+                break
+
+
+def origins_without_gateway(facts: Facts) -> Iterator[Problem]:
+    """Yield a problem for every region that requests come from and that has no gateway."""
+    if not facts.mapping("federation", "gateways"):
+        return
+    served = facts.gateway_regions()
+    noted: set[tuple[str, KeyPath]] = set()
+    for stream in facts.streams:
+        for region, path in facts.origins(stream).items():
+            if region in served or (region, path) in noted:
+                continue
+            noted.add((region, path))
+            message = (
+                f"Requests of {stream} come from {region}, which has no gateway; clients call a "
+                "gateway of their own region."
+            )
+            remedy = f"Add {region} to federation.gateways, or leave it out of the origins."
+            yield facts.document.problem(path, message, remedy, at_key=True)
+
+
+def missing_round_trips(facts: Facts) -> Iterator[Problem]:
+    """Yield a problem for every gateway's region and pool's region of unknown distance."""
+    given = facts.mapping("network", "between")
+    targets = list(dict.fromkeys(facts.pool_region(pool) for pool in facts.pools))
+    noted: set[frozenset[str]] = set()
+    for gateway in facts.gateway_regions():
+        for target in targets:
+            if target is None or target == gateway or frozenset((gateway, target)) in noted:
+                continue
+            if f"{gateway}/{target}" in given or f"{target}/{gateway}" in given:
+                continue
+            noted.add(frozenset((gateway, target)))
+            message = f"The round trip between {gateway} and {target} is not given."
+            remedy = (
+                f"Add network.between: {{{gateway}/{target}: 83ms}}, with the round trip between "
+                "the two."
+            )
+            yield facts.document.problem(("network", "between"), message, remedy)
+
+
+def warmup_too_long(facts: Facts) -> Iterator[Problem]:
+    """Yield a problem where the warm-up leaves nothing to summarise."""
+    warmup_s, duration_s = facts.duration_s("warmup"), facts.duration_s("duration")
+    if warmup_s is not None and duration_s is not None and 0 < duration_s <= warmup_s:
+        duration = facts.text("duration")
+        message = f"{facts.text('warmup')} is not less than the duration of {duration}."
+        remedy = "Summaries cover what arrives after the warm-up: make it shorter."
+        yield facts.document.problem(("warmup",), message, remedy)

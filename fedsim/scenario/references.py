@@ -1,0 +1,98 @@
+"""Checks that names in a scenario name something: regions, pools, nodes, pairs of regions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fedsim.errors import Problem
+from fedsim.scenario.facts import Facts
+from fedsim.scenario.schema.base import shown, suggestion
+from fedsim.scenario.source import KeyPath
+
+
+def unknown_names(facts: Facts) -> Iterator[Problem]:
+    """Yield a problem for every name of something that does not exist."""
+    for pool in facts.pools:
+        yield from _unknown_region(facts, ("pools", pool, "region"))
+    for stream in facts.streams:
+        yield from _unknown_keys(facts, ("workload", stream, "origins"))
+    yield from _unknown_keys(facts, ("federation", "gateways"))
+    for number, _ in facts.faults:
+        path = ("faults", number)
+        yield from _unknown_region(facts, (*path, "region"))
+        yield from _unknown_pool(facts, (*path, "pool"))
+        yield from _unknown_node(facts, (*path, "node"))
+
+
+def wrong_pairs(facts: Facts) -> Iterator[Problem]:
+    """Yield a problem for every key of ``network.between`` that is no pair of two regions."""
+    known = facts.mapping("regions")
+    pairs: dict[tuple[str, str], str] = {}
+    for key in facts.mapping("network", "between"):
+        path = ("network", "between", key)
+        first, slash, second = key.partition("/")
+        if not slash or "/" in second:
+            message = f"{shown(key)} is not a pair of regions."
+            yield facts.document.problem(path, message, "Write one/other: 83ms.", at_key=True)
+            continue
+        for region in (first, second):
+            if region not in known:
+                yield _no_region(facts, path, region, at_key=True)
+        if first == second:
+            message = f"{first} is paired with itself."
+            remedy = "Give the round trip inside a region as network.within_region."
+            yield facts.document.problem(path, message, remedy, at_key=True)
+        yield from _contradiction(facts, path, pairs.get((second, first)))
+        pairs[first, second] = key
+
+
+def _contradiction(facts: Facts, path: KeyPath, other: str | None) -> Iterator[Problem]:
+    if other is None:
+        return
+    here, there = facts.duration_s(*path), facts.duration_s(*path[:-1], other)
+    if here is not None and there is not None and here != there:
+        message = f"{shown(facts.at(*path))} contradicts {other}: {facts.at(*path[:-1], other)}."
+        remedy = "A round trip counts for both directions: keep one of the two."
+        yield facts.document.problem(path, message, remedy)
+
+
+def _unknown_keys(facts: Facts, path: KeyPath) -> Iterator[Problem]:
+    known = facts.mapping("regions")
+    for region in facts.mapping(*path):
+        if region not in known:
+            yield _no_region(facts, (*path, region), region, at_key=True)
+
+
+def _unknown_region(facts: Facts, path: KeyPath) -> Iterator[Problem]:
+    region = facts.text(*path)
+    if region is not None and region not in facts.mapping("regions"):
+        yield _no_region(facts, path, region)
+
+
+def _no_region(facts: Facts, path: KeyPath, region: str, *, at_key: bool = False) -> Problem:
+    message = f"There is no region {shown(region)}."
+    remedy = suggestion(region, facts.regions) or "Add it to regions."
+    return facts.document.problem(path, message, remedy, at_key=at_key)
+
+
+def _unknown_pool(facts: Facts, path: KeyPath) -> Iterator[Problem]:
+    pool = facts.text(*path)
+    if pool is not None and pool not in facts.mapping("pools"):
+        message = f"There is no pool {shown(pool)}."
+        remedy = suggestion(pool, list(facts.mapping("pools"))) or "Add it to pools."
+        yield facts.document.problem(path, message, remedy)
+
+
+def _unknown_node(facts: Facts, path: KeyPath) -> Iterator[Problem]:
+    node = facts.text(*path)
+    if node is None or facts.node_exists(node):
+        return
+    pool, _, number = node.rpartition("-")
+    if pool in facts.mapping("pools") and number.isdecimal():
+        count = facts.mapping("pools", pool).get("count", 1)
+        remedy = f"The nodes of {pool} are {pool}-0 to {pool}-{count - 1}."
+        if count == 1:
+            remedy = f"The only node of {pool} is {pool}-0."
+    else:
+        remedy = suggestion(node, [f"{name}-0" for name in facts.mapping("pools")])
+    yield facts.document.problem(path, f"There is no node {shown(node)}.", remedy)

@@ -1,0 +1,156 @@
+"""What all models of the scenario file share: strictness, error texts, and choices by a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
+
+PROBLEM = "fedsim"
+"""The type of the errors that are raised here, which already are in our words."""
+
+
+@dataclass(slots=True)
+class Notes:
+    """What a validation notes for whoever words its errors: the model of each mapping by ``id``."""
+
+    models: dict[int, type[Settings]] = field(default_factory=dict)
+
+
+class Settings(BaseModel):
+    """A mapping of the scenario file with a fixed set of keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    unbuilt: ClassVar[Mapping[str, str]] = {}
+    """Keys of the file's format that this version does not support, and what to write instead."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _note_model(cls, data: Any, info: ValidationInfo) -> Any:
+        if isinstance(info.context, Notes):
+            info.context.models[id(data)] = cls
+        return data
+
+
+def error(message: str, remedy: str, at: str = "") -> PydanticCustomError:
+    """Return an error for a validator to raise.
+
+    Args:
+        message: What is wrong, as a sentence.
+        remedy: What to write instead, as a sentence.
+        at: The key inside the validated mapping that is to blame, if there is one.
+    """
+    context = {"message": message, "remedy": remedy, "at": at}
+    return PydanticCustomError(PROBLEM, "{message} {remedy}", context)
+
+
+def error_from(failure: Exception) -> PydanticCustomError:
+    """Return the error for a *failure* whose text has the form ``what is wrong: what to do``."""
+    message, _, remedy = str(failure).partition(": ")
+    remedy = f"{remedy[:1].upper()}{remedy[1:]}." if remedy else "Correct the values."
+    return error(f"{message[:1].upper()}{message[1:]}.", remedy)
+
+
+def shown(value: object, longest: int = 60) -> str:
+    """Return *value* as a short text for a message."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    text = repr(value)
+    return text if len(text) <= longest else text[:longest] + "…"
+
+
+def suggestion(word: object, known: list[str]) -> str:
+    """Return a remedy that names what *word* may have meant, or else all that is *known*."""
+    close = get_close_matches(str(word), known, 1)
+    if close:
+        return f"Did you mean {close[0]}?"
+    return f"Write {listed(known)}." if known else ""
+
+
+def listed(words: list[str], last: str = "or") -> str:
+    """Return *words* as an enumeration in prose."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """Picks one of several models by the word under a key, such as ``kind: outage``.
+
+    Attributes:
+        key: The key.
+        tags: The tag of the model for each word.
+        noun: What the word names, such as ``kind of fault``.
+        unbuilt: Words of the file's format that this version does not support.
+    """
+
+    key: str
+    tags: Mapping[str, str]
+    noun: str
+    unbuilt: tuple[str, ...] = ()
+
+    def check(self, value: Any) -> Any:
+        """Return *value* if it is a mapping with a known word, for use before the choice."""
+        words = list(self.tags)
+        if not isinstance(value, dict):
+            remedy = f"Write {{{self.key}: {words[0]}, …}}."
+            message = f"{shown(value)} is not a mapping."
+            raise error(message, remedy)
+        if self.key not in value:
+            message = f"The key {self.key!r} is missing."
+            raise error(message, f"Add it: {self.key}: {listed(words)}.")
+        word = value[self.key]
+        if word in self.unbuilt:
+            message = f"The {self.noun} {word!r} is not built yet in this version."
+            raise error(message, f"Write {listed(words)}.", self.key)
+        if not isinstance(word, str) or word not in self.tags:
+            message = f"There is no {self.noun} {shown(word)}."
+            raise error(message, suggestion(word, words), self.key)
+        return value
+
+    def tag(self, value: Any) -> str:
+        """Return the tag of the model for *value*, a checked mapping or a model."""
+        word = value[self.key] if isinstance(value, dict) else getattr(value, self.key)
+        return self.tags[word]
+
+
+def tag_of_word(value: Any) -> str:
+    """Return the tag that tells a plain word such as ``off`` from any other value."""
+    return "<word>" if isinstance(value, str) else "<value>"
+
+
+def off_or_mapping(value: Any) -> Any:
+    """Return *value* if it is ``off`` or a mapping, for use before the choice between them."""
+    if value == "off" or isinstance(value, dict):
+        return value
+    message = f"{shown(value)} is neither a mapping nor off."
+    raise error(message, "Write off to switch it off, or a mapping with its settings.")
+
+
+def only(word: str, *, unbuilt: str) -> Callable[[Any], Any]:
+    """Return a validator that lets *word* pass and says that all else is not built yet.
+
+    Args:
+        word: The one value of the key in this version.
+        unbuilt: What the others would switch on, as the subject of a sentence.
+    """
+
+    def check(value: Any) -> Any:
+        if value != word:
+            message = f"{unbuilt} is not built yet in this version."
+            raise error(message, f"Write {word}.")
+        return value
+
+    return check

@@ -1,0 +1,156 @@
+"""Regions, network and pools in the scenario file: what requests arrive at."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
+
+from fedsim.scenario.schema.base import Settings, error, shown, tag_of_word
+from fedsim.scenario.schema.distributions import CHOICE, DurationDistribution
+from fedsim.scenario.schema.types import (
+    CapabilityName,
+    CountFrom1,
+    Duration,
+    Excess,
+    Name,
+    OptionalWord,
+    Price,
+    Weight,
+)
+
+Privacy = Literal["public", "internal", "confidential", "restricted"]
+
+
+class Region(Settings):
+    """A region: a place with nodes, gateways and clients."""
+
+    unbuilt: ClassVar = {"location": "Give the round trips to other regions in network.between."}
+
+    privacy: Privacy = Field(
+        default="internal",
+        description="The strictest privacy level whose data the region may hold.",
+    )
+
+
+class Network(Settings):
+    """Round-trip times."""
+
+    within_region: Duration = Field(
+        default=0.001, description="Round trip between two points of one region."
+    )
+    between: dict[str, Duration] = Field(
+        default_factory=dict,
+        description=(
+            "Round trips between regions, by pairs such as us-east/eu-west; one order is enough. "
+            "Needed for every region with a gateway and every other region with a pool."
+        ),
+        examples=[{"us-east/eu-west": "83ms"}],
+    )
+    jitter: Excess = Field(
+        default=0.05,
+        description="How much longer the 95th percentile of a round trip is than its median.",
+    )
+
+
+class TokenService(Settings):
+    """Service times that grow with the request's tokens."""
+
+    base: Duration = Field(default=0.0, description="Time that every request takes.")
+    per_prompt_token: Duration = Field(default=0.0, description="Added for each prompt token.")
+    per_output_token: Duration = Field(default=0.0, description="Added for each output token.")
+    noise_cv: Weight = Field(
+        default=0.0,
+        description="Coefficient of variation of a lognormal factor with mean 1; 0 for none.",
+    )
+
+
+def _check_service(value: Any) -> Any:
+    """Check what decides between a distribution and times per token."""
+    if isinstance(value, dict) and "distribution" in value:
+        return CHOICE.check(value)
+    if not isinstance(value, dict):
+        message = f"{shown(value)} is not a mapping."
+        raise error(message, "Write for instance {distribution: exponential, mean: 900ms}.")
+    times = ("base", "per_prompt_token", "per_output_token")
+    if not any(key in value for key in times):
+        message = "It names neither a distribution nor a time per token."
+        remedy = "Add distribution: lognormal or the like, or base and per_output_token."
+        raise error(message, remedy)
+    return value
+
+
+def _service_tag(value: Any) -> str:
+    if isinstance(value, TokenService):
+        return "<tokens>"
+    if isinstance(value, dict) and "distribution" not in value:
+        return "<tokens>"
+    return CHOICE.tag(value)
+
+
+Service = Annotated[
+    DurationDistribution | Annotated[TokenService, Tag("<tokens>")],
+    Discriminator(_service_tag),
+    BeforeValidator(_check_service),
+]
+"""How long a request holds a slot."""
+
+
+def _check_queue_limit(value: Any) -> Any:
+    if value == "unlimited" or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    message = f"{shown(value)} is not a number of requests."
+    raise error(message, "Write a whole number such as 64, or unlimited.")
+
+
+QueueLimit = Annotated[
+    Annotated[int, Field(ge=0), Tag("<value>")] | Annotated[Literal["unlimited"], Tag("<word>")],
+    Discriminator(tag_of_word),
+    BeforeValidator(_check_queue_limit),
+]
+"""A number of waiting requests, or ``unlimited``."""
+
+
+class Pool(Settings):
+    """A pool of equal nodes, named after it: us-chat-0, us-chat-1 and so on."""
+
+    unbuilt: ClassVar = {"engine": "Give slots and service."}
+
+    region: str = Field(description="The region of its nodes.", examples=["us-east"])
+    count: CountFrom1 = Field(default=1, description="Number of nodes.")
+    model: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The model that they serve; the pool's name where none is given.",
+    )
+    capabilities: list[CapabilityName] = Field(
+        default_factory=lambda: ["generate"],
+        min_length=1,
+        description="What the model can do.",
+    )
+    slots: CountFrom1 = Field(default=8, description="Requests in service at once on a node.")
+    queue_limit: QueueLimit = Field(
+        default=64,
+        description="Most requests that wait on a node, or unlimited; one more is refused.",
+    )
+    service: Service = Field(
+        description="How long a request holds a slot: a distribution, or times per token.",
+        examples=[{"distribution": "lognormal", "median": "900ms", "p99": "4s"}],
+    )
+    gpu: OptionalWord = Field(
+        default=None, description="The node's GPU, or none; prefer_gpu looks at it."
+    )
+    cost: Price | None = Field(default=None, description="Price of a node, idle or not.")
+
+    @field_validator("capabilities")
+    @classmethod
+    def _all_different(cls, value: list[str]) -> list[str]:
+        if len(set(value)) < len(value):
+            twice = next(word for n, word in enumerate(value) if word in value[:n])
+            message = f"The capability {twice!r} stands twice."
+            raise error(message, "Remove one.")
+        return value
+
+
+Regions = dict[Name, Region]
+Pools = dict[Name, Pool]

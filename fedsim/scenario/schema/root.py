@@ -1,0 +1,142 @@
+"""The scenario file as a whole."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from fedsim.scenario.schema.base import Settings, error, only
+from fedsim.scenario.schema.faults import Fault
+from fedsim.scenario.schema.federation import Federation
+from fedsim.scenario.schema.pools import Network, Pools, Regions
+from fedsim.scenario.schema.types import (
+    CountFrom1,
+    Duration,
+    DurationOrOff,
+    Name,
+    Percentage,
+    PositiveDuration,
+    StrategyName,
+)
+from fedsim.scenario.schema.workload import Workload
+from fedsim.scenario.spec import STRATEGIES
+
+
+class SloSettings(Settings):
+    """The service objective, over the requests that arrive after the warm-up."""
+
+    latency_p50: PositiveDuration | None = Field(default=None, description="Bound on the median.")
+    latency_p75: PositiveDuration | None = Field(default=None, description="… on the 75th.")
+    latency_p90: PositiveDuration | None = Field(default=None, description="… on the 90th.")
+    latency_p95: PositiveDuration | None = Field(default=None, description="… on the 95th.")
+    latency_p99: PositiveDuration | None = Field(default=None, description="… on the 99th.")
+    latency_p999: PositiveDuration | None = Field(default=None, description="… on the 99.9th.")
+    success_rate: Percentage | None = Field(
+        default=None, description="Least share of requests that succeed."
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> SloSettings:
+        if not self.model_dump(exclude_none=True):
+            message = "The objective is empty."
+            raise error(message, "Add latency_p99 or success_rate, or remove it.")
+        return self
+
+
+class Record(Settings):
+    """What is kept of a run."""
+
+    tables: Literal["full", "summary"] = Field(
+        default="full", description="full keeps all tables, summary only the summary."
+    )
+    decisions: Annotated[
+        Literal["off"], BeforeValidator(only("off", unbuilt="Recording decisions"))
+    ] = Field(default="off", description="The table of decisions; only off in this version.")
+    nodes_every: DurationOrOff = Field(
+        default=1.0, description="Time between two samples of the nodes, or off."
+    )
+
+
+class Compare(Settings):
+    """What fedsim compare compares."""
+
+    strategies: list[StrategyName] = Field(
+        default_factory=lambda: list(STRATEGIES),
+        min_length=1,
+        description="Strategies: built-in names, or module:Class.",
+    )
+    replications: CountFrom1 = Field(default=10, description="Number of seeds for each.")
+    baseline: StrategyName | None = Field(
+        default=None,
+        description="The strategy that the others are set against; the first where not given.",
+    )
+
+    @field_validator("strategies")
+    @classmethod
+    def _all_different(cls, value: list[str]) -> list[str]:
+        twice = [name for n, name in enumerate(value) if name in value[:n]]
+        if twice:
+            message = f"The strategy {twice[0]} stands twice."
+            raise error(message, "Remove one.")
+        return value
+
+    @model_validator(mode="after")
+    def _baseline_is_compared(self) -> Compare:
+        if self.baseline is not None and self.baseline not in self.strategies:
+            message = f"The baseline {self.baseline} is not among the strategies compared."
+            raise error(message, f"Write one of {', '.join(self.strategies)}.", "baseline")
+        return self
+
+
+class ScenarioFile(Settings):
+    """A fedsim scenario: regions, pools of nodes, what arrives, and the federation between."""
+
+    unbuilt: ClassVar = {
+        "sweep": "Loop over overrides in Python, or run the variants with --set.",
+        "plan": "Run the counts of interest with --set.",
+    }
+
+    name: Name | None = Field(
+        default=None,
+        description="The scenario's name; the file's, without extension, where none is given.",
+    )
+    description: str = Field(default="", description="What the scenario is about.")
+    seed: int = Field(
+        default=1, ge=0, le=2**63 - 1, description="Seed from which all randomness follows."
+    )
+    duration: PositiveDuration = Field(
+        description="Arrivals stop at this time.", examples=["20min"]
+    )
+    warmup: Duration | None = Field(
+        default=None,
+        description=(
+            "Requests that arrive earlier are left out of every summary, though recorded; a tenth "
+            "of the duration where not given."
+        ),
+    )
+    drain: Duration = Field(
+        default=300.0,
+        description="The world runs on after the duration until it is empty, or this long.",
+    )
+    regions: Regions = Field(
+        min_length=1, description="The regions.", examples=[{"us-east": {}, "eu-west": {}}]
+    )
+    network: Network = Field(default_factory=Network, description="Round-trip times.")
+    pools: Pools = Field(
+        min_length=1,
+        description="The pools of nodes.",
+        examples=[{"us-chat": {"region": "us-east"}}],
+    )
+    workload: Workload = Field(
+        min_length=1,
+        description="The streams of requests.",
+        examples=[{"chat": {"arrivals": {"process": "poisson", "rate": "10 req/s"}}}],
+    )
+    federation: Federation = Field(
+        default_factory=Federation, description="The real objects that run in the world."
+    )
+    faults: list[Fault] = Field(default_factory=list, description="What goes wrong.")
+    slo: SloSettings | None = Field(default=None, description="The service objective.")
+    record: Record = Field(default_factory=Record, description="What is kept of a run.")
+    compare: Compare | None = Field(default=None, description="What fedsim compare compares.")

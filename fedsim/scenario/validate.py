@@ -1,0 +1,147 @@
+"""Checks a document against the models, and words what they object to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from fedsim.errors import Problem
+from fedsim.scenario.emit import dump_inline
+from fedsim.scenario.schema.base import PROBLEM, Notes, Settings, listed, shown, suggestion
+from fedsim.scenario.schema.root import ScenarioFile
+from fedsim.scenario.source import Document, KeyPath, has
+
+Wording = tuple[str, str]
+"""What is wrong, and what to write instead."""
+
+
+def validate(document: Document) -> tuple[ScenarioFile | None, list[Problem]]:
+    """Return the document as a model, or None and everything that the models object to."""
+    if not isinstance(document.tree, dict):
+        message = "The file is empty." if document.tree is None else "The file is not a mapping."
+        remedy = "Write regions, pools, workload and duration; all else has a default."
+        return None, [document.problem((), message, remedy)]
+    notes = Notes()
+    try:
+        return ScenarioFile.model_validate(document.tree, context=notes), []
+    except ValidationError as failure:
+        errors = failure.errors(include_url=False)
+    return None, [_problem(document, notes, dict(error)) for error in errors]
+
+
+def _problem(document: Document, notes: Notes, error: dict[str, Any]) -> Problem:
+    kind = error["type"]
+    path, of_key = _path(document.tree, error["loc"], kind)
+    context = error.get("ctx", {})
+    if kind == PROBLEM:
+        if context["at"]:
+            path = (*path, context["at"])
+        return document.problem(path, context["message"], context["remedy"], at_key=of_key)
+    if kind == "extra_forbidden":
+        message, remedy = _unknown_key(_model_around(document.tree, notes, path), str(path[-1]))
+        return document.problem(path, message, remedy, at_key=True)
+    if kind == "missing":
+        message, remedy = _missing_key(_model_around(document.tree, notes, path), str(path[-1]))
+        return document.problem(path, message, remedy)
+    message, remedy = _wording(kind, error["input"], context, error["msg"])
+    return document.problem(path, message, remedy, at_key=of_key)
+
+
+def _path(tree: Any, location: tuple[int | str, ...], kind: str) -> tuple[KeyPath, bool]:
+    """Return the path of a pydantic location, without its tags, and whether it is of a key."""
+    path: KeyPath = ()
+    here = tree
+    for number, step in enumerate(location, start=1):
+        if step == "[key]":
+            return path, True
+        if has(here, step):
+            here = here[step]
+        elif kind != "missing" or number < len(location):
+            continue
+        path = (*path, step)
+    return path, False
+
+
+def _model_around(tree: Any, notes: Notes, path: KeyPath) -> type[Settings]:
+    here = tree
+    for step in path[:-1]:
+        here = here[step]
+    return notes.models[id(here)]
+
+
+def _unknown_key(model: type[Settings], key: str) -> Wording:
+    if key in model.unbuilt:
+        return f"The key {key!r} is not built yet in this version.", model.unbuilt[key]
+    return f"There is no key {key!r} here.", suggestion(key, list(model.model_fields))
+
+
+def _missing_key(model: type[Settings], key: str) -> Wording:
+    examples = model.model_fields[key].examples
+    example = f", for instance {key}: {dump_inline(examples[0])}" if examples else ""
+    return f"The key {key!r} is missing.", f"Add it{example}."
+
+
+def _wording(kind: str, value: object, context: Mapping[str, Any], fallback: str) -> Wording:
+    """Return the wording for a pydantic error of a *kind* that it has itself."""
+    if kind == "literal_error":
+        words = re.findall(r"'([^']*)'", str(context["expected"]))
+        remedy = suggestion(value, words)
+        if remedy.startswith("Did you mean"):
+            remedy += f" It can be {listed(words)}."
+        return f"{shown(value)} is not known here.", remedy
+    if kind in _BOUNDS:
+        relation = _BOUNDS[kind]
+        bound = context[_BOUND_KEYS[kind]]
+        return f"{shown(value)} is too {relation[0]}.", f"Write {relation[1]} {bound:g}."
+    if kind in _TYPES:
+        noun, advise = _TYPES[kind]
+        return f"{shown(value)} is not {noun}.", advise(value)
+    if kind in {"too_short", "string_too_short"}:
+        return "It is empty.", "Write at least one entry, or remove the key."
+    return f"{shown(value)} is wrong: {fallback}.", "Correct the value."
+
+
+def _number_remedy(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[-+0-9.eE_]+", value):
+        return "Write a plain number, without quotes or underscores."
+    if isinstance(value, float):
+        return "Write it without a fraction."
+    return "Write a plain number, without a unit."
+
+
+def _text_remedy(value: object) -> str:
+    if isinstance(value, dict | list):
+        return "Write a word."
+    return f'Quote it if it is meant as text: "{shown(value)}".'
+
+
+_BOUND_KEYS = {
+    "greater_than": "gt",
+    "greater_than_equal": "ge",
+    "less_than": "lt",
+    "less_than_equal": "le",
+}
+_BOUNDS = {
+    "greater_than": ("small", "more than"),
+    "greater_than_equal": ("small", "at least"),
+    "less_than": ("large", "less than"),
+    "less_than_equal": ("large", "at most"),
+}
+_MAPPING = ("a mapping", lambda _: "Write {key: value, …}; {} where there is nothing to say.")
+_WHOLE = ("a whole number", _number_remedy)
+_NUMBER = ("a number", _number_remedy)
+_TYPES: Mapping[str, tuple[str, Callable[[object], str]]] = {
+    "model_type": _MAPPING,
+    "dict_type": _MAPPING,
+    "list_type": ("a list", lambda _: "Write [first, second, …]; [] where there is none."),
+    "int_type": _WHOLE,
+    "int_from_float": _WHOLE,
+    "int_parsing_size": _WHOLE,
+    "float_type": _NUMBER,
+    "finite_number": _NUMBER,
+    "bool_type": ("true or false", lambda _: "Write true or false."),
+    "string_type": ("text", _text_remedy),
+}
