@@ -1,3 +1,48 @@
-"""A discrete-event simulator of a federation of GPU inference nodes."""
+"""A discrete-event simulator of a federation of GPU inference nodes.
+
+    import fedsim
+
+    scenario = fedsim.load("scenarios/three-regions.yaml", {"pools.us-chat.count": 6})
+    run = fedsim.simulate(scenario, seed=1, strategy="round_robin")
+    comparison = fedsim.compare(scenario, replications=10)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+__all__ = ["Comparison", "Run", "Scenario", "__version__", "compare", "load", "simulate"]
+
+if TYPE_CHECKING:
+    from fedsim.results.run import Run
+    from fedsim.scenario.load import load
+    from fedsim.scenario.simulate import simulate
+    from fedsim.scenario.spec import Scenario
+    from fedsim.studies.compare import compare
+    from fedsim.studies.comparison import Comparison
+
+_PLACES = {
+    "Comparison": "fedsim.studies.comparison",
+    "Run": "fedsim.results.run",
+    "Scenario": "fedsim.scenario.spec",
+    "compare": "fedsim.studies.compare",
+    "load": "fedsim.scenario.load",
+    "simulate": "fedsim.scenario.simulate",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for, so that ``fedsim --help`` starts fast."""
+    place = _PLACES.get(name)
+    if place is None:
+        msg = f"module 'fedsim' has no attribute {name!r}"
+        raise AttributeError(msg)
+    from importlib import import_module
+
+    return getattr(import_module(place), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -205,9 +205,9 @@ class Environment(simpy.Environment):
 
     def _check_deadlock(self) -> None:
         waiting = [f"{task.name} (waits for {task.waits_for})" for task in self.live_tasks]
-        for describe in self.describe_waiting:
-            waiting.extend(describe())
         if waiting:
+            for describe in self.describe_waiting:
+                waiting.extend(describe())
             shown = ", ".join(waiting[:10]) + (" …" if len(waiting) > 10 else "")
             msg = (
                 f"at {self._now:.6f} s nothing is scheduled any more, yet {len(waiting)} "

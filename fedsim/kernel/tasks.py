@@ -193,6 +193,8 @@ class Task:
     def _end(self, result: Any, error: BaseException | None) -> None:
         self.done = True
         self._result, self._error = result, error
+        self._wake.task = None  # task and wake refer to each other; let go without the collector
+        self._yielded = None
         del self.env.live_tasks[self]
         if self._ended is not None:
             self._ended.resolve()

@@ -149,6 +149,10 @@ class Recorder:
         if output_tokens >= 0:
             requests.output_tokens[row] = output_tokens
 
+    def request_cost_added(self, row: int, cost_usd: float) -> None:
+        """Add to the cost of a request that has ended."""
+        self.requests.cost_usd[row] += cost_usd
+
     def attempt_started(
         self, row: int, attempt: int, gateway: int, node: int, hedge: bool, started_s: float
     ) -> int:

@@ -1,0 +1,213 @@
+"""Puts a scenario's federation together: the gateway of each site, with its plug-ins guarded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fedsim.errors import PlugInError
+from fedsim.federation.asyncio_runtime import AsyncioClock, AsyncioTasks
+from fedsim.federation.breaker import CircuitBreaker
+from fedsim.federation.builder import FederationBuilder, GatewayContext
+from fedsim.federation.config import GatewayConfig, HealthConfig
+from fedsim.federation.contracts import (
+    LoadBalanceStrategy,
+    PrivacyLevel,
+    RegionId,
+    RoutingPolicyTrait,
+)
+from fedsim.federation.gateway import Gateway
+from fedsim.federation.health import HealthChecker
+from fedsim.federation.policies import (
+    CostPolicy,
+    HealthPolicy,
+    LatencyPolicy,
+    LocalityPolicy,
+    PrivacyPolicy,
+    ThroughputPolicy,
+)
+from fedsim.scenario.plugins import find_plugin
+from fedsim.scenario.spec import FederationSpec
+from fedsim.world.plugins import (
+    MiddlewareGuard,
+    PolicyGuard,
+    RouterGuard,
+    StrategyGuard,
+    build_plugin,
+    check_methods,
+    plugin_name,
+)
+from fedsim.world.world import Site
+
+_PASSIVE = HealthConfig(failure_threshold=2**31, degraded_factor=math.inf)
+"""A health checker that is off: it measures latencies for the strategies, and judges nobody."""
+
+
+class GatewayFactory:
+    """Builds the gateway of each site of a scenario.
+
+    Args:
+        spec: The federation of the scenario.
+        region_privacy: Privacy level of each region.
+        directory: Where the scenario lies, and plug-in modules may.
+        strategy: Name, ``module:Class``, class or object, in place of the scenario's.
+        router: ``module:Class``, class or object, in place of the scenario's.
+        policies: Classes, objects or texts, in place of the scenario's.
+
+    Raises:
+        PlugInError: A plug-in does not exist, or one object is given for several gateways.
+    """
+
+    def __init__(
+        self,
+        spec: FederationSpec,
+        region_privacy: Mapping[RegionId, PrivacyLevel],
+        directory: Path,
+        strategy: Any = None,
+        router: Any = None,
+        policies: Sequence[Any] | None = None,
+    ) -> None:
+        self._spec = spec
+        self._region_privacy = region_privacy
+        self._shared = sum(spec.gateways.values()) > 1
+        self._strategy = self._find_strategy(strategy or spec.strategy, directory)
+        chosen = router if router is not None else spec.router
+        self._router = None if chosen is None else self._single(find_plugin(chosen, directory))
+        self._policies: list[tuple[Any, Mapping[str, float]]] = (
+            [
+                (policy if _is_own(policy) else find_plugin(policy, directory), settings)
+                for policy, settings in spec.policies.items()
+            ]
+            if policies is None
+            else [
+                (policy if _is_own(policy) else find_plugin(policy, directory), {})
+                for policy in policies
+            ]
+        )
+        self._middleware = [find_plugin(name, directory) for name in spec.middleware]
+
+    @property
+    def label(self) -> str:
+        """What chooses the nodes: the router's or the strategy's name."""
+        if self._router is not None:
+            return plugin_name(self._router)
+        if isinstance(self._strategy, LoadBalanceStrategy):
+            return self._strategy.value
+        return plugin_name(self._strategy)
+
+    def __call__(self, site: Site) -> Gateway:
+        """Return the gateway of *site*; its health checker probes, unless the scenario says off."""
+        spec = self._spec
+        rng = site.random_for("health")
+        health = HealthChecker(
+            site.transport,
+            site.clock,
+            site.tasks,
+            rng,
+            spec.health or _PASSIVE,
+            site.reporter if spec.health else None,
+        )
+        breaker = None
+        if spec.circuit_breaker is not None:
+            breaker = CircuitBreaker(site.clock, spec.circuit_breaker, site.reporter)
+        context = GatewayContext(
+            site.catalog,
+            health,
+            breaker,
+            [],
+            AsyncioClock(),
+            AsyncioTasks(),
+            site.random_for("plugins"),
+            site.region,
+        )
+        builder = FederationBuilder(
+            catalog=site.catalog,
+            health_checker=health,
+            circuit_breaker=breaker,
+            config=GatewayConfig(spec.timeout, spec.retries),
+        )
+        for policy, settings in self._policies:
+            builder.with_policy(self._build_policy(policy, settings, context, site))
+        context.policies.extend(builder.policies)
+        builder.with_load_balance(self._build_strategy(context, site))
+        if self._router is not None:
+            router = build_plugin(self._router, context)
+            check_methods(router, ["route"], "router")
+            builder.with_router(RouterGuard(router, site))
+        for middleware in self._middleware:
+            built = build_plugin(middleware, context)
+            check_methods(built, ["before_route", "after_infer", "on_error"], "middleware")
+            builder.with_middleware(MiddlewareGuard(built, site))
+        if spec.health is not None:
+            site.tasks.spawn(health.start_monitoring(), f"{site.name} start monitoring")
+        return builder.build(
+            site.transport, site.clock, site.tasks, site.random_for, site.region, site.reporter
+        )
+
+    def _find_strategy(self, strategy: Any, directory: Path) -> Any:
+        if isinstance(strategy, LoadBalanceStrategy):
+            return strategy
+        if isinstance(strategy, str) and ":" not in strategy:
+            return LoadBalanceStrategy(strategy)
+        return self._single(find_plugin(strategy, directory))
+
+    def _single(self, plugin: Any) -> Any:
+        if self._shared and not isinstance(plugin, type):
+            problem = (
+                "is a single object, but the scenario has several gateways, each of which needs "
+                "its own; give the class instead"
+            )
+            raise PlugInError(plugin_name(plugin), problem)
+        return plugin
+
+    def _build_strategy(self, context: GatewayContext, site: Site) -> Any:
+        if isinstance(self._strategy, LoadBalanceStrategy):
+            return self._strategy
+        strategy = build_plugin(self._strategy, context)
+        check_methods(strategy, ["select"], "strategy")
+        return StrategyGuard(strategy, site)
+
+    def _build_policy(
+        self, policy: Any, settings: Mapping[str, float], context: GatewayContext, site: Site
+    ) -> RoutingPolicyTrait:
+        if isinstance(policy, str):
+            return self._own_policy(policy, settings, context)
+        if _is_own(policy):
+            own: RoutingPolicyTrait = policy
+            return own
+        built = build_plugin(policy, context)
+        check_methods(built, ["score", "is_eligible", "name"], "policy")
+        guard = PolicyGuard(built, site)
+        guard.weight = settings.get("weight", guard.weight)
+        return guard
+
+    def _own_policy(
+        self, name: str, settings: Mapping[str, float], context: GatewayContext
+    ) -> RoutingPolicyTrait:
+        match name:
+            case "throughput":
+                return ThroughputPolicy(context.health, **settings)
+            case "privacy":
+                return PrivacyPolicy(self._region_privacy)
+            case _:
+                policy: RoutingPolicyTrait = _OWN[name](**settings)
+                return policy
+
+
+_OWN: dict[Any, Any] = {
+    "health": HealthPolicy,
+    "latency": LatencyPolicy,
+    "throughput": ThroughputPolicy,
+    "privacy": PrivacyPolicy,
+    "locality": LocalityPolicy,
+    "cost": CostPolicy,
+}
+
+
+def _is_own(policy: Any) -> bool:
+    """Return whether *policy* is the name of one of ours, or an object of one of their classes."""
+    if isinstance(policy, str):
+        return policy in _OWN
+    return type(policy) in _OWN.values()

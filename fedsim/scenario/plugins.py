@@ -1,0 +1,61 @@
+"""Finds the plug-ins that a scenario names as ``module:Class``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fedsim.errors import PlugInError
+
+
+def find_plugin(plugin: Any, directory: Path) -> Any:
+    """Return the class that ``module:Class`` names; anything but a text is returned as it is.
+
+    Modules are looked for where Python looks, in the current directory, and beside the scenario.
+
+    Args:
+        plugin: ``module:Class``, a class or an object.
+        directory: The scenario's directory.
+
+    Raises:
+        PlugInError: There is no such module or class, or its import fails.
+    """
+    if not isinstance(plugin, str):
+        return plugin
+    module_name, _, attribute = plugin.partition(":")
+    if not module_name or not attribute:
+        problem = "is not of the form module:Class, such as my_routers:Sticky"
+        raise PlugInError(plugin, problem)
+    try:
+        with _importable(directory):
+            found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        problem = (
+            f"importing {module_name} failed with {type(error).__name__}: {error}; the module must "
+            f"be installed, or lie in the current directory or in {directory}"
+        )
+        raise PlugInError(plugin, problem) from error
+    for name in attribute.split("."):
+        if not hasattr(found, name):
+            problem = f"module {module_name} has no {attribute}"
+            raise PlugInError(plugin, problem)
+        found = getattr(found, name)
+    return found
+
+
+@contextmanager
+def _importable(directory: Path) -> Generator[None]:
+    """Let modules of the current directory and of *directory* be imported, behind all others."""
+    places = [str(Path.cwd()), str(directory.resolve())]
+    added = [place for place in dict.fromkeys(places) if place not in sys.path]
+    sys.path.extend(added)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        for place in added:
+            sys.path.remove(place)

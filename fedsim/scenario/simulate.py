@@ -1,0 +1,112 @@
+"""Runs a scenario once."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fedsim.federation.contracts import RegionId
+from fedsim.kernel.asyncio_loop import SimLoop
+from fedsim.kernel.streams import Streams
+from fedsim.results.recorder import Recorder
+from fedsim.results.run import Run
+from fedsim.scenario.assembly import GatewayFactory
+from fedsim.scenario.spec import Scenario
+from fedsim.world.world import World, directory_of
+
+
+def simulate(
+    scenario: Scenario,
+    *,
+    seed: int | None = None,
+    strategy: Any = None,
+    router: Any = None,
+    policies: Sequence[Any] | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Run:
+    """Run *scenario* once, and return what happened.
+
+    The same scenario, seed and package versions give the same tables, bit for bit.
+
+    Args:
+        scenario: The scenario.
+        seed: In place of the scenario's, >= 0.
+        strategy: In place of the scenario's: a name, ``module:Class``, a class or an object.
+        router: In place of the scenario's: ``module:Class``, a class or an object. A class is
+            built once for each gateway; one object serves a scenario with one gateway.
+        policies: In place of the scenario's: names, ``module:Class``, classes or objects.
+        progress: Is called now and then with the share of the duration that has passed.
+
+    Raises:
+        PlugInError: A plug-in raised, or did what its contract does not allow.
+        DeadlockError: Nothing is scheduled any more, and tasks wait.
+        InternalError: fedsim itself failed.
+    """
+    if seed is not None:
+        scenario = scenario.with_seed(seed)
+    if isinstance(strategy, str):
+        scenario = scenario.with_strategy(strategy)
+    config = scenario.world
+    gateways = scenario.federation.gateways
+    factory = GatewayFactory(
+        scenario.federation,
+        {RegionId(region.name): region.privacy for region in config.regions},
+        scenario.path.parent,
+        strategy,
+        router,
+        policies,
+    )
+    recorder = Recorder(directory_of(config, gateways))
+    started_s = time.perf_counter()
+    with _seeded_globals(config.seed):
+        world = World(config, gateways, factory, recorder, factory.label, progress)
+        world.run()
+    return Run(
+        recorder,
+        directory=world.directory,
+        name=scenario.name,
+        scenario_yaml=scenario.to_yaml(),
+        seed=config.seed,
+        strategy=factory.label,
+        warmup_s=scenario.warmup_s,
+        duration_s=scenario.duration_s,
+        end_s=world.env.now,
+        slo=scenario.slo,
+        wall_s=time.perf_counter() - started_s,
+        record_tables=scenario.record_tables,
+        warnings=_plugin_warnings(world.loop),
+    )
+
+
+@contextmanager
+def _seeded_globals(seed: int) -> Generator[None]:
+    """Seed the global generators for plug-ins that draw from them, and restore them afterwards."""
+    before, numpy_before = random.getstate(), np.random.get_state()  # noqa: NPY002
+    entropy = Streams(seed).python_random("plugins/global").getrandbits(32)
+    random.seed(entropy)  # noqa: TID251 - for plug-ins alone
+    np.random.seed(entropy)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        np.random.set_state(numpy_before)  # noqa: NPY002
+
+
+def _plugin_warnings(loop: SimLoop) -> list[str]:
+    """Say what plug-ins asked of the asyncio loop that their authors should know."""
+    return [
+        *(
+            f"A plug-in asked {count} times for {call}, which cannot be simulated and was refused."
+            for call, count in loop.refused.items()
+        ),
+        *(
+            f"Task {name} went on {count} times after its result was no longer wanted; it should "
+            "let asyncio.CancelledError pass."
+            for name, count in loop.failures.ignored_cancellations.items()
+        ),
+    ]
