@@ -145,9 +145,8 @@ def _node_faults(totals: DataFrame, attempts: DataFrame) -> Iterator[tuple[str, 
     most_s = busy_s * (1.0 + _ROUNDING) + _ROUNDING
     yield "more was wasted than used", totals["wasted_slot_s"].to_numpy() > most_s
     yield "the window was busier than the run", totals["window_busy_slot_s"].to_numpy() > most_s
-    ok = (attempts["outcome"] == "ok").to_numpy()
     node = attempts["node"].cat.codes.to_numpy()
-    ok &= node >= 0
+    ok = (attempts["outcome"] == "ok").to_numpy() & (node >= 0)
     served_s = np.bincount(
         node[ok], weights=attempts["service_s"].fillna(0.0).to_numpy()[ok], minlength=len(totals)
     )

@@ -26,13 +26,11 @@ def provenance() -> dict[str, Any]:
         ``versions`` of fedsim, Python and the libraries that compute or store numbers,
         ``platform``, and ``created``, the wall-clock time now in UTC.
     """
-    import fedsim
-
     libraries = ("numpy", "pandas", "pyarrow", "scipy", "simpy")
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
-            "fedsim": fedsim.__version__,
+            "fedsim": _version("fedsim-routing"),
             "python": platform.python_version(),
             **{name: _version(name) for name in libraries},
         },

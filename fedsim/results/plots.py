@@ -41,6 +41,7 @@ class RunPlots:
             run.requests,
             run.events,
             end_s=run.end_s,
+            arrivals_end_s=run.duration_s,
             warmup_s=run.warmup_s,
             objective_s=limit_s,
             subtitle=self._subtitle(len(run.requests)),
@@ -58,7 +59,9 @@ class RunPlots:
         from fedsim.charts.states import states
 
         run = self._run
-        return states(run.events, end_s=run.end_s, subtitle=self._subtitle(len(run.requests)))
+        return states(
+            run.events, run.node_totals, end_s=run.end_s, subtitle=self._subtitle(len(run.requests))
+        )
 
     def _subtitle(self, requests: int) -> str:
         run = self._run

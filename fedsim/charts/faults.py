@@ -1,0 +1,124 @@
+"""Intervals made from the events table: when a fault lasted, and when a state was held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from fedsim.charts.figure import INK, ORANGE, PURPLE, VERMILLION, tidy
+
+_NORMAL = frozenset({"up", "normal", "", "nan"})
+_COLOURS = {"down": VERMILLION, "slow": ORANGE, "errors": PURPLE}
+MOST_LANES = 8
+"""Faults are drawn by subject for at most so many; the rest share a lane."""
+
+
+def fault_intervals(events: pd.DataFrame, end_s: float) -> pd.DataFrame:
+    """Return when each fault began and ended.
+
+    Args:
+        events: Columns ``time_s``, ``kind``, ``subject``, ``before``, ``after``; rows whose kind
+            is ``fault`` count. A fault is over when its subject leaves the state that it entered;
+            one that strikes twice at once is over when both are.
+        end_s: End of those that never end, in seconds.
+
+    Returns:
+        Columns ``subject``, ``label`` (such as ``down`` or ``slow x5``), ``start_s``, ``end_s``,
+        in the order of start.
+    """
+    running: dict[tuple[str, str], list[float]] = {}
+    spans: list[tuple[str, str, float, float]] = []
+    faults = events[events["kind"] == "fault"]
+    columns = (faults[name].tolist() for name in ("time_s", "subject", "before", "after"))
+    for time_s, subject, before, after in zip(*columns, strict=True):
+        began = running.get((subject, str(before)))
+        if began:
+            start_s = began.pop()
+            if not began:
+                spans.append((subject, str(before), start_s, time_s))
+        if str(after) not in _NORMAL:
+            depth = running.setdefault((subject, str(after)), [])
+            depth.append(depth[0] if depth else time_s)
+    spans += [(*key, began[0], end_s) for key, began in running.items() if began]
+    table = pd.DataFrame(spans, columns=pd.Index(["subject", "label", "start_s", "end_s"]))
+    table = table.astype({"start_s": "float64", "end_s": "float64"})
+    return table.sort_values(["start_s", "subject"], kind="stable", ignore_index=True)
+
+
+def state_intervals(events: pd.DataFrame, kind: str, end_s: float) -> pd.DataFrame:
+    """Return how long each gateway held each view of a node.
+
+    Args:
+        events: Columns ``time_s``, ``kind``, ``subject``, ``gateway``, ``after``, in the order of
+            time.
+        kind: ``health`` or ``breaker``.
+        end_s: End of the states that were never left, in seconds.
+
+    Returns:
+        Columns ``gateway``, ``subject``, ``state``, ``start_s``, ``end_s``; what was before the
+        first change of a gateway and node is not in it.
+    """
+    chosen = events.loc[events["kind"] == kind, ["gateway", "subject", "time_s", "after"]]
+    chosen = chosen.astype({"gateway": "str", "subject": "str", "after": "str"})
+    until_s = chosen.groupby(["gateway", "subject"], sort=False)["time_s"].shift(-1)
+    chosen = chosen.assign(end_s=until_s.fillna(end_s).clip(upper=end_s))
+    return chosen.rename(columns={"time_s": "start_s", "after": "state"})[
+        ["gateway", "subject", "state", "start_s", "end_s"]
+    ].reset_index(drop=True)
+
+
+def merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the union of spans, in order and without overlaps."""
+    union: list[tuple[float, float]] = []
+    for start, end in sorted(spans):
+        if union and start <= union[-1][1]:
+            union[-1] = (union[-1][0], max(end, union[-1][1]))
+        else:
+            union.append((start, end))
+    return union
+
+
+def shade(axes: Axes, faults: pd.DataFrame) -> None:
+    """Shade the times at which anything was wrong."""
+    for start_s, end_s in merged(zip(faults["start_s"], faults["end_s"], strict=True)):
+        axes.axvspan(start_s, end_s, color=VERMILLION, alpha=0.09, linewidth=0, zorder=0.5)
+
+
+def lanes(faults: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return the faults by subject; past ``MOST_LANES`` subjects, the rarest share the last."""
+    lasted_s = (faults["end_s"] - faults["start_s"]).groupby(faults["subject"]).sum()
+    order = lasted_s.sort_values(ascending=False, kind="stable").index
+    alone = len(order) if len(order) <= MOST_LANES else MOST_LANES - 1
+    named = {str(subject) for subject in order[:alone]}
+    found = [
+        (str(subject), faults[faults["subject"] == subject])
+        for subject in dict.fromkeys(faults["subject"])
+        if subject in named
+    ]
+    if len(order) > alone:
+        rest = faults[~faults["subject"].isin(named)]
+        found.append((f"{len(order) - alone} others", rest))
+    return found
+
+
+def draw_lanes(axes: Axes, faults: pd.DataFrame) -> None:
+    """Draw a bar per fault, a lane per subject, named at its right or inside."""
+    found = lanes(faults)
+    for place, (_, part) in enumerate(found):
+        for label, group in part.groupby("label", sort=False):
+            spans = merged(zip(group["start_s"], group["end_s"], strict=True))
+            colour = _COLOURS.get(str(label).split(" ")[0], INK)
+            bars = [(start_s, end_s - start_s) for start_s, end_s in spans]
+            axes.broken_barh(bars, (place - 0.36, 0.72), color=colour, linewidth=0)
+            axes.annotate(
+                f" {label}", (spans[-1][1], place), va="center", size=7.5, color=INK, clip_on=True
+            )
+    tidy(axes, grid="x")
+    axes.set_yticks(range(len(found)), [name for name, _ in found])
+    axes.set_ylim(len(found) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0, labelsize=8)
+    axes.tick_params(axis="x", length=0, labelbottom=False)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    axes.set_ylabel("faults", size=9, color=INK)

@@ -1,0 +1,186 @@
+"""Load and latency over time, with what went wrong shaded."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from fedsim.charts.faults import draw_lanes, fault_intervals, lanes, shade
+from fedsim.charts.figure import (
+    BLUE,
+    GREEN,
+    INK,
+    PALE,
+    SKY,
+    VERMILLION,
+    Chart,
+    blank_chart,
+    new_chart,
+    tidy,
+)
+
+_TITLE = "What happened when: load, requests in the system and latency over time"
+_MOST_BINS = 150
+_LEAST_PER_BIN = 150
+_WIDTHS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
+
+
+def timeline(
+    requests: pd.DataFrame,
+    events: pd.DataFrame,
+    *,
+    end_s: float,
+    arrivals_end_s: float,
+    warmup_s: float = 0.0,
+    objective_s: float | None = None,
+    subtitle: str = "",
+) -> Chart:
+    """Draw faults, load, requests in the system and latency, one above the other.
+
+    Load and latency are binned by the time of arrival.
+
+    Args:
+        requests: Columns ``arrived_s``, ``finished_s``, ``latency_s``, ``outcome``.
+        events: The events table, for faults; see ``fault_intervals``.
+        end_s: Right end of the time axis in seconds.
+        arrivals_end_s: When arrivals stopped, in seconds; the last bin of the load ends there.
+        warmup_s: What lies before it is hatched, as summaries leave it out.
+        objective_s: Latency objective in seconds, or None.
+        subtitle: Where the numbers come from.
+    """
+    if requests.empty:
+        return blank_chart(_TITLE, subtitle, "No request arrived, so there is nothing to show.")
+    faults = fault_intervals(events, end_s)
+    strip_in = 0.22 * len(lanes(faults)) + 0.12 if len(faults) else 0.0
+    chart = new_chart(_TITLE, subtitle, 6.2 + strip_in)
+    heights = [*([strip_in] if strip_in else []), 1.7, 1.3, 2.0]
+    panels = list(
+        np.atleast_1d(chart.subplots(len(heights), 1, sharex=True, height_ratios=heights))
+    )
+    if strip_in:
+        draw_lanes(panels.pop(0), faults)
+    width_s = bin_width_s(end_s, len(requests))
+    edges_s = np.arange(0.0, math.floor(end_s / width_s) * width_s + 1.5 * width_s, width_s)
+    _load(panels[0], requests, np.append(edges_s[edges_s < arrivals_end_s], arrivals_end_s))
+    _in_system(panels[1], requests, edges_s)
+    _latency(panels[2], requests, edges_s, objective_s)
+    for axes in panels:
+        shade(axes, faults)
+        if warmup_s > 0.0:
+            axes.axvspan(
+                0.0,
+                warmup_s,
+                facecolor="none",
+                edgecolor=PALE,
+                hatch="///",
+                linewidth=0,
+                zorder=0.5,
+            )
+    panels[-1].set_xlim(0.0, end_s)
+    panels[-1].set_xlabel(
+        f"simulated time (s); bins of {width_s:g} s"
+        + ("; hatched: warm-up, left out of summaries" if warmup_s > 0.0 else ""),
+        size=9,
+        color=INK,
+    )
+    return chart
+
+
+def bin_width_s(end_s: float, rows: int) -> float:
+    """Return a round width that gives at most 150 bins, of some 150 rows each where it can be."""
+    bins = max(min(_MOST_BINS, rows // _LEAST_PER_BIN), 12)
+    return float(next((width for width in _WIDTHS_S if end_s / width <= bins), end_s / bins))
+
+
+def _load(axes: Axes, requests: pd.DataFrame, edges_s: NDArray[np.float64]) -> None:
+    """Draw arrivals per second, and those of them that did not succeed."""
+    arrived_s = requests["arrived_s"].to_numpy()
+    failed = (requests["outcome"] != "ok").to_numpy()
+    widths_s = np.diff(edges_s)
+    all_rps = np.histogram(arrived_s, edges_s)[0] / widths_s
+    failed_rps = np.histogram(arrived_s[failed], edges_s)[0] / widths_s
+    axes.stairs(all_rps, edges_s, baseline=None, color=BLUE, linewidth=1.4, label="arrived")
+    axes.stairs(
+        failed_rps,
+        edges_s,
+        fill=True,
+        color=VERMILLION,
+        label=f"of those, {int(failed.sum()):,} not successful",
+    )
+    axes.set_ylim(0.0, max(float(all_rps.max()) * 1.12, 1e-9))
+    _finish(axes, "requests/s")
+
+
+def _in_system(axes: Axes, requests: pd.DataFrame, edges_s: NDArray[np.float64]) -> None:
+    """Draw how many requests had arrived and not finished, as the mean over each bin."""
+    came_s = np.sort(requests["arrived_s"].to_numpy())
+    left_s = np.sort(requests["finished_s"].dropna().to_numpy())
+    present = np.diff(_area(came_s, edges_s) - _area(left_s, edges_s)) / np.diff(edges_s)
+    axes.stairs(present, edges_s, fill=True, color=SKY, alpha=0.35)
+    axes.stairs(present, edges_s, baseline=None, color=BLUE, linewidth=1.4, label="in the system")
+    axes.set_ylim(0.0, max(float(present.max()) * 1.12, 1.0))
+    _finish(axes, "requests")
+
+
+def _area(steps_s: NDArray[np.float64], until_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the integral up to each time of a count that grows by one at each step."""
+    sums = np.concatenate([[0.0], np.cumsum(steps_s)])
+    count = np.searchsorted(steps_s, until_s, side="right")
+    area: NDArray[np.float64] = count * until_s - sums[count]
+    return area
+
+
+def _latency(
+    axes: Axes,
+    requests: pd.DataFrame,
+    edges_s: NDArray[np.float64],
+    objective_s: float | None,
+) -> None:
+    """Draw median and 99th percentile of the successful requests of each bin."""
+    ok = requests[(requests["outcome"] == "ok").to_numpy()]
+    place = np.digitize(ok["arrived_s"].to_numpy(), edges_s) - 1
+    quantiles = ok["latency_s"].groupby(place).quantile(np.array([0.5, 0.99])).unstack()
+    quantiles = quantiles.reindex(range(len(edges_s) - 1))
+    middle_s = (edges_s[:-1] + edges_s[1:]) / 2
+    for share, colour, label in (
+        (0.99, VERMILLION, "p99 of successful"),
+        (0.5, GREEN, "p50 of successful"),
+    ):
+        if share in quantiles:
+            axes.plot(
+                middle_s,
+                quantiles[share],
+                color=colour,
+                linewidth=1.4,
+                label=label,
+                marker=".",
+                ms=3,
+            )
+    if objective_s is not None:
+        axes.axhline(
+            objective_s,
+            color=INK,
+            linewidth=1.0,
+            linestyle=(0, (4, 3)),
+            label=f"objective {objective_s:g} s",
+        )
+    axes.set_ylim(bottom=0.0)
+    _finish(axes, "latency (s)")
+
+
+def _finish(axes: Axes, label: str) -> None:
+    tidy(axes)
+    axes.set_ylabel(label, size=9, color=INK)
+    axes.legend(
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        ncols=3,
+        fontsize=8.5,
+        frameon=False,
+        labelcolor=INK,
+        borderaxespad=0.1,
+    )
