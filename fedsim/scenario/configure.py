@@ -137,13 +137,14 @@ def _service(pool: Pool) -> service.ServiceModel:
 
 
 def _stream(name: str, stream: Stream, trace: Trace | None) -> StreamConfig:
-    tokens, tenants = stream.tokens, stream.tenants
-    output = tokens.output if tokens is not None else None
+    tenants = stream.tenants
+    prompt = stream.tokens.prompt if stream.tokens is not None else None
+    output = stream.tokens.output if stream.tokens is not None else None
     traffic = Traffic(
         name=name,
         origins=tuple((region, weight) for region, weight in (stream.origins or {}).items()),
         arrivals=_arrivals(stream, trace),
-        prompt_tokens=None if tokens is None else tokens.prompt.build(),
+        prompt_tokens=None if prompt is None else prompt.build(),
         output_tokens=None if output is None else output.build(),
         tenants=None if tenants is None else Tenants(tenants.count, tenants.zipf),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from fedsim.scenario.schema.base import Choice, Settings, error, error_from
@@ -27,8 +27,16 @@ _MEAN_CV = frozenset(("mean", "cv"))
 _MEDIAN_P99 = frozenset(("median", "p99"))
 
 
+def _describe(schema: dict[str, Any], model: type[Any]) -> None:
+    """Give the JSON Schema of a parametrized model the docstring of the generic one."""
+    generic = model.__pydantic_generic_metadata__["origin"] or model
+    schema["description"] = generic.__doc__
+
+
 class DistributionSettings(Settings):
     """A distribution of values of 0 or more."""
+
+    model_config = ConfigDict(json_schema_extra=_describe)
 
     def build(self) -> Distribution:
         """Return the distribution.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -37,7 +37,7 @@ class SloSettings(Settings):
     )
 
     @model_validator(mode="after")
-    def _says_something(self) -> SloSettings:
+    def _says_something(self) -> Self:
         if not self.model_dump(exclude_none=True):
             message = "The objective is empty."
             raise error(message, "Add latency_p99 or success_rate, or remove it.")
@@ -82,7 +82,7 @@ class Compare(Settings):
         return value
 
     @model_validator(mode="after")
-    def _baseline_is_compared(self) -> Compare:
+    def _baseline_is_compared(self) -> Self:
         if self.baseline is not None and self.baseline not in self.strategies:
             message = f"The baseline {self.baseline} is not among the strategies compared."
             raise error(message, f"Write one of {', '.join(self.strategies)}.", "baseline")

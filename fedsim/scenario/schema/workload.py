@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
@@ -72,15 +72,25 @@ Arrivals = Annotated[
 
 
 class Tokens(Settings):
-    """Token counts of the requests of a stream."""
+    """Token counts of the requests of a stream, at least one of the two."""
 
-    prompt: CountDistribution = Field(
-        description="Tokens of a prompt.",
+    prompt: CountDistribution | None = Field(
+        default=None,
+        description="Tokens of a prompt; unknown where not given.",
         examples=[{"distribution": "lognormal", "median": 1020, "p99": 4142}],
     )
     output: CountDistribution | None = Field(
-        default=None, description="Tokens of an answer; unknown where not given."
+        default=None,
+        description="Tokens of an answer; unknown where not given.",
+        examples=[{"distribution": "lognormal", "median": 129, "p99": 601}],
     )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.prompt is None and self.output is None:
+            message = "It gives neither prompt nor output."
+            raise error(message, "Add one, or remove tokens.")
+        return self
 
 
 class TenantSettings(Settings):
@@ -159,7 +169,7 @@ class Stream(Settings):
         return value
 
     @model_validator(mode="after")
-    def _one_source_of_tokens(self) -> Stream:
+    def _one_source_of_tokens(self) -> Self:
         if self.tokens is not None and isinstance(self.arrivals, TraceArrivals):
             message = "The stream replays a trace, which brings its own token counts."
             raise error(message, "Remove tokens.", "tokens")
