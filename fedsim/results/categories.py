@@ -52,6 +52,7 @@ def restore_categories(table: DataFrame, directory: Directory) -> DataFrame:
     types = category_types(directory, outcomes)
     if "kind" in table:
         types["kind"] = category([*EVENT_KINDS, *table["kind"].dropna().unique()])
-    if "tenant" in table and not hasattr(table["tenant"], "cat"):
-        types["tenant"] = category(())
+    if "tenant" in table:
+        has_names = hasattr(table["tenant"], "cat")
+        types["tenant"] = category(table["tenant"].cat.categories if has_names else ())
     return table.astype({name: types[name] for name in table.columns if name in types})

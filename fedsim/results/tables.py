@@ -90,6 +90,8 @@ class Tables:
     def _looked_up(self) -> NDArray[np.integer[Any]]:
         import pandas as pd
 
-        known = pd.Index(self.requests["request_id"])
-        rows: NDArray[np.integer[Any]] = known.get_indexer(pd.Index(self.attempts["request_id"]))
+        ids = pd.Index(self.requests["request_id"])
+        first = np.flatnonzero(~ids.duplicated())
+        found = ids[first].get_indexer(pd.Index(self.attempts["request_id"]))
+        rows: NDArray[np.integer[Any]] = np.append(first, -1)[found]
         return rows
