@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 from fedsim.federation.breaker import CircuitBreaker
-from fedsim.federation.catalog import Deployment, DeploymentStatus, ModelCatalog
+from fedsim.federation.catalog import DeploymentStatus, ModelCatalog
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
     Capability,
     CircuitBreakerTrait,
     CircuitOpen,
     HealthCheckerTrait,
-    HealthState,
     InferenceRequest,
     NoCapacity,
     NodeId,
@@ -24,33 +23,17 @@ from fedsim.federation.contracts import (
     QoSViolation,
     RegionId,
     RouteCandidate,
-    RouteScores,
     RouteTarget,
     RoutingPolicyTrait,
 )
-from fedsim.federation.health import HealthChecker, NodeRecord
-from fedsim.federation.policies import (
-    NEUTRAL_SCORE,
-    OWN_POLICIES,
-    Columns,
-    total_score,
-    total_scores,
-)
+from fedsim.federation.fleet import Fleet
+from fedsim.federation.health import HealthChecker
+from fedsim.federation.policies import OWN_POLICIES
 from fedsim.federation.runtime import Clock
 from fedsim.federation.strategies import Candidates, Strategy
 
 REMEMBERED = 1024
 """Sets of nodes, or kinds of request, that a router remembers before it forgets them all."""
-
-LATENCY_SCALE_S = 5.0
-"""Latency at which a candidate's latency score is 0, in seconds."""
-
-_HEALTH_SCORES = {
-    HealthState.HEALTHY: 1.0,
-    HealthState.DEGRADED: 0.5,
-    HealthState.UNKNOWN: 0.5,
-    HealthState.UNHEALTHY: 0.0,
-}
 
 # What can stand against a node, in the order in which it is looked at and reported.
 _CAPABILITY, _PRIVACY, _QOS, _BREAKER, _HEALTH = range(5)
@@ -65,11 +48,19 @@ class _Rejection:
 
 
 class _Kind:
-    """The eligible nodes for one kind of request, kept up to date node by node."""
+    """The eligible nodes for one kind of request, kept up to date node by node.
 
-    __slots__ = ("candidates", "dirty", "eligible")
+    Attributes:
+        qos: The quality of service, kept so that its ``id`` stays its own.
+        eligible: By position, whether the node may serve.
+        dirty: Positions of the nodes that have to be examined again.
+        candidates: The nodes to choose from, or None where there are none.
+    """
 
-    def __init__(self, nodes: int) -> None:
+    __slots__ = ("candidates", "dirty", "eligible", "qos")
+
+    def __init__(self, nodes: int, qos: QoSRequirements) -> None:
+        self.qos = qos
         self.eligible = [False] * nodes
         self.dirty: dict[int, None] = dict.fromkeys(range(nodes))
         self.candidates: Candidates | None = None
@@ -86,7 +77,13 @@ class Router:
     then only for nodes of which catalog, breaker or health checker say that something changed, by
     the code that ``get_candidates`` uses for its explanation, so that the two agree. With foreign
     policies, breakers or health checkers, which announce nothing, it is worked out every time.
+
+    Attributes:
+        fleet: The nodes as this gateway knows them.
+        immediate: Says that ``route`` never suspends, and so needs no deadline.
     """
+
+    immediate: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -98,25 +95,25 @@ class Router:
         breaker: CircuitBreakerTrait | None = None,
         policies: Sequence[RoutingPolicyTrait] = (),
     ) -> None:
-        self._catalog = catalog
+        self.fleet = Fleet(catalog, health, policies, clock, region)
         self._strategy = strategy
         self._clock = clock
-        self._region = region
         self._health = health
         self._breaker = breaker
-        self._policies = list(policies)
+        self._policies = policies
         self._kinds: dict[tuple[Capability, QoSRequirements], _Kind] = {}
+        self._kinds_by_id: dict[tuple[Capability, int], _Kind] = {}
         self._sets: dict[tuple[int, ...], Candidates] = {}
         self._rechecks: list[tuple[float, int]] = []
-        self._columnar = all(hasattr(policy, "scores") for policy in self._policies)
-        self._announced = all(type(policy) in OWN_POLICIES for policy in self._policies)
-        self.version = 0
-        self.node_ids: list[NodeId] = []
-        self.region_ids: list[RegionId] = []
-        self.in_flight: list[int] = []
-        self.records: list[NodeRecord | None] = []
-        self._listen()
-        self._rebuild()
+        self._announced = (
+            all(type(policy) in OWN_POLICIES for policy in policies)
+            and (health is None or type(health) is HealthChecker)
+            and (breaker is None or type(breaker) is CircuitBreaker)
+        )
+        catalog.subscribe(self._rebuild)
+        for source in (health, breaker):
+            if isinstance(source, (HealthChecker, CircuitBreaker)):
+                source.subscribe(self._node_changed)
 
     # The contract
 
@@ -132,15 +129,16 @@ class Router:
 
     async def get_candidates(self, request: InferenceRequest) -> list[RouteCandidate]:
         """Return every node with its scores, and why it may not serve; changes nothing."""
-        found = [self._examine(position, request) for position in range(len(self.node_ids))]
+        fleet = self.fleet
+        found = [self._examine(position, request) for position in range(len(fleet.node_ids))]
         gpus = request.qos.prefer_gpu and any(
-            rejection is None and self._deployments[position].gpu is not None
+            rejection is None and self.fleet.deployments[position].gpu is not None
             for position, (_, rejection) in enumerate(found)
         )
         explained = []
         for position, (candidate, rejection) in enumerate(found):
             reason = None if rejection is None else rejection.reason
-            if reason is None and gpus and self._deployments[position].gpu is None:
+            if reason is None and gpus and self.fleet.deployments[position].gpu is None:
                 reason = _GPU_REASON
             eligible = reason is None
             explained.append(replace(candidate, eligible=eligible, rejection_reason=reason))
@@ -148,17 +146,17 @@ class Router:
 
     def on_start(self, target: RouteTarget, request: InferenceRequest) -> None:
         """Count a request that the gateway is about to send."""
-        position = self._positions.get(target.node_id)
+        position = self.fleet.positions.get(target.node_id)
         if position is not None:
-            self.in_flight[position] += 1
+            self.fleet.in_flight[position] += 1
 
     def on_complete(
         self, target: RouteTarget, request: InferenceRequest, outcome: str, latency_s: float
     ) -> None:
         """Uncount a request that has ended, in whatever way."""
-        position = self._positions.get(target.node_id)
+        position = self.fleet.positions.get(target.node_id)
         if position is not None:
-            self.in_flight[position] -= 1
+            self.fleet.in_flight[position] -= 1
 
     # Choosing
 
@@ -168,13 +166,8 @@ class Router:
             self._refuse(request)
         if excluded:
             candidates = self._without(candidates, request, excluded)
-        position = self._strategy.select(self, candidates, request)
-        candidate = self._candidate(position)
-        total = total_score(self._policies, candidate, request)
-        target = candidate.target
-        return RouteTarget(
-            target.node_id, target.region_id, target.endpoint, target.estimated_latency_s, total
-        )
+        position = self._strategy.select(self.fleet, candidates, request)
+        return self.fleet.target(position, request)
 
     def _candidates(self, request: InferenceRequest) -> Candidates | None:
         """Return the nodes to choose from, None where there are none."""
@@ -194,19 +187,30 @@ class Router:
         return kind.candidates
 
     def _kind(self, request: InferenceRequest) -> _Kind:
-        key = (request.capability, request.qos)
-        kind = self._kinds.get(key)
+        """Return the kind of a request; the same objects are found without comparing them."""
+        qos = request.qos
+        kind = self._kinds_by_id.get((request.capability, id(qos)))
+        if kind is not None:
+            return kind
+        kind = self._kinds.get((request.capability, qos))
         if kind is None or not self._announced:
-            if len(self._kinds) >= REMEMBERED:
-                self._kinds.clear()
-            kind = self._kinds[key] = _Kind(len(self.node_ids))
-            if request.qos.max_latency_s is not None and isinstance(self._health, HealthChecker):
-                self._health.watch_latency(request.qos.max_latency_s)
+            self._make_room()
+            kind = _Kind(len(self.fleet.node_ids), qos)
+            self._kinds[request.capability, qos] = kind
+            if qos.max_latency_s is not None and isinstance(self._health, HealthChecker):
+                self._health.watch_latency(qos.max_latency_s)
+        if self._announced and kind.qos is qos:
+            self._kinds_by_id[request.capability, id(qos)] = kind
         return kind
+
+    def _make_room(self) -> None:
+        if len(self._kinds) >= REMEMBERED:
+            self._kinds.clear()
+            self._kinds_by_id.clear()
 
     def _preferred(self, eligible: list[int], request: InferenceRequest) -> tuple[int, ...]:
         if request.qos.prefer_gpu:
-            with_gpu = [node for node in eligible if self._deployments[node].gpu is not None]
+            with_gpu = [node for node in eligible if self.fleet.deployments[node].gpu is not None]
             eligible = with_gpu or eligible
         return tuple(eligible)
 
@@ -217,7 +221,7 @@ class Router:
         remaining = [
             node
             for node, may in enumerate(kind.eligible)
-            if may and self.node_ids[node] not in excluded
+            if may and self.fleet.node_ids[node] not in excluded
         ]
         return self._set(self._preferred(remaining, request)) if remaining else candidates
 
@@ -234,7 +238,7 @@ class Router:
         """Raise the error that says what stands against the nodes that came furthest."""
         rejections = [
             (position, rejection)
-            for position in range(len(self.node_ids))
+            for position in range(len(self.fleet.node_ids))
             if (rejection := self._examine(position, request)[1]) is not None
         ]
         furthest = max((rejection.stage for _, rejection in rejections), default=_CAPABILITY)
@@ -251,7 +255,7 @@ class Router:
         raise AllNodesUnhealthy(request.capability)
 
     def _first_to_half_open(self, positions: list[int]) -> NodeId:
-        nodes = [self.node_ids[position] for position in positions]
+        nodes = [self.fleet.node_ids[position] for position in positions]
         half_opens_at_s = getattr(self._breaker, "half_opens_at_s", None)
         return nodes[0] if half_opens_at_s is None else min(nodes, key=half_opens_at_s)
 
@@ -261,16 +265,13 @@ class Router:
         self, position: int, request: InferenceRequest
     ) -> tuple[RouteCandidate, _Rejection | None]:
         """Return a node as a candidate with all its scores, and what stands against it first."""
-        candidate = self._candidate(position)
-        scores = replace(candidate.scores, total=total_score(self._policies, candidate, request))
-        target = replace(candidate.target, score=scores.total)
-        candidate = replace(candidate, target=target, scores=scores)
+        candidate = self.fleet.candidate(position, request)
         return candidate, self._rejection(position, candidate, request)
 
     def _rejection(
         self, position: int, candidate: RouteCandidate, request: InferenceRequest
     ) -> _Rejection | None:
-        deployment = self._deployments[position]
+        deployment = self.fleet.deployments[position]
         if deployment.status is not DeploymentStatus.READY:
             return _Rejection(_CAPABILITY, f"its deployment is {deployment.status.value}")
         if request.capability not in deployment.capabilities:
@@ -300,126 +301,34 @@ class Router:
         reason = word(candidate, request) if word else f"policy {policy.name()} refuses it"
         return _Rejection(stage, reason)
 
-    def _candidate(self, position: int) -> RouteCandidate:
-        """Return a node with the parts of its score; the total is not worked out yet."""
-        deployment = self._deployments[position]
-        estimate_s, health_score, throughput_score = self._measured(position)
-        scores = RouteScores(
-            max(0.0, 1.0 - estimate_s / LATENCY_SCALE_S) if estimate_s else NEUTRAL_SCORE,
-            throughput_score,
-            self._cost_scores[position],
-            self._locality_scores[position],
-            health_score,
-        )
-        target = RouteTarget(
-            deployment.node_id, deployment.region_id, deployment.endpoint, estimate_s, scores.total
-        )
-        return RouteCandidate(target, scores)
-
-    def _measured(self, position: int) -> tuple[float, float, float]:
-        """Return a node's latency estimate in seconds, health score and throughput score."""
-        record = self.records[position]
-        if record is not None:
-            window = record.window
-            known = self._clock.now() < window.expires_s
-            estimate_s = window.median_s if known else 0.0
-            status, throughput = record.status, record.throughput
-        else:
-            health = self._health
-            known_health = health and health.get_cached_health(self.node_ids[position])
-            if not known_health:
-                return 0.0, _HEALTH_SCORES[HealthState.UNKNOWN], NEUTRAL_SCORE
-            estimate_s = known_health.latency_p50_s
-            status, throughput = known_health.status, known_health.throughput
-        share = (
-            min(1.0, throughput / self._best_throughput)
-            if self._best_throughput and throughput
-            else NEUTRAL_SCORE
-        )
-        return estimate_s, _HEALTH_SCORES[status], share
-
-    def scores(self, candidates: Candidates, request: InferenceRequest) -> Sequence[float]:
-        """Return the policies' total score of each candidate, all at once where they can."""
-        positions = candidates.positions
-        if not self._columnar:
-            return [
-                total_score(self._policies, self._candidate(position), request)
-                for position in positions
-            ]
-        measured = [self._measured(position) for position in positions]
-        columns = Columns(
-            [self.node_ids[position] for position in positions],
-            [self.region_ids[position] for position in positions],
-            [estimate_s for estimate_s, _, _ in measured],
-            [throughput for _, _, throughput in measured],
-            [self._cost_scores[position] for position in positions],
-            [self._locality_scores[position] for position in positions],
-            [health for _, health, _ in measured],
-        )
-        return total_scores(self._policies, columns, request)
-
     # Changes
 
-    def _listen(self) -> None:
-        self._catalog.subscribe(self._rebuild)
-        for source, own in ((self._health, HealthChecker), (self._breaker, CircuitBreaker)):
-            if isinstance(source, (HealthChecker, CircuitBreaker)):
-                source.subscribe(self._node_changed)
-            if source is not None and type(source) is not own:
-                self._announced = False
-
     def _rebuild(self) -> None:
-        """Take over the catalog's deployments; a node counts once, with its first deployment."""
-        counts = dict(zip(self.node_ids, self.in_flight, strict=True))
-        first: dict[NodeId, Deployment] = {}
-        for deployment in self._catalog.deployments():
-            first.setdefault(deployment.node_id, deployment)
-        self._deployments = list(first.values())
-        self.node_ids = list(first)
-        self.region_ids = [deployment.region_id for deployment in self._deployments]
-        self.in_flight = [counts.get(node_id, 0) for node_id in self.node_ids]
-        self._positions = {node_id: place for place, node_id in enumerate(self.node_ids)}
-        self._refresh_records()
-        prices = [deployment.cost_usd_per_hour for deployment in self._deployments]
-        dearest = max((price for price in prices if price is not None), default=0.0)
-        self._cost_scores = [
-            NEUTRAL_SCORE if price is None or not dearest else 1.0 - price / dearest
-            for price in prices
-        ]
-        self._locality_scores = [float(region == self._region) for region in self.region_ids]
-        self._best_throughput = 0
+        """Take over the catalog's changes, and examine every node again."""
+        self.fleet.rebuild()
         self._kinds.clear()
+        self._kinds_by_id.clear()
         self._sets.clear()
         self._rechecks.clear()
-        self.version += 1
-
-    def _refresh_records(self) -> None:
-        health = self._health
-        self.records = [
-            health.record(node_id) if isinstance(health, HealthChecker) else None
-            for node_id in self.node_ids
-        ]
 
     def _node_changed(self, node_id: NodeId) -> None:
         """Have a node examined again for every kind of request."""
-        position = self._positions.get(node_id)
+        position = self.fleet.positions.get(node_id)
         if position is None:
             return
-        record = self.records[position]
-        if record is None:
-            self._refresh_records()
-        elif record.throughput > self._best_throughput:
-            self._best_throughput = record.throughput
+        if self.fleet.records[position] is None:
+            self.fleet.refresh_records()
+        self.fleet.note_throughput(position)
         for kind in self._kinds.values():
             kind.dirty[position] = None
 
     def _foresee(self, position: int, rejection: _Rejection) -> None:
         """Have a rejected node examined again when time alone will have lifted the rejection."""
-        record, breaker = self.records[position], self._breaker
+        record, breaker = self.fleet.records[position], self._breaker
         if rejection.stage == _QOS and record is not None:
             when_s = record.window.expires_s
         elif rejection.stage == _BREAKER and isinstance(breaker, CircuitBreaker):
-            when_s = breaker.half_opens_at_s(self.node_ids[position])
+            when_s = breaker.half_opens_at_s(self.fleet.node_ids[position])
         else:
             return
         if when_s > self._clock.now():

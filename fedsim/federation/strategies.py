@@ -17,9 +17,9 @@ from fedsim.federation.contracts import (
     InferenceRequest,
     LoadBalanceStrategy,
     NodeId,
-    RegionId,
 )
-from fedsim.federation.health import ENOUGH_SAMPLES, HealthChecker, NodeRecord
+from fedsim.federation.fleet import Fleet
+from fedsim.federation.health import ENOUGH_SAMPLES, HealthChecker
 from fedsim.federation.runtime import Clock, Random
 
 POINTS_PER_NODE = 256
@@ -65,25 +65,6 @@ class Candidates:
 
     def _gather_few(self, values: Sequence[int]) -> Sequence[int]:
         return [values[position] for position in self.positions]
-
-
-class Fleet(Protocol):
-    """What a strategy sees of its router: live views, in the order of the nodes' registration."""
-
-    version: int
-    """Grows when nodes are added or removed."""
-    node_ids: list[NodeId]
-    """All nodes by position."""
-    region_ids: list[RegionId]
-    """Their regions."""
-    in_flight: list[int]
-    """Requests that this gateway has sent to each and that have not ended."""
-    records: list[NodeRecord | None]
-    """What the health checker knows of each; None without one of ours."""
-
-    def scores(self, candidates: Candidates, request: InferenceRequest) -> Sequence[float]:
-        """Return the policies' total score of each candidate."""
-        ...
 
 
 class Strategy(Protocol):
@@ -181,7 +162,7 @@ class WeightedRandom:
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
         """Return a node drawn by score."""
         positions = candidates.positions
-        scores = [max(score, 0.0) for score in fleet.scores(candidates, request)]
+        scores = [max(score, 0.0) for score in fleet.scores(candidates.positions, request)]
         mark = self._rng.random()
         if not any(scores):
             return positions[int(mark * len(positions))]

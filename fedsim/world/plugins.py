@@ -23,7 +23,8 @@ from fedsim.federation.contracts import (
     RouteCandidate,
     RouteTarget,
 )
-from fedsim.federation.strategies import Candidates, Fleet
+from fedsim.federation.fleet import Fleet
+from fedsim.federation.strategies import Candidates
 from fedsim.kernel.asyncio_loop import SimLoop
 from fedsim.kernel.foreign import run_foreign
 from fedsim.world.telling import FederationReporter

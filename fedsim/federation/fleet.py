@@ -1,0 +1,246 @@
+"""The fleet as one gateway knows it: what strategies and policies see of the nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from fedsim.federation.catalog import Deployment, ModelCatalog
+from fedsim.federation.contracts import (
+    HealthCheckerTrait,
+    HealthState,
+    InferenceRequest,
+    NodeId,
+    RegionId,
+    RouteCandidate,
+    RouteScores,
+    RouteTarget,
+    RoutingPolicyTrait,
+)
+from fedsim.federation.health import HealthChecker, NodeRecord
+from fedsim.federation.policies import (
+    NEUTRAL_SCORE,
+    OWN_POLICIES,
+    Columns,
+    total_score,
+    total_scores,
+)
+from fedsim.federation.runtime import Clock
+
+LATENCY_SCALE_S = 5.0
+"""Latency at which a candidate's latency score is 0, in seconds."""
+
+HEALTH_SCORES = {
+    HealthState.HEALTHY: 1.0,
+    HealthState.DEGRADED: 0.5,
+    HealthState.UNKNOWN: 0.5,
+    HealthState.UNHEALTHY: 0.0,
+}
+
+
+class LiveCandidate:
+    """A candidate that is not frozen: our own policies rate it without one being built each time.
+
+    It has all that a `RouteCandidate` has, its target and its scores being itself. Its entries
+    hold until the fleet looks at the same node again, so it is handed to no foreign policy.
+    """
+
+    __slots__ = (
+        "cost_score",
+        "eligible",
+        "endpoint",
+        "estimated_latency_s",
+        "health_score",
+        "latency_score",
+        "locality_score",
+        "node_id",
+        "region_id",
+        "rejection_reason",
+        "score",
+        "throughput_score",
+        "total",
+    )
+
+    def __init__(self, deployment: Deployment, cost_score: float, locality_score: float) -> None:
+        self.node_id = deployment.node_id
+        self.region_id = deployment.region_id
+        self.endpoint = deployment.endpoint
+        self.cost_score = cost_score
+        self.locality_score = locality_score
+        self.estimated_latency_s = 0.0
+        self.latency_score = self.throughput_score = NEUTRAL_SCORE
+        self.health_score = HEALTH_SCORES[HealthState.UNKNOWN]
+        self.score = self.total = NEUTRAL_SCORE
+        self.eligible = True
+        self.rejection_reason: str | None = None
+
+    @property
+    def target(self) -> LiveCandidate:
+        """Where a policy finds node, region and estimated latency."""
+        return self
+
+    @property
+    def scores(self) -> LiveCandidate:
+        """Where a policy finds the parts of the score."""
+        return self
+
+    def frozen(self, total: float) -> RouteCandidate:
+        """Return it as it is now, with *total* as its score."""
+        scores = RouteScores(
+            self.latency_score,
+            self.throughput_score,
+            self.cost_score,
+            self.locality_score,
+            self.health_score,
+            total,
+        )
+        return RouteCandidate(self.at(total), scores)
+
+    def at(self, total: float) -> RouteTarget:
+        """Return the node as a target with *total* as its score."""
+        return RouteTarget(
+            self.node_id, self.region_id, self.endpoint, self.estimated_latency_s, total
+        )
+
+
+class Fleet:
+    """All nodes of the catalog, in the order of registration, with what one gateway knows of them.
+
+    A node is known by its position. Strategies read the lists; only the router writes to them.
+
+    Attributes:
+        version: Grows when nodes are added, removed or changed in the catalog.
+        deployments: The first deployment of each node.
+        node_ids: All nodes.
+        region_ids: Their regions.
+        in_flight: Requests that this gateway has sent to each and that have not ended.
+        records: What the health checker knows of each; None without one of ours.
+        positions: Position of each node.
+    """
+
+    def __init__(
+        self,
+        catalog: ModelCatalog,
+        health: HealthCheckerTrait | None,
+        policies: Sequence[RoutingPolicyTrait],
+        clock: Clock,
+        region: RegionId,
+    ) -> None:
+        self._catalog = catalog
+        self._health = health
+        self._policies = policies
+        self._clock = clock
+        self._region = region
+        self._columnar = all(hasattr(policy, "scores") for policy in policies)
+        self._own = all(type(policy) in OWN_POLICIES for policy in policies)
+        self._best_throughput = 0
+        self.version = 0
+        self.node_ids: list[NodeId] = []
+        self.in_flight: list[int] = []
+        self.rebuild()
+
+    def rebuild(self) -> None:
+        """Take over the catalog's deployments; requests in flight stay counted."""
+        counts = dict(zip(self.node_ids, self.in_flight, strict=True))
+        first: dict[NodeId, Deployment] = {}
+        for deployment in self._catalog.deployments():
+            first.setdefault(deployment.node_id, deployment)
+        self.deployments = list(first.values())
+        self.node_ids = list(first)
+        self.region_ids = [deployment.region_id for deployment in self.deployments]
+        self.in_flight = [counts.get(node_id, 0) for node_id in self.node_ids]
+        self.positions = {node_id: place for place, node_id in enumerate(self.node_ids)}
+        self._live = self._build_live()
+        self._best_throughput = 0
+        self.refresh_records()
+        self.version += 1
+
+    def _build_live(self) -> list[LiveCandidate]:
+        prices = [deployment.cost_usd_per_hour for deployment in self.deployments]
+        dearest = max((price for price in prices if price is not None), default=0.0)
+        return [
+            LiveCandidate(
+                deployment,
+                NEUTRAL_SCORE if price is None or not dearest else 1.0 - price / dearest,
+                float(deployment.region_id == self._region),
+            )
+            for deployment, price in zip(self.deployments, prices, strict=True)
+        ]
+
+    def refresh_records(self) -> None:
+        """Look up the health checker's records again."""
+        health = self._health
+        self.records: list[NodeRecord | None] = [
+            health.record(node_id) if isinstance(health, HealthChecker) else None
+            for node_id in self.node_ids
+        ]
+        for position in range(len(self.records)):
+            self.note_throughput(position)
+
+    def note_throughput(self, position: int) -> None:
+        """Take note of a node's throughput: the highest so far is what others are set against."""
+        record = self.records[position]
+        if record is not None and record.throughput > self._best_throughput:
+            self._best_throughput = record.throughput
+
+    # What is known of a node
+
+    def look_at(self, position: int) -> LiveCandidate:
+        """Return a node as it is known now; holds until the next look at the same node."""
+        live = self._live[position]
+        record = self.records[position]
+        if record is not None:
+            window = record.window
+            estimate_s = window.median_s if self._clock.now() < window.expires_s else 0.0
+            throughput = record.throughput
+            live.health_score = HEALTH_SCORES[record.status]
+        else:
+            estimate_s, throughput = self._ask_foreign(live)
+        live.estimated_latency_s = estimate_s
+        live.latency_score = (
+            max(0.0, 1.0 - estimate_s / LATENCY_SCALE_S) if estimate_s else NEUTRAL_SCORE
+        )
+        if throughput and self._best_throughput:
+            live.throughput_score = min(1.0, throughput / self._best_throughput)
+        else:
+            live.throughput_score = NEUTRAL_SCORE
+        return live
+
+    def _ask_foreign(self, live: LiveCandidate) -> tuple[float, int]:
+        """Ask a health checker that is not ours; return latency in seconds and throughput."""
+        known = None if self._health is None else self._health.get_cached_health(live.node_id)
+        if known is None:
+            live.health_score = HEALTH_SCORES[HealthState.UNKNOWN]
+            return 0.0, 0
+        live.health_score = HEALTH_SCORES[known.status]
+        return known.latency_p50_s, known.throughput
+
+    def candidate(self, position: int, request: InferenceRequest) -> RouteCandidate:
+        """Return a node as a candidate with all its scores."""
+        live = self.look_at(position)
+        return live.frozen(self._total(live, request))
+
+    def target(self, position: int, request: InferenceRequest) -> RouteTarget:
+        """Return a node as a target with its score."""
+        live = self.look_at(position)
+        return live.at(self._total(live, request))
+
+    def _total(self, live: LiveCandidate, request: InferenceRequest) -> float:
+        candidate = cast("RouteCandidate", live) if self._own else live.frozen(NEUTRAL_SCORE)
+        return total_score(self._policies, candidate, request)
+
+    def scores(self, positions: Sequence[int], request: InferenceRequest) -> Sequence[float]:
+        """Return the policies' total score of several nodes, all at once where they can."""
+        looks = [self.look_at(position) for position in positions]
+        if not self._columnar:
+            return [self._total(live, request) for live in looks]
+        columns = Columns(
+            [live.node_id for live in looks],
+            [live.region_id for live in looks],
+            [live.estimated_latency_s for live in looks],
+            [live.throughput_score for live in looks],
+            [live.cost_score for live in looks],
+            [live.locality_score for live in looks],
+            [live.health_score for live in looks],
+        )
+        return total_scores(self._policies, columns, request)
