@@ -103,7 +103,7 @@ class FederationBuilder:
         return self
 
     def with_middleware(self, middleware: GatewayMiddleware) -> Self:
-        """Add *middleware*, inside of those added before."""
+        """Add *middleware*, to be called after those added before."""
         self.middlewares.append(middleware)
         return self
 
@@ -175,16 +175,19 @@ class FederationBuilder:
 
 def _watch(catalog: ModelCatalog, health: HealthChecker) -> None:
     """Have the health checker watch exactly the nodes of the catalog, from now on."""
-    watched: dict[NodeId, None] = {}
+    watched: dict[NodeId, str] = {}
 
     def follow() -> None:
-        wanted = {deployment.node_id: deployment.pool for deployment in catalog.deployments()}
-        for node_id in [node_id for node_id in watched if node_id not in wanted]:
-            del watched[node_id]
-            health.deregister_node(node_id)
+        wanted: dict[NodeId, str] = {}
+        for deployment in catalog.deployments():
+            wanted.setdefault(deployment.node_id, deployment.pool)
+        for node_id, pool in list(watched.items()):
+            if wanted.get(node_id) != pool:
+                del watched[node_id]
+                health.deregister_node(node_id)
         for node_id, pool in wanted.items():
             if node_id not in watched:
-                watched[node_id] = None
+                watched[node_id] = pool
                 health.register_node(node_id, pool)
 
     catalog.subscribe(follow)

@@ -93,22 +93,27 @@ class ModelCatalog:
 
     def set_status(self, node_id: NodeId, status: DeploymentStatus) -> None:
         """Set the status of all models on a node."""
-        for key, deployment in self._deployments.items():
-            if deployment.node_id == node_id and deployment.status is not status:
-                self._deployments[key] = replace(deployment, status=status)
-                self._changed()
+        changed = {
+            key: replace(deployment, status=status)
+            for key, deployment in self._deployments.items()
+            if deployment.node_id == node_id and deployment.status is not status
+        }
+        if changed:
+            self._deployments.update(changed)
+            self._changed()
 
     def deployments(self) -> list[Deployment]:
         """Return all deployments, whatever their status, in the order of registration."""
         return list(self._deployments.values())
 
     async def find_by_capability(self, capability: Capability) -> list[tuple[NodeId, RegionId]]:
-        """Return the nodes that are ready for *capability*, with their regions."""
-        return [
-            (deployment.node_id, deployment.region_id)
+        """Return the nodes that are ready for *capability*, each once, with their regions."""
+        regions = {
+            deployment.node_id: deployment.region_id
             for deployment in self._deployments.values()
             if deployment.status is DeploymentStatus.READY and capability in deployment.capabilities
-        ]
+        }
+        return list(regions.items())
 
     async def list_all(self) -> list[ModelId]:
         """Return all registered models in the order of their first registration."""

@@ -196,10 +196,13 @@ class HealthChecker:
 
     async def start_monitoring(self, interval_s: float | None = None) -> None:
         """Probe every node each *interval_s* seconds from now on; None takes the configured one."""
-        self._interval_s = self._config.interval_s if interval_s is None else interval_s
+        interval_s = self._config.interval_s if interval_s is None else interval_s
+        if interval_s != self._interval_s:
+            await self.stop_monitoring()
+        self._interval_s = interval_s
         for node_id in self._records:
             if node_id not in self._monitors:
-                self._monitor(node_id, self._interval_s)
+                self._monitor(node_id, interval_s)
 
     async def stop_monitoring(self) -> None:
         """Stop the probes."""

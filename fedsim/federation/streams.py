@@ -34,20 +34,21 @@ class GatewayStream:
         try:
             token = await self._gateway.next_of(self)
         except FederationError as error:
-            self._over = True
-            self._attempt.ended(error)
-            self._gateway.stream_ended(self, error)
+            if self._over:
+                return None
+            self._failed(error)
             raise
         except TimeoutError:
-            self._over = True
+            if self._over:
+                return None
+            timeout = self._timed_out()
             await self.source.cancel()
-            self._attempt.cancelled()
-            timeout = self._gateway.request_timeout(self._attempt.request)
-            self._gateway.stream_ended(self, timeout)
             raise timeout from None
         except BaseException:
             await self.cancel()
             raise
+        if self._over:
+            return None  # somebody cancelled the stream while this call was waiting
         if token is None:
             self._over = True
             self._attempt.succeeded()
@@ -62,6 +63,19 @@ class GatewayStream:
         """Stop the stream; the node stops working on it, and it counts against nobody."""
         if not self._over:
             self._over = True
-            await self.source.cancel()
             self._attempt.cancelled()
             self._gateway.stream_cancelled(self)
+            await self.source.cancel()
+
+    def _failed(self, error: FederationError) -> None:
+        self._over = True
+        self._attempt.ended(error)
+        self._gateway.stream_ended(self, error)
+
+    def _timed_out(self) -> FederationError:
+        """Report that the request's deadline passed, which is not the node's fault."""
+        self._over = True
+        self._attempt.cancelled()
+        timeout = self._gateway.request_timeout(self._attempt.request)
+        self._gateway.stream_ended(self, timeout)
+        return timeout
