@@ -22,8 +22,7 @@ from fedsim.federation.policies import (
     NEUTRAL_SCORE,
     OWN_POLICIES,
     Columns,
-    total_score,
-    total_scores,
+    Scorer,
 )
 from fedsim.federation.runtime import Clock
 
@@ -128,10 +127,9 @@ class Fleet:
     ) -> None:
         self._catalog = catalog
         self._health = health
-        self._policies = policies
+        self._scorer = Scorer(policies)
         self._clock = clock
         self._region = region
-        self._columnar = all(hasattr(policy, "scores") for policy in policies)
         self._own = all(type(policy) in OWN_POLICIES for policy in policies)
         self._best_throughput = 0
         self.version = 0
@@ -227,12 +225,12 @@ class Fleet:
 
     def _total(self, live: LiveCandidate, request: InferenceRequest) -> float:
         candidate = cast("RouteCandidate", live) if self._own else live.frozen(NEUTRAL_SCORE)
-        return total_score(self._policies, candidate, request)
+        return self._scorer.total(candidate, request)
 
     def scores(self, positions: Sequence[int], request: InferenceRequest) -> Sequence[float]:
         """Return the policies' total score of several nodes, all at once where they can."""
         looks = [self.look_at(position) for position in positions]
-        if not self._columnar:
+        if not self._scorer.columnar:
             return [self._total(live, request) for live in looks]
         columns = Columns(
             [live.node_id for live in looks],
@@ -243,4 +241,4 @@ class Fleet:
             [live.locality_score for live in looks],
             [live.health_score for live in looks],
         )
-        return total_scores(self._policies, columns, request)
+        return self._scorer.totals(columns, request)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fedsim.federation.config import GatewayConfig
@@ -37,6 +38,10 @@ _RETRYABLE_ATTEMPTS = (*COUNTED, NoCapacity, CircuitOpen)
 _RETRYABLE_ROUTES = (AllNodesUnhealthy, CircuitOpen)
 
 
+class _DeadlinePassed(Exception):
+    """The request's own deadline passed while it waited for something."""
+
+
 class Gateway:
     """Serves requests through a federation.
 
@@ -63,25 +68,26 @@ class Gateway:
         self.health = health
         self.breaker = breaker
         self._transport = transport
-        self._clock = clock
+        self.clock = clock
         self._tasks = tasks
         self._rng = rng
         self._middlewares = tuple(middlewares)
         self._config = config or GatewayConfig()
         timeout, retries = self._config.timeout, self._config.retries
-        self._attempt_s = timeout.attempt_s if timeout else None
-        self._request_s = timeout.request_s if timeout else None
+        self._attempt_s = (timeout.attempt_s if timeout else None) or math.inf
+        self._request_s = (timeout.request_s if timeout else None) or math.inf
         self._retries = retries
         budget = retries.budget if retries else None
         self._budget = None if budget is None else RetryBudget(budget, clock)
-        self._on_start: Callable[..., Any] = getattr(router, "on_start", _ignore)
-        self._on_first_token: Callable[..., Any] = getattr(router, "on_first_token", _ignore)
-        self._on_complete: Callable[..., Any] = getattr(router, "on_complete", _ignore)
+        self._immediate = bool(getattr(router, "immediate", False))
+        self.on_start: Callable[..., Any] = getattr(router, "on_start", _ignore)
+        self.on_first_token: Callable[..., Any] = getattr(router, "on_first_token", _ignore)
+        self.on_complete: Callable[..., Any] = getattr(router, "on_complete", _ignore)
         self._route_excluding: Callable[..., Any] | None = getattr(router, "route_excluding", None)
         self._try_acquire: Callable[[NodeId], bool] | None = getattr(breaker, "try_acquire", None)
-        self._release: Callable[[NodeId], None] = getattr(breaker, "release", _ignore)
-        self._report_success: Callable[..., Any] = getattr(health, "report_success", _ignore)
-        self._report_failure: Callable[..., Any] = getattr(health, "report_failure", _ignore)
+        self.release: Callable[[NodeId], None] = getattr(breaker, "release", _ignore)
+        self.report_success: Callable[..., Any] = getattr(health, "report_success", _ignore)
+        self.report_failure: Callable[..., Any] = getattr(health, "report_failure", _ignore)
         self._total = self._succeeded = self._failed = 0
         self._tokens = self._streams = 0
         self._latency_sum_s = 0.0
@@ -90,35 +96,36 @@ class Gateway:
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
         """Serve *request* and return the response, or raise the ``FederationError`` it ended in."""
-        started_s = self._clock.now()
+        started_s = self.clock.now()
         self._total += 1
         try:
-            request = self._before_route(request)
-            response = await self._bounded(request, self._attempts(request, self._send))
-            response = self._after_infer(request, response)
+            if self._middlewares:
+                request = self._before_route(request)
+            response: Any = await self._attempts(request, started_s, streamed=False)
+            if self._middlewares:
+                response = self._after_infer(request, response)
         except FederationError:
             self._failed += 1
             raise
         self._succeeded += 1
-        self._latency_sum_s += self._clock.now() - started_s
+        self._latency_sum_s += self.clock.now() - started_s
         self._tokens += response.tokens or 0
-        return response
+        served: InferenceResponse = response
+        return served
 
     async def infer_stream(self, request: InferenceRequest) -> TokenStream:
         """Serve *request* token by token; the stream raises the ``FederationError`` it ends in."""
-        started_s = self._clock.now()
+        started_s = self.clock.now()
         self._total += 1
         try:
             request = self._before_route(request)
-            stream: GatewayStream = await self._bounded(
-                request, self._attempts(request, self._open)
-            )
+            stream: Any = await self._attempts(request, started_s, streamed=True)
         except FederationError:
             self._failed += 1
             raise
-        stream.request_started_s = started_s
         self._streams += 1
-        return stream
+        opened: TokenStream = stream
+        return opened
 
     def stats(self) -> GatewayStats:
         """Return the statistics so far."""
@@ -130,24 +137,14 @@ class Gateway:
 
     # Attempts
 
-    async def _bounded(self, request: InferenceRequest, work: Any) -> Any:
-        """Await *work* within the request's deadline."""
-        if self._request_s is None:
-            return await work
-        try:
-            return await self._tasks.within(work, self._request_s)
-        except TimeoutError:
-            raise self.request_timeout(request) from None
+    async def _attempts(
+        self, request: InferenceRequest, started_s: float, streamed: bool
+    ) -> InferenceResponse | GatewayStream:
+        """Route and send *request* until it is served or may not be tried again.
 
-    def request_timeout(self, request: InferenceRequest) -> Timeout:
-        """Return the error of a request whose deadline has passed; the middleware is told."""
-        assert self._request_s is not None
-        error = Timeout(self._request_s)
-        self._tell_middleware(request, error)
-        return error
-
-    async def _attempts(self, request: InferenceRequest, dispatch: Callable[..., Any]) -> Any:
-        """Route and dispatch *request* until it is served or may not be tried again."""
+        The request's deadline bounds every wait: for a router that suspends, for an attempt, and
+        for a backoff.
+        """
         if self._budget is not None:
             self._budget.count_request()
         tried: list[NodeId] = []
@@ -156,26 +153,73 @@ class Gateway:
         while True:
             target = None
             try:
-                target = await self._route(request, tried)
+                target = await self._route(request, tried, started_s)
                 if isinstance(failure, NoCapacity) and target.node_id in tried:
                     raise failure  # the queue was full, and there is nowhere else to go
-                return await self._attempt(target, request, dispatch)
+                return await self._attempt(target, request, started_s, streamed)
             except FederationError as error:
                 if error is not failure:
-                    self._tell_middleware(request, error)
+                    self.tell_middleware(request, error)
                 failure = error
+            except _DeadlinePassed:
+                raise self.request_timeout(request) from None
             retry += 1
             if not self._may_retry(failure, target, retry):
                 raise failure
-            await self._before_retry(failure, target, retry)
             if target is not None:
                 tried.append(target.node_id)
+            if target is None or not isinstance(failure, NoCapacity):
+                await self._back_off(request, retry, started_s)
 
-    async def _route(self, request: InferenceRequest, tried: list[NodeId]) -> RouteTarget:
+    def _left_s(self, started_s: float) -> float:
+        """Return the time until the deadline of a request that came at *started_s*, in seconds."""
+        now_s = self.clock.now()
+        return self._request_s if now_s == started_s else started_s + self._request_s - now_s
+
+    async def _route(
+        self, request: InferenceRequest, tried: list[NodeId], started_s: float
+    ) -> RouteTarget:
+        choice: Awaitable[RouteTarget]
         if tried and self._route_excluding is not None:
-            target: RouteTarget = await self._route_excluding(request, tuple(tried))
-            return target
-        return await self.router.route(request)
+            choice = self._route_excluding(request, tuple(tried))
+        else:
+            choice = self.router.route(request)
+        if self._immediate or self._request_s == math.inf:
+            return await choice
+        try:
+            return await self._tasks.within(choice, self._left_s(started_s))
+        except TimeoutError:
+            raise _DeadlinePassed from None
+
+    async def _attempt(
+        self, target: RouteTarget, request: InferenceRequest, started_s: float, streamed: bool
+    ) -> InferenceResponse | GatewayStream:
+        """Send one attempt and report how it ended to router, breaker and health checker."""
+        attempt = Attempt(self, target, request)
+        carry = self._transport.open_stream if streamed else self._transport.send
+        left_s = self._left_s(started_s)
+        limit_s = min(left_s, self._attempt_s)
+        try:
+            work: Awaitable[Any] = carry(target, request)
+            result = await (work if limit_s == math.inf else self._tasks.within(work, limit_s))
+        except FederationError as error:
+            attempt.ended(error)
+            raise
+        except TimeoutError:
+            if left_s <= self._attempt_s:
+                attempt.cancelled()
+                raise _DeadlinePassed from None
+            timeout = Timeout(self._attempt_s)
+            attempt.ended(timeout)
+            raise timeout from None
+        except BaseException:
+            attempt.cancelled()
+            raise
+        if streamed:
+            return GatewayStream(self, attempt, result, started_s)
+        attempt.succeeded()
+        response: InferenceResponse = result
+        return response
 
     def _may_retry(self, error: FederationError, target: RouteTarget | None, retry: int) -> bool:
         """Return whether another attempt may mend *error*, and limit and budget allow it."""
@@ -186,45 +230,19 @@ class Gateway:
             return False
         return self._budget is None or self._budget.try_spend()
 
-    async def _before_retry(
-        self, error: FederationError, target: RouteTarget | None, retry: int
-    ) -> None:
-        """Wait the backoff; a node that was merely full is left for another at once."""
-        if self._retries is not None and (target is None or not isinstance(error, NoCapacity)):
-            await self._clock.sleep(backoff_s(self._retries, retry, self._rng))
+    async def _back_off(self, request: InferenceRequest, retry: int, started_s: float) -> None:
+        assert self._retries is not None
+        wait_s = backoff_s(self._retries, retry, self._rng)
+        left_s = self._left_s(started_s)
+        await self.clock.sleep(min(wait_s, left_s))
+        if wait_s >= left_s:
+            raise self.request_timeout(request)
 
-    async def _attempt(
-        self, target: RouteTarget, request: InferenceRequest, dispatch: Callable[..., Any]
-    ) -> Any:
-        """Send one attempt and report how it ended to router, breaker and health checker."""
-        attempt = Attempt(self, target, request)
-        try:
-            result = await dispatch(attempt)
-        except FederationError as error:
-            attempt.ended(error)
-            raise
-        except BaseException:
-            attempt.cancelled()
-            raise
-        return result
-
-    async def _send(self, attempt: Attempt) -> InferenceResponse:
-        work = self._transport.send(attempt.target, attempt.request)
-        response: InferenceResponse = await self._within_attempt(work)
-        attempt.succeeded()
-        return response
-
-    async def _open(self, attempt: Attempt) -> GatewayStream:
-        work = self._transport.open_stream(attempt.target, attempt.request)
-        return GatewayStream(self, attempt, await self._within_attempt(work))
-
-    async def _within_attempt(self, work: Any) -> Any:
-        if self._attempt_s is None:
-            return await work
-        try:
-            return await self._tasks.within(work, self._attempt_s)
-        except TimeoutError:
-            raise Timeout(self._attempt_s) from None
+    def request_timeout(self, request: InferenceRequest) -> Timeout:
+        """Return the error of a request whose deadline has passed; the middleware is told."""
+        error = Timeout(self._request_s)
+        self.tell_middleware(request, error)
+        return error
 
     # Streams
 
@@ -234,10 +252,10 @@ class Gateway:
         Raises:
             TimeoutError: The request's deadline has passed.
         """
-        if self._request_s is None:
+        if self._request_s == math.inf:
             return await stream.source.next_token()
-        left_s = stream.request_started_s + self._request_s - self._clock.now()
-        return await self._tasks.within(stream.source.next_token(), max(left_s, 0.0))
+        left_s = max(0.0, self._left_s(stream.started_s))
+        return await self._tasks.within(stream.source.next_token(), left_s)
 
     def stream_ended(self, stream: GatewayStream, error: FederationError | None) -> None:
         """Count a stream that was served to its end, or failed."""
@@ -245,7 +263,7 @@ class Gateway:
         self._tokens += stream.tokens
         if error is None:
             self._succeeded += 1
-            self._latency_sum_s += self._clock.now() - stream.request_started_s
+            self._latency_sum_s += self.clock.now() - stream.started_s
         else:
             self._failed += 1
 
@@ -254,6 +272,20 @@ class Gateway:
         self._streams -= 1
         self._tokens += stream.tokens
 
+    # What attempts report to
+
+    def acquire(self, node_id: NodeId) -> bool:
+        """Ask the breaker for leave to send, and return whether the attempt is one of its probes.
+
+        Raises:
+            CircuitOpen: The breaker forbids it.
+        """
+        if self._try_acquire is None or self.breaker is None:
+            return False
+        if not self._try_acquire(node_id):
+            raise CircuitOpen(node_id)
+        return self.breaker.state(node_id) is CircuitState.HALF_OPEN
+
     # Middleware
 
     def _before_route(self, request: InferenceRequest) -> InferenceRequest:
@@ -261,7 +293,7 @@ class Gateway:
             for middleware in self._middlewares:
                 request = middleware.before_route(request) or request
         except FederationError as error:
-            self._tell_middleware(request, error)
+            self.tell_middleware(request, error)
             raise
         return request
 
@@ -272,11 +304,12 @@ class Gateway:
             for middleware in self._middlewares:
                 response = middleware.after_infer(request, response) or response
         except FederationError as error:
-            self._tell_middleware(request, error)
+            self.tell_middleware(request, error)
             raise
         return response
 
-    def _tell_middleware(self, request: InferenceRequest, error: FederationError) -> None:
+    def tell_middleware(self, request: InferenceRequest, error: FederationError) -> None:
+        """Show *error* to all middleware."""
         for middleware in self._middlewares:
             middleware.on_error(request, error)
 
@@ -287,32 +320,23 @@ class Attempt:
     Attributes:
         target: The node.
         request: The request.
+        sent_s: Clock time of the dispatch, in seconds.
     """
 
-    __slots__ = ("_ended", "_gateway", "_probe", "_sent_s", "request", "target")
+    __slots__ = ("_ended", "_gateway", "_probe", "request", "sent_s", "target")
 
     def __init__(self, gateway: Gateway, target: RouteTarget, request: InferenceRequest) -> None:
         self._gateway = gateway
         self.target = target
         self.request = request
-        self._probe = self._acquire(target.node_id)
         self._ended = False
-        self._sent_s = gateway._clock.now()
-        gateway._on_start(target, request)
-
-    def _acquire(self, node_id: NodeId) -> bool:
-        """Ask the breaker, and return whether the attempt is one of its probes."""
-        gateway = self._gateway
-        if gateway._try_acquire is None or gateway.breaker is None:
-            return False
-        probe = gateway.breaker.state(node_id) is CircuitState.HALF_OPEN
-        if not gateway._try_acquire(node_id):
-            raise CircuitOpen(node_id)
-        return probe
+        self._probe = gateway.acquire(target.node_id)
+        self.sent_s = gateway.clock.now()
+        gateway.on_start(target, request)
 
     def first_token(self) -> None:
         """Report that the first token has come."""
-        self._gateway._on_first_token(self.target, self.request)
+        self._gateway.on_first_token(self.target, self.request)
 
     def succeeded(self) -> None:
         """Report that the node served the request."""
@@ -320,7 +344,7 @@ class Attempt:
         latency_s = self._end("ok")
         if gateway.breaker is not None:
             gateway.breaker.record_success(node_id)
-        gateway._report_success(node_id, latency_s)
+        gateway.report_success(node_id, latency_s)
 
     def ended(self, error: FederationError) -> None:
         """Report that the attempt failed; only what lies with the node counts against it."""
@@ -329,7 +353,7 @@ class Attempt:
         if isinstance(error, COUNTED):
             if gateway.breaker is not None:
                 gateway.breaker.record_failure(node_id)
-            gateway._report_failure(node_id)
+            gateway.report_failure(node_id)
 
     def cancelled(self) -> None:
         """Report that nobody waits for the attempt any more; that counts against nobody."""
@@ -339,10 +363,10 @@ class Attempt:
     def _end(self, outcome: str) -> float:
         gateway = self._gateway
         self._ended = True
-        latency_s = gateway._clock.now() - self._sent_s
+        latency_s = gateway.clock.now() - self.sent_s
         if self._probe:
-            gateway._release(self.target.node_id)
-        gateway._on_complete(self.target, self.request, outcome, latency_s)
+            gateway.release(self.target.node_id)
+        gateway.on_complete(self.target, self.request, outcome, latency_s)
         return latency_s
 
 

@@ -278,34 +278,41 @@ OWN_POLICIES = (
 """Policies whose eligibility changes only when catalog, breaker or health checker say so."""
 
 
-def weight_of(policy: RoutingPolicyTrait) -> float:
-    """Return the policy's weight; 1 for one that has none."""
-    return float(getattr(policy, "weight", 1.0))
+class Scorer:
+    """Adds up the scores of several policies: their mean by weight, 1 where none has a weight.
 
+    A policy without ``weight`` weighs 1. Policies of weight 0 are not asked.
 
-def total_score(
-    policies: Sequence[RoutingPolicyTrait], candidate: RouteCandidate, request: InferenceRequest
-) -> float:
-    """Return the mean of the policies' scores by weight; 1 where no policy has a weight."""
-    total = weights = 0.0
-    for policy in policies:
-        weight = weight_of(policy)
-        if weight:
-            total += weight * policy.score(candidate, request)
-            weights += weight
-    return total / weights if weights else 1.0
+    Attributes:
+        columnar: Whether all policies can score many candidates at once.
+    """
 
+    def __init__(self, policies: Sequence[RoutingPolicyTrait]) -> None:
+        weighed = [(policy, float(getattr(policy, "weight", 1.0))) for policy in policies]
+        counted = [(policy, weight) for policy, weight in weighed if weight]
+        self.columnar = all(hasattr(policy, "scores") for policy, _ in counted)
+        self._parts = [(policy.score, weight) for policy, weight in counted]
+        self._columns = [
+            (getattr(policy, "scores", None), weight) for policy, weight in counted if self.columnar
+        ]
+        self._weights = sum(weight for _, weight in counted)
 
-def total_scores(
-    policies: Sequence[RoutingPolicyTrait], columns: Columns, request: InferenceRequest
-) -> list[float]:
-    """Return what `total_score` returns, for many candidates; all policies must have ``scores``."""
-    totals = [0.0] * len(columns.node_ids)
-    weights = 0.0
-    for policy in policies:
-        weight = weight_of(policy)
-        if weight:
-            parts: Sequence[float] = policy.scores(columns, request)  # type: ignore[attr-defined]
+    def total(self, candidate: RouteCandidate, request: InferenceRequest) -> float:
+        """Return the score of one candidate."""
+        if not self._weights:
+            return 1.0
+        total = 0.0
+        for score, weight in self._parts:
+            total += weight * score(candidate, request)
+        return total / self._weights
+
+    def totals(self, columns: Columns, request: InferenceRequest) -> list[float]:
+        """Return the scores of many candidates at once; only where ``columnar`` holds."""
+        totals = [0.0] * len(columns.node_ids)
+        if not self._weights:
+            return [1.0] * len(totals)
+        for scores, weight in self._columns:
+            assert scores is not None
+            parts = scores(columns, request)
             totals = [total + weight * part for total, part in zip(totals, parts, strict=True)]
-            weights += weight
-    return [total / weights for total in totals] if weights else [1.0] * len(totals)
+        return [total / self._weights for total in totals]

@@ -16,13 +16,15 @@ class GatewayStream:
     Attributes:
         source: The transport's stream.
         tokens: Tokens delivered so far.
-        request_started_s: Clock time of the call of ``infer_stream``, in seconds.
+        started_s: Clock time of the call of ``infer_stream``, in seconds.
     """
 
-    def __init__(self, gateway: Gateway, attempt: Attempt, source: TokenStream) -> None:
+    def __init__(
+        self, gateway: Gateway, attempt: Attempt, source: TokenStream, started_s: float
+    ) -> None:
         self.source = source
         self.tokens = 0
-        self.request_started_s = 0.0
+        self.started_s = started_s
         self._gateway = gateway
         self._attempt = attempt
         self._over = False
@@ -71,6 +73,7 @@ class GatewayStream:
         self._over = True
         self._attempt.ended(error)
         self._gateway.stream_ended(self, error)
+        self._gateway.tell_middleware(self._attempt.request, error)
 
     def _timed_out(self) -> FederationError:
         """Report that the request's deadline passed, which is not the node's fault."""
