@@ -64,8 +64,8 @@ def timeline(
     if strip_in:
         draw_lanes(panels.pop(0), faults)
     width_s = bin_width_s(end_s, len(requests))
-    edges_s = np.arange(0.0, math.floor(end_s / width_s) * width_s + 1.5 * width_s, width_s)
-    _load(panels[0], requests, np.append(edges_s[edges_s < arrivals_end_s], arrivals_end_s))
+    edges_s = _edges_s(width_s, end_s)
+    _load(panels[0], requests, _edges_s(width_s, arrivals_end_s))
     _in_system(panels[1], requests, edges_s)
     _latency(panels[2], requests, edges_s, objective_s)
     for axes in panels:
@@ -94,6 +94,12 @@ def bin_width_s(end_s: float, rows: int) -> float:
     """Return a round width that gives at most 150 bins, of some 150 rows each where it can be."""
     bins = max(min(_MOST_BINS, rows // _LEAST_PER_BIN), 12)
     return float(next((width for width in _WIDTHS_S if end_s / width <= bins), end_s / bins))
+
+
+def _edges_s(width_s: float, end_s: float) -> NDArray[np.float64]:
+    """Return the edges of bins that end at *end_s*, where the last may be narrower."""
+    edges_s = width_s * np.arange(math.ceil(end_s / width_s))
+    return np.append(edges_s[edges_s < end_s * (1.0 - 1e-9)], end_s)
 
 
 def _load(axes: Axes, requests: pd.DataFrame, edges_s: NDArray[np.float64]) -> None:

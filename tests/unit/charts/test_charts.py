@@ -1,0 +1,334 @@
+"""Charts show what they are given, say so when there is nothing, and touch nothing global."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
+
+from fedsim.charts.comparison import differences, ranking
+from fedsim.charts.figure import PALETTE, Chart, colours
+from fedsim.charts.latency import latency_distribution
+from fedsim.charts.states import states
+from fedsim.charts.timeline import bin_width_s, timeline
+from fedsim.charts.utilization import utilization
+from fedsim.results.plots import CHARTS
+from fedsim.results.run import Run
+from tests.fake_world import FakeWorld, directory
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    """A run with an outage and a slow node."""
+    return FakeWorld(duration_s=200.0).run()
+
+
+def texts(chart: Figure) -> list[str]:
+    """Return everything that is written on a chart, legends and ticks included."""
+    chart.savefig(BytesIO())
+    found = [text.get_text() for text in chart.texts]
+    for axes in chart.axes:
+        found += [text.get_text() for text in axes.texts]
+        found += [axes.get_xlabel(), axes.get_ylabel()]
+        found += [label.get_text() for label in axes.get_yticklabels() + axes.get_xticklabels()]
+        legend = axes.get_legend()
+        found += [text.get_text() for text in legend.get_texts()] if legend is not None else []
+    return found
+
+
+def stairs(axes: Axes) -> list[Any]:
+    """Return values and edges of the steps drawn on axes."""
+    return [patch.get_data() for patch in axes.patches if isinstance(patch, StepPatch)]
+
+
+class TestAllCharts:
+    @pytest.mark.parametrize("name", CHARTS)
+    def test_headings(self, run: Run, name: str) -> None:
+        """Each says what it shows, of which scenario, seed and how many requests."""
+        title, subtitle, *_ = texts(getattr(run.plot, name)())
+
+        assert len(title) > 20
+        assert "made-up · round_robin · seed 1 · n = " in subtitle
+
+    @pytest.mark.parametrize("name", CHARTS)
+    def test_units(self, run: Run, name: str) -> None:
+        """An axis of seconds says so, and every chart has a legend or a scale of colours."""
+        chart = getattr(run.plot, name)()
+
+        written = texts(chart)
+
+        assert any("(s" in text for text in written)
+        labelled = [
+            axes for axes in chart.axes if axes.get_legend() or axes.get_label() == "<colorbar>"
+        ]
+        assert labelled
+
+    @pytest.mark.parametrize("name", CHARTS)
+    def test_nothing_happened(self, name: str) -> None:
+        """Without data there is a sentence and no empty axes."""
+        run = FakeWorld(duration_s=0.0, warmup_s=0.0, outage_s=None).run()
+
+        chart = getattr(run.plot, name)()
+
+        assert not chart.axes
+        assert chart.texts[-1].get_text().endswith(".")
+
+    @pytest.mark.parametrize("name", CHARTS)
+    def test_shows_itself_in_a_notebook(self, run: Run, name: str) -> None:
+        """A notebook gets a picture at half its density, so that it is sharp."""
+        picture, size = getattr(run.plot, name)()._repr_png_()
+
+        assert picture.startswith(b"\x89PNG")
+        width = int.from_bytes(picture[16:20], "big")
+        assert width == pytest.approx(2 * size["width"], abs=2)
+
+    def test_pyplot_is_not_imported(self) -> None:
+        """Drawing leaves the user's current figure, backend and settings alone."""
+        script = (
+            "import sys, pandas as pd\n"
+            "from fedsim.charts import comparison, latency, states, timeline, utilization\n"
+            "table = pd.DataFrame({'strategy': ['a'], 'latency_s': [1.0], 'outcome': ['ok']})\n"
+            "latency.latency_distribution(table)._repr_png_()\n"
+            "print('matplotlib.pyplot' in sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+
+        assert done.stdout.strip() == b"False"
+
+    def test_colours_differ(self) -> None:
+        """Two dozen lines each have their own colour and style."""
+        styles = colours([str(number) for number in range(4 * len(PALETTE))])
+
+        assert len(set(styles.values())) == 4 * len(PALETTE)
+
+
+class TestLatency:
+    def lines(self, requests: pd.DataFrame, **options: Any) -> dict[str, Any]:
+        """Return the lines of the chart by the name in the legend."""
+        axes: Axes = latency_distribution(requests, **options).axes[0]
+        return {
+            str(line.get_label()).split(":")[0]: line
+            for line in axes.lines
+            if not str(line.get_label()).startswith("_")
+        }
+
+    def test_the_line_is_the_share_that_takes_longer(self) -> None:
+        """At each latency the line is the share of successful requests at least as long."""
+        requests = pd.DataFrame(
+            {
+                "strategy": "a",
+                "latency_s": [3.0, 1.0, 2.0, 9.0],
+                "outcome": ["ok"] * 3 + ["timeout"],
+            }
+        )
+
+        line = self.lines(requests)["a"]
+
+        assert line.get_xdata().tolist() == [1.0, 2.0, 3.0]
+        assert line.get_ydata() == pytest.approx([1.0, 2 / 3, 1 / 3])
+        assert "75 % succeeded" in line.get_label()
+
+    def test_long_tables_keep_their_tail(self) -> None:
+        """A line of a million requests has few points, and the slowest are all among them."""
+        latencies_s = np.random.default_rng(1).exponential(1.0, 1_000_000)
+        requests = pd.DataFrame({"strategy": "a", "latency_s": latencies_s, "outcome": "ok"})
+
+        line = self.lines(requests)["a"]
+
+        assert len(line.get_xdata()) < 1000
+        assert line.get_xdata()[-20:].tolist() == np.sort(latencies_s)[-20:].tolist()
+
+    def test_a_strategy_that_never_succeeds_is_named(self) -> None:
+        """It has no line, and the legend says why."""
+        requests = pd.DataFrame(
+            {"strategy": ["a", "b"], "latency_s": [1.0, 2.0], "outcome": ["ok", "timeout"]}
+        )
+
+        assert "b: none succeeded" in texts(latency_distribution(requests))
+
+    def test_a_success_rate_is_never_rounded_up_to_all(self) -> None:
+        """One failure in a million is not 100 %."""
+        outcomes = ["timeout", *["ok"] * 999_999]
+        requests = pd.DataFrame({"strategy": "a", "latency_s": 1.0, "outcome": outcomes})
+
+        assert "99.99 % succeeded" in self.lines(requests)["a"].get_label()
+
+    def test_order(self) -> None:
+        """Categories keep their order, other values that of appearance."""
+        requests = pd.DataFrame({"strategy": ["b", "a"], "latency_s": 1.0, "outcome": "ok"})
+        ranked = requests.astype({"strategy": pd.CategoricalDtype(["a", "b"])})
+
+        assert list(self.lines(requests)) == ["b", "a"]
+        assert list(self.lines(ranked)) == ["a", "b"]
+
+
+class TestTimeline:
+    def test_panels(self, run: Run) -> None:
+        """Faults stand on top, named, and are shaded below."""
+        chart = run.plot.timeline()
+
+        assert len(chart.axes) == 4
+        assert {"us-chat-0", "eu-west", " down", " slow x5"} <= set(texts(chart))
+
+    def test_in_the_system(self) -> None:
+        """The middle panel is the mean number present in each bin."""
+        requests = pd.DataFrame(
+            {
+                "arrived_s": [0.0, 1.0, 1.5],
+                "finished_s": [2.0, 1.5, np.nan],
+                "latency_s": [2.0, 0.5, np.nan],
+                "outcome": ["ok", "ok", "unfinished"],
+            }
+        )
+        empty = FakeWorld(duration_s=0.0, outage_s=None).record().tables().events
+
+        chart = timeline(requests, empty, end_s=4.0, arrivals_end_s=2.0)
+
+        (steps, *_) = stairs(chart.axes[1])
+        area = float((steps.values * np.diff(steps.edges)).sum())
+        assert area == pytest.approx(2.0 + 0.5 + 2.5)
+
+    def test_load_ends_with_the_arrivals(self) -> None:
+        """The last bin ends with the arrivals, so that the load does not seem to drop."""
+        requests = pd.DataFrame({"arrived_s": np.arange(0.0, 13.0, 0.01)})
+        requests = requests.assign(
+            finished_s=requests["arrived_s"] + 1.0, latency_s=1.0, outcome="ok"
+        )
+        empty = FakeWorld(duration_s=0.0, outage_s=None).record().tables().events
+
+        chart = timeline(requests, empty, end_s=60.0, arrivals_end_s=13.0)
+
+        (load, *_) = stairs(chart.axes[0])
+        assert load.edges[-1] == 13.0
+        assert load.values == pytest.approx(100.0, rel=0.01)
+
+    @pytest.mark.parametrize("end_s", [0.5, 13.0, 1200.0, 86400.0, 3e7])
+    @pytest.mark.parametrize("rows", [1, 1000, 1_000_000])
+    def test_bins(self, end_s: float, rows: int) -> None:
+        """There are a few to 150 bins, however long the run."""
+        assert 2 <= end_s / bin_width_s(end_s, rows) <= 150
+
+
+class TestUtilization:
+    def test_cells(self, run: Run) -> None:
+        """A cell is the mean of its samples, and empty where the node was down."""
+        chart = run.plot.utilization()
+        cells: Any = chart.axes[0].collections[0].get_array()
+
+        assert cells.shape[0] == len(run.directory.nodes)
+        row = [node.name for node in run.directory.nodes].index("eu-chat-0")
+        width_s = run.end_s / cells.shape[1]
+        assert cells.mask[row, int(150.0 / width_s)]
+        assert not cells.mask[row, int(50.0 / width_s)]
+        assert np.nanmax(cells) <= 1.0
+
+    @pytest.mark.parametrize("size", [21, 40, 340])
+    def test_many_nodes(self, size: int) -> None:
+        """Up to 96 nodes are named, more by their pools; the chart stays printable."""
+        names = directory(pool_size=size)
+        nodes = pd.DataFrame(
+            {
+                "time_s": np.repeat([0.0, 1.0], len(names.nodes)),
+                "node": [node.name for node in names.nodes] * 2,
+                "pool": [node.pool for node in names.nodes] * 2,
+                "up": True,
+                "utilization": 0.5,
+            }
+        )
+
+        chart = utilization(nodes, end_s=2.0)
+
+        assert len(chart.axes[0].get_yticks()) == (3 * size if size < 32 else 3)
+        assert chart.get_size_inches()[1] < 16.0
+
+
+class TestStates:
+    def test_a_row_per_node_and_gateway(self, run: Run) -> None:
+        """Nodes that somebody had doubts about have a row per gateway, others none."""
+        chart = run.plot.states()
+
+        rows = [label.get_text() for label in chart.axes[0].get_yticklabels()]
+        assert len(rows) == 5 * 4
+        assert rows[0] == "us-chat-0 · ap-south/0"
+        assert not any("ap-chat" in row for row in rows)
+
+    def test_many_nodes_share_rows_with_their_gateways(self) -> None:
+        """Past 48 rows a node has one, and past 64 nodes the rest is counted."""
+        world = FakeWorld(names=directory(pool_size=80), duration_s=60.0, outage_s=(20.0, 30.0))
+        run = world.run()
+
+        chart = run.plot.states()
+
+        assert len(chart.axes[0].get_yticks()) == 64
+        assert "17 more nodes changed" in chart.axes[0].get_xlabel()
+
+    def test_health_that_is_always_good_is_no_row(self, run: Run) -> None:
+        """Becoming known is not a doubt."""
+        known = run.events[:1].assign(
+            kind="health", gateway="a/0", before="unknown", after="healthy"
+        )
+
+        chart = states(known, run.node_totals, end_s=10.0)
+
+        assert not chart.axes
+
+
+class TestComparison:
+    means = pd.DataFrame(
+        {
+            "strategy": ["a", "b", "c"],
+            "mean": [2.0, 1.0, 3.0],
+            "low": [1.5, 0.9, np.nan],
+            "high": [2.5, 1.1, np.nan],
+        }
+    )
+
+    @pytest.mark.parametrize(
+        ("better", "order"), [("lower", "bac"), ("higher", "cab"), (None, "abc")]
+    )
+    def test_the_best_stands_on_top(self, better: str | None, order: str) -> None:
+        """Which way is better decides the order."""
+        chart = ranking(self.means, label="latency", unit="s", better=better)
+
+        rows = [label.get_text() for label in chart.axes[0].get_yticklabels()]
+        assert "".join(rows) == order
+
+    def test_values_are_written(self) -> None:
+        """Each row has its mean and half-width, or the mean alone where the interval is unknown."""
+        written = texts(ranking(self.means, label="latency", unit="s"))
+
+        assert {"2 ± 0.5 s", "1 ± 0.1 s", "3 s"} <= set(written)
+
+    def test_differences(self) -> None:
+        """Verdicts have their colours, and the zero line is drawn."""
+        table = pd.DataFrame(
+            {
+                "strategy": ["a", "b"],
+                "difference": [-1.0, 0.1],
+                "low": [-1.5, -0.1],
+                "high": [-0.5, 0.3],
+                "verdict": ["better", "no difference shown"],
+            }
+        )
+
+        chart = differences(table, baseline="c", label="latency", unit="s")
+
+        assert isinstance(chart, Chart)
+        assert {"better", "no difference shown", "−1 ± 0.5 s", "+0.1 ± 0.2 s"} <= set(texts(chart))
+        assert "worse" not in texts(chart)
+        assert any(np.array_equal(line.get_xdata(), [0.0, 0.0]) for line in chart.axes[0].lines)
+
+    def test_nothing_to_compare(self) -> None:
+        """Without a value there is a sentence."""
+        nothing = self.means.assign(mean=np.nan, difference=np.nan, verdict="")
+
+        assert not ranking(nothing, label="cost").axes
+        assert not differences(nothing, baseline="a", label="cost").axes
