@@ -28,7 +28,16 @@ def parse_assignment(text: str) -> tuple[str, object]:
         message = f"{text!r} is not of the form PATH=VALUE."
         remedy = "Write for instance --set pools.us-chat.count=6."
         raise ScenarioError([Problem(message, remedy, file=ORIGIN)])
-    return path.strip(), parse_value(value, ORIGIN)
+    try:
+        return path.strip(), parse_value(value, ORIGIN)
+    except ScenarioError as error:
+        raise ScenarioError([_of_value(each, path.strip()) for each in error.problems]) from None
+
+
+def _of_value(problem: Problem, path: str) -> Problem:
+    """Return a *problem* of a YAML text as one of the value at *path*, which has no lines."""
+    message = problem.message.replace("The file", "The value", 1)
+    return Problem(message, problem.remedy, path, ORIGIN)
 
 
 def apply_overrides(document: Document, overrides: Mapping[str, object]) -> None:

@@ -18,6 +18,7 @@ _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?"
 _QUANTITY = re.compile(rf"(?P<number>{_NUMBER})\s?(?P<unit>\D.*)?\Z", re.ASCII)
 _LONGEST = 60
 _LARGEST_WHOLE = 10**9
+_LARGEST = 10**15
 _POWERS_OF_TEN = (Fraction(1), Fraction(1, 100))
 
 _SECONDS: Mapping[str, Fraction] = {
@@ -114,9 +115,9 @@ class Quantity:
                 yield str(count), unit
         for precision in (12, 16, 17):
             for unit in self.decimal:
-                number = float(exact / self._scale(unit))
-                if number == 0 or abs(number) >= 1 or unit == self.decimal[-1]:
-                    yield f"{number:.{precision}g}", unit
+                size = abs(exact / self._scale(unit))
+                if size == 0 or 1 <= size < _LARGEST or (size < 1 and unit == self.decimal[-1]):
+                    yield f"{float(exact / self._scale(unit)):.{precision}g}", unit
 
     def _format_scientific(self, value: float) -> str:
         unit = next(unit for unit in self.decimal if self._scale(unit) in _POWERS_OF_TEN)

@@ -1,0 +1,56 @@
+"""Writes scenarios for the tests of this folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+from fedsim.errors import ScenarioError
+from fedsim.scenario.load import load
+from fedsim.scenario.spec import Scenario
+
+SMALLEST = """\
+duration: 10min
+regions: {us: {}}
+pools: {chat: {region: us, service: {distribution: exponential, mean: 1s}}}
+workload: {chat: {arrivals: {process: poisson, rate: 2/s}}}
+"""
+
+TWO_REGIONS = """\
+duration: 10min
+regions: {us: {privacy: internal}, eu: {privacy: restricted}}
+network: {between: {us/eu: 83ms}}
+pools:
+  us-chat: {region: us, count: 2, service: {distribution: exponential, mean: 1s}}
+  eu-code: {region: eu, capabilities: [code], service: {base: 50ms, per_output_token: 12ms}}
+workload:
+  chat: {arrivals: {process: poisson, rate: 2/s}}
+  code:
+    capability: code
+    arrivals: {process: poisson, rate: 1/s}
+    tokens:
+      prompt: {distribution: constant, value: 100}
+      output: {distribution: constant, value: 20}
+    qos: {privacy: restricted}
+"""
+
+
+def write(folder: Path, text: str, name: str = "scenario.yaml") -> Path:
+    """Write the scenario *text* into *folder*, and return its path."""
+    path = folder / name
+    path.write_text(dedent(text), encoding="utf-8")
+    return path
+
+
+def loaded(folder: Path, text: str, overrides: dict[str, object] | None = None) -> Scenario:
+    """Return the scenario of *text*."""
+    return load(write(folder, text), overrides)
+
+
+def problems(folder: Path, text: str, overrides: dict[str, object] | None = None) -> list[str]:
+    """Return the problems of the scenario *text*, without the folder; none if it loads."""
+    try:
+        loaded(folder, text, overrides)
+    except ScenarioError as error:
+        return [str(problem).removeprefix(f"{folder}/") for problem in error.problems]
+    return []
