@@ -454,8 +454,8 @@ class GatewayStats:
     """What a gateway has done so far.
 
     ``total_requests`` is the sum of successful and failed requests, of those in progress and of
-    cancelled streams. ``avg_latency_s`` is the mean over successful requests, in seconds, from the
-    call to the response, retries and backoff included.
+    those that were cancelled. ``avg_latency_s`` is the mean over successful requests, in seconds,
+    from the call to the response, retries and backoff included.
     """
 
     total_requests: int = 0

@@ -109,12 +109,14 @@ class Fleet:
 
     Attributes:
         version: Grows when nodes are added, removed or changed in the catalog.
-        deployments: The first deployment of each node.
+        deployments: The first deployment of each node, which speaks for the node itself.
+        models: All deployments of each node.
         node_ids: All nodes.
         region_ids: Their regions.
         in_flight: Requests that this gateway has sent to each and that have not ended.
         records: What the health checker knows of each; None without one of ours.
         positions: Position of each node.
+        departed: Requests in flight to nodes that the catalog does not have any more.
     """
 
     def __init__(
@@ -135,22 +137,27 @@ class Fleet:
         self.version = 0
         self.node_ids: list[NodeId] = []
         self.in_flight: list[int] = []
+        self.departed: dict[NodeId, int] = {}
         self.rebuild()
 
     def rebuild(self) -> None:
         """Take over the catalog's deployments; requests in flight stay counted."""
-        counts = dict(zip(self.node_ids, self.in_flight, strict=True))
-        first: dict[NodeId, Deployment] = {}
+        counts = self.departed | dict(zip(self.node_ids, self.in_flight, strict=True))
+        nodes: dict[NodeId, list[Deployment]] = {}
         for deployment in self._catalog.deployments():
-            first.setdefault(deployment.node_id, deployment)
-        self.deployments = list(first.values())
-        self.node_ids = list(first)
+            nodes.setdefault(deployment.node_id, []).append(deployment)
+        self.models = list(nodes.values())
+        self.deployments = [models[0] for models in self.models]
+        self.node_ids = list(nodes)
         self.region_ids = [deployment.region_id for deployment in self.deployments]
-        self.in_flight = [counts.get(node_id, 0) for node_id in self.node_ids]
+        self.in_flight = [counts.pop(node_id, 0) for node_id in self.node_ids]
+        self.departed = {node_id: count for node_id, count in counts.items() if count}
         self.positions = {node_id: place for place, node_id in enumerate(self.node_ids)}
         self._live = self._build_live()
         self._best_throughput = 0
-        self.refresh_records()
+        self.records: list[NodeRecord | None] = [None] * len(self.node_ids)
+        for position in range(len(self.node_ids)):
+            self.refresh_record(position)
         self.version += 1
 
     def _build_live(self) -> list[LiveCandidate]:
@@ -165,19 +172,11 @@ class Fleet:
             for deployment, price in zip(self.deployments, prices, strict=True)
         ]
 
-    def refresh_records(self) -> None:
-        """Look up the health checker's records again."""
-        health = self._health
-        self.records: list[NodeRecord | None] = [
-            health.record(node_id) if isinstance(health, HealthChecker) else None
-            for node_id in self.node_ids
-        ]
-        for position in range(len(self.records)):
-            self.note_throughput(position)
-
-    def note_throughput(self, position: int) -> None:
-        """Take note of a node's throughput: the highest so far is what others are set against."""
-        record = self.records[position]
+    def refresh_record(self, position: int) -> None:
+        """Look up a node's record and its throughput; the highest so far is what others share."""
+        if not isinstance(self._health, HealthChecker):
+            return
+        record = self.records[position] = self._health.record(self.node_ids[position])
         if record is not None and record.throughput > self._best_throughput:
             self._best_throughput = record.throughput
 

@@ -48,8 +48,8 @@ class Gateway:
     A request passes the middleware, is routed, sent and reported; an attempt that fails for a
     reason that another node need not have is tried again elsewhere, after a backoff. Errors that a
     retry cannot mend (no capacity at all, privacy, quality of service, the request's own deadline)
-    end it at once. `stats` adds up: total = successful + failed + in progress, plus streams that
-    were cancelled.
+    end it at once. `stats` adds up: total = successful + failed + in progress, plus requests and
+    streams that were cancelled.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Gateway:
             response: Any = await self._attempts(request, started_s, streamed=False)
             if self._middlewares:
                 response = self._after_infer(request, response)
-        except FederationError:
+        except Exception:
             self._failed += 1
             raise
         self._succeeded += 1
@@ -120,7 +120,7 @@ class Gateway:
         try:
             request = self._before_route(request)
             stream: Any = await self._attempts(request, started_s, streamed=True)
-        except FederationError:
+        except Exception:
             self._failed += 1
             raise
         self._streams += 1
@@ -154,15 +154,15 @@ class Gateway:
             target = None
             try:
                 target = await self._route(request, tried, started_s)
-                if isinstance(failure, NoCapacity) and target.node_id in tried:
-                    raise failure  # the queue was full, and there is nowhere else to go
-                return await self._attempt(target, request, started_s, streamed)
+                if not isinstance(failure, NoCapacity) or target.node_id not in tried:
+                    return await self._attempt(target, request, started_s, streamed)
             except FederationError as error:
-                if error is not failure:
-                    self.tell_middleware(request, error)
+                self.tell_middleware(request, error)
                 failure = error
             except _DeadlinePassed:
                 raise self.request_timeout(request) from None
+            else:
+                raise failure  # the queue was full, and there is nowhere else to go
             retry += 1
             if not self._may_retry(failure, target, retry):
                 raise failure
@@ -174,7 +174,9 @@ class Gateway:
     def _left_s(self, started_s: float) -> float:
         """Return the time until the deadline of a request that came at *started_s*, in seconds."""
         now_s = self.clock.now()
-        return self._request_s if now_s == started_s else started_s + self._request_s - now_s
+        if now_s == started_s:
+            return self._request_s
+        return max(0.0, started_s + self._request_s - now_s)
 
     async def _route(
         self, request: InferenceRequest, tried: list[NodeId], started_s: float
@@ -254,7 +256,7 @@ class Gateway:
         """
         if self._request_s == math.inf:
             return await stream.source.next_token()
-        left_s = max(0.0, self._left_s(stream.started_s))
+        left_s = self._left_s(stream.started_s)
         return await self._tasks.within(stream.source.next_token(), left_s)
 
     def stream_ended(self, stream: GatewayStream, error: FederationError | None) -> None:

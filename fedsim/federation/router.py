@@ -100,7 +100,7 @@ class Router:
         self._clock = clock
         self._health = health
         self._breaker = breaker
-        self._policies = policies
+        self._policies = tuple(policies)
         self._kinds: dict[tuple[Capability, QoSRequirements], _Kind] = {}
         self._kinds_by_id: dict[tuple[Capability, int], _Kind] = {}
         self._sets: dict[tuple[int, ...], Candidates] = {}
@@ -157,6 +157,8 @@ class Router:
         position = self.fleet.positions.get(target.node_id)
         if position is not None:
             self.fleet.in_flight[position] -= 1
+        elif target.node_id in self.fleet.departed:
+            self.fleet.departed[target.node_id] -= 1
 
     # Choosing
 
@@ -179,7 +181,7 @@ class Router:
             for position in kind.dirty:
                 rejection = self._examine(position, request)[1]
                 kind.eligible[position] = rejection is None
-                if rejection is not None:
+                if rejection is not None and self._announced:
                     self._foresee(position, rejection)
             kind.dirty.clear()
             eligible = [node for node, may in enumerate(kind.eligible) if may]
@@ -271,16 +273,18 @@ class Router:
     def _rejection(
         self, position: int, candidate: RouteCandidate, request: InferenceRequest
     ) -> _Rejection | None:
-        deployment = self.fleet.deployments[position]
-        if deployment.status is not DeploymentStatus.READY:
-            return _Rejection(_CAPABILITY, f"its deployment is {deployment.status.value}")
-        if request.capability not in deployment.capabilities:
+        models = self.fleet.models[position]
+        statuses = [model.status for model in models if request.capability in model.capabilities]
+        if not statuses:
             return _Rejection(_CAPABILITY, f"it has no capability {request.capability}")
+        if DeploymentStatus.READY not in statuses:
+            return _Rejection(_CAPABILITY, f"its deployment is {statuses[0].value}")
         found = self._policy_rejection(candidate, request)
         if found is not None and found.stage < _BREAKER:
             return found
-        if self._breaker is not None and self._breaker.is_open(deployment.node_id):
-            state = self._breaker.state(deployment.node_id).value.replace("_", "-")
+        node_id = candidate.target.node_id
+        if self._breaker is not None and self._breaker.is_open(node_id):
+            state = self._breaker.state(node_id).value.replace("_", "-")
             return _Rejection(_BREAKER, f"its circuit is {state}")
         return found
 
@@ -304,11 +308,16 @@ class Router:
     # Changes
 
     def _rebuild(self) -> None:
-        """Take over the catalog's changes, and examine every node again."""
+        """Take over the catalog's changes, and examine every node again.
+
+        A set of nodes keeps its turn as long as no node is removed and positions stay the same.
+        """
+        before = self.fleet.node_ids
         self.fleet.rebuild()
+        if self.fleet.node_ids[: len(before)] != before:
+            self._sets.clear()
         self._kinds.clear()
         self._kinds_by_id.clear()
-        self._sets.clear()
         self._rechecks.clear()
 
     def _node_changed(self, node_id: NodeId) -> None:
@@ -316,9 +325,7 @@ class Router:
         position = self.fleet.positions.get(node_id)
         if position is None:
             return
-        if self.fleet.records[position] is None:
-            self.fleet.refresh_records()
-        self.fleet.note_throughput(position)
+        self.fleet.refresh_record(position)
         for kind in self._kinds.values():
             kind.dirty[position] = None
 
