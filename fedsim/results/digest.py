@@ -16,7 +16,7 @@ sampling more often does not change a digest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,7 @@ def _column(values: Series[Any]) -> Iterator[bytes]:
     for start in range(0, len(values), _CHUNK_ROWS):
         chunk = values.iloc[start : start + _CHUNK_ROWS]
         if isinstance(values.dtype, pd.StringDtype):
-            yield from (_text(value) for value in chunk)
+            yield _texts(chunk.tolist())
         elif values.dtype.kind == "f":
             floats = np.array(chunk, dtype="<f8")
             floats[np.isnan(floats)] = np.nan
@@ -70,16 +70,15 @@ def _column(values: Series[Any]) -> Iterator[bytes]:
             yield chunk.to_numpy(dtype="<i8", na_value=0).tobytes()
 
 
-def _text(value: Any) -> bytes:
-    return f"{value}\0".encode() if isinstance(value, str) else b"\1\0"
+def _texts(values: Iterable[Any]) -> bytes:
+    return "".join(f"{value}\0" if isinstance(value, str) else "\1\0" for value in values).encode()
 
 
 def _categories(values: Series[Any]) -> Iterator[bytes]:
     codes = values.cat.codes.to_numpy()
     names = list(values.cat.categories)
     used = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(names)))
-    for code in used.tolist():
-        yield _text(names[code])
+    yield _texts(names[code] for code in used.tolist())
     renumbered: NDArray[np.int32] = np.full(len(names) + 1, -1, dtype="<i4")
     renumbered[used] = np.arange(len(used))
     yield renumbered[codes].tobytes()

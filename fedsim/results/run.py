@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fedsim.errors import ResultsError
 from fedsim.results.digest import digest
 from fedsim.results.manifest import (
     FORMAT,
@@ -82,6 +82,7 @@ class Run:
         self._warnings = tuple(warnings)
         self._summaries: dict[str | None, DataFrame] = {}
         self._digest: str | None = None
+        self._warnings_found: list[str] | None = None
 
     def __repr__(self) -> str:
         return f"<Run of {self.name}: {self.strategy}, seed {self.seed}>"
@@ -160,6 +161,7 @@ class Run:
         """Take over what was computed before; for a run that is read without its tables."""
         self._summaries.update(summaries)
         self._digest = digest
+        self._warnings_found = []
 
     @property
     def plot(self) -> RunPlots:
@@ -176,7 +178,9 @@ class Run:
     @property
     def warnings(self) -> list[str]:
         """What a user should know before trusting the numbers, as sentences."""
-        return [*self._warnings, *_unfinished(self)]
+        if self._warnings_found is None:
+            self._warnings_found = [*_plugins(self.events), *_unfinished(self.requests)]
+        return [*self._warnings, *self._warnings_found]
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -193,7 +197,7 @@ class Run:
             "end_s": self.end_s,
             "record_tables": self.record_tables,
             "slo": slo_to_json(self.slo),
-            "warnings": list(self._warnings),
+            "warnings": self.warnings if self.record_tables == "summary" else list(self._warnings),
             **provenance(),
             "directory": directory_to_json(self.directory),
         }
@@ -227,14 +231,21 @@ class Run:
         return load(directory)
 
 
-def _unfinished(run: Run) -> list[str]:
-    try:
-        count = int((run.requests["outcome"] == "unfinished").sum())
-    except ResultsError:
-        return []
+def _unfinished(requests: DataFrame) -> list[str]:
+    count = int((requests["outcome"] == "unfinished").sum())
     if not count:
         return []
     return [
         f"{count:,} requests were unfinished when the drain ended; "
         "they count as not successful, and a longer drain would let them end"
+    ]
+
+
+def _plugins(events: DataFrame) -> list[str]:
+    """Return each thing that plug-ins were reported for, once, with how often."""
+    told = events[events["kind"] == "plugin"]
+    counts = Counter(zip(told["subject"], told["detail"], strict=True))
+    return [
+        f"plug-in {name}: {detail}" + (f" ({count:,} times)" if count > 1 else "")
+        for (name, detail), count in counts.items()
     ]

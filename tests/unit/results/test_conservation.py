@@ -49,7 +49,7 @@ CONTRADICTIONS = [
     ("requests", {"finished_s": -1.0}, "it finished before it arrived"),
     ("requests", {"outcome": "unfinished"}, "it is finished without an outcome, or the reverse"),
     ("requests", {"finished_s": math.nan}, "it is finished without an outcome, or the reverse"),
-    ("requests", {"queue_wait_s": -0.1}, "a part of its latency is negative"),
+    ("requests", {"queue_wait_s": -0.1}, "its queue_wait_s is negative"),
     ("requests", {"service_s": 1e3}, "its parts are longer than its latency"),
     ("requests", {"attempts": 5}, "its attempts are not in their table"),
     ("requests", {"node": "ap-chat-3"}, "no attempt on its node succeeded"),

@@ -231,6 +231,19 @@ class TestSummaryOnly:
 
 
 class TestWarnings:
+    def test_plug_ins_are_named_once(self) -> None:
+        """What a plug-in did many times is one warning that counts."""
+        recorder = FakeWorld(duration_s=20.0, outage_s=None).record()
+        for gateway in ("us-east/0", "eu-west/0"):
+            recorder.event(1.0, "plugin", "my:Router", gateway, "", "", "waited past a deadline")
+
+        run = like_the_run(recorder, warnings=["something else"])
+
+        assert run.warnings == [
+            "something else",
+            "plug-in my:Router: waited past a deadline (2 times)",
+        ]
+
     def test_unfinished_requests_are_pointed_out(self) -> None:
         """A run whose drain was too short says so."""
         recorder = FakeWorld(duration_s=20.0).record()
