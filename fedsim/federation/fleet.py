@@ -56,6 +56,8 @@ class LiveCandidate:
         "region_id",
         "rejection_reason",
         "score",
+        "scores",
+        "target",
         "throughput_score",
         "total",
     )
@@ -72,16 +74,7 @@ class LiveCandidate:
         self.score = self.total = NEUTRAL_SCORE
         self.eligible = True
         self.rejection_reason: str | None = None
-
-    @property
-    def target(self) -> LiveCandidate:
-        """Where a policy finds node, region and estimated latency."""
-        return self
-
-    @property
-    def scores(self) -> LiveCandidate:
-        """Where a policy finds the parts of the score."""
-        return self
+        self.target = self.scores = self
 
     def frozen(self, total: float) -> RouteCandidate:
         """Return it as it is now, with *total* as its score."""

@@ -146,7 +146,7 @@ class Gateway:
         for a backoff.
         """
         if self._budget is not None:
-            self._budget.count_request()
+            self._budget.count_request(started_s)
         tried: list[NodeId] = []
         retry = 0
         failure: FederationError | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from statistics import median
 
@@ -27,12 +28,13 @@ POOL_REFRESH_S = 1.0
 class _Pool:
     """Nodes whose latencies are compared."""
 
-    __slots__ = ("members", "median_s", "refreshed_s")
+    __slots__ = ("members", "median_s", "refresh_at_s", "slow_above_s")
 
     def __init__(self) -> None:
         self.members: list[NodeRecord] = []
         self.median_s = 0.0
-        self.refreshed_s = float("-inf")
+        self.slow_above_s = math.inf
+        self.refresh_at_s = -math.inf
 
 
 class NodeRecord:
@@ -165,15 +167,23 @@ class HealthChecker:
     def pool_median_s(self, record: NodeRecord) -> float:
         """Return the median of the medians of the node's pool in seconds; 0 where unknown."""
         pool, now_s = record.pool, self._clock.now()
-        if now_s - pool.refreshed_s >= POOL_REFRESH_S:
-            pool.refreshed_s = now_s
-            medians = [
-                member.window.median_s
-                for member in pool.members
-                if member.window.count(now_s) >= ENOUGH_SAMPLES
-            ]
-            pool.median_s = median(medians) if medians else 0.0
+        if now_s >= pool.refresh_at_s:
+            self._refresh(pool, now_s)
         return pool.median_s
+
+    def _refresh(self, pool: _Pool, now_s: float) -> None:
+        """Work out a pool's median, and above which median a node of it is degraded."""
+        pool.refresh_at_s = now_s + POOL_REFRESH_S
+        medians = [
+            member.window.median_s
+            for member in pool.members
+            if member.window.count(now_s) >= ENOUGH_SAMPLES
+        ]
+        pool.median_s = median(medians) if medians else 0.0
+        limit_s = self._config.degraded_latency_s
+        if limit_s is None:
+            limit_s = self._config.degraded_factor * pool.median_s if medians else math.inf
+        pool.slow_above_s = limit_s
 
     def get_cached_health(self, node_id: NodeId) -> NodeHealth | None:
         """Return what is known of a node, or None for one that is not watched."""
@@ -300,12 +310,14 @@ class HealthChecker:
         record.failures = 0
         if self._thresholds_s:
             self._watch_crossings(record, before_s)
-        if record.status is not HealthState.UNHEALTHY:
-            slow = self._too_slow(record)
-            if slow:
-                self._move(record, HealthState.DEGRADED, slow)
-            elif record.status is not HealthState.HEALTHY:
-                self._move(record, HealthState.HEALTHY, "a request succeeded in good time")
+        pool, status = record.pool, record.status
+        if now_s >= pool.refresh_at_s:
+            self._refresh(pool, now_s)
+        if window.median_s > pool.slow_above_s and window.count(now_s) >= ENOUGH_SAMPLES:
+            if status is not HealthState.UNHEALTHY:
+                self._move(record, HealthState.DEGRADED, self._slowness())
+        elif status is not HealthState.HEALTHY and status is not HealthState.UNHEALTHY:
+            self._move(record, HealthState.HEALTHY, "a request succeeded in good time")
 
     def report_failure(self, node_id: NodeId) -> None:
         """Learn from a request that failed on the node for a reason that lies with the node."""
@@ -318,18 +330,12 @@ class HealthChecker:
         if enough and record.status is not HealthState.UNHEALTHY:
             self._move(record, HealthState.DEGRADED, f"{record.failures} failures in a row")
 
-    def _too_slow(self, record: NodeRecord) -> str:
-        """Say in words why the node's median is too high; empty where it is not."""
-        window = record.window
-        if window.count(window.newest_s) < ENOUGH_SAMPLES:
-            return ""
+    def _slowness(self) -> str:
+        """Say in words what makes a node degraded whose median is too high."""
         limit_s = self._config.degraded_latency_s
         if limit_s is not None:
-            return f"its median exceeds {limit_s:g} s" if window.median_s > limit_s else ""
-        pool_s = self.pool_median_s(record)
-        if pool_s > 0.0 and window.median_s > self._config.degraded_factor * pool_s:
-            return f"its median exceeds {self._config.degraded_factor:g} times its pool's"
-        return ""
+            return f"its median exceeds {limit_s:g} s"
+        return f"its median exceeds {self._config.degraded_factor:g} times its pool's"
 
     def _watch_crossings(self, record: NodeRecord, before_s: float) -> None:
         after_s = record.window.median_s

@@ -98,16 +98,18 @@ class LatencyPolicy:
 
     def score(self, candidate: RouteCandidate, request: InferenceRequest) -> float:
         """Return 1 minus the estimated latency over the longest that counts, at least 0."""
-        return self._score(candidate.target.estimated_latency_s)
-
-    def scores(self, columns: Columns, request: InferenceRequest) -> Sequence[float]:
-        """Return the same for many candidates."""
-        return [self._score(latency_s) for latency_s in columns.estimated_latency_s]
-
-    def _score(self, latency_s: float) -> float:
+        latency_s = candidate.target.estimated_latency_s
         if latency_s == 0.0:
             return NEUTRAL_SCORE
         return max(0.0, 1.0 - latency_s / self.max_latency_s)
+
+    def scores(self, columns: Columns, request: InferenceRequest) -> Sequence[float]:
+        """Return the same for many candidates."""
+        longest_s = self.max_latency_s
+        return [
+            NEUTRAL_SCORE if latency_s == 0.0 else max(0.0, 1.0 - latency_s / longest_s)
+            for latency_s in columns.estimated_latency_s
+        ]
 
     def is_eligible(self, candidate: RouteCandidate, request: InferenceRequest) -> bool:
         """Return whether the estimate is within the request's limit."""

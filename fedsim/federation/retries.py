@@ -37,11 +37,12 @@ class RetryBudget:
         self._requests: deque[float] = deque()
         self._retries: deque[float] = deque()
 
-    def count_request(self) -> None:
-        """Count a request, whose arrival raises the budget."""
-        now_s = self._clock.now()
-        self._requests.append(now_s)
-        _forget(self._requests, now_s)
+    def count_request(self, now_s: float) -> None:
+        """Count a request that arrives now, which raises the budget."""
+        requests = self._requests
+        requests.append(now_s)
+        while requests[0] <= now_s - BUDGET_WINDOW_S:
+            requests.popleft()
 
     def try_spend(self) -> bool:
         """Take one retry from the budget; False when it is used up."""
