@@ -127,7 +127,7 @@ class Environment(simpy.Environment):
         """Call *action* at exactly *when_s* seconds; a time in the past means now."""
         signal = Signal(self, action)
         now_s = self._now
-        self.push(signal, max(now_s, when_s))
+        self.push(signal, max(now_s, float(when_s)))
         return signal
 
     def call_soon(self, action: Callable[[Signal], None]) -> Signal:
@@ -150,7 +150,7 @@ class Environment(simpy.Environment):
         """Run until the queue is empty, a time in seconds, or an event; return the event's value.
 
         Raises:
-            DeadlockError: The queue ran empty while light tasks or asyncio tasks wait.
+            DeadlockError: The queue ran empty while light tasks wait, or before *until* happened.
             ValueError: *until* lies in the past.
         """
         if until is not None:
@@ -170,6 +170,9 @@ class Environment(simpy.Environment):
         except StopSimulation as stop:
             return stop.args[0]
         self._check_deadlock()
+        if until is not None:
+            msg = f"at {self._now:.6f} s nothing is scheduled any more, and {until} never happened"
+            raise DeadlockError(msg)
         return None
 
     def step(self) -> None:
@@ -205,9 +208,9 @@ class Environment(simpy.Environment):
 
     def _check_deadlock(self) -> None:
         waiting = [f"{task.name} (waits for {task.waits_for})" for task in self.live_tasks]
+        for describe in self.describe_waiting:
+            waiting.extend(describe())
         if waiting:
-            for describe in self.describe_waiting:
-                waiting.extend(describe())
             shown = ", ".join(waiting[:10]) + (" …" if len(waiting) > 10 else "")
             msg = (
                 f"at {self._now:.6f} s nothing is scheduled any more, yet {len(waiting)} "

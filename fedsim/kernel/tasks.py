@@ -98,6 +98,12 @@ class OneShot:
         return self.value
 
 
+def _without_this_frame(error: BaseException) -> BaseException:
+    """Take the kernel's own frame out of a traceback: it would tie the error to its task."""
+    assert error.__traceback__ is not None
+    return error.with_traceback(error.__traceback__.tb_next)
+
+
 class _EventWait:
     """Waits for an ordinary SimPy event."""
 
@@ -110,7 +116,7 @@ class _EventWait:
         self.event.callbacks.append(lambda event: self._processed(event, wake))
 
     def _processed(self, event: Event, wake: Wake) -> None:
-        if not event._ok:
+        if not event._ok and wake.task is not None:
             event._defused = True
         wake.process()
 
@@ -152,7 +158,7 @@ class Task:
         self._coroutine = coroutine
         self._wake = Wake(self)
         self._yielded: object = None
-        self._ended: OneShot | None = None
+        self._ended: tuple[OneShot, ...] = ()
         self._result: Any = None
         self._error: BaseException | None = None
         env.live_tasks[self] = None
@@ -169,7 +175,7 @@ class Task:
         except StopIteration as stop:
             self._end(stop.value, None)
         except (Exception, Cancelled) as raised:  # noqa: BLE001 - kept for whoever joins
-            self._end(None, raised)
+            self._end(None, _without_this_frame(raised))
         else:
             self._yielded = yielded
             if yielded.__class__ is float:
@@ -181,7 +187,9 @@ class Task:
 
     def _wait_for(self, yielded: Any) -> None:
         arm = getattr(yielded, "arm", None)
-        if arm is None:
+        if isinstance(yielded, (float, int)):  # numpy's float is one, and not the class itself
+            self.env.push(self._wake, float(yielded))
+        elif arm is None:
             msg = (
                 f"task {self.name} awaits {yielded!r}, which the kernel does not know; "
                 "asyncio code runs through fedsim.kernel.foreign"
@@ -196,8 +204,9 @@ class Task:
         self._wake.task = None  # task and wake refer to each other; let go without the collector
         self._yielded = None
         del self.env.live_tasks[self]
-        if self._ended is not None:
-            self._ended.resolve()
+        if self._ended:
+            for ended in self._ended:
+                ended.resolve()
         elif error is not None and not isinstance(error, Cancelled):
             raise error
 
@@ -227,11 +236,14 @@ class Task:
     async def join(self) -> Any:
         """Wait until the task has ended; return its result or raise its error."""
         if not self.done:
-            if self._ended is None:
-                self._ended = OneShot(self.env)
-            await self._ended
+            ended = OneShot(self.env)
+            self._ended += (ended,)
+            await ended
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                del self  # the error's traceback keeps this frame, and must not lead to the task
         return self._result
 
 
@@ -252,17 +264,19 @@ class _Lane(LightEvent):
     deadline that still matters; deadlines that were met cost an append and a popleft.
     """
 
-    __slots__ = ("_env", "_pending", "_scopes")
+    __slots__ = ("_duration_s", "_env", "_pending", "_scopes")
 
-    def __init__(self, env: Environment) -> None:
+    def __init__(self, env: Environment, duration_s: float) -> None:
         self._env = env
+        self._duration_s = duration_s
         self._scopes: deque[_Scope] = deque()
         self._pending = False
 
-    def open(self, task: Task, at_s: float) -> _Scope:
+    def open(self, task: Task) -> _Scope:
         scopes = self._scopes
         while scopes and scopes[0].task is None:
             scopes.popleft()
+        at_s = self._env._now + self._duration_s
         scope = _Scope(task, at_s)
         scopes.append(scope)
         if not self._pending:
@@ -301,7 +315,7 @@ class SimClock:
     def sleep(self, seconds: float) -> Generator[float, None, None]:
         """Suspend the calling task for *seconds*."""
         if seconds > 0.0:
-            yield self._env._now + seconds
+            yield self._env._now + float(seconds)
 
 
 class SimTasks:
@@ -330,14 +344,16 @@ class SimTasks:
         assert task is not None, "within() needs a task of the kernel"
         lane = self._lanes.get(seconds)
         if lane is None:
-            lane = _Lane(env)
+            lane = _Lane(env, float(seconds))
             if len(self._lanes) < MAX_LANES:
                 self._lanes[seconds] = lane
-        scope = lane.open(task, env._now + seconds)
+        scope = lane.open(task)
         try:
             return await awaitable
         except _DeadlineThrow as thrown:
             if thrown.scope is scope:
+                thrown.__traceback__ = None  # what is raised now keeps it, and this frame; neither
+                del task  # must lead to the task, which may keep what is raised
                 raise TimeoutError from None
             raise
         finally:
