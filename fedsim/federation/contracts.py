@@ -63,6 +63,10 @@ class Capability:
         msg = f"Capability is immutable; cannot set {name}"
         raise AttributeError(msg)
 
+    def __delattr__(self, name: str) -> None:
+        msg = f"Capability is immutable; cannot delete {name}"
+        raise AttributeError(msg)
+
     def __reduce__(self) -> tuple[type[Capability], tuple[str]]:
         return (Capability, (self.key,))
 

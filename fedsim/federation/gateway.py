@@ -79,7 +79,7 @@ class Gateway:
         self._retries = retries
         budget = retries.budget if retries else None
         self._budget = None if budget is None else RetryBudget(budget, clock)
-        self._immediate = bool(getattr(router, "immediate", False))
+        self._direct = self._request_s == math.inf or getattr(router, "immediate", False)
         self.on_start: Callable[..., Any] = getattr(router, "on_start", _ignore)
         self.on_first_token: Callable[..., Any] = getattr(router, "on_first_token", _ignore)
         self.on_complete: Callable[..., Any] = getattr(router, "on_complete", _ignore)
@@ -153,7 +153,10 @@ class Gateway:
         while True:
             target = None
             try:
-                target = await self._route(request, tried, started_s)
+                if self._direct and not tried:
+                    target = await self.router.route(request)
+                else:
+                    target = await self._route(request, tried, started_s)
                 if not isinstance(failure, NoCapacity) or target.node_id not in tried:
                     return await self._attempt(target, request, started_s, streamed)
             except FederationError as error:
@@ -186,7 +189,7 @@ class Gateway:
             choice = self._route_excluding(request, tuple(tried))
         else:
             choice = self.router.route(request)
-        if self._immediate or self._request_s == math.inf:
+        if self._direct:
             return await choice
         try:
             return await self._tasks.within(choice, self._left_s(started_s))
@@ -199,8 +202,8 @@ class Gateway:
         """Send one attempt and report how it ended to router, breaker and health checker."""
         attempt = Attempt(self, target, request)
         carry = self._transport.open_stream if streamed else self._transport.send
-        left_s = self._left_s(started_s)
-        limit_s = min(left_s, self._attempt_s)
+        left_s = self._request_s if attempt.sent_s == started_s else self._left_s(started_s)
+        limit_s = self._attempt_s if self._attempt_s < left_s else left_s
         try:
             work: Awaitable[Any] = carry(target, request)
             result = await (work if limit_s == math.inf else self._tasks.within(work, limit_s))

@@ -16,6 +16,7 @@ class LiveRequest:
         capability: What it asks for.
         key: The 64-bit key of its luck.
         service_uniform: Its luck in service at the first attempt.
+        stretch: By how much its first attempt's round trip is stretched.
         prompt_tokens: Tokens of the prompt, or -1.
         output_tokens: Tokens of the answer, or -1.
         arrived_s: When it arrived, in seconds.
@@ -45,6 +46,7 @@ class LiveRequest:
         "row",
         "service_s",
         "service_uniform",
+        "stretch",
         "ttft_s",
     )
 
@@ -55,6 +57,7 @@ class LiveRequest:
         capability: Capability,
         key: int,
         service_uniform: float,
+        stretch: float,
         prompt_tokens: int,
         output_tokens: int,
         arrived_s: float,
@@ -64,6 +67,7 @@ class LiveRequest:
         self.capability = capability
         self.key = key
         self.service_uniform = service_uniform
+        self.stretch = stretch
         self.prompt_tokens = prompt_tokens
         self.output_tokens = output_tokens
         self.arrived_s = arrived_s

@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
-from fedsim.kernel.streams import JITTER, keyed_uniform
-from fedsim.world.config import NetworkConfig
+import numpy as np
 
-_inverse_normal = NormalDist().inv_cdf
+from fedsim.kernel.streams import JITTER, keyed_uniform, keyed_uniforms
+from fedsim.workload.distributions import Lognormal
+from fedsim.world.config import NetworkConfig
+from fedsim.world.live import LiveRequest
 
 
 class Network:
@@ -25,7 +27,8 @@ class Network:
             [self._round_trip_s(config, source, target) / 2.0 for target in regions]
             for source in regions
         ]
-        self._sigma = math.log1p(config.jitter) / _inverse_normal(0.95)
+        sigma = math.log1p(config.jitter) / NormalDist().inv_cdf(0.95)
+        self._stretch = Lognormal(0.0, sigma) if sigma > 0.0 else None
 
     @staticmethod
     def _round_trip_s(config: NetworkConfig, source: str, target: str) -> float:
@@ -33,13 +36,22 @@ class Network:
             return config.within_region_s
         return config.between_s[source, target]
 
-    def leg_s(self, source: int, target: int, key: int, attempt: int) -> float:
-        """Return the time of one leg for an attempt of the request with *key*, in seconds."""
+    def stretches(self, keys: Sequence[int]) -> list[float]:
+        """Return by how much the first attempts of the requests with *keys* are stretched."""
+        if self._stretch is None:
+            return [1.0] * len(keys)
+        luck = keyed_uniforms(np.array(keys, dtype=np.uint64), JITTER, 1)
+        stretches: list[float] = self._stretch.quantiles(luck).tolist()
+        return stretches
+
+    def leg_s(self, source: int, target: int, live: LiveRequest, attempt: int) -> float:
+        """Return the time of one leg for an attempt of a request, in seconds."""
         leg_s = self._legs_s[source][target]
-        if self._sigma == 0.0 or leg_s == 0.0:
+        if attempt == 1:
+            return leg_s * live.stretch
+        if self._stretch is None:
             return leg_s
-        luck = _inverse_normal(keyed_uniform(key, JITTER, attempt))
-        return leg_s * math.exp(self._sigma * luck)
+        return leg_s * self._stretch.quantile(keyed_uniform(live.key, JITTER, attempt))
 
     def median_leg_s(self, source: int, target: int) -> float:
         """Return the median time of one leg, in seconds."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Generator
+from heapq import heappush
 from typing import Protocol
+
+from simpy.events import NORMAL
 
 from fedsim.federation.contracts import (
     FederationError,
@@ -28,11 +31,13 @@ _TRAVELS, _WAITS, _SERVED, _RETURNS, _OVER = range(5)
 
 
 class Ledger(Protocol):
-    """Keeps account of jobs for the world."""
+    """Keeps account of jobs for the world.
 
-    def job_opened(self) -> None:
-        """Count a job that is under way."""
-        ...
+    Attributes:
+        jobs: Jobs that are under way.
+    """
+
+    jobs: int
 
     def job_over(self, job: Job) -> None:
         """Uncount a job, and charge the request for the slot time that it held."""
@@ -71,6 +76,7 @@ class Job(LightEvent):
         "done",
         "due_s",
         "ended_s",
+        "env",
         "error",
         "ledger",
         "leg_s",
@@ -82,6 +88,7 @@ class Job(LightEvent):
     def __init__(
         self, live: LiveRequest, node: Node, attempt: int, leg_s: float, ledger: Ledger
     ) -> None:
+        self.env: Environment = node.env
         self.live = live
         self.node = node
         self.attempt = attempt
@@ -98,17 +105,16 @@ class Job(LightEvent):
 
     def dispatch(self) -> None:
         """Send it on its way to the node."""
-        self.ledger.job_opened()
+        self.ledger.jobs += 1
         if self.leg_s > 0.0:
-            self._push(self.node.env._now + self.leg_s)
+            self._push(self.env._now + self.leg_s)
         else:
             self.node.accept(self)
 
     def process(self) -> None:
         """End the present stage."""
-        if self.node.env._now != self.due_s:
+        if self.env._now != self.due_s:
             return
-        self.due_s = _NEVER_S
         stage = self._stage
         if stage == _SERVED:
             self.node.finish(self)
@@ -132,9 +138,11 @@ class Job(LightEvent):
         self._wake = None
         if self._stage == _RETURNS:
             self.due_s = _NEVER_S
+            if self.error is None:
+                self.node.wasted_slot_s += self.ended_s - self.begun_s
             self._close()
         elif abort and self._stage != _OVER:
-            env = self.node.env
+            env = self.env
             env.call_at(env._now + self.leg_s, lambda _: self.node.abort(self))
 
     def wait(self) -> None:
@@ -144,7 +152,7 @@ class Job(LightEvent):
     def begin(self, until_s: float) -> None:
         """Take note that service has begun and lasts until *until_s*."""
         self._stage = _SERVED
-        self.begun_s = self.node.env._now
+        self.begun_s = self.env._now
         self._push(until_s)
         if self.on_change is not None:
             self.on_change()
@@ -165,7 +173,7 @@ class Job(LightEvent):
 
     def answer(self, error: FederationError | None, *, within_step: bool = False) -> None:
         """Send the answer back; *within_step* says that a process or task is being stepped."""
-        env = self.node.env
+        env = self.env
         self.error = error
         self.ended_s = env._now
         self.due_s = _NEVER_S
@@ -191,7 +199,8 @@ class Job(LightEvent):
 
     def _push(self, when_s: float) -> None:
         self.due_s = when_s
-        self.node.env.push(self, when_s)
+        env = self.env
+        heappush(env._queue, (when_s, NORMAL, next(env._eid), self))
 
 
 class Node:
@@ -209,6 +218,9 @@ class Node:
         pool: Its pool's configuration.
         running: Requests in service.
         queued: Requests that wait.
+        tokens: Output tokens finished so far.
+        wasted_slot_s: Slot-seconds in use whose result nobody took.
+        usd_per_slot_s: Price of a slot in USD per second; NaN where none is given.
     """
 
     def __init__(
@@ -224,6 +236,8 @@ class Node:
         self.queued = 0
         self.tokens = 0
         self.wasted_slot_s = 0.0
+        price = math.nan if pool.cost_usd_per_hour is None else pool.cost_usd_per_hour
+        self.usd_per_slot_s = price / 3600.0 / pool.slots
         self._slots = pool.slots
         self._queue_limit = math.inf if pool.queue_limit is None else pool.queue_limit
         self._service_s = pool.service.service_s

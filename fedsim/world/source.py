@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fedsim.kernel.environment import Environment, LightEvent
@@ -12,8 +12,8 @@ from fedsim.world.config import StreamConfig
 if TYPE_CHECKING:
     from fedsim.workload.traffic import ArrivalBlock
 
-Arrive = Callable[[int, int, float, int, int, int, int, int, float], None]
-"""Called with stream, index, time, origin, tenant, prompt, output tokens, key and luck."""
+Arrive = Callable[[int, int, int, "ArrivalBlock", int, float], None]
+"""Called with stream, index in it, origin, the arrival's block and place in it, and stretch."""
 
 
 class Source(LightEvent):
@@ -26,10 +26,22 @@ class Source(LightEvent):
         streams: Random streams of the run.
         until_s: Arrivals stop at this time, in seconds.
         regions: Code of the region of each of the stream's origins.
+        stretches: Gives by how much round trips are stretched, for the keys of a block.
         arrive: Is called for every arrival.
     """
 
-    __slots__ = ("_arrive", "_block", "_blocks", "_code", "_env", "_first", "_next", "_regions")
+    __slots__ = (
+        "_arrive",
+        "_block",
+        "_blocks",
+        "_code",
+        "_env",
+        "_first",
+        "_next",
+        "_regions",
+        "_stretches",
+        "_stretches_of",
+    )
 
     def __init__(
         self,
@@ -39,6 +51,7 @@ class Source(LightEvent):
         streams: Streams,
         until_s: float,
         regions: list[int],
+        stretches: Callable[[Sequence[int]], list[float]],
         arrive: Arrive,
     ) -> None:
         self._env = env
@@ -47,6 +60,8 @@ class Source(LightEvent):
         self._arrive = arrive
         self._blocks: Iterator[ArrivalBlock] = config.traffic.blocks(streams, until_s)
         self._block: ArrivalBlock | None = None
+        self._stretches_of = stretches
+        self._stretches: list[float] = []
         self._first = 0
         self._next = 0
 
@@ -61,18 +76,10 @@ class Source(LightEvent):
         assert block is not None
         index = self._first + place
         self._next = place + 1
+        stretch = self._stretches[place]
         self._await_next()
-        self._arrive(
-            self._code,
-            index,
-            block.times_s[place],
-            self._regions[block.origins[place]],
-            block.tenants[place],
-            block.prompt_tokens[place],
-            block.output_tokens[place],
-            block.keys[place],
-            block.service_uniforms[place],
-        )
+        origin = self._regions[block.origins[place]]
+        self._arrive(self._code, index, origin, block, place, stretch)
 
     def _await_next(self) -> None:
         block = self._block
@@ -85,4 +92,6 @@ class Source(LightEvent):
 
     def _load(self) -> None:
         self._next = 0
-        self._block = next((block for block in self._blocks if len(block)), None)
+        self._block = block = next((block for block in self._blocks if len(block)), None)
+        if block is not None:
+            self._stretches = self._stretches_of(block.keys)

@@ -125,7 +125,7 @@ class WorldTransport:
         live.attempts += 1
         live.node = node.code
         attempt = live.attempts
-        leg_s = self._network.leg_s(self._region, node.region, live.key, attempt)
+        leg_s = self._network.leg_s(self._region, node.region, live, attempt)
         job = Job(live, node, attempt, leg_s, self._ledger)
         attempt_row = self._observer.attempt_started(
             live.row, attempt, self._gateway, node.code, False, self._env._now

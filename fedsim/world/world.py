@@ -22,6 +22,7 @@ from fedsim.kernel.asyncio_loop import SimLoop
 from fedsim.kernel.environment import Environment, Signal
 from fedsim.kernel.streams import Streams
 from fedsim.kernel.tasks import SimClock, SimTasks
+from fedsim.workload.traffic import ArrivalBlock
 from fedsim.world.config import WorldConfig
 from fedsim.world.faults import FaultInjector
 from fedsim.world.live import LiveRequest
@@ -126,9 +127,10 @@ class World:
         self._observer = observer
         self._progress = progress
         self._region_codes = {region.name: code for code, region in enumerate(config.regions)}
+        self._network = Network(config.network, self.directory.regions)
         self.nodes = self._build_nodes()
         self._live: dict[str, LiveRequest] = {}
-        self._jobs = 0
+        self.jobs = 0
         self._arriving = True
         self._stop = self.env.event()
         self._window_start_s = [0.0] * len(self.nodes)
@@ -153,7 +155,6 @@ class World:
         self, gateways: Mapping[str, int], build_gateway: BuildGateway, router_name: str
     ) -> list[tuple[int, GatewayTrait]]:
         catalog = self._build_catalog()
-        network = Network(self._config.network, self.directory.regions)
         by_id = {node.node_id: node for node in self.nodes}
         built: list[tuple[int, GatewayTrait]] = []
         for code, name in enumerate(self.directory.gateways):
@@ -165,7 +166,7 @@ class World:
                 region_code,
                 by_id,
                 self._live,
-                network,
+                self._network,
                 self,
                 self._observer,
                 self._config.abort,
@@ -221,7 +222,14 @@ class World:
         for code, stream in enumerate(config.streams):
             regions = [self._region_codes[region] for region, _ in stream.traffic.origins]
             Source(
-                env, code, stream, self.streams, config.duration_s, regions, self._arrive
+                env,
+                code,
+                stream,
+                self.streams,
+                config.duration_s,
+                regions,
+                self._network.stretches,
+                self._arrive,
             ).start()
         regions_by_code = self.directory.regions
         faults = FaultInjector(env, self.nodes, regions_by_code, self.streams, self._observer)
@@ -258,32 +266,32 @@ class World:
         self,
         stream: int,
         index: int,
-        time_s: float,
         origin: int,
-        tenant: int,
-        prompt_tokens: int,
-        output_tokens: int,
-        key: int,
-        service_uniform: float,
+        block: ArrivalBlock,
+        place: int,
+        stretch: float,
     ) -> None:
         """Let a request arrive at the next gateway of its region."""
         config = self._config.streams[stream]
         info = self.directory.streams[stream]
+        tenant = block.tenants[place]
+        arrived_s = block.times_s[place]
+        prompt_tokens, output_tokens = block.prompt_tokens[place], block.output_tokens[place]
         row = self._observer.request_arrived(
-            stream, index, tenant, origin, time_s, prompt_tokens, output_tokens
+            stream, index, tenant, origin, arrived_s, prompt_tokens, output_tokens
         )
         request_id = info.request_id(index)
-        live = LiveRequest(
+        self._live[request_id] = live = LiveRequest(
             request_id,
             row,
             config.capability,
-            key,
-            service_uniform,
+            block.keys[place],
+            block.service_uniforms[place],
+            stretch,
             prompt_tokens,
             output_tokens,
-            time_s,
+            arrived_s,
         )
-        self._live[request_id] = live
         tenant_id = info.tenant_id(tenant) if tenant >= 0 else None
         request = InferenceRequest(config.capability, b"", config.qos, request_id, tenant_id)
         gateway = next(self._gateway_of[origin])
@@ -316,25 +324,21 @@ class World:
             live.output_tokens,
         )
         del self._live[live.request_id]
-        self._end_if_empty()
-
-    def job_opened(self) -> None:
-        """Count an attempt that is under way."""
-        self._jobs += 1
+        if not self._arriving:
+            self._end_if_empty()
 
     def job_over(self, job: Job) -> None:
         """Uncount an attempt, and charge its request for the slot time that it held."""
-        self._jobs -= 1
-        if not math.isnan(job.begun_s):
-            pool, live = job.node.pool, job.live
-            held_s = job.ended_s - job.begun_s
-            price = math.nan if pool.cost_usd_per_hour is None else pool.cost_usd_per_hour
-            cost_usd = price / 3600.0 * held_s / pool.slots
+        self.jobs -= 1
+        if job.begun_s >= 0.0:  # else it was never in service, and this is NaN
+            live = job.live
+            cost_usd = (job.ended_s - job.begun_s) * job.node.usd_per_slot_s
             if live.over:
                 self._observer.request_cost_added(live.row, cost_usd)
             else:
                 live.cost_usd += cost_usd
-        self._end_if_empty()
+        if not self._arriving:
+            self._end_if_empty()
 
     # Bookkeeping
 
@@ -350,7 +354,7 @@ class World:
         self._end_if_empty()
 
     def _end_if_empty(self) -> None:
-        if not self._arriving and not self._live and not self._jobs:
+        if not self._arriving and not self._live and not self.jobs:
             self._end()
 
     def _end(self) -> None:
