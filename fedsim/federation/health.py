@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from statistics import median
+from statistics import median_low
 
 from fedsim.federation.config import HealthConfig
 from fedsim.federation.contracts import (
@@ -88,8 +88,9 @@ class HealthChecker:
     ``degraded_factor`` times that of the node's pool (or above ``degraded_latency_s``, where that
     is set). Latencies are forgotten after ``window_s``, so that a slow past expires.
 
-    With the defaults a node that dies is unhealthy 30 to 33 s later at the most and back after its
-    second good probe; meanwhile the circuit breaker, which counts traffic, keeps requests away.
+    With the defaults a node that dies is unhealthy 30 to 33 s later at the most (5 s more for each
+    probe that gets no answer at all) and back after its second good probe; meanwhile the circuit
+    breaker, which counts traffic, keeps requests away.
     """
 
     def __init__(
@@ -165,7 +166,11 @@ class HealthChecker:
         return window.median_s if self._clock.now() < window.expires_s else 0.0
 
     def pool_median_s(self, record: NodeRecord) -> float:
-        """Return the median of the medians of the node's pool in seconds; 0 where unknown."""
+        """Return the median of the medians of the node's pool in seconds; 0 where unknown.
+
+        Of an even number it is the lower one: set against the mean of both, neither node of a pool
+        of two could ever exceed three times the pool's median.
+        """
         pool, now_s = record.pool, self._clock.now()
         if now_s >= pool.refresh_at_s:
             self._refresh(pool, now_s)
@@ -179,7 +184,7 @@ class HealthChecker:
             for member in pool.members
             if member.window.count(now_s) >= ENOUGH_SAMPLES
         ]
-        pool.median_s = median(medians) if medians else 0.0
+        pool.median_s = median_low(medians) if medians else 0.0
         limit_s = self._config.degraded_latency_s
         if limit_s is None:
             limit_s = self._config.degraded_factor * pool.median_s if medians else math.inf
@@ -308,8 +313,9 @@ class HealthChecker:
         window.add(now_s, latency_s)
         record.last_check_s = now_s
         record.failures = 0
-        if self._thresholds_s:
-            self._watch_crossings(record, before_s)
+        for threshold_s in self._thresholds_s:
+            if (before_s > threshold_s) != (window.median_s > threshold_s):
+                self._changed(node_id)
         pool, status = record.pool, record.status
         if now_s >= pool.refresh_at_s:
             self._refresh(pool, now_s)
@@ -336,12 +342,6 @@ class HealthChecker:
         if limit_s is not None:
             return f"its median exceeds {limit_s:g} s"
         return f"its median exceeds {self._config.degraded_factor:g} times its pool's"
-
-    def _watch_crossings(self, record: NodeRecord, before_s: float) -> None:
-        after_s = record.window.median_s
-        for threshold_s in self._thresholds_s:
-            if (before_s > threshold_s) != (after_s > threshold_s):
-                self._changed(record.node_id)
 
     def _move(self, record: NodeRecord, after: HealthState, reason: str) -> None:
         before = record.status

@@ -7,7 +7,7 @@ from collections import deque
 
 
 class LatencyWindow:
-    """The newest latencies of a node: at most *samples* of them, none older than *window_s*.
+    """The newest latencies of a node: at most *samples* of them, all younger than *window_s*.
 
     Samples are forgotten when new ones come; when none has come for *window_s*, all are. Adding
     one costs about a microsecond.
@@ -42,7 +42,7 @@ class LatencyWindow:
         latencies.append((now_s, latency_s))
         insort(ranked, latency_s)
         count = len(ranked)
-        while count > self._samples or latencies[0][0] < now_s - window_s:
+        while count > self._samples or latencies[0][0] + window_s <= now_s:
             del ranked[bisect_left(ranked, latencies.popleft()[1])]
             count -= 1
         self.newest_s = now_s

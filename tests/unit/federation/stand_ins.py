@@ -1,0 +1,236 @@
+"""What the federation's objects run on in their tests: a clock, a network and onlookers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from fedsim.federation.catalog import Deployment, ModelCatalog
+from fedsim.federation.contracts import (
+    Capability,
+    FederationError,
+    HealthState,
+    InferenceRequest,
+    InferenceResponse,
+    ModelId,
+    NodeHealth,
+    NodeId,
+    NodeUnreachable,
+    QoSRequirements,
+    RegionId,
+    RouteTarget,
+)
+from fedsim.kernel.environment import Environment
+from fedsim.kernel.tasks import SimClock, SimTasks
+
+GENERATE = Capability.GENERATE
+
+
+class HandClock:
+    """A clock that stands still until it is set; sleeping sets it."""
+
+    def __init__(self, now_s: float = 0.0) -> None:
+        self.now_s = now_s
+        self.sleeps_s: list[float] = []
+
+    def now(self) -> float:
+        """Return the time it was set to."""
+        return self.now_s
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the time pass at once."""
+        self.sleeps_s.append(seconds)
+        self.now_s += seconds
+
+
+class Dice:
+    """A source of randomness that gives the same number each time, or numbers in turn."""
+
+    def __init__(self, *values: float) -> None:
+        self.values = values or (0.5,)
+        self.rolls = 0
+
+    def random(self) -> float:
+        """Return the next number."""
+        self.rolls += 1
+        return self.values[(self.rolls - 1) % len(self.values)]
+
+
+@dataclass
+class Onlooker:
+    """Keeps what health checkers and breakers tell their observer."""
+
+    health: list[tuple[float, str, str, str]] = field(default_factory=list)
+    circuits: list[tuple[float, str, str, str]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+    def health_changed(self, at_s, node_id, before, after, reason):
+        """Keep a change of health."""
+        self.health.append((at_s, node_id, before.value, after.value))
+        self.reasons.append(reason)
+
+    def circuit_changed(self, at_s, node_id, before, after, reason):
+        """Keep a change of a circuit."""
+        self.circuits.append((at_s, node_id, before.value, after.value))
+        self.reasons.append(reason)
+
+
+@dataclass
+class Stream:
+    """A node's stream: tokens and errors after a wait each; one without end may be left open."""
+
+    clock: SimClock | HandClock
+    script: list[tuple[float, bytes | FederationError | None]]
+    cancelled_s: list[float] = field(default_factory=list)
+
+    async def next_token(self):
+        """Wait, then give the next token, None at the end, or raise."""
+        wait_s, what = self.script.pop(0) if self.script else (0.0, None)
+        await self.clock.sleep(wait_s)
+        if isinstance(what, FederationError):
+            raise what
+        return what
+
+    async def cancel(self):
+        """Note that nobody reads on."""
+        self.cancelled_s.append(self.clock.now())
+
+
+Outcome = int | FederationError | None
+
+
+@dataclass
+class Network:
+    """A transport to nodes that behave as *serve* says.
+
+    Attributes:
+        serve: Gives wait in seconds and outcome of a send: tokens, or an error to raise.
+        telemetry: Gives wait in seconds and outcome of a probe: throughput, or an error.
+        streams: Gives the script of a stream.
+        sent: Time, node and request of each send or stream.
+        probed: Time and node of each probe.
+        given_up: Time and node of each send that was not waited for.
+    """
+
+    clock: SimClock | HandClock
+    serve: Callable[[NodeId, InferenceRequest], tuple[float, Outcome]] = lambda *_: (0.0, 1)
+    telemetry: Callable[[NodeId], tuple[float, int | FederationError]] = lambda _: (0.0, 0)
+    streams: Callable[[NodeId], Any] | None = None
+    sent: list[tuple[float, str, str]] = field(default_factory=list)
+    probed: list[tuple[float, str]] = field(default_factory=list)
+    given_up: list[tuple[float, str]] = field(default_factory=list)
+    under_way: dict[str, int] = field(default_factory=dict)
+
+    async def send(self, target: RouteTarget, request: InferenceRequest) -> InferenceResponse:
+        """Serve as *serve* says."""
+        sent_s, node_id = await self._serve(target, request)
+        return InferenceResponse(b"", node_id, self.clock.now() - sent_s, self._tokens)
+
+    async def _serve(self, target, request):
+        sent_s, node_id = self.clock.now(), target.node_id
+        self.sent.append((sent_s, node_id, request.request_id))
+        self.under_way[node_id] = self.under_way.get(node_id, 0) + 1
+        wait_s, outcome = self.serve(node_id, request)
+        try:
+            await self.clock.sleep(wait_s)
+        except BaseException:
+            self.given_up.append((self.clock.now(), node_id))
+            raise
+        finally:
+            self.under_way[node_id] -= 1
+        if isinstance(outcome, FederationError):
+            raise outcome
+        self._tokens = outcome
+        return sent_s, node_id
+
+    async def open_stream(self, target, request):
+        """Open a stream as *streams* says, once the node has taken it as *serve* says."""
+        await self._serve(target, request)
+        assert self.streams is not None
+        return self.streams(target.node_id)
+
+    async def probe(self, node_id: NodeId) -> NodeHealth:
+        """Answer as *telemetry* says."""
+        self.probed.append((self.clock.now(), node_id))
+        wait_s, outcome = self.telemetry(node_id)
+        await self.clock.sleep(wait_s)
+        if isinstance(outcome, FederationError):
+            raise outcome
+        return NodeHealth(node_id, HealthState.HEALTHY, 0.0, 0.0, outcome, 0.25, 3, 0.0)
+
+
+class Stage:
+    """Simulated time with clock and tasks, to act scenes in."""
+
+    def __init__(self) -> None:
+        self.env = Environment()
+        self.clock = SimClock(self.env)
+        self.tasks = SimTasks(self.env)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str = "scene") -> Any:
+        """Start a scene; an error that nobody expects comes out of `run`."""
+        return self.tasks.spawn(coroutine, name)
+
+    def run(self, coroutine: Coroutine[Any, Any, Any], until_s: float = 1e6) -> Any:
+        """Act one scene to its end and return its result; what it raises is raised here."""
+        outcome: list[Any] = []
+
+        async def scene():
+            try:
+                outcome.extend((await coroutine, None))
+            except Exception as error:  # noqa: BLE001 - raised again below
+                outcome.extend((None, error))
+
+        self.spawn(scene())
+        self.env.run(until=until_s)
+        assert outcome, "the scene did not end"
+        result, error = outcome
+        if error is not None:
+            raise error
+        return result
+
+
+def request(
+    number: object = 1,
+    tenant: str | None = None,
+    capability: Capability = GENERATE,
+    **qos: Any,
+) -> InferenceRequest:
+    """Return a request; keywords are fields of its quality of service."""
+    return InferenceRequest(capability, b"", QoSRequirements(**qos), str(number), tenant_id=tenant)
+
+
+def target(node_id: str, region: str = "east") -> RouteTarget:
+    """Return a target."""
+    return RouteTarget(NodeId(node_id), RegionId(region))
+
+
+def deployment(node_id: str, region: str = "east", model: str = "llama", **more: Any) -> Deployment:
+    """Return a deployment that is ready to generate, unless *more* says otherwise."""
+    capabilities = more.pop("capabilities", (GENERATE,))
+    return Deployment(ModelId(model), NodeId(node_id), RegionId(region), capabilities, **more)
+
+
+def catalog_of(*deployments: Deployment | str) -> ModelCatalog:
+    """Return a catalog; a name stands for a plain deployment on the node of that name."""
+    catalog = ModelCatalog()
+    for each in deployments:
+        catalog.add(deployment(each) if isinstance(each, str) else each)
+    return catalog
+
+
+def unreachable(node_id: str = "a") -> NodeUnreachable:
+    """Return the error of a node that does not answer."""
+    return NodeUnreachable(NodeId(node_id))
+
+
+def drive(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that never suspends, and return its result."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    coroutine.close()
+    msg = "the coroutine suspended"
+    raise AssertionError(msg)
