@@ -33,6 +33,10 @@ class CircuitBreaker:
     With the defaults, five failures at t = 10 s open the circuit, from t = 40 s one request at a
     time passes, and the third success closes it. ``is_open`` and ``state`` are pure functions of
     the clock and the records, so that asking changes nothing.
+
+    Attributes:
+        troubled: Circuits that are not closed, count failures or have probes under way; while it
+            is empty, every request may be sent, and successes change nothing.
     """
 
     def __init__(
@@ -41,7 +45,7 @@ class CircuitBreaker:
         self._clock = clock
         self._config = config or BreakerConfig()
         self._observer = observer
-        self._circuits: dict[NodeId, _Circuit] = {}
+        self.troubled: dict[NodeId, _Circuit] = {}
         self._subscribers: list[Callable[[NodeId], None]] = []
 
     def subscribe(self, on_change: Callable[[NodeId], None]) -> None:
@@ -53,12 +57,12 @@ class CircuitBreaker:
 
     def state(self, node_id: NodeId) -> CircuitState:
         """Return the node's state now; closed for an unknown node."""
-        circuit = self._circuits.get(node_id)
+        circuit = self.troubled.get(node_id)
         return CircuitState.CLOSED if circuit is None else self._state(circuit)
 
     def is_open(self, node_id: NodeId) -> bool:
         """Return whether the node should be skipped: open, or half-open with every probe taken."""
-        circuit = self._circuits.get(node_id)
+        circuit = self.troubled.get(node_id)
         if circuit is None or circuit.state is CircuitState.CLOSED:
             return False
         if self._state(circuit) is CircuitState.OPEN:
@@ -67,14 +71,14 @@ class CircuitBreaker:
 
     def half_opens_at_s(self, node_id: NodeId) -> float:
         """Return when the node's open circuit will let a probe through, in seconds."""
-        circuit = self._circuits.get(node_id)
+        circuit = self.troubled.get(node_id)
         if circuit is None or circuit.state is CircuitState.CLOSED:
             return self._clock.now()
         return circuit.half_opens_s
 
     def try_acquire(self, node_id: NodeId) -> bool:
         """Take the right to send a request to the node; False when the circuit forbids it."""
-        circuit = self._circuits.get(node_id)
+        circuit = self.troubled.get(node_id)
         if circuit is None or circuit.state is CircuitState.CLOSED:
             return True
         if self.is_open(node_id):
@@ -86,28 +90,29 @@ class CircuitBreaker:
 
     def release(self, node_id: NodeId) -> None:
         """Give back the right to a probe, when the probe has ended in whatever way."""
-        circuit = self._circuits.get(node_id)
+        circuit = self.troubled.get(node_id)
         if circuit is not None and circuit.probes > 0:
             circuit.probes -= 1
             self._changed(node_id)
 
     def record_success(self, node_id: NodeId) -> None:
         """Record that an attempt on the node succeeded."""
-        circuit = self._circuits.get(node_id)
+        circuit = self.troubled.get(node_id)
         if circuit is None:
             return
         self._note_half_open(node_id, circuit)
-        if circuit.state is CircuitState.CLOSED:
-            circuit.failures = 0
-        elif circuit.state is CircuitState.HALF_OPEN:
+        if circuit.state is CircuitState.HALF_OPEN:
             circuit.successes += 1
             if circuit.successes >= self._config.half_open_successes:
-                circuit.failures = 0
                 self._move(node_id, circuit, CircuitState.CLOSED, "enough successful probes")
+        if circuit.state is CircuitState.CLOSED:
+            circuit.failures = 0
+            if not circuit.probes:
+                del self.troubled[node_id]
 
     def record_failure(self, node_id: NodeId) -> None:
         """Record that an attempt on the node failed."""
-        circuit = self._circuits.setdefault(node_id, _Circuit())
+        circuit = self.troubled.setdefault(node_id, _Circuit())
         self._note_half_open(node_id, circuit)
         if circuit.state is CircuitState.CLOSED:
             circuit.failures += 1
@@ -118,7 +123,7 @@ class CircuitBreaker:
 
     def settle(self) -> None:
         """Take note of all transitions that time has brought about, for the observer's sake."""
-        for node_id, circuit in self._circuits.items():
+        for node_id, circuit in self.troubled.items():
             self._note_half_open(node_id, circuit)
 
     def _state(self, circuit: _Circuit) -> CircuitState:

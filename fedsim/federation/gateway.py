@@ -85,6 +85,7 @@ class Gateway:
         self.on_complete: Callable[..., Any] = getattr(router, "on_complete", _ignore)
         self._route_excluding: Callable[..., Any] | None = getattr(router, "route_excluding", None)
         self._try_acquire: Callable[[NodeId], bool] | None = getattr(breaker, "try_acquire", None)
+        self.troubled: object = breaker is not None and getattr(breaker, "troubled", True)
         self.release: Callable[[NodeId], None] = getattr(breaker, "release", _ignore)
         self.report_success: Callable[..., Any] = getattr(health, "report_success", _ignore)
         self.report_failure: Callable[..., Any] = getattr(health, "report_failure", _ignore)
@@ -335,7 +336,7 @@ class Attempt:
         self.target = target
         self.request = request
         self._ended = False
-        self._probe = gateway.acquire(target.node_id)
+        self._probe = bool(gateway.troubled) and gateway.acquire(target.node_id)
         self.sent_s = gateway.clock.now()
         gateway.on_start(target, request)
 
@@ -347,7 +348,7 @@ class Attempt:
         """Report that the node served the request."""
         gateway, node_id = self._gateway, self.target.node_id
         latency_s = self._end("ok")
-        if gateway.breaker is not None:
+        if gateway.troubled and gateway.breaker is not None:
             gateway.breaker.record_success(node_id)
         gateway.report_success(node_id, latency_s)
 

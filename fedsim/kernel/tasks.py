@@ -144,6 +144,7 @@ class Task:
         "_ended",
         "_error",
         "_result",
+        "_send",
         "_wake",
         "_yielded",
         "done",
@@ -156,6 +157,7 @@ class Task:
         self.name = name
         self.done = False
         self._coroutine = coroutine
+        self._send = coroutine.send
         self._wake = Wake(self)
         self._yielded: object = None
         self._ended: tuple[OneShot, ...] = ()
@@ -169,7 +171,7 @@ class Task:
         outer, env.current_task = env.current_task, self
         try:
             if error is None:
-                yielded = self._coroutine.send(None)
+                yielded = self._send(None)
             else:
                 yielded = self._coroutine.throw(error)
         except StopIteration as stop:
@@ -187,16 +189,16 @@ class Task:
 
     def _wait_for(self, yielded: Any) -> None:
         arm = getattr(yielded, "arm", None)
-        if isinstance(yielded, (float, int)):  # numpy's float is one, and not the class itself
+        if arm is not None:
+            arm(self._wake)
+        elif isinstance(yielded, (float, int)):  # numpy's float is one, and not the class itself
             self.env.push(self._wake, float(yielded))
-        elif arm is None:
+        else:
             msg = (
                 f"task {self.name} awaits {yielded!r}, which the kernel does not know; "
                 "asyncio code runs through fedsim.kernel.foreign"
             )
             self.step(TypeError(msg))
-        else:
-            arm(self._wake)
 
     def _end(self, result: Any, error: BaseException | None) -> None:
         self.done = True

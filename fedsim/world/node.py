@@ -113,15 +113,14 @@ class Job(LightEvent):
 
     def process(self) -> None:
         """End the present stage."""
-        if self.env._now != self.due_s:
-            return
-        stage = self._stage
-        if stage == _SERVED:
-            self.node.finish(self)
-        elif stage == _RETURNS:
-            self._arrive()
-        elif stage == _TRAVELS:
-            self.node.accept(self)
+        if self.env._now == self.due_s:
+            stage = self._stage
+            if stage == _SERVED:
+                self.node.finish(self)
+            elif stage == _RETURNS:
+                self._arrive()
+            elif stage == _TRAVELS:
+                self.node.accept(self)
 
     def arm(self, wake: Wake) -> None:
         """Resume the waiting task when the answer has arrived."""
@@ -149,11 +148,13 @@ class Job(LightEvent):
         """Take note that the node has put it into its queue."""
         self._stage = _WAITS
 
-    def begin(self, until_s: float) -> None:
-        """Take note that service has begun and lasts until *until_s*."""
+    def begin(self, now_s: float, until_s: float) -> None:
+        """Take note that service begins now and lasts until *until_s*."""
         self._stage = _SERVED
-        self.begun_s = self.env._now
-        self._push(until_s)
+        self.begun_s = now_s
+        self.due_s = until_s
+        env = self.env
+        heappush(env._queue, (until_s, NORMAL, next(env._eid), self))
         if self.on_change is not None:
             self.on_change()
 
@@ -175,21 +176,27 @@ class Job(LightEvent):
         """Send the answer back; *within_step* says that a process or task is being stepped."""
         env = self.env
         self.error = error
-        self.ended_s = env._now
-        self.due_s = _NEVER_S
+        self.ended_s = now_s = env._now
         self._stage = _RETURNS
         if self.abandoned:
+            self.due_s = _NEVER_S
             self._close()
         elif self.leg_s > 0.0 or within_step:
-            self._push(env._now + self.leg_s)
+            self.due_s = due_s = now_s + self.leg_s
+            heappush(env._queue, (due_s, NORMAL, next(env._eid), self))
         else:
+            self.due_s = _NEVER_S
             self._arrive()
 
     def _arrive(self) -> None:
         self.done = True
-        self._close()
-        if self._wake is not None:
-            self._wake.process()
+        self._stage = _OVER
+        self.ledger.job_over(self)
+        wake = self._wake
+        if wake is not None:
+            task = wake.task
+            if task is not None:
+                task.step(None)
         elif self.on_change is not None:
             self.on_change()
 
@@ -273,7 +280,8 @@ class Node:
     def finish(self, job: Job) -> None:
         """Free the slot of a job that was served, and begin with the next."""
         self._leave_slot(job)
-        self.tokens += max(job.live.output_tokens, 0)
+        if job.live.output_tokens > 0:
+            self.tokens += job.live.output_tokens
         if self.queued:
             self._begin_next()
         job.answer(None)
@@ -295,8 +303,13 @@ class Node:
 
     def _begin(self, job: Job) -> None:
         now_s = self.env._now
-        self._account(now_s)
-        self.running += 1
+        running = self.running
+        if running:
+            passed_s = now_s - self._since_s
+            self._busy_slot_s += running * passed_s
+            self._busy_s += passed_s
+        self._since_s = now_s
+        self.running = running + 1
         self._jobs[job] = None
         live = job.live
         uniform = (
@@ -305,7 +318,7 @@ class Node:
             else keyed_uniform(live.key, SERVICE, job.attempt)
         )
         service_s = self._service_s(uniform, live.prompt_tokens, live.output_tokens)
-        job.begin(now_s + service_s * self._factor)
+        job.begin(now_s, now_s + service_s * self._factor)
 
     def _begin_next(self) -> None:
         while True:
@@ -317,8 +330,12 @@ class Node:
 
     def _leave_slot(self, job: Job) -> None:
         now_s = self.env._now
-        self._account(now_s)
-        self.running -= 1
+        running = self.running
+        passed_s = now_s - self._since_s
+        self._busy_slot_s += running * passed_s
+        self._busy_s += passed_s
+        self._since_s = now_s
+        self.running = running - 1
         del self._jobs[job]
         if job.abandoned:
             self.wasted_slot_s += now_s - job.begun_s

@@ -68,30 +68,25 @@ class Source(LightEvent):
     def start(self) -> None:
         """Await the first arrival."""
         self._load()
-        self._await_next()
 
     def process(self) -> None:
-        """Let a request arrive, and await the next one."""
-        block, place = self._block, self._next
+        """Await the next arrival, and let this one arrive."""
+        block, place, stretches = self._block, self._next, self._stretches
         assert block is not None
         index = self._first + place
-        self._next = place + 1
-        stretch = self._stretches[place]
-        self._await_next()
-        origin = self._regions[block.origins[place]]
-        self._arrive(self._code, index, origin, block, place, stretch)
-
-    def _await_next(self) -> None:
-        block = self._block
-        if block is not None and self._next == len(block.times_s):
-            self._first += self._next
+        if place + 1 < len(block.times_s):
+            self._next = place + 1
+            self._env.push(self, block.times_s[place + 1])
+        else:
+            self._first += place + 1
             self._load()
-            block = self._block
-        if block is not None:
-            self._env.push(self, block.times_s[self._next])
+        origin = self._regions[block.origins[place]]
+        self._arrive(self._code, index, origin, block, place, stretches[place])
 
     def _load(self) -> None:
+        """Draw the next block, and await its first arrival."""
         self._next = 0
         self._block = block = next((block for block in self._blocks if len(block)), None)
         if block is not None:
             self._stretches = self._stretches_of(block.keys)
+            self._env.push(self, block.times_s[0])
