@@ -1,0 +1,44 @@
+"""``fedsim``: the application and its commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fedsim import __version__
+from fedsim.cli.check import check
+from fedsim.cli.compare import compare
+from fedsim.cli.run import run
+
+app = typer.Typer(
+    help="Simulate a federation of GPU inference nodes, run by its real routers.",
+    epilog="Exit status: 0 done, 1 objective missed, 2 input wrong, 3 fedsim wrong.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in (run, compare, check):
+    app.command()(_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fedsim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    app(prog_name="fedsim")

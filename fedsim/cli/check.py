@@ -1,0 +1,73 @@
+"""``fedsim check``: is the scenario right, what is in it, and can its load be served."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from fedsim.cli.failures import INPUT_WRONG, reported
+from fedsim.cli.options import Json, Overrides, Quiet, ScenarioPath, parsed
+from fedsim.cli.output import print_json
+
+if TYPE_CHECKING:
+    from fedsim.scenario.spec import Scenario
+
+
+def check(
+    scenario: ScenarioPath, overrides: Overrides = None, quiet: Quiet = False, as_json: Json = False
+) -> None:
+    """Check a scenario and say what it contains. Status 2 if its load can never be served."""
+    with reported():
+        from fedsim.scenario.capacity import capacity_problems
+        from fedsim.scenario.load import load
+
+        loaded = load(scenario, parsed(overrides))
+        _find_plugins(loaded)
+        problems = capacity_problems(loaded)
+        if as_json:
+            print_json(_json(loaded) | {"problems": [str(problem) for problem in problems]})
+        elif not quiet:
+            from fedsim.cli.check_report import print_check
+
+            print_check(loaded, served=not problems)
+        for problem in problems:
+            typer.echo(str(problem), err=True)
+        if problems:
+            raise typer.Exit(INPUT_WRONG)
+
+
+def _find_plugins(scenario: Scenario) -> None:
+    """Import the plug-ins that the scenario names.
+
+    Raises:
+        PlugInError: One does not exist.
+    """
+    from fedsim.scenario.plugins import find_plugin
+
+    federation = scenario.federation
+    compared = scenario.compare.strategies if scenario.compare else ()
+    named = [federation.strategy, *compared, federation.router, *federation.policies]
+    for name in (*named, *federation.middleware):
+        if name is not None and ":" in name:
+            find_plugin(name, scenario.path.parent)
+
+
+def _json(scenario: Scenario) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from fedsim.scenario.capacity import capability_table, capacity_table
+
+    pools = [asdict(row) | {"utilization": row.utilization} for row in capacity_table(scenario)]
+    loads = [
+        asdict(row) | {"offered_erlangs": row.offered_erlangs} for row in capability_table(scenario)
+    ]
+    return {
+        "scenario": scenario.name,
+        "seed": scenario.seed,
+        "duration_s": scenario.duration_s,
+        "warmup_s": scenario.warmup_s,
+        "pools": pools,
+        "capabilities": loads,
+        "resolved": dict(scenario.resolved),
+    }

@@ -1,0 +1,177 @@
+"""What ``fedsim check`` prints on a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from fedsim.cli.figures import MISSING, duration, percent, plain
+from fedsim.cli.output import heading, paragraph, sentences, stdout
+from fedsim.cli.tables import Column, print_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fedsim.scenario.spec import Scenario
+    from fedsim.world.config import FaultConfig, StreamConfig
+
+
+def print_check(scenario: Scenario, *, served: bool) -> None:
+    """Print what a scenario contains, and the load of its pools.
+
+    Args:
+        scenario: A scenario that is well-formed.
+        served: Whether its load can be served with every node up.
+    """
+    console = stdout()
+    console.print(f"{scenario.name} ({scenario.path})", style="bold")
+    if scenario.description:
+        paragraph(console, scenario.description)
+    times = (
+        f"{duration(scenario.duration_s)} of arrivals, {duration(scenario.warmup_s)} of it warm-up;"
+        f" then at most {duration(scenario.drain_s)} to drain. Seed {scenario.seed}."
+    )
+    paragraph(console, times)
+    _print_regions(console, scenario)
+    _print_streams(console, scenario)
+    _print_pools(console, scenario)
+    heading(console, "Federation")
+    sentences(console, _federation(scenario))
+    heading(console, "Faults")
+    sentences(console, [_fault(fault) for fault in scenario.world.faults] or ["none"])
+    console.print()
+    if served:
+        paragraph(console, "The scenario is right; its load can be served with every node up.")
+
+
+def _print_regions(console: Console, scenario: Scenario) -> None:
+    world = scenario.world
+    nodes: Counter[str] = Counter()
+    for pool in world.pools:
+        nodes[pool.region] += pool.count
+    names = [region.name for region in world.regions]
+    gateways = scenario.federation.gateways
+    heading(console, "Regions")
+    print_table(
+        console,
+        [
+            Column("region", names, left=True),
+            Column("privacy", [region.privacy.name.lower() for region in world.regions], left=True),
+            Column("gateways", [str(gateways.get(name, 0)) for name in names]),
+            Column("nodes", [str(nodes[name]) for name in names]),
+        ],
+    )
+
+
+def _print_streams(console: Console, scenario: Scenario) -> None:
+    streams = scenario.world.streams
+    heading(console, "Workload")
+    print_table(
+        console,
+        [
+            Column("stream", [stream.traffic.name for stream in streams], left=True),
+            Column("arrivals", [_arrivals(stream) for stream in streams], left=True),
+            Column("capability", [str(stream.capability) for stream in streams], 1, left=True),
+            Column("privacy", [stream.qos.privacy.name.lower() for stream in streams], 2),
+            Column("max latency", [_max_latency(stream) for stream in streams], 3),
+            Column("origins", [_origins(stream) for stream in streams], 4, left=True),
+        ],
+    )
+
+
+def _arrivals(stream: StreamConfig) -> str:
+    arrivals = stream.traffic.arrivals
+    rate = f"{plain(arrivals.rate_rps)}/s"
+    return rate if arrivals.trace is None else f"{rate}, a trace of {len(arrivals.trace):,}"
+
+
+def _max_latency(stream: StreamConfig) -> str:
+    limit_s = stream.qos.max_latency_s
+    return MISSING if limit_s is None else duration(limit_s)
+
+
+def _origins(stream: StreamConfig) -> str:
+    total = sum(weight for _, weight in stream.traffic.origins)
+    return ", ".join(
+        f"{region} {100.0 * weight / total:.0f} %" for region, weight in stream.traffic.origins
+    )
+
+
+def _print_pools(console: Console, scenario: Scenario) -> None:
+    from fedsim.scenario.capacity import capability_table, capacity_table
+
+    rows = capacity_table(scenario)
+    pools = scenario.world.pools
+    heading(console, "Pools, each with its even share of the load")
+    print_table(
+        console,
+        [
+            Column("pool", [row.pool for row in rows], left=True),
+            Column("region", [row.region for row in rows], 5, left=True),
+            Column("nodes", [str(row.nodes) for row in rows]),
+            Column("slots", [str(row.slots) for row in rows]),
+            Column("erlangs", [f"{row.offered_erlangs:.1f}" for row in rows]),
+            Column("busy %", [percent(row.utilization) for row in rows]),
+            Column("queue", [_limit(pool.queue_limit) for pool in pools], 4),
+            Column("USD/h each", [_price(pool.cost_usd_per_hour) for pool in pools], 3),
+            Column("capabilities", [", ".join(row.capabilities) for row in rows], 2, left=True),
+        ],
+    )
+    loads = [
+        f"{row.capability}: {row.offered_erlangs:.1f} erlangs on {row.slots} slots, "
+        f"{percent(row.utilization)} % busy if it had them alone"
+        for row in capability_table(scenario)
+    ]
+    sentences(console, loads)
+
+
+def _limit(queue_limit: int | None) -> str:
+    return "unlimited" if queue_limit is None else str(queue_limit)
+
+
+def _price(usd_per_hour: float | None) -> str:
+    return MISSING if usd_per_hour is None else f"{usd_per_hour:.2f}"
+
+
+def _federation(scenario: Scenario) -> list[str]:
+    federation = scenario.federation
+    chooser = (
+        f"strategy {federation.strategy}"
+        if federation.router is None
+        else f"router {federation.router}"
+    )
+    weights = [
+        f"{name} ({settings.get('weight', 1.0):g})"
+        for name, settings in federation.policies.items()
+    ]
+    parts = {
+        "health checks": federation.health,
+        "circuit breaker": federation.circuit_breaker,
+        "deadlines": federation.timeout,
+        "retries": federation.retries,
+    }
+    on = [name for name, settings in parts.items() if settings is not None]
+    off = [name for name, settings in parts.items() if settings is None]
+    lines = [f"{chooser}; policies (weight): {', '.join(weights) or 'none'}"]
+    lines += [f"on: {', '.join(on)}"] if on else []
+    lines += [f"off: {', '.join(off)}"] if off else []
+    lines += [f"middleware: {', '.join(federation.middleware)}"] if federation.middleware else []
+    return lines
+
+
+def _fault(fault: FaultConfig) -> str:
+    """Return a fault in a sentence, such as ``slowdown of node us-chat-0, 5 times, at …``."""
+    kinds = {"region": fault.region, "pool": fault.pool, "node": fault.node}
+    target = next(f"{kind} {name}" for kind, name in kinds.items() if name is not None)
+    text = f"{fault.kind} of {target}" if fault.kind != "errors" else f"errors at {target}"
+    if fault.kind == "slowdown":
+        text += f", {fault.factor:g} times slower"
+    if fault.kind == "errors":
+        text += f", {percent(fault.probability)} % of requests"
+    if fault.at_s is not None and fault.lasts_s is not None:
+        return f"{text}, at {duration(fault.at_s)} for {duration(fault.lasts_s)}"
+    if fault.mtbf_s is not None and fault.mttr_s is not None:
+        text += (
+            f", each node up {duration(fault.mtbf_s)} and down {duration(fault.mttr_s)} on average"
+        )
+    return text

@@ -1,0 +1,76 @@
+"""``fedsim compare``: strategies against each other on the same requests and faults."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fedsim.cli.failures import reported
+from fedsim.cli.options import Json, Out, Overrides, Quiet, ScenarioPath, Seed, Workers, parsed
+from fedsim.cli.output import print_json, repeat_command, result_directory
+from fedsim.cli.progress import progress_bar
+
+Replications = Annotated[
+    int | None,
+    typer.Option("--replications", min=1, metavar="N", help="Runs of each, on seeds that follow."),
+]
+Routers = Annotated[
+    list[str] | None,
+    typer.Option("--router", metavar="MODULE:CLASS", help="A router to compare too. Repeatable."),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option("--baseline", metavar="NAME", help="What the others are set against."),
+]
+
+
+def compare(
+    scenario: ScenarioPath,
+    overrides: Overrides = None,
+    replications: Replications = None,
+    routers: Routers = None,
+    baseline: Baseline = None,
+    seed: Seed = None,
+    out: Out = None,
+    workers: Workers = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Compare strategies and routers on the same seeds: ranking, differences, tables and charts."""
+    with reported():
+        from fedsim.scenario.load import load
+
+        loaded = load(scenario, parsed(overrides))
+        loaded = loaded if seed is None else loaded.with_seed(seed)
+        directory = result_directory(out, loaded.name, "compare", loaded.seed)
+        from fedsim.scenario.capacity import capacity_problems
+        from fedsim.studies.compare import compare as run_comparison
+        from fedsim.studies.storage import comparison_json
+
+        with progress_bar(quiet or as_json) as tell:
+            result = run_comparison(
+                loaded,
+                routers={name: name for name in routers or []},
+                replications=replications,
+                workers=workers,
+                baseline=baseline,
+                progress=tell,
+            )
+        result.save(directory)
+        more = [] if replications is None else ["--replications", str(replications)]
+        for router in routers or []:
+            more += ["--router", router]
+        more += [] if baseline is None else ["--baseline", baseline]
+        repeat = repeat_command("compare", scenario, loaded.seed, overrides, out, *more)
+        overloads = [problem.message for problem in capacity_problems(loaded)]
+        if as_json:
+            found = comparison_json(result)
+            found["warnings"] = [*overloads, *found["warnings"]]
+            print_json(found | {"directory": str(directory), "repeat": repeat})
+        elif quiet:
+            typer.echo(directory)
+        else:
+            from fedsim.cli.compare_report import print_comparison
+
+            print_comparison(result, overloads, directory, repeat)

@@ -1,0 +1,56 @@
+"""Turns errors into messages and exit statuses."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from fedsim.errors import FedsimError, InternalError, PlugInError
+
+DONE, MISSED, INPUT_WRONG, FEDSIM_WRONG, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Print an error of the block on standard error, and exit with its status.
+
+    Only an error of fedsim's own shows a traceback, which a report needs.
+    """
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except KeyboardInterrupt:
+        _fail("Interrupted; nothing was written.", INTERRUPTED)
+    except PlugInError as error:
+        _fail(_plugin_message(error), INPUT_WRONG)
+    except InternalError as error:
+        _fail(f"fedsim is wrong, not your input: {error}\n{_PLEASE}", FEDSIM_WRONG)
+    except FedsimError as error:
+        _fail(str(error), INPUT_WRONG)
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise typer.Exit(DONE) from None
+    except Exception as error:  # noqa: BLE001 - whatever is left is ours
+        lines = "".join(traceback.format_exception(error))
+        message = f"{lines}fedsim is wrong, not your input: {type(error).__name__}.\n{_PLEASE}"
+        _fail(message, FEDSIM_WRONG)
+
+
+_PLEASE = "Please report it, with the scenario, the seed and what is printed here."
+
+
+def _plugin_message(error: PlugInError) -> str:
+    from fedsim.studies.failures import plugin_traceback
+
+    lines = plugin_traceback(error)
+    return "\n".join([str(error), *(f"  {line}" for line in lines)])
+
+
+def _fail(message: str, status: int) -> None:
+    typer.echo(message, err=True)
+    raise typer.Exit(status) from None

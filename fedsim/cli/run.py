@@ -1,0 +1,81 @@
+"""``fedsim run``: one run of a scenario."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from fedsim.cli.failures import MISSED, reported
+from fedsim.cli.options import Json, Out, Overrides, Quiet, ScenarioPath, Seed, parsed
+from fedsim.cli.output import print_json, repeat_command, result_directory
+from fedsim.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from fedsim.results.run import Run
+    from fedsim.scenario.spec import Scenario
+
+
+def run(
+    scenario: ScenarioPath,
+    overrides: Overrides = None,
+    seed: Seed = None,
+    out: Out = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Run a scenario once: summary, tables and charts. Status 1 if the objective is missed."""
+    with reported():
+        from fedsim.scenario.load import load
+
+        loaded = load(scenario, parsed(overrides))
+        loaded = loaded if seed is None else loaded.with_seed(seed)
+        directory = result_directory(out, loaded.name, "run", loaded.seed)
+        result, warnings = _simulated(loaded, quiet or as_json)
+        result.save(directory)
+        repeat = repeat_command("run", scenario, loaded.seed, overrides, out)
+        if as_json:
+            print_json(_json(result, warnings) | {"directory": str(directory), "repeat": repeat})
+        elif quiet:
+            typer.echo(directory)
+        else:
+            from fedsim.cli.run_report import print_run
+
+            print_run(result, loaded, warnings, directory, repeat)
+        if not all(verdict.held for verdict in result.verdicts()):
+            raise typer.Exit(MISSED)
+
+
+def _simulated(scenario: Scenario, quiet: bool) -> tuple[Run, list[str]]:
+    """Return the run, and what to know before trusting its numbers."""
+    from fedsim.results.conservation import require
+    from fedsim.scenario.capacity import capacity_problems
+    from fedsim.scenario.simulate import simulate
+    from fedsim.studies.cautions import run_warnings
+
+    with progress_bar(quiet) as tell:
+        result = simulate(scenario, progress=lambda share: tell(share, 1))
+    require(result.tables)
+    overloads = [problem.message for problem in capacity_problems(scenario)]
+    return result, [*overloads, *run_warnings(result)]
+
+
+def _json(run: Run, warnings: list[str]) -> dict[str, Any]:
+    by = {}
+    for name in ("stream", "origin"):
+        by[name] = run.summary(name).reset_index().to_dict("records")
+    return {
+        "scenario": run.name,
+        "strategy": run.strategy,
+        "seed": run.seed,
+        "digest": run.digest,
+        "summary": run.summary().to_dict("records")[0],
+        "by": by,
+        "outcomes": run.requests["outcome"].value_counts(sort=False).to_dict(),
+        "objective": [
+            {"objective": each.objective, "limit": each.limit, "value": each.value}
+            | {"held": each.held}
+            for each in run.verdicts()
+        ],
+        "warnings": warnings,
+    }

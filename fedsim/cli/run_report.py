@@ -1,0 +1,98 @@
+"""What ``fedsim run`` prints on a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fedsim.cli.figures import duration, percent, plain
+from fedsim.cli.output import closing, heading, paragraph, sentences, stdout
+from fedsim.cli.tables import Column, print_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from rich.console import Console
+
+    from fedsim.results.run import Run
+    from fedsim.scenario.spec import Scenario
+
+_COLUMNS = (
+    ("goodput_share", "goodput %", 1),
+    ("success_rate", "success %", 2),
+    ("latency_p50_s", "p50 s", 4),
+    ("latency_p90_s", "p90 s", 8),
+    ("latency_p95_s", "p95 s", 10),
+    ("latency_p99_s", "p99 s", 3),
+    ("latency_p999_s", "p99.9 s", 7),
+    ("ttft_p50_s", "ttft p50 s", 11),
+    ("ttft_p99_s", "ttft p99 s", 12),
+    ("queue_wait_mean_s", "wait s", 5),
+    ("attempts_per_request", "attempts", 6),
+    ("cross_region_share", "elsewhere %", 9),
+)
+"""Measure, heading with unit, and rank; see ``Column``."""
+
+
+def print_run(
+    run: Run, scenario: Scenario, warnings: list[str], directory: Path, repeat: str
+) -> None:
+    """Print a run: its summary by stream and origin, objective, warnings and directory."""
+    console = stdout()
+    console.print(f"{run.name}: {run.strategy}, seed {run.seed}", style="bold")
+    paragraph(console, _coverage(run, scenario))
+    heading(console, "By stream, with latency percentiles of the successful requests")
+    _print_groups(console, run.summary("stream"), run.summary())
+    heading(console, "By region of origin")
+    _print_groups(console, run.summary("origin"))
+    heading(console, "Requests and nodes")
+    sentences(console, [_outcomes(run), _fleet(run)])
+    if run.verdicts():
+        heading(console, "Objective")
+        for verdict in run.verdicts():
+            sentences(console, [str(verdict)], "green" if verdict.held else "red")
+    if warnings:
+        heading(console, "Warnings")
+        sentences(console, warnings, "yellow")
+    closing(console, directory, "tables as Parquet, summary.json, charts", repeat)
+
+
+def _coverage(run: Run, scenario: Scenario) -> str:
+    total, counted = len(run.requests), len(run.in_window)
+    text = f"{total:,} requests in {duration(run.duration_s)}"
+    if scenario.warmup_s:
+        text += f"; the figures cover the {counted:,} after {duration(run.warmup_s)} of warm-up"
+    return f"{text}. Simulated in {plain(run.wall_s, 2)} s."
+
+
+def _print_groups(console: Console, groups: DataFrame, whole: DataFrame | None = None) -> None:
+    import pandas as pd
+
+    by = groups.index.name
+    table = groups if whole is None or len(groups) == 1 else pd.concat([groups, whole])
+    columns = [
+        Column(str(by), [str(name) for name in table.index], left=True),
+        Column("requests", [f"{count:,}" for count in table["requests"]]),
+    ]
+    for measure, title, rank in _COLUMNS:
+        if table[measure].notna().any():
+            form = percent if title.endswith("%") else plain
+            columns.append(Column(title, [form(value) for value in table[measure]], rank))
+    print_table(console, columns)
+
+
+def _outcomes(run: Run) -> str:
+    counts = run.requests["outcome"].value_counts()
+    return "Outcomes: " + ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+
+
+def _fleet(run: Run) -> str:
+    row = run.summary().iloc[0]
+    facts = [
+        f"Nodes: {percent(row['utilization_mean'])} % of slots busy",
+        f"the busiest of a pool {plain(row['imbalance'])} times as busy as its mean",
+        f"{percent(row['wasted_share'])} % of busy time wasted",
+    ]
+    if row["cost_usd_per_hour"] == row["cost_usd_per_hour"]:
+        facts.append(f"{plain(row['cost_usd_per_hour'])} USD/h")
+        facts.append(f"{plain(row['cost_usd_per_1k_ok'])} USD per 1,000 successful requests")
+    return ", ".join(facts)

@@ -1,0 +1,68 @@
+"""What a user should know before trusting the numbers of a run, as sentences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from fedsim.results.run import Run
+
+_FIGURES = re.compile(r"\d[\d,.]*")
+
+
+def run_warnings(run: Run) -> list[str]:
+    """Return the warnings of a run: its own, those of its plug-ins, and privacy violations."""
+    return [*run.warnings, *_plugin_warnings(run), *_violations(run)]
+
+
+def merged_warnings(
+    warnings: Iterable[tuple[str, int, Sequence[str]]], replications: int
+) -> list[str]:
+    """Return the warnings of many runs, each once for all replications of a strategy.
+
+    Warnings that differ in nothing but figures are one; the figures are the first one's.
+
+    Args:
+        warnings: Strategy, seed and warnings of each run.
+        replications: Number of runs of each strategy.
+    """
+    seeds: dict[tuple[str, str], list[int]] = {}
+    first: dict[tuple[str, str], str] = {}
+    for strategy, seed, sentences in warnings:
+        for sentence in sentences:
+            key = (strategy, _FIGURES.sub("#", sentence))
+            first.setdefault(key, sentence)
+            seeds.setdefault(key, []).append(seed)
+    return [
+        f"{key[0]}, {_where(seeds[key], replications)}: {sentence}"
+        for key, sentence in first.items()
+    ]
+
+
+def _where(seeds: list[int], replications: int) -> str:
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    return f"{len(seeds)} of {replications} replications (here seed {seeds[0]})"
+
+
+def _plugin_warnings(run: Run) -> list[str]:
+    """Return a sentence for each plug-in that was warned about, with the first warning."""
+    events = run.events
+    chosen = events[(events["kind"] == "plugin").to_numpy(dtype=bool)]
+    sentences = []
+    for name, part in chosen.groupby("subject", sort=False):
+        first = part.iloc[0]
+        count = "once" if len(part) == 1 else f"{len(part):,} times, first"
+        sentences.append(
+            f"The plug-in {name} was late or wrong {count} at {first['time_s']:.3f} s: "
+            f"{first['detail']}."
+        )
+    return sentences
+
+
+def _violations(run: Run) -> list[str]:
+    count = int(run.summary()["privacy_violations"].iloc[0])
+    if not count:
+        return []
+    times = "attempt was" if count == 1 else "attempts were"
+    return [f"{count:,} {times} served in a region that may not hold the request's data."]

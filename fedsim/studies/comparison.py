@@ -1,0 +1,334 @@
+"""Strategies side by side: ranking, differences, groups, charts, and the directory of it all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fedsim.errors import ResultsError
+from fedsim.results.measures import MEASURES
+from fedsim.results.run import Run
+from fedsim.results.storage import SAVED_GROUPINGS
+from fedsim.scenario.spec import Scenario
+from fedsim.studies.cautions import merged_warnings
+from fedsim.studies.ranking import CHIEF, judged, measure_of, of_successful, ranked
+from fedsim.studies.replication import ALL, Replication
+from fedsim.studies.statistics import Estimate, estimate, estimates, paired_difference, verdict
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from fedsim.studies.plots import ComparisonPlots
+
+CI = "_ci95"
+"""A column ``<measure>_ci95`` is half the width of the measure's 95 % confidence interval."""
+
+
+class Comparison:
+    """What several strategies made of the same requests and faults, over several seeds.
+
+    Args:
+        scenario: What was run.
+        replications: Every run: all replications of the first strategy, then of the next.
+        baseline: The strategy that the others are set against.
+        wall_s: What it took on the wall clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        replications: Sequence[Replication],
+        *,
+        baseline: str,
+        wall_s: float,
+    ) -> None:
+        self.scenario = scenario
+        self.baseline = baseline
+        self.wall_s = wall_s
+        self.strategies = tuple(dict.fromkeys(each.strategy for each in replications))
+        self.seeds = tuple(dict.fromkeys(each.seed for each in replications))
+        self._all = tuple(replications)
+        self._tables: dict[str, DataFrame] = {}
+
+    def __repr__(self) -> str:
+        return (
+            f"<Comparison of {self.scenario.name}: {', '.join(self.strategies)}; "
+            f"{len(self.seeds)} replications>"
+        )
+
+    @property
+    def replications(self) -> DataFrame:
+        """A row per strategy, replication and group.
+
+        Columns ``strategy, replication, seed, by, group``, then the measures of a summary; *by* is
+        ``all``, ``origin``, ``stream``, ``region``, ``node`` or ``capability``.
+        """
+        import pandas as pd
+
+        if "replications" not in self._tables:
+            parts = []
+            for each in self._all:
+                part = each.measures.copy(deep=False)
+                part.insert(0, "seed", each.seed)
+                part.insert(0, "replication", each.number)
+                part.insert(0, "strategy", each.strategy)
+                parts.append(part)
+            self._tables["replications"] = pd.concat(parts, ignore_index=True)
+        return self._tables["replications"].copy(deep=False)
+
+    def summary(self) -> DataFrame:
+        """Return a row per strategy, best first.
+
+        Columns ``rank`` and ``replications``, then each measure's mean over replications and, as
+        ``<measure>_ci95``, half the width of its 95 % confidence interval. The rank is by goodput
+        share, then by success rate and 99th percentile of the latency where that is equal.
+        """
+        table = self._estimated(ALL).droplevel("group").loc[self.ranking()]
+        table.insert(0, "replications", len(self.seeds))
+        table.insert(0, "rank", range(1, len(table) + 1))
+        return table
+
+    def by(self, by: str) -> DataFrame:
+        """Return a row per group and strategy, with the measures of ``summary``.
+
+        Args:
+            by: ``origin``, ``stream``, ``region``, ``node`` or ``capability``.
+
+        Raises:
+            ResultsError: A comparison cannot be grouped so.
+        """
+        if by not in SAVED_GROUPINGS:
+            choices = ", ".join(SAVED_GROUPINGS)
+            msg = f"a comparison cannot be grouped by {by!r}; choose one of {choices}"
+            raise ResultsError(msg)
+        table = self._estimated(by)
+        groups = list(dict.fromkeys(table.index.get_level_values("group")))
+        order = [(name, group) for group in groups for name in self.ranking()]
+        return table.loc[[pair for pair in order if pair in table.index]].swaplevel()
+
+    def ranking(self, measure: str = CHIEF) -> list[str]:
+        """Return the strategies, best first by *measure*.
+
+        By a latency, those whose success rate is shown to be worse than the highest come last.
+
+        Raises:
+            ResultsError: There is no such measure, or none of its directions is better.
+        """
+        means = {
+            name: {each: self._estimate(name, each).mean for each in MEASURES}
+            for name in self.strategies
+        }
+        return ranked(self.strategies, means, measure, self._fails_more)
+
+    def comparable(self, measure: str) -> list[str]:
+        """Return the strategies that *measure* can be compared for, in the order given.
+
+        These are all, except for a latency: there, those whose success rate is no worse.
+        """
+        return [
+            name
+            for name in self.strategies
+            if not (of_successful(measure) and self._fails_more(name))
+        ]
+
+    def differences(self, measure: str, baseline: str | None = None) -> DataFrame:
+        """Return how each other strategy differs from the baseline, best ranked first.
+
+        Args:
+            measure: A measure of ``summary``.
+            baseline: What to set the others against; None for the comparison's own.
+
+        Returns:
+            Indexed by strategy: ``difference`` (strategy minus baseline, mean over seeds), its
+            half-width ``ci95``, ``low`` and ``high`` of the 95 % confidence interval, ``relative``
+            (the difference as a share of the baseline's mean), ``replications`` (seeds on which
+            both have a value) and ``verdict``; see ``fedsim.studies.statistics.Verdict``.
+
+        Raises:
+            ResultsError: There is no such measure or strategy.
+        """
+        import pandas as pd
+
+        measure_of(measure)
+        against = self._known(baseline or self.baseline)
+        others = [name for name in self.ranking() if name != against]
+        rows = [self._difference(name, against, measure) for name in others]
+        return pd.DataFrame(rows, index=pd.Index(others, name="strategy"))
+
+    @property
+    def objectives(self) -> DataFrame:
+        """A row per strategy and part of the objective; empty without one.
+
+        Columns ``strategy, objective, limit, mean, mean_ci95, held, replications``: *held* is the
+        number of replications that held it.
+        """
+        import pandas as pd
+
+        rows = []
+        for name in self.ranking():
+            runs = [each.objective for each in self._all if each.strategy == name]
+            for parts in zip(*runs, strict=True):
+                found = estimates([part.value for part in parts])
+                row = {"strategy": name, "objective": parts[0].objective, "limit": parts[0].limit}
+                row |= {"mean": float(found.mean), "mean_ci95": float(found.half_width)}
+                row |= {"held": sum(part.held for part in parts), "replications": len(parts)}
+                rows.append(row)
+        columns = ["strategy", "objective", "limit", "mean", "mean_ci95", "held", "replications"]
+        return pd.DataFrame(rows, columns=pd.Index(columns))
+
+    @property
+    def outcomes(self) -> DataFrame:
+        """Number of requests by outcome, the warm-up's included.
+
+        Indexed by strategy and replication, a column per outcome that ever came.
+        """
+        import pandas as pd
+
+        index = pd.MultiIndex.from_tuples(
+            [(each.strategy, each.number) for each in self._all], names=["strategy", "replication"]
+        )
+        table = pd.DataFrame([each.outcomes for each in self._all], index=index)
+        return table.fillna(0).astype("int64")
+
+    @property
+    def digests(self) -> dict[str, tuple[str, ...]]:
+        """The digest of each run by strategy, in the order of replications."""
+        return {
+            name: tuple(each.digest for each in self._all if each.strategy == name)
+            for name in self.strategies
+        }
+
+    @property
+    def runs(self) -> Mapping[str, Run]:
+        """The first replication of each strategy as a whole run."""
+        return {each.strategy: each.run for each in self._all if each.run and each.number == 0}
+
+    def run(self, strategy: str, replication: int = 0) -> Run:
+        """Return a whole run.
+
+        Raises:
+            ResultsError: It was not kept; ``compare(..., keep="all")`` keeps every run.
+        """
+        for each in self._all:
+            if (each.strategy, each.number) == (strategy, replication) and each.run is not None:
+                return each.run
+        msg = (
+            f"the run of {strategy} in replication {replication} was not kept; "
+            'compare(..., keep="all") keeps every run'
+        )
+        raise ResultsError(msg)
+
+    @property
+    def kept(self) -> list[tuple[str, int, Run]]:
+        """Every whole run, with its strategy and replication."""
+        return [(each.strategy, each.number, each.run) for each in self._all if each.run]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should know before trusting the numbers, as sentences."""
+        own = []
+        if len(self.seeds) == 1:
+            own.append(
+                "One replication gives no confidence intervals, and shows no differences; "
+                "five or more are better."
+            )
+        runs = [(each.strategy, each.seed, each.warnings) for each in self._all]
+        return [*own, *self._partly_measured(), *merged_warnings(runs, len(self.seeds))]
+
+    @property
+    def plot(self) -> ComparisonPlots:
+        """The charts: ``latency()``, ``ranking()``, ``differences()``, and those of single runs."""
+        from fedsim.studies.plots import ComparisonPlots
+
+        return ComparisonPlots(self)
+
+    def save(self, directory: str | os.PathLike[str], *, charts: bool = True) -> Path:
+        """Write the comparison to a directory, which exists only once it is whole.
+
+        It holds ``scenario.yaml``, ``manifest.json``, ``summary.json``, ``comparison.parquet`` (a
+        row per strategy and measure), ``replications.parquet``, ``charts/``, and in ``runs/`` the
+        directory of every run that was kept.
+
+        Args:
+            directory: Its name. One that fedsim wrote is replaced.
+            charts: Whether to draw the charts, some seconds' work.
+
+        Returns:
+            The directory.
+
+        Raises:
+            ResultsError: Something else has that name, or it cannot be written.
+        """
+        from fedsim.studies.storage import save
+
+        return save(self, directory, charts=charts)
+
+    def _estimated(self, by: str) -> DataFrame:
+        """Return means and half-widths, indexed by strategy and group."""
+        import pandas as pd
+
+        if by not in self._tables:
+            rows = self.replications
+            rows = rows[(rows["by"] == by).to_numpy(dtype=bool)]
+            index, values = [], []
+            for key, part in rows.groupby(["strategy", "group"], sort=False, dropna=False):
+                found = estimates(part[list(MEASURES)].to_numpy(dtype=float))
+                index.append(key)
+                values.append(np.column_stack([found.mean, found.half_width]).reshape(-1))
+            columns = [column for name in MEASURES for column in (name, name + CI)]
+            names = pd.MultiIndex.from_tuples(index, names=["strategy", "group"])
+            self._tables[by] = pd.DataFrame(np.array(values), index=names, columns=columns)
+        return self._tables[by].copy(deep=False)
+
+    def _values(self, strategy: str, measure: str) -> list[float]:
+        """Return a measure over all requests, a value per replication."""
+        return [
+            float(each.measures[measure].iloc[0]) for each in self._all if each.strategy == strategy
+        ]
+
+    def _estimate(self, strategy: str, measure: str) -> Estimate:
+        return estimate(self._values(strategy, measure))
+
+    def _paired(self, strategy: str, baseline: str, measure: str) -> Estimate:
+        return paired_difference(self._values(strategy, measure), self._values(baseline, measure))
+
+    def _difference(self, strategy: str, baseline: str, measure: str) -> dict[str, Any]:
+        found = self._paired(strategy, baseline, measure)
+        success = self._paired(strategy, baseline, "success_rate")
+        mean = self._estimate(baseline, measure).mean
+        return {
+            "difference": found.mean,
+            "ci95": found.half_width,
+            "low": found.low,
+            "high": found.high,
+            "relative": found.mean / mean if mean else float("nan"),
+            "replications": found.count,
+            "verdict": judged(measure, found, success),
+        }
+
+    def _fails_more(self, strategy: str) -> bool:
+        rates = {name: self._estimate(name, "success_rate").mean for name in self.strategies}
+        best = max(self.strategies, key=lambda name: (rates[name] == rates[name], rates[name]))
+        return verdict(self._paired(strategy, best, "success_rate"), "higher") == "worse"
+
+    def _known(self, strategy: str) -> str:
+        if strategy not in self.strategies:
+            msg = f"{strategy!r} was not compared; there are {', '.join(self.strategies)}"
+            raise ResultsError(msg)
+        return strategy
+
+    def _partly_measured(self) -> list[str]:
+        """Say where a latency rests on fewer replications than there are."""
+        sentences = []
+        for name in self.strategies:
+            known = int(np.isfinite(self._values(name, "latency_p99_s")).sum())
+            if known < len(self.seeds):
+                sentences.append(
+                    f"{name}: no request succeeded in {len(self.seeds) - known} of "
+                    f"{len(self.seeds)} replications; its latencies are those of the others."
+                )
+        return sentences

@@ -1,0 +1,97 @@
+"""The order of strategies: by goodput, and by latency only among those that fail no more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from fedsim.errors import ResultsError
+from fedsim.results.measures import MEASURES, Measure
+from fedsim.studies.statistics import Estimate, Verdict, verdict
+
+CHIEF = "goodput_share"
+"""What strategies are ranked by unless another measure is asked for."""
+
+TIE_BREAKS = ("success_rate", "latency_p99_s")
+"""What decides between strategies that are exactly equal in the measure, one after the other."""
+
+
+def of_successful(measure: str) -> bool:
+    """Return whether a measure covers successful requests alone.
+
+    Such a measure improves when slow requests fail, so it says nothing without the success rate.
+    """
+    return measure.startswith(("latency_", "ttft_", "queue_wait_"))
+
+
+def is_share(measure: str) -> bool:
+    """Return whether a measure is a share of a whole, which people read in percent."""
+    return measure.endswith(("_rate", "_share")) or measure == "utilization_mean"
+
+
+def measure_of(name: str) -> Measure:
+    """Return the measure of that name.
+
+    Raises:
+        ResultsError: There is none.
+    """
+    if name not in MEASURES:
+        msg = f"there is no measure {name!r}; choose one of {', '.join(MEASURES)}"
+        raise ResultsError(msg)
+    return MEASURES[name]
+
+
+def ranked(
+    strategies: Sequence[str],
+    means: Mapping[str, Mapping[str, float]],
+    measure: str,
+    fails_more: Callable[[str], bool],
+) -> list[str]:
+    """Return the strategies, best first; those without a value come last.
+
+    For a measure of successful requests, the strategies that fail more than the one with the
+    highest success rate come after the others, in the order of their success rates.
+
+    Args:
+        strategies: Their names, in the order in which equal ones are to stay.
+        means: The mean of each measure by strategy.
+        measure: What to rank by.
+        fails_more: Whether a strategy's success rate is shown to be worse than the best.
+
+    Raises:
+        ResultsError: There is no such measure, or none of its directions is better.
+    """
+    if measure_of(measure).better is None:
+        msg = f"strategies cannot be ranked by {measure}: neither more nor less of it is better"
+        raise ResultsError(msg)
+
+    def key(strategy: str) -> tuple[float, ...]:
+        values = means[strategy]
+        own = _ascending(measure, values[measure])
+        breaks = tuple(_ascending(name, values[name]) for name in TIE_BREAKS)
+        if of_successful(measure) and fails_more(strategy):
+            return (1.0, *breaks)
+        return (0.0, own, *breaks)
+
+    return sorted(strategies, key=key)
+
+
+def judged(measure: str, difference: Estimate, success_rate: Estimate) -> Verdict:
+    """Return what a paired difference of a measure shows, given that of the success rate.
+
+    A latency that looks better because more requests failed, or worse because fewer did, is not
+    comparable.
+    """
+    found = verdict(difference, measure_of(measure).better)
+    if not of_successful(measure):
+        return found
+    success = verdict(success_rate, "higher")
+    opposed = {found, success} == {"better", "worse"}
+    return "not comparable" if opposed else found
+
+
+def _ascending(measure: str, value: float) -> float:
+    """Return a number that is the lower the better the value is; infinite for none."""
+    if math.isnan(value):
+        return math.inf
+    return -value if MEASURES[measure].better == "higher" else value

@@ -1,0 +1,112 @@
+"""A comparison's directory."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fedsim.results.manifest import FORMAT, provenance
+from fedsim.results.measures import MEASURES
+from fedsim.results.rundir import MANIFEST, whole_directory, write_json
+from fedsim.studies.comparison import CI, Comparison
+from fedsim.studies.plots import MEASURES_DRAWN
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def save(comparison: Comparison, directory: str | os.PathLike[str], *, charts: bool) -> Path:
+    """Write *comparison* to *directory*; see ``Comparison.save``."""
+    with whole_directory(directory) as folder:
+        text = comparison.scenario.with_seed(comparison.seeds[0]).to_yaml()
+        (folder / "scenario.yaml").write_text(text, encoding="utf-8")
+        write_json(folder / "summary.json", comparison_json(comparison))
+        _parquet(comparison.replications, folder / "replications.parquet")
+        _parquet(_long(comparison), folder / "comparison.parquet")
+        if charts:
+            _draw(comparison, folder / "charts")
+        places = run_places(comparison)
+        for name, number, run in comparison.kept:
+            run.save(folder / places[name, number], charts=charts)
+        write_json(folder / MANIFEST, _manifest(comparison, places))
+    return Path(directory)
+
+
+def run_places(comparison: Comparison) -> dict[tuple[str, int], str]:
+    """Return the folder of each run that was kept, by strategy and replication."""
+    places: dict[tuple[str, int], str] = {}
+    for name, number, run in comparison.kept:
+        place = "runs/" + re.sub(r"[^\w.-]+", "-", name).strip(".-")
+        if number:
+            place += f"-seed-{run.seed}"
+        while place in places.values():
+            place += "-"
+        places[name, number] = place
+    return places
+
+
+def comparison_json(comparison: Comparison) -> dict[str, Any]:
+    """Return what a comparison found as plain values: ``summary.json``, and ``--json``."""
+    return {
+        "scenario": comparison.scenario.name,
+        "baseline": comparison.baseline,
+        "seeds": list(comparison.seeds),
+        "ranking": _records(comparison.summary()),
+        "differences": {measure: _records(comparison.differences(measure)) for measure in MEASURES},
+        "by": {by: _records(comparison.by(by)) for by in ("stream", "origin")},
+        "objectives": comparison.objectives.to_dict("records"),
+        "outcomes": _records(comparison.outcomes.groupby("strategy", sort=False).sum()),
+        "digests": comparison.digests,
+        "warnings": comparison.warnings,
+    }
+
+
+def _records(table: DataFrame) -> list[dict[Any, Any]]:
+    return table.reset_index().to_dict("records")
+
+
+def _parquet(table: DataFrame, path: Path) -> None:
+    table.to_parquet(path, index=False, compression="zstd")
+
+
+def _long(comparison: Comparison) -> DataFrame:
+    """Return a row per strategy and measure: its mean, and its difference from the baseline."""
+    import pandas as pd
+
+    summary = comparison.summary()
+    parts = []
+    for measure in MEASURES:
+        differences = comparison.differences(measure).add_prefix("baseline_")
+        part = summary[["rank"]].assign(
+            measure=measure, mean=summary[measure], ci95=summary[measure + CI]
+        )
+        parts.append(part.join(differences).reset_index(names="strategy"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _draw(comparison: Comparison, folder: Path) -> None:
+    folder.mkdir()
+    comparison.plot.latency().savefig(folder / "latency.png")
+    for measure in MEASURES_DRAWN:
+        comparison.plot.ranking(measure).savefig(folder / f"ranking-{measure}.png")
+        comparison.plot.differences(measure).savefig(folder / f"differences-{measure}.png")
+
+
+def _manifest(comparison: Comparison, places: dict[tuple[str, int], str]) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "kind": "comparison",
+        "name": comparison.scenario.name,
+        "strategies": list(comparison.strategies),
+        "baseline": comparison.baseline,
+        "seeds": list(comparison.seeds),
+        "digests": comparison.digests,
+        "runs": [
+            {"strategy": name, "seed": comparison.seeds[number], "directory": place}
+            for (name, number), place in places.items()
+        ],
+        "wall_s": comparison.wall_s,
+        **provenance(),
+    }
