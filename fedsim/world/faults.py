@@ -42,13 +42,16 @@ class FaultInjector:
 
     def start(self, faults: Sequence[FaultConfig]) -> None:
         """Let *faults* happen from now on."""
-        for number, fault in enumerate(faults):
+        named: dict[str, int] = {}
+        for fault in faults:
             struck = self.struck_by(fault)
             if fault.mtbf_s is None:
                 self._env.process(self._scripted(fault, struck))
-            else:
-                for node in struck:
-                    self._env.process(self._random(number, fault, node))
+                continue
+            name = f"faults/{fault.kind}/{_subject(fault)}"
+            named[name] = number = named.get(name, -1) + 1
+            for node in struck:
+                self._env.process(self._random(f"{name}/{number}/{node.name}", fault, node))
 
     def struck_by(self, fault: FaultConfig) -> list[Node]:
         """Return the nodes that a fault strikes."""
@@ -63,42 +66,53 @@ class FaultInjector:
     def _scripted(self, fault: FaultConfig, struck: Sequence[Node]) -> Life:
         assert fault.at_s is not None
         assert fault.lasts_s is not None
-        subject = fault.node or fault.pool or fault.region or ""
+        subject, cause = _subject(fault), object()
         yield self._env.timeout(fault.at_s)
-        self._switch(fault, subject, struck, True)
+        self._switch(fault, subject, struck, cause, True)
         yield self._env.timeout(fault.lasts_s)
-        self._switch(fault, subject, struck, False)
+        self._switch(fault, subject, struck, cause, False)
 
-    def _random(self, number: int, fault: FaultConfig, node: Node) -> Life:
+    def _random(self, stream: str, fault: FaultConfig, node: Node) -> Life:
         """Let one node go up and down for ever, with exponential times.
 
-        The stream belongs to the fault's place in the scenario and the node, so that nothing else
-        changes when it strikes.
+        The stream belongs to what the fault strikes and to the node, so that neither other faults
+        nor other nodes change when it does.
         """
         assert fault.mtbf_s is not None
         assert fault.mttr_s is not None
-        rng = self._streams.generator(f"faults/{number}/{node.name}")
+        rng, cause = self._streams.generator(stream), object()
         while True:
             yield self._env.timeout(float(rng.exponential(fault.mtbf_s)))
-            self._switch(fault, node.name, [node], True)
+            self._switch(fault, node.name, [node], cause, True)
             yield self._env.timeout(float(rng.exponential(fault.mttr_s)))
-            self._switch(fault, node.name, [node], False)
+            self._switch(fault, node.name, [node], cause, False)
 
     def _switch(
-        self, fault: FaultConfig, subject: str, struck: Sequence[Node], begins: bool
+        self,
+        fault: FaultConfig,
+        subject: str,
+        struck: Sequence[Node],
+        cause: object,
+        begins: bool,
     ) -> None:
+        """Let *fault* begin or end; two faults that are alike have causes of their own."""
         normal, faulty = _words(fault)
         before, after = (normal, faulty) if begins else (faulty, normal)
         self._observer.event(self._env.now, "fault", subject, "", before, after, fault.kind)
         for node in struck:
             if fault.kind == "slowdown":
-                node.set_slowdown(fault, fault.factor if begins else None)
+                node.set_slowdown(cause, fault.factor if begins else None)
             elif fault.kind == "errors":
-                node.set_error_probability(fault, fault.probability if begins else None)
+                node.set_error_probability(cause, fault.probability if begins else None)
             elif begins:
-                node.take_down(fault)
+                node.take_down(cause)
             else:
-                node.bring_up(fault)
+                node.bring_up(cause)
+
+
+def _subject(fault: FaultConfig) -> str:
+    """Return the name of what a fault strikes."""
+    return fault.node or fault.pool or fault.region or ""
 
 
 def _words(fault: FaultConfig) -> tuple[str, str]:

@@ -63,7 +63,8 @@ class Job(LightEvent):
         error: How it failed, or None.
         abandoned: Whether nobody waits for it any more.
         done: Whether the answer has arrived at the gateway.
-        on_change: Is called when service begins and when the answer arrives; for streams.
+        on_change: Is called when service begins, takes longer or is over, and when the answer
+            arrives; for streams, and for attempts that were given up.
     """
 
     __slots__ = (
@@ -161,6 +162,8 @@ class Job(LightEvent):
     def reschedule(self, until_s: float) -> None:
         """Take note that service lasts until *until_s* now."""
         self._push(until_s)
+        if self.on_change is not None:
+            self.on_change()
 
     @property
     def waiting(self) -> bool:
@@ -171,6 +174,18 @@ class Job(LightEvent):
     def in_service(self) -> bool:
         """Whether it holds a slot."""
         return self._stage == _SERVED
+
+    @property
+    def refused(self) -> bool:
+        """Whether the node turned it away."""
+        return self.error is not None and self.ended_s == self.accepted_s
+
+    def held_s(self) -> tuple[float, float]:
+        """Return its wait and its time in a slot so far, in seconds; NaN where it got none."""
+        begun_s, ended_s = self.begun_s, self.ended_s
+        if math.isnan(ended_s):
+            ended_s = self.env._now
+        return begun_s - self.accepted_s, ended_s - begun_s
 
     def answer(self, error: FederationError | None, *, within_step: bool = False) -> None:
         """Send the answer back; *within_step* says that a process or task is being stepped."""
@@ -203,6 +218,8 @@ class Job(LightEvent):
     def _close(self) -> None:
         self._stage = _OVER
         self.ledger.job_over(self)
+        if self.on_change is not None:
+            self.on_change()
 
     def _push(self, when_s: float) -> None:
         self.due_s = when_s

@@ -144,7 +144,10 @@ class WorldObserver(Protocol):
         queue_wait_s: float,
         service_s: float,
     ) -> None:
-        """Note the end of an attempt, with its wait and its time in a slot, in seconds."""
+        """Note the end of an attempt, with its wait and its time in a slot, in seconds.
+
+        Comes again for an attempt that was given up, with the times until its node was done.
+        """
         ...
 
     def node_sampled(

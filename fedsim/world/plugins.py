@@ -10,7 +10,11 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Collection, Sequence
+from numbers import Integral, Real
+from types import CoroutineType
 from typing import Any
+
+import numpy as np
 
 from fedsim.errors import PlugInError
 from fedsim.federation.builder import GatewayContext
@@ -27,14 +31,15 @@ from fedsim.federation.fleet import Fleet
 from fedsim.federation.strategies import Candidates
 from fedsim.kernel.asyncio_loop import SimLoop
 from fedsim.kernel.foreign import run_foreign
+from fedsim.kernel.tasks import Cancelled
 from fedsim.world.telling import FederationReporter
 from fedsim.world.world import Site
 
 
 def plugin_name(plugin: object) -> str:
     """Return the name of a plug-in, such as ``my_routers:Sticky``."""
-    kind = plugin if isinstance(plugin, type) else type(plugin)
-    return f"{kind.__module__}:{kind.__qualname__}"
+    named = plugin if hasattr(plugin, "__qualname__") else type(plugin)
+    return f"{named.__module__}:{named.__qualname__}"
 
 
 def build_plugin(plugin: Any, context: GatewayContext) -> Any:
@@ -95,21 +100,33 @@ class _Guard:
         return PlugInError(self.plugin_name, problem, request_id, self._env.now)
 
     def _call(self, method: str, request: InferenceRequest | None, *args: Any) -> Any:
-        """Call a method; what it raises beyond the contract becomes a `PlugInError`."""
-        try:
-            return getattr(self.plugin, method)(*args)
-        except (FederationError, PlugInError):
-            raise
-        except Exception as error:
-            raise self._raised(method, error, request) from error
+        """Call a plain method."""
+        result = self._invoke(method, request, *args)
+        if isinstance(result, CoroutineType):
+            result.close()
+            problem = f"{method}() is async; it must be a plain method, which cannot wait"
+            raise self._error(problem, request)
+        return result
 
     async def _await(self, method: str, request: InferenceRequest, *args: Any) -> Any:
         """Call a method that may be async, and await it in simulated time."""
-        result = self._call(method, request, *args)
+        result = self._invoke(method, request, *args)
         if not inspect.isawaitable(result):
             return result
         try:
             return await run_foreign(self._loop, result, f"{self.plugin_name} {method}")
+        except FederationError:
+            raise
+        except PlugInError as error:
+            problem = f"{method}() {error.problem}"
+            raise self._error(problem, request) from error
+        except Exception as error:
+            raise self._raised(method, error, request) from error
+
+    def _invoke(self, method: str, request: InferenceRequest | None, *args: Any) -> Any:
+        """Call a method; what it raises beyond the contract becomes a `PlugInError`."""
+        try:
+            return getattr(self.plugin, method)(*args)
         except (FederationError, PlugInError):
             raise
         except Exception as error:
@@ -121,13 +138,13 @@ class _Guard:
         return self._error(f"{method}() raised {type(error).__name__}: {error}", request)
 
     def _number(self, method: str, value: object, request: InferenceRequest) -> float:
-        if isinstance(value, (int, float)) and math.isfinite(value):
+        if isinstance(value, (float, int, Real)) and math.isfinite(value):
             return float(value)
         problem = f"{method}() returned {value!r}; it must be a finite number"
         raise self._error(problem, request)
 
     def _truth(self, method: str, value: object, request: InferenceRequest | None) -> bool:
-        if isinstance(value, bool) or type(value).__name__ == "bool_":
+        if isinstance(value, (bool, np.bool_)):
             return bool(value)
         problem = f"{method}() returned {value!r}; it must be True or False"
         raise self._error(problem, request)
@@ -170,13 +187,14 @@ class RouterGuard(_Guard):
     def on_complete(
         self, target: RouteTarget, request: InferenceRequest, outcome: str, latency_s: float
     ) -> None:
-        """Tell the router how an attempt ended."""
-        self._call("on_complete", request, target, request, outcome, latency_s)
+        """Tell the router how an attempt ended; what is dropped after the run does not count."""
+        if not self._loop.is_closed():
+            self._call("on_complete", request, target, request, outcome, latency_s)
 
     async def _route(self, method: str, request: InferenceRequest, *args: Any) -> RouteTarget:
         try:
             target = await self._await(method, request, *args)
-        except (Exception, GeneratorExit):
+        except (Exception, GeneratorExit, Cancelled):
             raise
         except BaseException:
             self._reporter.plugin(
@@ -185,7 +203,7 @@ class RouterGuard(_Guard):
                 "deadline passed",
             )
             raise
-        if not isinstance(target, RouteTarget):
+        if not isinstance(target, RouteTarget) or not isinstance(target.node_id, str):
             problem = f"{method}() returned {target!r}; it must return a RouteTarget"
             raise self._error(problem, request)
         return target
@@ -196,11 +214,18 @@ class PolicyGuard(_Guard):
 
     def __init__(self, plugin: Any, site: Site) -> None:
         super().__init__(plugin, site)
-        self.weight = float(getattr(plugin, "weight", 1.0))
-        if hasattr(plugin, "rejects_as"):
+        self.weight = self._weight()
+        if isinstance(getattr(plugin, "rejects_as", None), str):
             self.rejects_as = plugin.rejects_as
-        if hasattr(plugin, "rejection"):
-            self.rejection = plugin.rejection
+        if not hasattr(plugin, "rejection"):
+            self.rejection = None  # type: ignore[method-assign, assignment]
+
+    def _weight(self) -> float:
+        weight = getattr(self.plugin, "weight", 1.0)
+        if isinstance(weight, Real) and 0.0 <= float(weight) < math.inf:
+            return float(weight)
+        problem = f"its weight is {weight!r}; it must be a finite number, 0 or more"
+        raise PlugInError(self.plugin_name, problem)
 
     def name(self) -> str:
         """Return the policy's name."""
@@ -215,16 +240,21 @@ class PolicyGuard(_Guard):
         verdict = self._call("is_eligible", request, candidate, request)
         return self._truth("is_eligible", verdict, request)
 
+    def rejection(self, candidate: RouteCandidate, request: InferenceRequest) -> str:
+        """Return the policy's words for why a candidate is not eligible."""
+        return str(self._call("rejection", request, candidate, request))
+
 
 class StrategyGuard(_Guard):
     """Runs a foreign strategy inside our router."""
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
         """Return the strategy's choice, which must be one of the candidates."""
-        position = self._call("select", request, fleet, candidates, request)
-        if not isinstance(position, int) or position not in candidates:
+        chosen = self._call("select", request, fleet, candidates, request)
+        position = int(chosen) if isinstance(chosen, (int, Integral)) else -1
+        if position not in candidates:
             problem = (
-                f"select() returned {position!r}; it must be one of candidates.positions, "
+                f"select() returned {chosen!r}; it must be one of candidates.positions, "
                 f"{list(candidates.positions)[:10]}"
             )
             raise self._error(problem, request)
@@ -237,9 +267,17 @@ class MiddlewareGuard(_Guard):
     def before_route(self, request: InferenceRequest) -> InferenceRequest | None:
         """Let the middleware look at a request."""
         changed = self._call("before_route", request, request)
-        if changed is None or isinstance(changed, InferenceRequest):
-            return changed
-        raise self._wrong_kind(request, changed, "before_route", "an InferenceRequest")
+        if changed is None:
+            return None
+        if not isinstance(changed, InferenceRequest):
+            raise self._wrong_kind(request, changed, "before_route", "an InferenceRequest")
+        if changed.request_id != request.request_id:
+            problem = (
+                f"before_route() changed the request_id to {changed.request_id!r}; it may replace "
+                "a request, but must keep its request_id"
+            )
+            raise self._error(problem, request)
+        return changed
 
     def after_infer(
         self, request: InferenceRequest, response: InferenceResponse

@@ -79,9 +79,12 @@ class NodeStream:
             self._on_give_up(thrown)
 
     def _due_s(self) -> float:
-        """Return when the next token reaches the gateway; infinity while that is open."""
+        """Return when the next token reaches the gateway; infinity while that is open.
+
+        It stays open when the node has failed: what was still under way is lost with it.
+        """
         job, tokens = self._job, self._tokens
-        if self._delivered == tokens or math.isnan(job.begun_s):
+        if self._delivered == tokens or math.isnan(job.begun_s) or job.error is not None:
             return math.inf
         ended_s = job.due_s if job.in_service else job.ended_s
         service_s = ended_s - job.begun_s

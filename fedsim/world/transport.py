@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from fedsim.errors import PlugInError
@@ -94,6 +93,8 @@ class WorldTransport:
         )
         try:
             await self._clock.sleep(2.0 * job.leg_s)
+            if job.refused:
+                await job  # the answer is due at this time as well
         except BaseException as thrown:
             self._given_up(job, attempt_row, thrown)
             raise
@@ -153,7 +154,7 @@ class WorldTransport:
         error: FederationError | None = job.error
         now_s = self._env._now
         if error is not None:
-            self._observer.attempt_finished(attempt_row, now_s, error.kind, math.nan, math.nan)
+            self._observer.attempt_finished(attempt_row, now_s, error.kind, *job.held_s())
             return
         live = job.live
         live.queue_wait_s = wait_s = job.begun_s - job.accepted_s
@@ -167,6 +168,15 @@ class WorldTransport:
         self._observer.attempt_finished(attempt_row, now_s, "ok", wait_s, service_s)
 
     def _given_up(self, job: Job, attempt_row: int, thrown: BaseException) -> None:
+        """Report an attempt that nobody waits for any more, and again once its node is done."""
+        if isinstance(thrown, GeneratorExit):
+            return  # the run is over, and what was under way stays unfinished
         outcome = "cancelled" if isinstance(thrown, Cancelled) else "timeout"
-        self._observer.attempt_finished(attempt_row, self._env._now, outcome, math.nan, math.nan)
+        now_s, observer = self._env._now, self._observer
+
+        def report() -> None:
+            observer.attempt_finished(attempt_row, now_s, outcome, *job.held_s())
+
+        report()
+        job.on_change = report
         job.abandon(self._abort)

@@ -135,7 +135,8 @@ class World:
         self._stop = self.env.event()
         self._window_start_s = [0.0] * len(self.nodes)
         self._window_s = [0.0] * len(self.nodes)
-        self.gateways = self._build_gateways(gateways, build_gateway, router_name)
+        with self.loop.installed():  # plug-ins may look at the time, or start tasks
+            self.gateways = self._build_gateways(gateways, build_gateway, router_name)
         self._gateway_of = [
             cycle([gateway for region, gateway in self.gateways if region == code])
             for code in range(len(config.regions))
@@ -244,6 +245,8 @@ class World:
         env.call_at(stop_at_s, lambda _: self._end())
         self._run_to_the_end()
         self._close_books()
+        if self._progress is not None:
+            self._progress(1.0)
 
     def _run_to_the_end(self) -> None:
         """Run the queue, with the asyncio loop for plug-ins installed."""
@@ -379,7 +382,6 @@ class World:
         for step in range(PROGRESS_STEPS):
             progress(step / PROGRESS_STEPS)
             yield self.env.timeout(duration_s / PROGRESS_STEPS)
-        progress(1.0)
 
     def _close_books(self) -> None:
         for _, gateway in self.gateways:
