@@ -242,10 +242,26 @@ def _unfinished(requests: DataFrame) -> list[str]:
 
 
 def _plugins(events: DataFrame) -> list[str]:
-    """Return each thing that plug-ins were reported for, once, with how often."""
+    """Return each thing that plug-ins were reported for, once, with how often and where first.
+
+    A detail that begins with ``request chat-17:`` is about that request.
+    """
     told = events[events["kind"] == "plugin"]
-    counts = Counter(zip(told["subject"], told["detail"], strict=True))
+    first: dict[tuple[str, str], str] = {}
+    counts: Counter[tuple[str, str]] = Counter()
+    for name, detail in zip(told["subject"], told["detail"], strict=True):
+        request, found, problem = detail.partition(": ")
+        if not found or not request.startswith("request "):
+            request, problem = "", detail
+        first.setdefault((name, problem), request)
+        counts[name, problem] += 1
     return [
-        f"plug-in {name}: {detail}" + (f" ({count:,} times)" if count > 1 else "")
-        for (name, detail), count in counts.items()
+        f"plug-in {name}: {problem}{_occasions(counts[name, problem], request)}"
+        for (name, problem), request in first.items()
     ]
+
+
+def _occasions(count: int, request: str) -> str:
+    if count == 1:
+        return f" ({request})" if request else ""
+    return f" ({count:,} times" + (f", first with {request})" if request else ")")
