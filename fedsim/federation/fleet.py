@@ -50,7 +50,6 @@ class LiveCandidate:
         "endpoint",
         "estimated_latency_s",
         "health_score",
-        "latency_score",
         "locality_score",
         "node_id",
         "region_id",
@@ -69,12 +68,19 @@ class LiveCandidate:
         self.cost_score = cost_score
         self.locality_score = locality_score
         self.estimated_latency_s = 0.0
-        self.latency_score = self.throughput_score = NEUTRAL_SCORE
+        self.throughput_score = NEUTRAL_SCORE
         self.health_score = HEALTH_SCORES[HealthState.UNKNOWN]
         self.score = self.total = NEUTRAL_SCORE
         self.eligible = True
         self.rejection_reason: str | None = None
         self.target = self.scores = self
+
+    @property
+    def latency_score(self) -> float:
+        """From 1 at no latency down to 0; neutral where it is not known."""
+        if self.estimated_latency_s == 0.0:
+            return NEUTRAL_SCORE
+        return max(0.0, 1.0 - self.estimated_latency_s / LATENCY_SCALE_S)
 
     def frozen(self, total: float) -> RouteCandidate:
         """Return it as it is now, with *total* as its score."""
@@ -126,7 +132,7 @@ class Fleet:
         self._clock = clock
         self._region = region
         self._own = all(type(policy) in OWN_POLICIES for policy in policies)
-        self._best_throughput = 0
+        self._own_health = health if isinstance(health, HealthChecker) else None
         self.version = 0
         self.node_ids: list[NodeId] = []
         self.in_flight: list[int] = []
@@ -147,7 +153,6 @@ class Fleet:
         self.departed = {node_id: count for node_id, count in counts.items() if count}
         self.positions = {node_id: place for place, node_id in enumerate(self.node_ids)}
         self._live = self._build_live()
-        self._best_throughput = 0
         self.records: list[NodeRecord | None] = [None] * len(self.node_ids)
         for position in range(len(self.node_ids)):
             self.refresh_record(position)
@@ -166,12 +171,9 @@ class Fleet:
         ]
 
     def refresh_record(self, position: int) -> None:
-        """Look up a node's record and its throughput; the highest so far is what others share."""
-        if not isinstance(self._health, HealthChecker):
-            return
-        record = self.records[position] = self._health.record(self.node_ids[position])
-        if record is not None and record.throughput > self._best_throughput:
-            self._best_throughput = record.throughput
+        """Look up a node's record again."""
+        if self._own_health is not None:
+            self.records[position] = self._own_health.record(self.node_ids[position])
 
     # What is known of a node
 
@@ -179,31 +181,25 @@ class Fleet:
         """Return a node as it is known now; holds until the next look at the same node."""
         live = self._live[position]
         record = self.records[position]
-        if record is not None:
-            window = record.window
-            estimate_s = window.median_s if self._clock.now() < window.expires_s else 0.0
-            throughput = record.throughput
-            live.health_score = HEALTH_SCORES[record.status]
-        else:
-            estimate_s, throughput = self._ask_foreign(live)
-        live.estimated_latency_s = estimate_s
-        live.latency_score = (
-            max(0.0, 1.0 - estimate_s / LATENCY_SCALE_S) if estimate_s else NEUTRAL_SCORE
+        if record is None or self._own_health is None:
+            self._ask_foreign(live)
+            return live
+        window, status = record.window, record.status
+        known = self._clock.now() < window.expires_s
+        live.estimated_latency_s = window.median_s if known else 0.0
+        live.health_score = 1.0 if status is HealthState.HEALTHY else HEALTH_SCORES[status]
+        throughput = record.throughput
+        live.throughput_score = (
+            throughput / self._own_health.best_throughput if throughput else NEUTRAL_SCORE
         )
-        if throughput and self._best_throughput:
-            live.throughput_score = min(1.0, throughput / self._best_throughput)
-        else:
-            live.throughput_score = NEUTRAL_SCORE
         return live
 
-    def _ask_foreign(self, live: LiveCandidate) -> tuple[float, int]:
-        """Ask a health checker that is not ours; return latency in seconds and throughput."""
+    def _ask_foreign(self, live: LiveCandidate) -> None:
+        """Ask a health checker that is not ours; its throughputs are not compared."""
         known = None if self._health is None else self._health.get_cached_health(live.node_id)
-        if known is None:
-            live.health_score = HEALTH_SCORES[HealthState.UNKNOWN]
-            return 0.0, 0
-        live.health_score = HEALTH_SCORES[known.status]
-        return known.latency_p50_s, known.throughput
+        status = HealthState.UNKNOWN if known is None else known.status
+        live.health_score = HEALTH_SCORES[status]
+        live.estimated_latency_s = 0.0 if known is None else known.latency_p50_s
 
     def candidate(self, position: int, request: InferenceRequest) -> RouteCandidate:
         """Return a node as a candidate with all its scores."""

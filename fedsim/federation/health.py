@@ -21,20 +21,24 @@ from fedsim.federation.runtime import Clock, Observer, Random, TaskHandle, Tasks
 ENOUGH_SAMPLES = 5
 """Samples from which a median is believed."""
 
-POOL_REFRESH_S = 1.0
-"""Age at which a pool's median is computed anew, in seconds."""
+POOL_REFRESH_S = 10.0
+"""Age at which a pool's median is worked out anew in any case, in seconds."""
+
+POOL_REFRESH_REPORTS = 4
+"""Latencies for each of a pool's nodes, on average, after which its median is worked out anew."""
 
 
 class _Pool:
     """Nodes whose latencies are compared."""
 
-    __slots__ = ("members", "median_s", "refresh_at_s", "slow_above_s")
+    __slots__ = ("members", "median_s", "refresh_at_s", "reports_left", "slow_above_s")
 
     def __init__(self) -> None:
         self.members: list[NodeRecord] = []
         self.median_s = 0.0
         self.slow_above_s = math.inf
         self.refresh_at_s = -math.inf
+        self.reports_left = 0
 
 
 class NodeRecord:
@@ -114,6 +118,8 @@ class HealthChecker:
         self._interval_s: float | None = None
         self._subscribers: list[Callable[[NodeId], None]] = []
         self._thresholds_s: list[float] = []
+        self._least_throughputs: list[int] = []
+        self.best_throughput = 0
 
     # Who is watched
 
@@ -126,6 +132,7 @@ class HealthChecker:
         window = LatencyWindow(config.window_s, config.window_samples)
         record = NodeRecord(node_id, members, window, self._clock.now())
         members.members.append(record)
+        members.refresh_at_s = -math.inf
         self._records[node_id] = record
         if self._interval_s is not None:
             self._monitor(node_id, self._interval_s)
@@ -136,6 +143,7 @@ class HealthChecker:
         record = self._records.pop(node_id, None)
         if record is not None:
             record.pool.members.remove(record)
+            record.pool.refresh_at_s = -math.inf
             monitor = self._monitors.pop(node_id, None)
             if monitor is not None:
                 monitor.cancel()
@@ -144,15 +152,21 @@ class HealthChecker:
     def subscribe(self, on_change: Callable[[NodeId], None]) -> None:
         """Have *on_change* called with a node when its eligibility may have changed.
 
-        That is when its status or throughput changes, or its estimate crosses a latency given to
-        `watch_latency`; not when the estimate expires, which ``window.expires_s`` foretells.
+        That is when its status changes, or its estimate crosses a latency given to `watch_latency`
+        or its throughput one given to `watch_throughput`; not when the estimate expires, which
+        ``window.expires_s`` foretells.
         """
         self._subscribers.append(on_change)
 
-    def watch_latency(self, threshold_s: float) -> None:
-        """Tell subscribers when a node's estimate crosses *threshold_s*."""
-        if threshold_s not in self._thresholds_s:
+    def watch_latency(self, threshold_s: float | None) -> None:
+        """Tell subscribers when a node's estimate crosses *threshold_s*; None for nothing."""
+        if threshold_s is not None and threshold_s not in self._thresholds_s:
             self._thresholds_s.append(threshold_s)
+
+    def watch_throughput(self, least: int | None) -> None:
+        """Tell subscribers when a throughput crosses *least* tokens per second; None for none."""
+        if least is not None and least not in self._least_throughputs:
+            self._least_throughputs.extend((1, least))  # 0 is unknown, which is eligible
 
     # What is known
 
@@ -179,6 +193,7 @@ class HealthChecker:
     def _refresh(self, pool: _Pool, now_s: float) -> None:
         """Work out a pool's median, and above which median a node of it is degraded."""
         pool.refresh_at_s = now_s + POOL_REFRESH_S
+        pool.reports_left = POOL_REFRESH_REPORTS * len(pool.members)
         medians = [
             member.window.median_s
             for member in pool.members
@@ -238,6 +253,13 @@ class HealthChecker:
             NodeUnreachable: The node is not watched, or did not answer.
             Timeout: The probe took longer than ``timeout_s``.
         """
+        await self._probe(node_id)
+        known = self.get_cached_health(node_id)
+        if known is None:
+            raise NodeUnreachable(node_id)
+        return known
+
+    async def _probe(self, node_id: NodeId) -> None:
         record = self._records.get(node_id)
         if record is None:
             raise NodeUnreachable(node_id)
@@ -251,10 +273,6 @@ class HealthChecker:
             self._probe_failed(record, f"a probe failed: {error}")
             raise
         self._probe_succeeded(record, telemetry)
-        known = self.get_cached_health(node_id)
-        if known is None:
-            raise NodeUnreachable(node_id)
-        return known
 
     def _monitor(self, node_id: NodeId, interval_s: float) -> None:
         self._monitors[node_id] = self._tasks.spawn(
@@ -270,7 +288,7 @@ class HealthChecker:
         wait_s = interval_s * self._rng.random()
         while True:
             try:
-                await self.check_node(node_id)
+                await self._probe(node_id)
             except FederationError:
                 pass  # already noted
             await self._clock.sleep(wait_s)
@@ -282,9 +300,7 @@ class HealthChecker:
         record.gpu_utilization = telemetry.gpu_utilization
         record.probe_failures = 0
         record.probe_successes += 1
-        if record.throughput != telemetry.throughput:
-            record.throughput = telemetry.throughput
-            self._changed(record.node_id)
+        self._note_throughput(record, telemetry.throughput)
         if record.status is HealthState.UNHEALTHY:
             if record.probe_successes >= self._config.recovery_threshold:
                 record.failures = 0
@@ -292,6 +308,12 @@ class HealthChecker:
                 self._move(record, HealthState.HEALTHY, reason)
         elif record.status is HealthState.UNKNOWN:
             self._move(record, HealthState.HEALTHY, "the first probe succeeded")
+
+    def _note_throughput(self, record: NodeRecord, throughput: int) -> None:
+        before, record.throughput = record.throughput, throughput
+        self.best_throughput = max(self.best_throughput, throughput)
+        if any((before < least) != (throughput < least) for least in self._least_throughputs):
+            self._changed(record.node_id)
 
     def _probe_failed(self, record: NodeRecord, reason: str) -> None:
         record.last_check_s = self._clock.now()
@@ -317,7 +339,8 @@ class HealthChecker:
             if (before_s > threshold_s) != (window.median_s > threshold_s):
                 self._changed(node_id)
         pool, status = record.pool, record.status
-        if now_s >= pool.refresh_at_s:
+        pool.reports_left -= 1
+        if pool.reports_left < 0 or now_s >= pool.refresh_at_s:
             self._refresh(pool, now_s)
         if window.median_s > pool.slow_above_s and window.count(now_s) >= ENOUGH_SAMPLES:
             if status is not HealthState.UNHEALTHY:

@@ -199,8 +199,9 @@ class Router:
             self._make_room()
             kind = _Kind(len(self.fleet.node_ids), qos)
             self._kinds[request.capability, qos] = kind
-            if qos.max_latency_s is not None and isinstance(self._health, HealthChecker):
+            if isinstance(self._health, HealthChecker):
                 self._health.watch_latency(qos.max_latency_s)
+                self._health.watch_throughput(qos.min_throughput)
         if self._announced and kind.qos is qos:
             self._kinds_by_id[request.capability, id(qos)] = kind
         return kind
