@@ -1,13 +1,14 @@
-"""The bridge from the kernel's own coroutines to anyone's asyncio code."""
+"""The bridges between the kernel's own coroutines and anyone's asyncio code."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import TypeVar
+from asyncio import CancelledError
+from collections.abc import Awaitable, Coroutine
+from typing import Any, TypeVar
 
 from fedsim.errors import PlugInError
 from fedsim.kernel.asyncio_loop import SimLoop
-from fedsim.kernel.tasks import OneShot
+from fedsim.kernel.tasks import OneShot, SimTasks
 
 T = TypeVar("T")
 
@@ -44,3 +45,37 @@ async def run_foreign(loop: SimLoop, coro: Awaitable[T], name: str) -> T:
         return task.result()
     finally:
         del task  # the traceback of a failure keeps this frame, and must not lead back to itself
+
+
+async def run_kernel(
+    loop: SimLoop, tasks: SimTasks, coroutine: Coroutine[Any, Any, T], name: str
+) -> T:
+    """Await a coroutine of the kernel's in asyncio code; return its result or raise its error.
+
+    It runs as a task of its own, which is cancelled when the asyncio code is.
+
+    Args:
+        loop: The run's event loop.
+        tasks: The run's tasks.
+        coroutine: What waits for the clock, a node or another task of the kernel.
+        name: The task's name, for errors.
+    """
+    ended: Any = loop.create_future()
+
+    async def relay() -> None:
+        try:
+            result = await coroutine
+        except Exception as error:  # noqa: BLE001 - it is raised where the result is awaited
+            if not ended.done():
+                ended.set_exception(error)
+        else:
+            if not ended.done():
+                ended.set_result(result)
+
+    task = tasks.spawn(relay(), name)
+    try:
+        result: T = await ended
+    except CancelledError:
+        task.cancel()
+        raise
+    return result

@@ -29,7 +29,8 @@ from fedsim.federation.policies import (
     ThroughputPolicy,
 )
 from fedsim.scenario.plugins import find_plugin
-from fedsim.scenario.spec import FederationSpec
+from fedsim.scenario.spec import STRATEGIES, FederationSpec
+from fedsim.world.plugin_health import PlugInHealth
 from fedsim.world.plugins import (
     MiddlewareGuard,
     PolicyGuard,
@@ -72,20 +73,18 @@ class GatewayFactory:
         self._spec = spec
         self._region_privacy = region_privacy
         self._shared = sum(spec.gateways.values()) > 1
-        self._strategy = self._find_strategy(strategy or spec.strategy, directory)
+        chosen = strategy if strategy is not None else spec.strategy
+        self._strategy = self._find_strategy(chosen, directory)
         chosen = router if router is not None else spec.router
         self._router = None if chosen is None else self._single(find_plugin(chosen, directory))
-        self._policies: list[tuple[Any, Mapping[str, float]]] = (
-            [
-                (policy if _is_own(policy) else find_plugin(policy, directory), settings)
-                for policy, settings in spec.policies.items()
-            ]
+        given: list[tuple[Any, Mapping[str, float]]] = (
+            list(spec.policies.items())
             if policies is None
-            else [
-                (policy if _is_own(policy) else find_plugin(policy, directory), {})
-                for policy in policies
-            ]
+            else [(policy, {}) for policy in policies]
         )
+        self._policies = [
+            (self._find_policy(policy, directory), settings) for policy, settings in given
+        ]
         self._middleware = [find_plugin(name, directory) for name in spec.middleware]
 
     @property
@@ -114,7 +113,7 @@ class GatewayFactory:
             breaker = CircuitBreaker(site.clock, spec.circuit_breaker, site.reporter)
         context = GatewayContext(
             site.catalog,
-            health,
+            PlugInHealth(health, site),
             breaker,
             [],
             AsyncioClock(),
@@ -150,8 +149,17 @@ class GatewayFactory:
         if isinstance(strategy, LoadBalanceStrategy):
             return strategy
         if isinstance(strategy, str) and ":" not in strategy:
+            if strategy not in STRATEGIES:
+                problem = f"there is no such strategy; use one of {', '.join(STRATEGIES)}"
+                raise PlugInError(strategy, f"{problem}, or write module:Class")
             return LoadBalanceStrategy(strategy)
         return self._single(find_plugin(strategy, directory))
+
+    def _find_policy(self, policy: Any, directory: Path) -> Any:
+        """Return the name of one of ours, one of our objects, or a plug-in."""
+        if isinstance(policy, type) and policy in _OWN_NAMES:
+            return _OWN_NAMES[policy]
+        return policy if _is_own(policy) else self._single(find_plugin(policy, directory))
 
     def _single(self, plugin: Any) -> Any:
         if self._shared and not isinstance(plugin, type):
@@ -204,6 +212,8 @@ _OWN: dict[Any, Any] = {
     "locality": LocalityPolicy,
     "cost": CostPolicy,
 }
+
+_OWN_NAMES = {policy: name for name, policy in _OWN.items()}
 
 
 def _is_own(policy: Any) -> bool:

@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ def find_plugin(plugin: Any, directory: Path) -> Any:
         directory: The scenario's directory.
 
     Raises:
-        PlugInError: There is no such module or class, or its import fails.
+        PlugInError: There is no such module or class, its import fails, or another module of that
+            name was imported before.
     """
     if not isinstance(plugin, str):
         return plugin
@@ -33,18 +35,36 @@ def find_plugin(plugin: Any, directory: Path) -> Any:
     try:
         with _importable(directory):
             found: Any = importlib.import_module(module_name)
+            namesake = _namesake(module_name)
     except Exception as error:
         problem = (
             f"importing {module_name} failed with {type(error).__name__}: {error}; the module must "
             f"be installed, or lie in the current directory or in {directory}"
         )
         raise PlugInError(plugin, problem) from error
+    if namesake:
+        problem = f"the module would be {namesake[0]}, but {namesake[1]} was imported by that name"
+        raise PlugInError(plugin, f"{problem} already; give one of the two another name")
     for name in attribute.split("."):
         if not hasattr(found, name):
             problem = f"module {module_name} has no {attribute}"
             raise PlugInError(plugin, problem)
         found = getattr(found, name)
     return found
+
+
+def _namesake(module_name: str) -> tuple[str, str] | None:
+    """Return the file that an import would find now and the one that it gave, if they differ.
+
+    Python imports a name once; ``routers.py`` beside a second scenario would be the first one's.
+    """
+    top = module_name.partition(".")[0]
+    wanted = PathFinder.find_spec(top)
+    given = getattr(sys.modules.get(top), "__file__", None)
+    if top == "__main__" or wanted is None or wanted.origin is None or given is None:
+        return None
+    same = Path(wanted.origin).resolve() == Path(given).resolve()
+    return None if same else (wanted.origin, given)
 
 
 @contextmanager
