@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedsim.federation.catalog import Deployment, ModelCatalog
+from fedsim.federation.breaker import CircuitBreaker
+from fedsim.federation.builder import FederationBuilder
+from fedsim.federation.catalog import Deployment, DeploymentStatus, ModelCatalog
+from fedsim.federation.config import BreakerConfig
 from fedsim.federation.contracts import (
     Capability,
     FederationError,
     HealthState,
     InferenceRequest,
     InferenceResponse,
+    LoadBalanceStrategy,
     ModelId,
     NodeHealth,
     NodeId,
@@ -21,10 +25,13 @@ from fedsim.federation.contracts import (
     RegionId,
     RouteTarget,
 )
+from fedsim.federation.health import HealthChecker
+from fedsim.federation.router import Router
 from fedsim.kernel.environment import Environment
 from fedsim.kernel.tasks import SimClock, SimTasks
 
 GENERATE = Capability.GENERATE
+EAST = RegionId("east")
 
 
 class HandClock:
@@ -172,20 +179,19 @@ class Stage:
         """Start a scene; an error that nobody expects comes out of `run`."""
         return self.tasks.spawn(coroutine, name)
 
-    def run(self, coroutine: Coroutine[Any, Any, Any], until_s: float = 1e6) -> Any:
-        """Act one scene to its end and return its result; what it raises is raised here."""
-        outcome: list[Any] = []
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Act one scene to its end, and return its result or raise its error."""
+        ended = self.env.event()
 
         async def scene():
             try:
-                outcome.extend((await coroutine, None))
-            except Exception as error:  # noqa: BLE001 - raised again below
-                outcome.extend((None, error))
+                result, error = await coroutine, None
+            except Exception as raised:  # noqa: BLE001 - raised again below
+                result, error = None, raised
+            ended.succeed((result, error))
 
         self.spawn(scene())
-        self.env.run(until=until_s)
-        assert outcome, "the scene did not end"
-        result, error = outcome
+        result, error = self.env.run(until=ended)
         if error is not None:
             raise error
         return result
@@ -234,3 +240,87 @@ def drive(coroutine: Coroutine[Any, Any, Any]) -> Any:
     coroutine.close()
     msg = "the coroutine suspended"
     raise AssertionError(msg)
+
+
+class RouterScene:
+    """A router with a catalog, a health checker that is fed by hand and a breaker, on a hand clock.
+
+    Nodes are named; ``add`` gives details. The gateway's region is ``east``.
+    """
+
+    def __init__(
+        self,
+        *nodes: Deployment | str,
+        strategy: LoadBalanceStrategy = LoadBalanceStrategy.ROUND_ROBIN,
+        policies: Sequence[Any] = (),
+        rng: Any = None,
+        **config: Any,
+    ) -> None:
+        self.clock = HandClock()
+        self.catalog = catalog_of(*nodes)
+        self.network = Network(self.clock)
+        self.gateway = (
+            FederationBuilder(policies=list(policies))
+            .with_catalog(self.catalog)
+            .with_load_balance(strategy)
+            .with_circuit_breaker(BreakerConfig(**config))
+            .build(self.network, self.clock, Stage().tasks, lambda _: rng or Dice(), EAST)
+        )
+        assert isinstance(self.gateway.router, Router)
+        assert isinstance(self.gateway.health, HealthChecker)
+        assert isinstance(self.gateway.breaker, CircuitBreaker)
+        self.router = self.gateway.router
+        self.health = self.gateway.health
+        self.breaker = self.gateway.breaker
+
+    def route(self, asked: InferenceRequest | None = None, excluded: Sequence[str] = ()) -> str:
+        """Return the name of the chosen node."""
+        asked = asked or request()
+        names = [NodeId(name) for name in excluded]
+        if names:
+            return str(drive(self.router.route_excluding(asked, names)).node_id)
+        return str(drive(self.router.route(asked)).node_id)
+
+    def routes(self, count: int, asked: InferenceRequest | None = None) -> str:
+        """Return the names of the nodes chosen by several requests in a row."""
+        return "".join(self.route(asked) for _ in range(count))
+
+    def start(self, node: str) -> None:
+        """Have a request in flight to a node."""
+        self.router.on_start(target(node), request())
+
+    def complete(self, node: str) -> None:
+        """End a request in flight."""
+        self.router.on_complete(target(node), request(), "ok", 0.1)
+
+    def explain(self, asked: InferenceRequest | None = None) -> dict[str, str | None]:
+        """Return the rejection reason of every node, None for those that are eligible."""
+        candidates = drive(self.router.get_candidates(asked or request()))
+        for candidate in candidates:
+            assert candidate.eligible == (candidate.rejection_reason is None)
+        return {each.target.node_id: each.rejection_reason for each in candidates}
+
+    def break_circuit(self, node: str) -> None:
+        """Let enough attempts on a node fail to open its circuit."""
+        for _ in range(5):
+            self.breaker.record_failure(NodeId(node))
+
+    def serve(self, node: str, latency_s: float, count: int = 5) -> None:
+        """Report successes of a node."""
+        for _ in range(count):
+            self.health.report_success(NodeId(node), latency_s)
+
+    def probe(self, node: str, outcome: int | FederationError, count: int = 1) -> None:
+        """Probe a node, which answers its throughput or fails."""
+        self.network.telemetry = lambda _: (0.0, outcome)
+        stage = Stage()
+        self.health._tasks = stage.tasks
+        for _ in range(count):
+            try:
+                stage.run(self.health.check_node(NodeId(node)))
+            except FederationError:
+                pass
+
+    def set_status(self, node: str, status: str) -> None:
+        """Set a node's status in the catalog."""
+        self.catalog.set_status(NodeId(node), DeploymentStatus(status))
