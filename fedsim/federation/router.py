@@ -287,6 +287,8 @@ class Router:
         if self._breaker is not None and self._breaker.is_open(node_id):
             state = self._breaker.state(node_id).value.replace("_", "-")
             return _Rejection(_BREAKER, f"its circuit is {state}")
+        if found is None and candidate.scores.health_score == 0.0:
+            return _Rejection(_HEALTH, "the node is unhealthy")
         return found
 
     def _policy_rejection(

@@ -270,7 +270,7 @@ def test_giving_back_what_was_not_taken_is_harmless():
 def test_subscribers_hear_of_every_change_that_time_does_not_bring():
     """Opening, closing, and the taking and giving back of probes are announced."""
     scene = Scene(half_open_successes=1)
-    told: list[str] = []
+    told: list[tuple[str, bool]] = []
     scene.breaker.subscribe(lambda node: told.append((node, scene.breaker.is_open(node))))
     scene.fail(5, at_s=0.0)
     assert told == [("a", True)]

@@ -12,6 +12,13 @@ from tests.unit.federation.stand_ins import Dice, HandClock, Network, Onlooker, 
 A, B, C = NodeId("a"), NodeId("b"), NodeId("c")
 
 
+def known_of(health, node):
+    """Return what is known of a node that is watched."""
+    known = health.get_cached_health(node)
+    assert known is not None
+    return known
+
+
 class Scene:
     """A health checker on simulated time, whose nodes are down while *outages* last."""
 
@@ -78,7 +85,7 @@ class Traffic:
 
     def status(self, node):
         """Return the verdict."""
-        return self.health.get_cached_health(node).status
+        return known_of(self.health, node).status
 
 
 class TestProbes:
@@ -144,7 +151,7 @@ class TestProbes:
         """Throughput, queue depth and GPU utilisation are those of the last probe."""
         scene = Scene()
         scene.monitor(1.0)
-        known = scene.health.get_cached_health(A)
+        known = known_of(scene.health, A)
 
         assert (known.throughput, known.queue_depth, known.gpu_utilization) == (70, 3, 0.25)
 
@@ -152,11 +159,11 @@ class TestProbes:
         """The last check is that of the newest probe, good or bad, and stays when probes stop."""
         scene = Scene(outages=[(20.0, 40.0)])
         scene.monitor(30.0)
-        assert scene.health.get_cached_health(A).last_check_s == 26.0
+        assert known_of(scene.health, A).last_check_s == 26.0
 
         scene.stage.spawn(scene.health.stop_monitoring())
         scene.stage.env.run(until=500.0)
-        assert scene.health.get_cached_health(A).last_check_s == 26.0
+        assert known_of(scene.health, A).last_check_s == 26.0
 
     def test_stopping(self):
         """After the stop nobody is probed; a new start begins anew."""
@@ -191,7 +198,7 @@ class TestProbes:
 
         assert [at_s for at_s, node in scene.network.probed if node == A] == [0.0, 5.0]
         assert [at_s for at_s, node in scene.network.probed if node == B][:2] == [7.0, 12.0]
-        assert scene.health.get_cached_health(A) is None
+        assert scene.health.record(A) is None
 
     def test_registering_again_keeps_the_record(self):
         """A node that is watched already is not forgotten by registering it again."""
@@ -199,7 +206,7 @@ class TestProbes:
         scene.monitor(1.0)
         scene.health.register_node(A)
 
-        assert scene.health.get_cached_health(A).status is HealthState.HEALTHY
+        assert known_of(scene.health, A).status is HealthState.HEALTHY
 
 
 class TestCheckNode:
@@ -210,7 +217,7 @@ class TestCheckNode:
         scene = Scene()
         known = scene.stage.run(scene.health.check_node(A))
 
-        assert known == scene.health.get_cached_health(A)
+        assert known == known_of(scene.health, A)
         assert known.status is HealthState.HEALTHY
 
     def test_raises_what_the_probe_raised(self):
@@ -219,7 +226,7 @@ class TestCheckNode:
         with pytest.raises(NodeUnreachable, match="Node unreachable: a"):
             scene.stage.run(scene.health.check_node(A))
 
-        assert scene.health.get_cached_health(A).status is HealthState.UNHEALTHY
+        assert known_of(scene.health, A).status is HealthState.UNHEALTHY
 
     def test_raises_a_timeout(self):
         """A check ends at the probe's timeout."""
@@ -244,7 +251,7 @@ class TestTraffic:
         traffic = Traffic()
         traffic.clock.now_s = 3.0
         traffic.register(A)
-        known = traffic.health.get_cached_health(A)
+        known = known_of(traffic.health, A)
 
         assert known.status is HealthState.UNKNOWN
         assert (known.latency_p50_s, known.latency_p99_s, known.throughput) == (0.0, 0.0, 0)
@@ -290,7 +297,7 @@ class TestTraffic:
         scene.health.report_success(A, 0.5)
         scene.health.report_failure(A)
 
-        assert scene.health.get_cached_health(A).status is HealthState.UNHEALTHY
+        assert known_of(scene.health, A).status is HealthState.UNHEALTHY
 
     def test_slow_against_the_own_pool(self):
         """A node whose median exceeds three times its pool's is degraded until it is fast."""
@@ -349,14 +356,14 @@ class TestTraffic:
         traffic.serve(A, 9.0, count=20)
         last_s = traffic.clock.now_s
         traffic.clock.now_s = last_s + 59.9
-        assert traffic.health.get_cached_health(A).latency_p50_s == 9.0
+        assert known_of(traffic.health, A).latency_p50_s == 9.0
 
         traffic.clock.now_s = last_s + 60.0
-        known = traffic.health.get_cached_health(A)
+        known = known_of(traffic.health, A)
         assert (known.latency_p50_s, known.latency_p99_s) == (0.0, 0.0)
         assert known.last_check_s == last_s
         traffic.serve(A, 0.5)
-        assert traffic.health.get_cached_health(A).latency_p50_s == 0.5
+        assert known_of(traffic.health, A).latency_p50_s == 0.5
 
     def test_percentiles(self):
         """p50 and p99 are those of the samples in the window."""
@@ -364,7 +371,7 @@ class TestTraffic:
         traffic.register(A)
         for latency_s in range(1, 102):
             traffic.health.report_success(A, float(latency_s))
-        known = traffic.health.get_cached_health(A)
+        known = known_of(traffic.health, A)
 
         assert known.latency_p50_s == 51.5  # the newest 100: 2 to 101
         assert known.latency_p99_s == pytest.approx(100.01)
@@ -376,7 +383,6 @@ class TestTraffic:
         traffic.fail(A)
 
         assert traffic.health.get_cached_health(A) is None
-        assert traffic.health.record(A) is None
 
     def test_a_departed_node_leaves_its_pool(self):
         """A node that was deregistered no longer counts for its pool's median."""
@@ -388,7 +394,9 @@ class TestTraffic:
             traffic.health.deregister_node(node)
         traffic.clock.now_s += 2.0
 
-        assert traffic.health.pool_median_s(traffic.health.record(C)) == 5.0
+        record = traffic.health.record(C)
+        assert record is not None
+        assert traffic.health.pool_median_s(record) == 5.0
 
 
 class TestAnnouncements:

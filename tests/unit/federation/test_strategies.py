@@ -172,7 +172,7 @@ class TestLeastLatency:
         scene = RouterScene("a", "b", "c", strategy=LEAST_LATENCY)
         for node, latency_s in (("a", 0.191), ("b", 0.201), ("c", 0.4)):
             scene.serve(node, latency_s)
-        chosen = Counter()
+        chosen: Counter[str] = Counter()
         for _ in range(1000):
             node = scene.route()
             chosen[node] += 1
