@@ -67,7 +67,8 @@ class FaultInjector:
         assert fault.at_s is not None
         assert fault.lasts_s is not None
         subject, cause = _subject(fault), object()
-        yield self._env.timeout(fault.at_s)
+        if fault.at_s > 0.0:  # else before the first arrival, which may be at 0 as well
+            yield self._env.timeout(fault.at_s)
         self._switch(fault, subject, struck, cause, True)
         yield self._env.timeout(fault.lasts_s)
         self._switch(fault, subject, struck, cause, False)

@@ -1,0 +1,249 @@
+"""Worlds in which every arrival, size and decision is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fedsim.federation.contracts import (
+    Capability,
+    FederationError,
+    GatewayStats,
+    InferenceRequest,
+    InferenceResponse,
+    NodeId,
+    QoSRequirements,
+    RegionId,
+    RouteTarget,
+    Timeout,
+    TokenStream,
+)
+from fedsim.results.recorder import Recorder
+from fedsim.results.tables import Tables
+from fedsim.workload.arrivals import TraceReplay
+from fedsim.workload.traces import Trace
+from fedsim.workload.traffic import Traffic
+from fedsim.world.config import (
+    FaultConfig,
+    NetworkConfig,
+    PoolConfig,
+    RegionConfig,
+    StreamConfig,
+    WorldConfig,
+)
+from fedsim.world.service import ServiceModel, TokenService
+from fedsim.world.world import Site, World, directory_of
+
+HERE = "here"
+
+
+class ScriptedGateway:
+    """A gateway that sends each request where it is told, once, and waits as long as it is told.
+
+    Attributes:
+        site: Where it is.
+        log: What came of each request: its number, the outcome and when.
+    """
+
+    def __init__(self, site: Site, script: Script) -> None:
+        self.site = site
+        self.script = script
+        self.log: list[tuple[int, str, float]] = []
+
+    async def infer(self, request: InferenceRequest) -> InferenceResponse:
+        """Send the request as the script says."""
+        number = int(request.request_id.rpartition("-")[2])
+        try:
+            response = await self.attempt(number, request)
+        except FederationError as error:
+            self.log.append((number, error.kind, self.site.clock.now()))
+            raise
+        self.log.append((number, "ok", self.site.clock.now()))
+        return response
+
+    async def attempt(self, number: int, request: InferenceRequest) -> InferenceResponse:
+        """Send the request, within its limit if it has one."""
+        target = RouteTarget(NodeId(self.script.choose(number)), RegionId(HERE))
+        work: Coroutine[Any, Any, Any] = self.script.act(self.site, target, request)
+        limit_s = self.script.limits_s.get(number)
+        if limit_s is None:
+            response: InferenceResponse = await work
+            return response
+        try:
+            response = await self.site.tasks.within(work, limit_s)
+        except TimeoutError:
+            raise Timeout(limit_s) from None
+        return response
+
+    async def infer_stream(self, request: InferenceRequest) -> TokenStream:
+        """Is not used."""
+        raise NotImplementedError
+
+    def stats(self) -> GatewayStats:
+        """Return nothing of interest."""
+        return GatewayStats()
+
+
+def send(site: Site, target: RouteTarget, request: InferenceRequest) -> Any:
+    """Send a request and wait for the answer."""
+    return site.transport.send(target, request)
+
+
+@dataclass
+class Script:
+    """What happens in a world.
+
+    Attributes:
+        rows: Arrival time and service time of each request, in whole seconds of service.
+        limits_s: How long the gateway waits for some of them, by number, in seconds.
+        choose: Gives the node of a request by its number.
+        act: What the gateway does with a request.
+        nodes: Number of nodes, ``node-0`` and so on.
+        slots: Slots of each.
+        queue_limit: Most requests that wait on each, or None.
+        leg_s: Time to a node, or back, in seconds.
+        faults: What goes wrong.
+        abort: Whether nodes are told when nobody waits any more.
+        service: How long service takes; one second a token unless given.
+        duration_s: Arrivals stop at this time.
+        drain_s: The world runs on at most this long.
+        nodes_every_s: Sampling period, or None.
+        warmup_s: Start of the window that summaries cover.
+        seed: Seed of the faults' luck.
+    """
+
+    rows: Sequence[tuple[float, int]]
+    limits_s: Mapping[int, float] = field(default_factory=dict)
+    choose: Callable[[int], str] = lambda _: "node-0"
+    act: Callable[[Site, RouteTarget, InferenceRequest], Any] = send
+    nodes: int = 1
+    slots: int = 1
+    queue_limit: int | None = None
+    leg_s: float = 0.0
+    faults: Sequence[FaultConfig] = ()
+    abort: bool = True
+    service: ServiceModel = field(default_factory=lambda: TokenService(0.0, 0.0, 1.0))
+    duration_s: float = 1000.0
+    drain_s: float = 1000.0
+    nodes_every_s: float | None = None
+    warmup_s: float = 0.0
+    seed: int = 1
+
+    @property
+    def config(self) -> WorldConfig:
+        """The world; a slot costs 1 USD a second."""
+        times_s = np.array([time_s for time_s, _ in self.rows], dtype=np.float64)
+        sizes = np.array([size for _, size in self.rows], dtype=np.int64)
+        trace = Trace(times_s, np.zeros_like(sizes), sizes)
+        pool = PoolConfig(
+            name="node",
+            region=HERE,
+            count=self.nodes,
+            model="model",
+            capabilities=(Capability.GENERATE,),
+            slots=self.slots,
+            queue_limit=self.queue_limit,
+            service=self.service,
+            gpu="h100",
+            cost_usd_per_hour=3600.0 * self.slots,
+        )
+        traffic = Traffic("chat", ((HERE, 1.0),), TraceReplay(trace))
+        return WorldConfig(
+            seed=self.seed,
+            duration_s=self.duration_s,
+            drain_s=self.drain_s,
+            regions=(RegionConfig(HERE),),
+            network=NetworkConfig(2.0 * self.leg_s, {}, 0.0),
+            pools=(pool,),
+            streams=(StreamConfig(traffic, Capability.GENERATE, QoSRequirements()),),
+            faults=tuple(self.faults),
+            nodes_every_s=self.nodes_every_s,
+            abort=self.abort,
+            warmup_s=self.warmup_s,
+        )
+
+    def play(self) -> Played:
+        """Run the world."""
+        config, gateways = self.config, {HERE: 1}
+        recorder = Recorder(directory_of(config, gateways))
+        built: list[ScriptedGateway] = []
+
+        def build(site: Site) -> ScriptedGateway:
+            built.append(ScriptedGateway(site, self))
+            return built[-1]
+
+        world = World(config, gateways, build, recorder)
+        world.run()
+        return Played(world, recorder.tables(), sorted(built[0].log))
+
+
+@dataclass
+class Played:
+    """A script that was played.
+
+    Attributes:
+        world: The world afterwards.
+        tables: Its tables.
+        log: What came of each request: its number, the outcome and when the gateway knew.
+    """
+
+    world: World
+    tables: Tables
+    log: list[tuple[int, str, float]]
+
+    @property
+    def waits_s(self) -> list[float | None]:
+        """Wait of each attempt, None where it never came into a slot."""
+        return _listed(self.tables.attempts["queue_wait_s"])
+
+    @property
+    def held_s(self) -> list[float | None]:
+        """Time that each attempt held a slot, None where it never did."""
+        return _listed(self.tables.attempts["service_s"])
+
+    @property
+    def costs_usd(self) -> list[float]:
+        """Cost of each request; a slot costs 1 USD a second."""
+        return [round(cost, 9) for cost in self.tables.requests["cost_usd"]]
+
+    @property
+    def wasted_s(self) -> float:
+        """Slot-seconds whose result nobody took."""
+        return float(self.tables.node_totals["wasted_slot_s"].sum())
+
+    @property
+    def busy_s(self) -> float:
+        """Slot-seconds in use."""
+        return float(self.tables.node_totals["busy_slot_s"].sum())
+
+    @property
+    def faults(self) -> list[tuple[float, str, str, str, str]]:
+        """Time, subject, before, after and kind of each fault event."""
+        events = self.tables.events
+        events = events[events["kind"] == "fault"]
+        columns = [events[name] for name in ("time_s", "subject", "before", "after", "detail")]
+        return list(zip(*columns, strict=True))
+
+
+def _listed(column: Any) -> list[float | None]:
+    return [None if np.isnan(value) else round(value, 9) for value in column]
+
+
+def outage(at_s: float, lasts_s: float, **target: Any) -> FaultConfig:
+    """Return an outage, of ``node-0`` unless another target is named."""
+    return FaultConfig("outage", at_s=at_s, lasts_s=lasts_s, **(target or {"node": "node-0"}))
+
+
+def slowdown(at_s: float, lasts_s: float, factor: float, **target: Any) -> FaultConfig:
+    """Return a slowdown, of ``node-0`` unless another target is named."""
+    target = target or {"node": "node-0"}
+    return FaultConfig("slowdown", at_s=at_s, lasts_s=lasts_s, factor=factor, **target)
+
+
+def errors(at_s: float, lasts_s: float, probability: float, **target: Any) -> FaultConfig:
+    """Return an error fault, of ``node-0`` unless another target is named."""
+    target = target or {"node": "node-0"}
+    return FaultConfig("errors", at_s=at_s, lasts_s=lasts_s, probability=probability, **target)
