@@ -163,13 +163,17 @@ class Router:
     # Choosing
 
     def _choose(self, request: InferenceRequest, excluded: Collection[NodeId]) -> RouteTarget:
-        candidates = self._candidates(request)
+        kind = self._kinds_by_id.get((request.capability, id(request.qos)))
+        if kind is None or kind.dirty or self._rechecks:
+            candidates = self._candidates(request)
+        else:
+            candidates = kind.candidates
         if candidates is None:
             self._refuse(request)
         if excluded:
             candidates = self._without(candidates, request, excluded)
-        position = self._strategy.select(self.fleet, candidates, request)
-        return self.fleet.target(position, request)
+        fleet = self.fleet
+        return fleet.target(self._strategy.select(fleet, candidates, request), request)
 
     def _candidates(self, request: InferenceRequest) -> Candidates | None:
         """Return the nodes to choose from, None where there are none."""

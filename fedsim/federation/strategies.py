@@ -102,7 +102,9 @@ class LeastConnections:
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
         """Return the next of the least loaded nodes."""
-        loads = candidates.gather(fleet.in_flight)
+        in_flight = fleet.in_flight
+        everywhere = len(candidates.positions) == len(in_flight)
+        loads = in_flight if everywhere else candidates.gather(in_flight)
         return candidates.take_turn(loads, min(loads))
 
 
