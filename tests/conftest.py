@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,12 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no published traces at {folder}; FEDSIM_DATA can name their folder")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def laws_hold() -> Iterator[None]:
+    """Check every run of a world in this process against conservation and Little's law."""
+    from tests import laws
+
+    with laws.enforced():
+        yield
