@@ -9,7 +9,7 @@ import typer
 from fedsim.cli.failures import reported
 from fedsim.cli.options import Json, Out, Overrides, Quiet, ScenarioPath, Seed, Workers, parsed
 from fedsim.cli.output import print_json, repeat_command, result_directory
-from fedsim.cli.progress import progress_bar
+from fedsim.cli.progress import progress_bar, writing
 
 Replications = Annotated[
     int | None,
@@ -57,7 +57,8 @@ def compare(
                 baseline=baseline,
                 progress=tell,
             )
-        result.save(directory)
+        with writing(quiet or as_json):
+            result.save(directory)
         more = [] if replications is None else ["--replications", str(replications)]
         for router in routers or []:
             more += ["--router", router]

@@ -33,3 +33,16 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[float, int], None]]:
 
     with bar:
         yield tell
+
+
+@contextmanager
+def writing(quiet: bool) -> Iterator[None]:
+    """Say on standard error, where that is a terminal, that tables and charts are written."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield
+    else:
+        with console.status("writing tables and charts"):
+            yield

@@ -9,7 +9,7 @@ import typer
 from fedsim.cli.failures import MISSED, reported
 from fedsim.cli.options import Json, Out, Overrides, Quiet, ScenarioPath, Seed, parsed
 from fedsim.cli.output import print_json, repeat_command, result_directory
-from fedsim.cli.progress import progress_bar
+from fedsim.cli.progress import progress_bar, writing
 
 if TYPE_CHECKING:
     from fedsim.results.run import Run
@@ -32,7 +32,8 @@ def run(
         loaded = loaded if seed is None else loaded.with_seed(seed)
         directory = result_directory(out, loaded.name, "run", loaded.seed)
         result, warnings = _simulated(loaded, quiet or as_json)
-        result.save(directory)
+        with writing(quiet or as_json):
+            result.save(directory)
         repeat = repeat_command("run", scenario, loaded.seed, overrides, out)
         if as_json:
             print_json(_json(result, warnings) | {"directory": str(directory), "repeat": repeat})

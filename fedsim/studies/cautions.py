@@ -11,8 +11,8 @@ _FIGURES = re.compile(r"\d[\d,.]*")
 
 
 def run_warnings(run: Run) -> list[str]:
-    """Return the warnings of a run: its own, those of its plug-ins, and privacy violations."""
-    return [*run.warnings, *_plugin_warnings(run), *_violations(run)]
+    """Return the warnings of a run, its privacy violations included."""
+    return [*run.warnings, *_violations(run)]
 
 
 def merged_warnings(
@@ -43,21 +43,6 @@ def _where(seeds: list[int], replications: int) -> str:
     if len(seeds) == 1:
         return f"seed {seeds[0]}"
     return f"{len(seeds)} of {replications} replications (here seed {seeds[0]})"
-
-
-def _plugin_warnings(run: Run) -> list[str]:
-    """Return a sentence for each plug-in that was warned about, with the first warning."""
-    events = run.events
-    chosen = events[(events["kind"] == "plugin").to_numpy(dtype=bool)]
-    sentences = []
-    for name, part in chosen.groupby("subject", sort=False):
-        first = part.iloc[0]
-        count = "once" if len(part) == 1 else f"{len(part):,} times, first"
-        sentences.append(
-            f"The plug-in {name} was late or wrong {count} at {first['time_s']:.3f} s: "
-            f"{first['detail']}."
-        )
-    return sentences
 
 
 def _violations(run: Run) -> list[str]:

@@ -53,6 +53,7 @@ class Comparison:
         self.seeds = tuple(dict.fromkeys(each.seed for each in replications))
         self._all = tuple(replications)
         self._tables: dict[str, DataFrame] = {}
+        self._known_estimates: dict[tuple[str, str], Estimate] = {}
 
     def __repr__(self) -> str:
         return (
@@ -291,7 +292,10 @@ class Comparison:
         ]
 
     def _estimate(self, strategy: str, measure: str) -> Estimate:
-        return estimate(self._values(strategy, measure))
+        key = (strategy, measure)
+        if key not in self._known_estimates:
+            self._known_estimates[key] = estimate(self._values(strategy, measure))
+        return self._known_estimates[key]
 
     def _paired(self, strategy: str, baseline: str, measure: str) -> Estimate:
         return paired_difference(self._values(strategy, measure), self._values(baseline, measure))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import traceback
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import fedsim
 from fedsim.errors import PlugInError
 
 _HOUSE = str(Path(fedsim.__file__).parent)
+_IMPORTER = str(Path(importlib.__file__).parent)
 _HEADING = "In the plug-in:"
 
 
@@ -49,4 +51,4 @@ def _noted(error: PlugInError) -> str:
 
 
 def _is_users(file: str) -> bool:
-    return not file.startswith((_HOUSE, "<frozen importlib"))
+    return not file.startswith((_HOUSE, _IMPORTER, "<frozen importlib"))

@@ -50,15 +50,22 @@ def call_all(
         SimulationError: A worker process died.
     """
     tell = progress or _untold
-    if executor is not None:
-        return _gather([executor.submit(function, *call) for call in calls], tell)
     workers = min(workers or usable_cpus(), len(calls))
-    if workers == 1:
+    if executor is None and workers == 1:
         return _in_place(function, calls, tell)
-    with _processes(workers) as pool:
-        with _starting():
-            futures = [pool.submit(function, *call) for call in calls]
-        return _gather(futures, tell)
+    try:
+        if executor is not None:
+            return _on_executor(executor, function, calls, tell)
+        with _processes(workers) as pool:
+            with _starting():
+                futures = [pool.submit(function, *call) for call in calls]
+            return _gather(futures, tell)
+    except BrokenProcessPool as error:
+        msg = (
+            "a worker process died, most likely because memory ran out; try fewer workers, "
+            "such as --workers 1"
+        )
+        raise SimulationError(msg) from error
 
 
 def _untold(done: float, total: int) -> None:
@@ -80,31 +87,33 @@ def _in_place(
     return results
 
 
+def _on_executor(
+    executor: Executor,
+    function: Callable[..., Result],
+    calls: Sequence[tuple[Any, ...]],
+    tell: Progress,
+) -> list[Result]:
+    futures = [executor.submit(function, *call) for call in calls]
+    try:
+        return _gather(futures, tell)
+    finally:
+        for future in futures:
+            future.cancel()
+
+
 def _gather(futures: Sequence[Future[Result]], tell: Progress) -> list[Result]:
     """Return the results in order; of several failures, the first in that order is raised."""
     waiting = set(futures)
     wanted = len(futures)
-    try:
-        tell(0, len(futures))
-        while waiting:
-            waiting = wait(waiting, return_when=FIRST_COMPLETED).not_done
-            failed = [number for number, future in enumerate(futures) if _failed(future)]
-            if failed and failed[0] < wanted:
-                wanted = failed[0]
-                waiting = {future for future in futures[:wanted] if not future.done()}
-                for future in futures[wanted:]:
-                    future.cancel()
-            tell(sum(future.done() for future in futures), len(futures))
-        return [future.result() for future in futures]
-    except BrokenProcessPool as error:
-        msg = (
-            "a worker process died, most likely because memory ran out; try fewer workers, "
-            "such as --workers 1"
-        )
-        raise SimulationError(msg) from error
-    finally:
-        for future in futures:
-            future.cancel()
+    tell(0, len(futures))
+    while waiting:
+        waiting = wait(waiting, return_when=FIRST_COMPLETED).not_done
+        failed = [number for number, future in enumerate(futures) if _failed(future)]
+        if failed and failed[0] < wanted:
+            wanted = failed[0]
+            waiting = {future for future in futures[:wanted] if not future.done()}
+        tell(sum(future.done() for future in futures), len(futures))
+    return [future.result() for future in futures]
 
 
 def _failed(future: Future[Any]) -> bool:
@@ -120,9 +129,8 @@ def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
     try:
         yield pool
     except BaseException:
-        running = list((getattr(pool, "_processes", None) or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in running:
+        # Futures are not cancelled: Python 3.11 stumbles over cancelled ones of a pool that dies.
+        for process in list(pool._processes.values()):
             process.terminate()
         raise
     finally:

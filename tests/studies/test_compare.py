@@ -1,0 +1,321 @@
+"""Comparisons of whole runs: common random numbers, plug-ins from anywhere, tables and files."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fedsim
+from fedsim.errors import PlugInError, ResultsError, ScenarioError
+from fedsim.results.measures import MEASURES
+from fedsim.results.run import Run
+from fedsim.studies.statistics import estimate, paired_difference
+from tests import small_scenario
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with the small scenario and its routers."""
+    place = tmp_path_factory.mktemp("scenario")
+    small_scenario.write_routers(place, "small_routers")
+    small_scenario.write(place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def scenario(folder):
+    """The small scenario: two strategies, three replications."""
+    return fedsim.load(folder / "small.yaml")
+
+
+@pytest.fixture(scope="module")
+def comparison(scenario):
+    """The comparison that the small scenario asks for."""
+    return fedsim.compare(scenario, workers=1)
+
+
+def test_workers_change_nothing(scenario, comparison):
+    """One process, two, or any executor: equal digests and equal tables."""
+    with ThreadPoolExecutor(2) as executor:
+        others = [
+            fedsim.compare(scenario, workers=2),
+            fedsim.compare(scenario, executor=executor),
+        ]
+    for other in others:
+        assert other.digests == comparison.digests
+        pd.testing.assert_frame_equal(other.replications, comparison.replications)
+        pd.testing.assert_frame_equal(other.summary(), comparison.summary())
+        assert other.warnings == comparison.warnings
+
+
+def test_replications_are_runs_of_the_seeds_that_follow(scenario, comparison):
+    """Replication i of a strategy is the run with seed + i, by itself."""
+    assert comparison.seeds == (3, 4, 5)
+    alone = fedsim.simulate(scenario, seed=4, strategy="least_connections")
+    assert comparison.digests["least_connections"][1] == alone.digest
+    rows = comparison.replications
+    row = rows[(rows["strategy"] == "least_connections") & (rows["seed"] == 4)].iloc[0]
+    assert row["goodput_share"] == alone.summary()["goodput_share"].iloc[0]
+
+
+def test_strategies_meet_the_same_requests(comparison):
+    """What arrives, when and from where is the same for all strategies of a replication."""
+    first, second = (comparison.runs[name].requests for name in comparison.strategies)
+    columns = ["request_id", "stream", "origin", "arrived_s"]
+    pd.testing.assert_frame_equal(first[columns], second[columns])
+    assert len(set(map(tuple, comparison.digests.values()))) == 2
+
+
+def test_summary_is_mean_and_interval_of_the_replications(comparison):
+    """The ranked table is what the statistics give of the replications, best goodput first."""
+    summary = comparison.summary()
+    assert list(summary["rank"]) == [1, 2]
+    assert summary["goodput_share"].is_monotonic_decreasing
+    rows = comparison.replications
+    for name in comparison.strategies:
+        chosen = rows[(rows["strategy"] == name) & (rows["by"] == "all")]
+        for measure in MEASURES:
+            expected = estimate(chosen[measure])
+            found = (summary.loc[name, measure], summary.loc[name, f"{measure}_ci95"])
+            assert found == pytest.approx((expected.mean, expected.half_width), nan_ok=True)
+
+
+def test_differences_are_paired(comparison):
+    """A difference is the mean over seeds of strategy minus baseline, and has a verdict."""
+    rows = comparison.replications
+    rows = rows[rows["by"] == "all"].set_index(["strategy", "seed"])["latency_p99_s"]
+    expected = paired_difference(rows["least_connections"], rows["round_robin"])
+    found = comparison.differences("latency_p99_s").loc["least_connections"]
+    assert (found["difference"], found["ci95"]) == (expected.mean, expected.half_width)
+    turned = comparison.differences("latency_p99_s", baseline="least_connections")
+    assert turned.loc["round_robin", "difference"] == pytest.approx(-expected.mean)
+    assert comparison.baseline == "round_robin"
+    with pytest.raises(ResultsError, match="'nobody' was not compared"):
+        comparison.differences("latency_p99_s", baseline="nobody")
+    with pytest.raises(ResultsError, match="there is no measure 'p99'"):
+        comparison.differences("p99")
+
+
+def test_groups_add_up(comparison):
+    """Requests by stream and by origin are those of the whole."""
+    whole = comparison.summary()["requests"]
+    for by in ("stream", "origin"):
+        table = comparison.by(by)
+        assert table.index.names == ["group", "strategy"]
+        pd.testing.assert_series_equal(
+            table.groupby("strategy")["requests"].sum(), whole, check_like=True
+        )
+    with pytest.raises(ResultsError, match="cannot be grouped by 'tenant'"):
+        comparison.by("tenant")
+
+
+def test_outcomes_cover_every_request(comparison):
+    """The outcomes of a run add up to the rows of its requests table."""
+    outcomes = comparison.outcomes
+    assert outcomes.index.names == ["strategy", "replication"]
+    for name, run in comparison.runs.items():
+        assert outcomes.loc[(name, 0)].sum() == len(run.requests)
+    assert (outcomes.groupby("replication").sum().sum(axis=1) % 2 == 0).all()
+
+
+def test_objectives_count_the_replications_that_held_them(comparison):
+    """Each strategy and part of the objective says in how many replications it was held."""
+    table = comparison.objectives.set_index(["strategy", "objective"])
+    assert len(table) == 4
+    rows = comparison.replications
+    rows = rows[(rows["by"] == "all") & (rows["strategy"] == "round_robin")]
+    held = table.loc[("round_robin", "latency_p99_s"), "held"]
+    assert held == (rows["latency_p99_s"] <= 5.0).sum()
+    assert (table["replications"] == 3).all()
+
+
+def test_one_replication_says_that_it_has_no_intervals(scenario):
+    """With one seed there are means, no intervals, no verdicts, and a warning."""
+    single = fedsim.compare(scenario, replications=1, workers=1)
+    assert np.isnan(single.summary()["goodput_share_ci95"]).all()
+    assert set(single.differences("goodput_share")["verdict"]) <= {"no difference shown"}
+    assert single.warnings[0].startswith("One replication gives no confidence intervals")
+
+
+def test_no_success_is_no_latency(scenario):
+    """A router that finds no node leaves latencies missing, and is ranked last with a warning."""
+
+    class Refuses:
+        async def route(self, request):
+            from fedsim.federation.contracts import NoCapacity
+
+            raise NoCapacity(request.capability)
+
+    found = fedsim.compare(scenario, routers={"refuses": Refuses}, replications=2, workers=1)
+    assert found.ranking()[-1] == "refuses"
+    assert found.summary()["latency_p99_s"].isna()["refuses"]
+    assert found.summary().loc["refuses", "success_rate"] == 0.0
+    assert found.differences("latency_p99_s").loc["refuses", "verdict"] == "not measured"
+    assert any("no request succeeded in 2 of 2" in text for text in found.warnings)
+    assert "refuses" not in found.comparable("latency_p99_s")
+    for draw in (found.plot.latency, found.plot.ranking, found.plot.differences):
+        draw()
+
+
+def test_routers_of_files_are_found_in_workers(folder, scenario):
+    """A router beside the scenario is found by its text, here and in worker processes."""
+    found = fedsim.compare(
+        scenario,
+        strategies=[],
+        routers={"first": "small_routers:FirstNode", "again": "small_routers:FirstNode"},
+        replications=1,
+        workers=2,
+    )
+    assert found.digests["first"] == found.digests["again"]
+    assert set(found.runs["first"].attempts["node"].dropna()) == {"east-chat-0"}
+    assert "router: small_routers:FirstNode" in found.runs["first"].scenario_yaml
+    again = fedsim.load(_written(folder, found.runs["first"].scenario_yaml))
+    assert fedsim.simulate(again).digest == found.digests["first"][0]
+
+
+def _written(folder, text):
+    path = folder / "resolved.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+SCRIPT = """
+import fedsim
+from fedsim.federation.contracts import RouteTarget
+
+TRIES = 0
+
+class Mine:
+    def __init__(self, context):
+        self.catalog = context.catalog
+
+    def route(self, request):
+        raise_if_asked(request)
+        return RouteTarget("west-chat-1", "west")
+
+def raise_if_asked(request):
+    {action}
+
+scenario = fedsim.load({path!r})
+found = fedsim.compare(scenario, routers={{"mine": Mine}}, replications=2, workers=2)
+print(found.digests["mine"])
+"""
+
+
+def run_script(folder, action):
+    """Run a script that compares a router of its own, which does *action* for every request."""
+    script = folder / "study.py"
+    text = SCRIPT.format(action=action, path=str(folder / "small.yaml"))
+    script.write_text(text, encoding="utf-8")
+    return subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_a_class_of_an_unguarded_script_travels_to_workers(folder):
+    """A router of ``__main__`` runs in two workers, and the script is not run again in them."""
+    done = run_script(folder, "pass")
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"\('[0-9a-f]+', '[0-9a-f]+'\)\n", done.stdout)
+    assert done.stderr == ""
+
+
+def test_what_a_plugin_raises_in_a_worker_reaches_its_author(folder):
+    """The parent raises the PlugInError itself, with the plug-in's own line in a note."""
+    done = run_script(folder, "raise KeyError(request.request_id)")
+    assert done.returncode == 1
+    assert "PlugInError: plug-in __main__:Mine, request chat-0" in done.stderr
+    assert re.search(r"study.py\", line \d+, in raise_if_asked", done.stderr)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_failing_plugin_stops_the_comparison(scenario, workers):
+    """The error names plug-in, request and time, whether it comes from a worker or not."""
+    with pytest.raises(PlugInError) as caught:
+        fedsim.compare(scenario, routers={"r": "small_routers:Raises"}, workers=workers)
+    assert caught.value.plugin == "small_routers:Raises"
+    assert re.fullmatch(r"chat-\d+", caught.value.request_id or "")
+    assert caught.value.time_s is not None
+    assert "KeyError: 'the tenth request'" in "\n".join(caught.value.__notes__)
+
+
+def test_wrong_arguments_get_a_remedy(scenario):
+    """Numbers and names that make no sense are refused before anything runs."""
+    with pytest.raises(ScenarioError, match="at least one replication, not 0"):
+        fedsim.compare(scenario, replications=0)
+    with pytest.raises(ScenarioError, match="Did you mean round_robin"):
+        fedsim.compare(scenario, baseline="round_robbin")
+
+
+def test_runs_are_kept_as_asked(scenario, comparison):
+    """The first run of each strategy is kept, or all of them; others say how to keep them."""
+    assert list(comparison.runs) == ["round_robin", "least_connections"]
+    with pytest.raises(ResultsError, match='keep="all"'):
+        comparison.run("round_robin", 1)
+    everything = fedsim.compare(scenario, replications=2, workers=1, keep="all")
+    assert everything.run("round_robin", 1).seed == 4
+    assert len(everything.kept) == 4
+
+
+def test_the_directory_holds_everything(scenario, comparison, tmp_path):
+    """What was compared can be read back from its directory without fedsim, and with it."""
+    place = comparison.save(tmp_path / "study")
+    assert sorted(path.name for path in place.iterdir()) == [
+        "charts",
+        "comparison.parquet",
+        "manifest.json",
+        "replications.parquet",
+        "runs",
+        "scenario.yaml",
+        "summary.json",
+    ]
+    assert sorted(path.stem for path in (place / "charts").iterdir()) == [
+        "differences-goodput_share",
+        "differences-latency_p99_s",
+        "latency",
+        "ranking-goodput_share",
+        "ranking-latency_p99_s",
+    ]
+    rows = pd.read_parquet(place / "replications.parquet")
+    pd.testing.assert_frame_equal(rows, comparison.replications)
+    long = pd.read_parquet(place / "comparison.parquet").set_index(["strategy", "measure"])
+    best = (comparison.ranking()[0], "goodput_share")
+    assert long.loc[best, "mean"] == comparison.summary()["goodput_share"].iloc[0]
+    run = Run.load(place / "runs" / "round_robin")
+    assert run.digest == comparison.digests["round_robin"][0]
+    manifest = json.loads((place / "manifest.json").read_text())
+    assert manifest["kind"] == "comparison"
+    assert manifest["runs"][0] == {
+        "strategy": "round_robin",
+        "seed": 3,
+        "directory": "runs/round_robin",
+    }
+    summary = json.loads((place / "summary.json").read_text())
+    assert [row["strategy"] for row in summary["ranking"]] == comparison.ranking()
+    assert fedsim.load(place / "scenario.yaml").world == scenario.world
+    comparison.save(place, charts=False)
+    assert not (place / "charts").exists(), "a directory of ours is replaced as a whole"
+
+
+def test_a_directory_of_somebody_else_is_refused(comparison, tmp_path):
+    """Files that fedsim did not write are never removed."""
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ResultsError, match="choose another name"):
+        comparison.save(tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_names_become_folders(scenario, tmp_path):
+    """The name of a plug-in is no path, and two names never share a folder."""
+    routers = {"../up": "small_routers:FirstNode", "..:up": "small_routers:FirstNode"}
+    found = fedsim.compare(scenario, strategies=[], routers=routers, replications=1, workers=1)
+    place = found.save(tmp_path / "study", charts=False)
+    assert len(list((place / "runs").iterdir())) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["study"]

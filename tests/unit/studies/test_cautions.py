@@ -1,0 +1,56 @@
+"""Warnings of one run and of many."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fedsim.federation.contracts import PrivacyLevel
+from fedsim.studies.cautions import merged_warnings, run_warnings
+from tests.fake_world import FakeWorld, directory
+
+
+def test_warnings_that_differ_in_figures_are_one():
+    """Each strategy says a thing once, with the figures of the first seed that it came with."""
+    found = merged_warnings(
+        [
+            ("a", 7, ["3 requests were late", "odd"]),
+            ("a", 8, ["1,200 requests were late"]),
+            ("b", 7, ["3 requests were late"]),
+        ],
+        replications=2,
+    )
+    assert found == [
+        "a, 2 of 2 replications (here seed 7): 3 requests were late",
+        "a, seed 7: odd",
+        "b, seed 7: 3 requests were late",
+    ]
+
+
+def names(privacy):
+    """Return names whose streams all have data of one privacy level."""
+    usual = directory()
+    streams = tuple(replace(stream, privacy=privacy) for stream in usual.streams)
+    return replace(usual, streams=streams)
+
+
+def test_a_clean_run_has_no_warnings():
+    """A run in which nothing is amiss says nothing."""
+    world = FakeWorld(names(PrivacyLevel.PUBLIC), duration_s=60.0, outage_s=None)
+    assert run_warnings(world.run()) == []
+
+
+def test_privacy_violations_are_counted_in_a_sentence():
+    """Requests served where their data must not be are never left unsaid."""
+    world = FakeWorld(names(PrivacyLevel.INTERNAL), duration_s=60.0, outage_s=None)
+    run = world.run()
+    count = int(run.summary()["privacy_violations"].iloc[0])
+    assert count > 1
+    assert run_warnings(run) == [
+        f"{count:,} attempts were served in a region that may not hold the request's data."
+    ]
+
+
+def test_the_runs_own_warnings_come_first():
+    """What the run itself warns of is kept."""
+    world = FakeWorld(names(PrivacyLevel.PUBLIC), duration_s=60.0, outage_s=None)
+    assert run_warnings(world.run(warnings=["Beware."])) == ["Beware."]
