@@ -22,7 +22,7 @@ class Unhandled:
 
     Attributes:
         name: The task's name and function, or asyncio's words for the callback that failed.
-        time_s: Simulated time in seconds at which it was discovered.
+        time_s: Simulated time in seconds at which it failed.
         exception: What was raised.
     """
 
@@ -55,6 +55,8 @@ class Failures:
         """Remember a task that has ended, if it failed, without keeping it alive."""
         if not task.cancelled() and task._exception is not None:
             self._failed[next(self._keys)] = task
+            if isinstance(task, SimTask):
+                task.failed_s = self._env.now
 
     def report(self, context: Mapping[str, Any]) -> bool:
         """Record what asyncio tells an exception handler; return whether it is the first failure.
@@ -67,7 +69,7 @@ class Failures:
         if error is None or (isinstance(task, SimTask) and task.abandoned_s is not None):
             return False
         name = origin(task) if isinstance(task, asyncio.Task) else str(context["message"])
-        self.unhandled.append(Unhandled(name, self._env.now, error))
+        self.unhandled.append(Unhandled(name, self._when(task), error))
         return len(self.unhandled) == 1
 
     def judge_abandoned(self, task: asyncio.Task[Any], abandoned_s: float) -> None:
@@ -84,6 +86,11 @@ class Failures:
         """Count a task that did not end when it was cancelled."""
         self.ignored_cancellations[name] = self.ignored_cancellations.get(name, 0) + 1
 
+    def _when(self, task: object) -> float:
+        """Return when a task failed; now where that was not noted."""
+        failed_s = task.failed_s if isinstance(task, SimTask) else None
+        return self._env.now if failed_s is None else failed_s
+
     def raise_first(self) -> None:
         """Raise the first failure, if there is one, with what was raised as its cause.
 
@@ -94,7 +101,7 @@ class Failures:
             if task._log_traceback:
                 error = task.exception()
                 assert error is not None
-                self.unhandled.append(Unhandled(origin(task), self._env.now, error))
+                self.unhandled.append(Unhandled(origin(task), self._when(task), error))
         if self.unhandled:
             first = self.unhandled[0]
             problem = f"failed with {first.exception!r}, and nothing awaited the result"

@@ -29,9 +29,10 @@ class SimTask(asyncio.Task[T]):
         serial: Number of the task in its loop, from 0.
         on_done: Called once, in place, when the task ends.
         abandoned_s: When whoever started the task stopped waiting for it, or None.
+        failed_s: When it failed, or None.
     """
 
-    __slots__ = ("abandoned_s", "on_done", "serial")
+    __slots__ = ("abandoned_s", "failed_s", "on_done", "serial")
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class SimTask(asyncio.Task[T]):
         self.serial = serial
         self.on_done: Callable[[], None] | None = None
         self.abandoned_s: float | None = None
+        self.failed_s: float | None = None
         super().__init__(coro, loop=loop, name=name, context=context)
 
     def __hash__(self) -> int:

@@ -128,8 +128,8 @@ class GatewayFactory:
             config=GatewayConfig(spec.timeout, spec.retries),
         )
         for policy, settings in self._policies:
-            builder.with_policy(self._build_policy(policy, settings, context, site))
-        context.policies.extend(builder.policies)
+            context.policies.append(self._build_policy(policy, settings, context, site))
+        builder.policies.extend(context.policies)
         builder.with_load_balance(self._build_strategy(context, site))
         if self._router is not None:
             router = build_plugin(self._router, context)
