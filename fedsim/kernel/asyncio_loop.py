@@ -17,7 +17,7 @@ from itertools import count
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack
 
-from fedsim.errors import UnsupportedInSimulationError
+from fedsim.errors import SimulationError, UnsupportedInSimulationError
 from fedsim.kernel.asyncio_failures import Failures
 from fedsim.kernel.asyncio_refusals import RefusingLoop
 from fedsim.kernel.asyncio_running import ALREADY_INSTALLED, AlreadyInstalled, Installed
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+CALLBACKS_AT_ONCE = 1_000_000
+"""Callbacks that may run at one instant; more means that time will never go on."""
 
 CLOSING_CALLBACKS = 10_000
 """Callbacks that cancelled tasks may run while the loop closes; more means they never end."""
@@ -63,6 +66,8 @@ class SimLoop(RefusingLoop):
         self._closing = self._closed = self._debug = False
         self._capturing = False
         self._first_step: tuple[Callable[..., object], Context] | None = None
+        self._instant_s = -1.0
+        self._callbacks = 0
         self._push: Callable[[Callable[[Signal], None]], object] = env.call_soon
         self._retired: Callable[..., object] = self._retire
         self._no_handle = asyncio.Handle(_nothing, (), self)
@@ -144,6 +149,25 @@ class SimLoop(RefusingLoop):
         else:
             handle.signal = self.env.call_at(when, handle.fire)
         return handle
+
+    def count_callback(self) -> None:
+        """Count a callback, and stop a run whose asyncio code goes round while time stands still.
+
+        Raises:
+            SimulationError: `CALLBACKS_AT_ONCE` are exceeded.
+        """
+        now_s = self.env.now
+        if now_s != self._instant_s:
+            self._instant_s, self._callbacks = now_s, 0
+        self._callbacks += 1
+        if self._callbacks > CALLBACKS_AT_ONCE:
+            tasks = ", ".join(self.waiting_tasks()[:10])
+            msg = (
+                f"time stands still at {now_s:.6f} s: asyncio code ran {self._callbacks - 1:,} "
+                "callbacks there; a loop around `await asyncio.sleep(0)` should wait for an event, "
+                f"or for a time. The tasks that are at work: {tasks}"
+            )
+            raise SimulationError(msg)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         assert isinstance(handle, SimTimerHandle)

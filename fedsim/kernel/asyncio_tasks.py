@@ -83,6 +83,7 @@ class SoonHandle(asyncio.Handle):
     def fire(self, _signal: Signal) -> None:
         """Run the callback with the loop installed, unless the handle was cancelled."""
         if not self._cancelled:
+            self._loop.count_callback()
             with self._loop.installed():
                 self._run()
             self._callback, self._args = None, ()

@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 
 import fedsim
-from fedsim.errors import PlugInError, ScenarioError, UnsupportedInSimulationError
+from fedsim.errors import (
+    PlugInError,
+    ScenarioError,
+    SimulationError,
+    UnsupportedInSimulationError,
+)
 from fedsim.federation.contracts import Internal, QoSViolation, RegionId, RouteTarget
+from fedsim.kernel import asyncio_loop
 from tests.contract.plugin_world import LEGS_S, SERVICE_S, module, scenario, target
 
 IN_A_FILE = """\
@@ -507,6 +513,23 @@ class TestMistakes:
 
         (warning,) = run.warnings
         assert warning.endswith("when the request's deadline passed (request chat-7)")
+
+    def test_spins(self, scene, monkeypatch):
+        """A router that waits without letting time pass is stopped, and named."""
+        monkeypatch.setattr(asyncio_loop, "CALLBACKS_AT_ONCE", 1000)
+
+        class Spinning(First):
+            ready = False
+
+            async def route(self, request):
+                while not self.ready:  # noqa: ASYNC110 - that is the mistake
+                    await asyncio.sleep(0)
+                return target()
+
+        with pytest.raises(SimulationError) as caught:
+            fedsim.simulate(scene, router=Spinning)
+        assert "asyncio code ran 1,000 callbacks there" in str(caught.value)
+        assert "Spinning route (waits for asyncio sleep at test_router_plugins.py:" in str(caught.value)
 
     def test_ignores_its_cancellation(self, scene):
         """A router that goes on after the deadline is pointed out as well."""
