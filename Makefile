@@ -39,7 +39,7 @@ bench: $(DEV)  ## Run the benchmarks (some minutes, on a quiet machine)
 	$(BIN)/python -m pytest benchmarks -m "slow or not slow" $(PYTEST_ARGS)
 
 schema: $(CORE)  ## Write the scenario's JSON Schema anew from the model
-	$(BIN)/python -m fedsim.scenario.schema
+	$(BIN)/python -m fedsim.scenario.json_schema
 
 clean:  ## Remove .venv, caches and build output; runs/ stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks build dist

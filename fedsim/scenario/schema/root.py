@@ -26,12 +26,24 @@ from fedsim.scenario.spec import STRATEGIES
 class SloSettings(Settings):
     """The service objective, over the requests that arrive after the warm-up."""
 
-    latency_p50: PositiveDuration | None = Field(default=None, description="Bound on the median.")
-    latency_p75: PositiveDuration | None = Field(default=None, description="… on the 75th.")
-    latency_p90: PositiveDuration | None = Field(default=None, description="… on the 90th.")
-    latency_p95: PositiveDuration | None = Field(default=None, description="… on the 95th.")
-    latency_p99: PositiveDuration | None = Field(default=None, description="… on the 99th.")
-    latency_p999: PositiveDuration | None = Field(default=None, description="… on the 99.9th.")
+    latency_p50: PositiveDuration | None = Field(
+        default=None, description="Bound on the median of the latency."
+    )
+    latency_p75: PositiveDuration | None = Field(
+        default=None, description="Bound on the 75th percentile of the latency."
+    )
+    latency_p90: PositiveDuration | None = Field(
+        default=None, description="Bound on the 90th percentile of the latency."
+    )
+    latency_p95: PositiveDuration | None = Field(
+        default=None, description="Bound on the 95th percentile of the latency."
+    )
+    latency_p99: PositiveDuration | None = Field(
+        default=None, description="Bound on the 99th percentile of the latency."
+    )
+    latency_p999: PositiveDuration | None = Field(
+        default=None, description="Bound on the 99.9th percentile of the latency."
+    )
     success_rate: Percentage | None = Field(
         default=None, description="Least share of requests that succeed."
     )
