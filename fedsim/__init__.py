@@ -1,10 +1,10 @@
 """A discrete-event simulator of a federation of GPU inference nodes.
 
-    import fedsim
-
-    scenario = fedsim.load("scenarios/three-regions.yaml", {"pools.us-chat.count": 6})
-    run = fedsim.simulate(scenario, seed=1, strategy="round_robin")
-    comparison = fedsim.compare(scenario, replications=10)
+Example:
+    >>> import fedsim
+    >>> scenario = fedsim.load("scenarios/three-regions.yaml", {"pools.us-fast.count": 4})
+    >>> run = fedsim.simulate(scenario, seed=1, strategy="round_robin")
+    >>> comparison = fedsim.compare(scenario, replications=10)
 """
 
 from __future__ import annotations

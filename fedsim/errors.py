@@ -30,7 +30,7 @@ class Problem:
     Attributes:
         message: What is wrong, as a sentence without the position.
         remedy: What to write instead, as a sentence; empty when the message says it all.
-        path: The dotted path of the value, such as ``pools.us-chat.count``; empty for the whole file.
+        path: Dotted path of the value, such as ``pools.us-chat.count``; empty for the whole file.
         file: The file's name as the user gave it, or ``--set`` for an override.
         line: One-based line, or None where there is no text to point at.
         column: One-based column, or None.
