@@ -1,0 +1,168 @@
+"""Random worlds, to see whether one of them loses a request, a slot or a cent.
+
+The checks are those of ``tests/laws.py``, which every run passes; here are runs to make them fail.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
+from fedsim.federation.contracts import Capability, LoadBalanceStrategy, QoSRequirements
+from fedsim.federation.policies import HealthPolicy, LatencyPolicy, LocalityPolicy
+from fedsim.results.conservation import littles_law
+from fedsim.workload.arrivals import Poisson
+from fedsim.workload.distributions import Constant, Exponential, Lognormal
+from fedsim.workload.traffic import Traffic
+from fedsim.world.config import (
+    FaultConfig,
+    NetworkConfig,
+    PoolConfig,
+    RegionConfig,
+    StreamConfig,
+    WorldConfig,
+)
+from fedsim.world.service import DistributedService
+from tests.simulated import Federation, run_world
+
+REGIONS = ("near", "far")
+DURATION_S = 30.0
+
+times_s = st.sampled_from([0.0, 0.01, 0.05, 0.25])
+services = st.sampled_from([Constant(0.5), Exponential(0.5), Lognormal.from_mean_cv(0.5, 2.0)])
+
+
+@st.composite
+def pools(draw):
+    """Draw one to three pools, the first in the first region."""
+    return tuple(
+        PoolConfig(
+            name=f"pool{number}",
+            region=REGIONS[0] if number == 0 else draw(st.sampled_from(REGIONS)),
+            count=draw(st.integers(1, 3)),
+            model="model",
+            capabilities=(Capability.GENERATE,),
+            slots=draw(st.integers(1, 3)),
+            queue_limit=draw(st.sampled_from([None, 0, 2])),
+            service=DistributedService(draw(services)),
+            cost_usd_per_hour=draw(st.sampled_from([3.0, 0.0])),
+        )
+        for number in range(draw(st.integers(1, 3)))
+    )
+
+
+@st.composite
+def faults(draw, pools):
+    """Draw a fault that strikes somebody."""
+    target = draw(
+        st.sampled_from([{"region": "near"}, {"pool": pools[0].name}, {"node": "pool0-0"}])
+    )
+    kind = draw(st.sampled_from(["outage", "crash", "slowdown", "errors"]))
+    when = {"at_s": draw(st.sampled_from([0.0, 5.0, 10.0])), "lasts_s": draw(st.floats(0.5, 20.0))}
+    if kind == "crash":
+        when = {"mtbf_s": draw(st.floats(2.0, 20.0)), "mttr_s": draw(st.floats(0.5, 5.0))}
+    factor = draw(st.sampled_from([0.5, 3.0]))
+    return FaultConfig(kind, **target, **when, factor=factor, probability=draw(st.floats(0.0, 1.0)))
+
+
+@st.composite
+def worlds(draw):
+    """Draw a world of two regions for half a minute, with a few hundred requests."""
+    drawn = draw(pools())
+    rate_rps = draw(st.sampled_from([2.0, 8.0, 16.0]))
+    far_s = draw(times_s)
+    origins = tuple((region, 1.0) for region in REGIONS)
+    return WorldConfig(
+        seed=draw(st.integers(0, 2**32)),
+        duration_s=DURATION_S,
+        drain_s=draw(st.sampled_from([0.0, 1.0, 1e6])),
+        regions=tuple(RegionConfig(region) for region in REGIONS),
+        network=NetworkConfig(
+            draw(times_s), {REGIONS: far_s, REGIONS[::-1]: far_s}, draw(st.sampled_from([0.0, 0.3]))
+        ),
+        pools=drawn,
+        streams=tuple(
+            StreamConfig(
+                Traffic(name, origins, Poisson(rate_rps)), Capability.GENERATE, QoSRequirements()
+            )
+            for name in ("chat", "code")
+        ),
+        faults=tuple(draw(st.lists(faults(drawn), max_size=3))),
+        nodes_every_s=draw(st.sampled_from([None, 1.0])),
+        abort=draw(st.booleans()),
+        warmup_s=draw(st.sampled_from([0.0, 10.0])),
+    )
+
+
+federations = st.builds(
+    Federation,
+    strategy=st.sampled_from(LoadBalanceStrategy),
+    policies=st.sampled_from([tuple, lambda: (HealthPolicy(), LatencyPolicy(), LocalityPolicy())]),
+    timeout=st.sampled_from([None, TimeoutConfig(1.0, 3.0), TimeoutConfig(0.5, 0.5)]),
+    retries=st.sampled_from(
+        [None, RetryConfig(), RetryConfig(5, 0.01, jitter="none", budget=None)]
+    ),
+    breaker=st.sampled_from([None, BreakerConfig(2, 3.0, 2, 2)]),
+    health=st.sampled_from([None, HealthConfig(interval_s=2.0, timeout_s=0.2)]),
+)
+gateways = st.sampled_from([{"near": 1, "far": 1}, {"near": 2, "far": 3}])
+
+
+@settings(max_examples=60)
+@given(worlds(), federations, gateways)
+def test_nothing_is_lost(world, federation, gateways):
+    """Whatever the world and the federation, requests, slots and money add up."""
+    outcome = run_world(world, federation, gateways)
+
+    for kind in sorted(set(outcome.attempts["outcome"])):
+        event(f"attempts: {kind}")
+    for kind in sorted(set(outcome.requests["outcome"])):
+        event(f"requests: {kind}")
+
+
+@settings(max_examples=25)
+@given(worlds(), federations, gateways)
+def test_littles_law(world, federation, gateways):
+    """The mean number in the system is the arrival rate times the mean stay, to the last bit."""
+    outcome = run_world(world, federation, gateways)
+
+    law = littles_law(outcome.requests, outcome.end_s)
+
+    length_s, count = Fraction(outcome.end_s), len(outcome.requests)
+    number_mean = law.area_s / length_s
+    stay_mean_s = law.sojourns_s / count if count else Fraction(0)
+    assert number_mean == Fraction(count) / length_s * stay_mean_s
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_world_without_requests(seed):
+    """A world in which nobody ever arrives is empty from its start to its end."""
+    pool = PoolConfig(
+        "pool",
+        "near",
+        1,
+        "model",
+        (Capability.GENERATE,),
+        1,
+        None,
+        DistributedService(Constant(1.0)),
+    )
+    traffic = Traffic("chat", (("near", 1.0),), Poisson(1e-9))
+    world = WorldConfig(
+        seed=seed,
+        duration_s=1.0,
+        drain_s=1.0,
+        regions=(RegionConfig("near"),),
+        network=NetworkConfig(),
+        pools=(pool,),
+        streams=(StreamConfig(traffic, Capability.GENERATE, QoSRequirements()),),
+    )
+
+    outcome = run_world(world)
+
+    assert len(outcome.requests) == len(outcome.attempts) == 0
+    assert outcome.end_s == 1.0
