@@ -63,7 +63,7 @@ def _print_title(console: Console, comparison: Comparison) -> None:
     console.print(title, style="bold")
     span = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
     count = "1 replication" if len(seeds) == 1 else f"{len(seeds)} replications"
-    text = f"{count} of each on the same requests and faults ({span})"
+    text = f"{count} each, on the same requests and faults ({span})"
     paragraph(console, f"{text}, in {plain(comparison.wall_s, 2)} s.")
 
 

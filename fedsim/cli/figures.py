@@ -46,6 +46,7 @@ def with_interval(mean: float, half_width: float, *, signed: bool = False) -> st
         text = f"+{text}" if signed and mean > 0.0 else text
         return text if math.isnan(half_width) else f"{text} ± 0"
     decimals = min(max(0, 1 - math.floor(math.log10(half_width))), 6)
+    mean = round(mean, decimals) + 0.0  # no minus before a zero
     return f"{mean:{sign},.{decimals}f} ± {half_width:,.{decimals}f}"
 
 

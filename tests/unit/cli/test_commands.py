@@ -263,7 +263,7 @@ class TestCompare:
         assert done.exit_code == 0, done.output
         for pattern in (
             r"small: 2 strategies",
-            r"2 replications of each on the same requests and faults \(seeds 3 to 4\)",
+            r"2 replications each, on the same requests and faults \(seeds 3 to 4\)",
             r"  1  (round_robin|least_connections) +\d",
             r"Against round_robin on the same seeds",
             r"    least_connections .*(better|worse|no difference shown)",

@@ -67,6 +67,7 @@ def test_differences_have_a_sign():
     assert with_interval(1.5, 0.25, signed=True) == "+1.50 ± 0.25"
     assert with_interval(-1.5, 0.25, signed=True) == "-1.50 ± 0.25"
     assert with_interval(0.0, 0.0, signed=True) == "0 ± 0"
+    assert with_interval(-0.001, 0.25, signed=True) == "+0.00 ± 0.25"
     assert with_interval(1.5, math.nan, signed=True) == "+1.500"
 
 
