@@ -528,8 +528,9 @@ class TestMistakes:
 
         with pytest.raises(SimulationError) as caught:
             fedsim.simulate(scene, router=Spinning)
-        assert "asyncio code ran 1,000 callbacks there" in str(caught.value)
-        assert "Spinning route (waits for asyncio sleep at test_router_plugins.py:" in str(caught.value)
+        message = str(caught.value)
+        assert "asyncio code ran 1,000 callbacks there" in message
+        assert "Spinning route (waits for asyncio sleep at test_router_plugins.py:" in message
 
     def test_ignores_its_cancellation(self, scene):
         """A router that goes on after the deadline is pointed out as well."""
