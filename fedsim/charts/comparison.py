@@ -14,6 +14,8 @@ from fedsim.charts.figure import (
     GREEN,
     GREY,
     INK,
+    ORANGE,
+    PURPLE,
     VERMILLION,
     Chart,
     blank_chart,
@@ -21,7 +23,14 @@ from fedsim.charts.figure import (
     tidy,
 )
 
-_VERDICTS = {"better": GREEN, "worse": VERMILLION, "no difference shown": GREY}
+_VERDICTS = {
+    "better": GREEN,
+    "worse": VERMILLION,
+    "higher": BLUE,
+    "lower": ORANGE,
+    "not comparable": PURPLE,
+    "no difference shown": GREY,
+}
 
 
 def ranking(

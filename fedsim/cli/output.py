@@ -69,23 +69,11 @@ def result_directory(out: Path | None, name: str, command: str, seed: int) -> Pa
     Raises:
         ResultsError: The directory exists, holds something, and is not fedsim's.
     """
-    from fedsim.errors import ResultsError
+    from fedsim.results.rundir import refuse_foreign
 
     path = out or Path("runs") / f"{name}-{command}-{seed}"
-    if path.is_dir() and not any(path.iterdir()):
-        return path
-    if path.exists() and not _is_ours(path):
-        msg = f"{path} exists and is not a directory that fedsim wrote; choose another --out"
-        raise ResultsError(msg)
+    refuse_foreign(path)
     return path
-
-
-def _is_ours(path: Path) -> bool:
-    try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(manifest, dict) and "fedsim" in manifest.get("versions", {})
 
 
 def repeat_command(

@@ -33,7 +33,7 @@ def whole_directory(target: str | os.PathLike[str]) -> Iterator[Path]:
         ResultsError: *target* exists and is something else, or cannot be written.
     """
     path = Path(target).absolute()
-    _refuse_foreign(path)
+    refuse_foreign(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent))
@@ -70,13 +70,27 @@ def read_json(path: Path) -> Any:
         raise ResultsError(msg) from error
 
 
-def _refuse_foreign(path: Path) -> None:
-    if not path.exists() or (path / MANIFEST).is_file():
+def refuse_foreign(path: Path) -> None:
+    """Check that *path* is free, empty, or a directory that fedsim wrote.
+
+    Raises:
+        ResultsError: It is something else, which must not be overwritten.
+    """
+    if not path.exists() or _is_ours(path):
         return
     if path.is_dir() and not any(path.iterdir()):
         return
     msg = f"{path} exists and is not a directory that fedsim wrote; choose another name"
     raise ResultsError(msg)
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether the manifest says so; other programs have a file of that name, too."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and "fedsim" in manifest.get("versions", {})
 
 
 def _rename(new: Path, path: Path) -> None:

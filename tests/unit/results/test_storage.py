@@ -161,15 +161,16 @@ class TestDirectory:
 
     def test_nothing_appears_if_writing_fails(self, tmp_path: Path) -> None:
         """An interrupted write leaves the old directory, and no half of a new one."""
+        manifest = {"versions": {"fedsim": "0.1.0"}}
         with whole_directory(tmp_path / "e") as folder:
-            write_json(folder / "manifest.json", {"version": 1})
+            write_json(folder / "manifest.json", manifest)
         endless: list[Any] = []
         endless.append(endless)
 
         with pytest.raises(RecursionError), whole_directory(tmp_path / "e") as folder:
             write_json(folder / "manifest.json", endless)
 
-        assert json.loads((tmp_path / "e" / "manifest.json").read_text()) == {"version": 1}
+        assert json.loads((tmp_path / "e" / "manifest.json").read_text()) == manifest
         assert [path.name for path in tmp_path.iterdir()] == ["e"]
 
 
