@@ -89,7 +89,7 @@ def meaning(report: Report, _: Effort, progress: Progress) -> None:
     path = {"Source": "arrival", "Job": "to the node, service, back"}
     words = {
         **path,
-        "Wake": "health probes: start, two legs, pause",
+        "Task": "health probes: start, two legs, pause",
         "_Lane": "deadlines, swept",
         "Timeout": "samples of the nodes, once a second",
     }

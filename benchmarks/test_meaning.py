@@ -59,9 +59,9 @@ def test_background_does_not_grow_with_requests(fast: Benchmark, counted: Counte
     probes = len(fast.world.nodes) * len(fast.world.gateways) * (end_s / 10.0 + 2.0)
 
     assert set(counts) <= {
-        "Event", "Initialize", "Job", "Signal", "Source", "Timeout", "Wake", "_Lane",
+        "Event", "Initialize", "Job", "Signal", "Source", "Task", "Timeout", "_Lane",
     }  # fmt: skip
-    assert counts["Wake"] <= 3 * probes
+    assert counts["Task"] <= 3 * probes
     assert counts["_Lane"] <= 0.01 * counts["Source"]
     assert counts["Timeout"] == int(end_s)
 
