@@ -49,7 +49,11 @@ class Waitable(Protocol):
 
 
 class Wake(LightEvent):
-    """A one-shot handle that resumes a task; the task uses it again until it is disarmed."""
+    """A one-shot handle that resumes a task; the task uses it again until it is disarmed.
+
+    Attributes:
+        task: The task, or None once disarmed.
+    """
 
     __slots__ = ("task",)
 
@@ -131,8 +135,10 @@ def wait_for_event(event: Event) -> Generator[_EventWait, None, Any]:
     return event._value
 
 
-class Task:
+class Task(Wake):
     """A coroutine that the kernel steps.
+
+    It is its own wake until something is thrown into it; from then on it has a fresh one.
 
     Attributes:
         name: For people, in errors.
@@ -144,7 +150,6 @@ class Task:
         "_ended",
         "_error",
         "_result",
-        "_send",
         "_wake",
         "_yielded",
         "done",
@@ -153,12 +158,12 @@ class Task:
     )
 
     def __init__(self, env: Environment, coroutine: Coroutine[Any, None, Any], name: str) -> None:
-        self.env = env
+        self.env: Environment = env
         self.name = name
         self.done = False
         self._coroutine = coroutine
-        self._send = coroutine.send
-        self._wake = Wake(self)
+        self.task = self
+        self._wake: Wake = self
         self._yielded: object = None
         self._ended: tuple[OneShot, ...] = ()
         self._result: Any = None
@@ -171,7 +176,7 @@ class Task:
         outer, env.current_task = env.current_task, self
         try:
             if error is None:
-                yielded = self._send(None)
+                yielded = self._coroutine.send(None)
             else:
                 yielded = self._coroutine.throw(error)
         except StopIteration as stop:
@@ -182,16 +187,15 @@ class Task:
             self._yielded = yielded
             if yielded.__class__ is float:
                 heappush(env._queue, (yielded, NORMAL, next(env._eid), self._wake))
+            elif (arm := getattr(yielded, "arm", None)) is not None:
+                arm(self._wake)
             else:
-                self._wait_for(yielded)
+                self._wait_until(yielded)
         finally:
             env.current_task = outer
 
-    def _wait_for(self, yielded: Any) -> None:
-        arm = getattr(yielded, "arm", None)
-        if arm is not None:
-            arm(self._wake)
-        elif isinstance(yielded, (float, int)):  # numpy's float is one, and not the class itself
+    def _wait_until(self, yielded: Any) -> None:
+        if isinstance(yielded, (float, int)):  # numpy's float is one, and not the class itself
             self.env.push(self._wake, float(yielded))
         else:
             msg = (
@@ -203,9 +207,14 @@ class Task:
     def _end(self, result: Any, error: BaseException | None) -> None:
         self.done = True
         self._result, self._error = result, error
-        self._wake.task = None  # task and wake refer to each other; let go without the collector
+        self._wake.task = None
+        del self._wake  # the task may be its own wake; let go of it without the collector
         self._yielded = None
         del self.env.live_tasks[self]
+        self.ended(result, error)
+
+    def ended(self, result: Any, error: BaseException | None) -> None:
+        """Tell those who joined; an error that nobody waits for is raised."""
         if self._ended:
             for ended in self._ended:
                 ended.resolve()
@@ -330,7 +339,7 @@ class SimTasks:
     def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> Task:
         """Start *coroutine* as a task of its own, through the queue at the present time."""
         task = Task(self._env, coroutine, name)
-        task._wake.fire()
+        task.fire()
         return task
 
     def start(self, coroutine: Coroutine[Any, Any, Any], name: str) -> Task:

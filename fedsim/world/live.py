@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
-from fedsim.federation.contracts import Capability
+from fedsim.federation.contracts import Capability, FederationError, InferenceResponse
+from fedsim.kernel.environment import Environment
+from fedsim.kernel.tasks import Task
 
 
-class LiveRequest:
-    """A request between its arrival and its outcome.
+class Client(Protocol):
+    """Waits for the outcome of requests."""
+
+    def request_over(self, live: LiveRequest, outcome: str) -> None:
+        """Take down that a request ended in ``ok`` or an error of that kind."""
+        ...
+
+
+class LiveRequest(Task):
+    """A request between its arrival and its outcome: the task that a gateway serves it in.
+
+    Its name is the request's id, by which a transport finds it again.
 
     Attributes:
-        request_id: Its id, by which a transport finds it again.
+        client: Who is told of the outcome.
         row: Its row at the observer.
         capability: What it asks for.
         key: The 64-bit key of its luck.
@@ -34,6 +48,7 @@ class LiveRequest:
         "arrived_s",
         "attempts",
         "capability",
+        "client",
         "cost_usd",
         "key",
         "network_s",
@@ -42,7 +57,6 @@ class LiveRequest:
         "over",
         "prompt_tokens",
         "queue_wait_s",
-        "request_id",
         "row",
         "service_s",
         "service_uniform",
@@ -52,7 +66,10 @@ class LiveRequest:
 
     def __init__(
         self,
+        env: Environment,
+        infer: Coroutine[Any, Any, InferenceResponse],
         request_id: str,
+        client: Client,
         row: int,
         capability: Capability,
         key: int,
@@ -62,7 +79,8 @@ class LiveRequest:
         output_tokens: int,
         arrived_s: float,
     ) -> None:
-        self.request_id = request_id
+        Task.__init__(self, env, infer, request_id)
+        self.client = client
         self.row = row
         self.capability = capability
         self.key = key
@@ -76,3 +94,12 @@ class LiveRequest:
         self.network_s = self.queue_wait_s = self.service_s = self.ttft_s = math.nan
         self.cost_usd = 0.0
         self.over = False
+
+    def ended(self, result: Any, error: BaseException | None) -> None:
+        """Tell the client what came of it; what is not an outcome is raised."""
+        if error is None:
+            self.client.request_over(self, "ok")
+        elif isinstance(error, FederationError):
+            self.client.request_over(self, error.kind)
+        else:
+            super().ended(result, error)

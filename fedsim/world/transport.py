@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import types
+from collections.abc import Generator, Mapping
 
 from fedsim.errors import PlugInError
 from fedsim.federation.contracts import (
@@ -66,12 +67,16 @@ class WorldTransport:
         self._abort = abort
         self._router_name = router_name
 
-    async def send(self, target: RouteTarget, request: InferenceRequest) -> InferenceResponse:
+    @types.coroutine
+    def send(
+        self, target: RouteTarget, request: InferenceRequest
+    ) -> Generator[Job, None, InferenceResponse]:
         """Send *request* and wait for the answer; raises the ``FederationError`` it ended in."""
         sent_s = self._env._now
         job, attempt_row = self._dispatch(target, request)
         try:
-            await job
+            if not job.done:
+                yield job
         except BaseException as thrown:
             self._given_up(job, attempt_row, thrown)
             raise

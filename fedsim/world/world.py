@@ -11,7 +11,6 @@ from typing import Any
 from fedsim.errors import FedsimError, InternalError
 from fedsim.federation.catalog import Deployment, ModelCatalog
 from fedsim.federation.contracts import (
-    FederationError,
     GatewayTrait,
     InferenceRequest,
     ModelId,
@@ -284,8 +283,14 @@ class World:
             stream, index, tenant, origin, arrived_s, prompt_tokens, output_tokens
         )
         request_id = info.request_id(index)
+        tenant_id = info.tenant_id(tenant) if tenant >= 0 else None
+        request = InferenceRequest(config.capability, b"", config.qos, request_id, tenant_id)
+        gateway = next(self._gateway_of[origin])
         self._live[request_id] = live = LiveRequest(
+            self.env,
+            gateway.infer(request),
             request_id,
+            self,
             row,
             config.capability,
             block.keys[place],
@@ -295,23 +300,10 @@ class World:
             output_tokens,
             arrived_s,
         )
-        tenant_id = info.tenant_id(tenant) if tenant >= 0 else None
-        request = InferenceRequest(config.capability, b"", config.qos, request_id, tenant_id)
-        gateway = next(self._gateway_of[origin])
-        self.tasks.start(self._serve(live, gateway, request), request_id)
+        live.step(None)
 
-    async def _serve(
-        self, live: LiveRequest, gateway: GatewayTrait, request: InferenceRequest
-    ) -> None:
-        """Be the client of one request: call the gateway, and take down what comes of it."""
-        try:
-            await gateway.infer(request)
-        except FederationError as error:
-            self._finish(live, error.kind)
-        else:
-            self._finish(live, "ok")
-
-    def _finish(self, live: LiveRequest, outcome: str) -> None:
+    def request_over(self, live: LiveRequest, outcome: str) -> None:
+        """Take down what came of a request."""
         live.over = True
         served = outcome == "ok"
         self._observer.request_finished(
@@ -326,7 +318,7 @@ class World:
             live.cost_usd,
             live.output_tokens,
         )
-        del self._live[live.request_id]
+        del self._live[live.name]
         if not self._arriving:
             self._end_if_empty()
 

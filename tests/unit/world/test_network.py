@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from fedsim.federation.contracts import Capability
 from fedsim.world.config import NetworkConfig
-from fedsim.world.live import LiveRequest
 from fedsim.world.network import Network
 
 ROUND_TRIPS_S = {("a", "b"): 0.08, ("b", "a"): 0.08, ("a", "c"): 0.2, ("c", "a"): 0.2}
@@ -22,7 +21,7 @@ def network(jitter=0.0):
 
 def request(key, stretch=1.0):
     """Return a request with the luck of *key*."""
-    return LiveRequest("chat-0", 0, Capability.GENERATE, key, 0.5, stretch, -1, -1, 0.0)
+    return SimpleNamespace(key=key, stretch=stretch)
 
 
 class TestLegs:
