@@ -1,6 +1,6 @@
 """The tables as DataFrames, made from recorded columns with as few copies as possible.
 
-Names and order of the columns are a format that people rely on; ``docs/measures.md`` defines each.
+Names and order of the columns are a format that people rely on; ``docs/tables.md`` defines each.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import astuple
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,10 +128,14 @@ def nodes_frame(nodes: NodeColumns, directory: Directory) -> DataFrame:
 
 
 def events_frame(events: Sequence[Event], directory: Directory) -> DataFrame:
-    """Return a row per event, in the order in which they happened."""
+    """Return a row per event, in the order of time; equal times keep the order of their reports.
+
+    A breaker reports that it became half-open when it is next used, with the time at which it did.
+    """
     import pandas as pd
 
-    fields: list[Sequence[Any]] = list(zip(*(astuple(event) for event in events), strict=True))
+    in_order = sorted(events, key=attrgetter("time_s"))
+    fields: list[Sequence[Any]] = list(zip(*(astuple(event) for event in in_order), strict=True))
     times_s, kinds, subjects, gateways, before, after, details = fields or [()] * 7
     kind = category([*EVENT_KINDS, *kinds])
     gateway = category_types(directory, ())["gateway"]

@@ -257,6 +257,19 @@ class TestEvents:
         assert events["before"].isna().tolist() == [False, True]
         assert events["kind"].tolist() == ["fault", "plugin"]
 
+    def test_rows_stand_in_the_order_of_time(self) -> None:
+        """What is reported late, as of an earlier time, stands where it belongs."""
+        recorder = Recorder(directory())
+        recorder.event(1.0, "fault", "eu-west", "", "up", "down", "outage")
+        recorder.event(9.0, "fault", "eu-west", "", "down", "up", "outage")
+        recorder.event(5.0, "breaker", "eu-1", "us-east/0", "open", "half_open", "time passed")
+        recorder.event(9.0, "breaker", "eu-1", "us-east/0", "half_open", "open", "a probe failed")
+
+        events = recorder.tables().events
+
+        assert events["time_s"].tolist() == [1.0, 5.0, 9.0, 9.0]
+        assert events["kind"].tolist() == ["fault", "breaker", "fault", "breaker"]
+
 
 class TestCost:
     def test_bytes_a_request(self) -> None:

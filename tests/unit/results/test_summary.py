@@ -216,13 +216,9 @@ class TestAgainstNumpy:
 
 
 def test_docs_have_every_measure() -> None:
-    """docs/measures.md gives a formula for each measure and names each column."""
+    """docs/measures.md gives a formula for each measure."""
     text = Path(__file__).parents[3].joinpath("docs/measures.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("| `")]
 
     for measure in MEASURES:
         assert any(f"`{measure}`" in row for row in rows), measure
-    tables = FakeWorld(duration_s=5.0, outage_s=None).record().tables()
-    for table in ("requests", "attempts", "nodes", "events", "node_totals"):
-        for column in tables[table].columns:
-            assert f"`{column}`" in text, column
