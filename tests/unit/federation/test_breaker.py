@@ -219,6 +219,20 @@ def test_a_probe_of_an_earlier_time_still_takes_its_place():
     assert scene.breaker.try_acquire(A)
 
 
+def test_a_probe_that_outlives_the_half_open_time_still_takes_its_place():
+    """Also where the circuit was closed in between, by the success of another probe."""
+    scene = Scene(half_open_probes=2, half_open_successes=1)
+    scene.fail(5, at_s=0.0)
+    scene.at(30.0)
+    assert scene.breaker.try_acquire(A)  # it will take very long
+    scene.probe(31.0, ok=True)
+    assert scene.state() is CLOSED
+    scene.fail(5)
+    scene.at(61.0)
+
+    assert [scene.breaker.try_acquire(A) for _ in range(2)] == [True, False]
+
+
 def test_successes_are_counted_from_each_half_opening():
     """Two good probes before a bad one do not help after it."""
     scene = Scene()

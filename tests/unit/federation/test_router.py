@@ -312,6 +312,9 @@ class TestErrors:
 
         scene.breaker.release(NodeId("a"))
         assert scene.route() == "a"
+        assert scene.breaker.try_acquire(NodeId("a"))
+        with pytest.raises(CircuitOpen):
+            scene.route()
 
     def test_nobody_is_healthy(self):
         """Closed circuits of unhealthy nodes are another error than open ones."""
