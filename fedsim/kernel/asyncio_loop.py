@@ -258,6 +258,14 @@ class SimLoop(RefusingLoop):
         """Return the tasks that have not ended, in the order of their creation, in words."""
         return [describe(task) for task in self._live]
 
+    def awaited_tasks(self) -> list[str]:
+        """Return the tasks of `start` whose result somebody still waits for, in words."""
+        return [
+            describe(task)
+            for task in self._live
+            if isinstance(task, SimTask) and task.on_done is not None and task.abandoned_s is None
+        ]
+
     def _register(self, task: asyncio.Task[Any]) -> None:
         self._live[task] = None
         task.add_done_callback(self._retired)

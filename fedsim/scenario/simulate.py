@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from fedsim.federation.contracts import RegionId
-from fedsim.kernel.asyncio_loop import SimLoop
 from fedsim.kernel.streams import Streams
 from fedsim.results.recorder import Recorder
 from fedsim.results.run import Run
@@ -79,7 +78,7 @@ def simulate(
         slo=scenario.slo,
         wall_s=time.perf_counter() - started_s,
         record_tables=scenario.record_tables,
-        warnings=_plugin_warnings(world.loop),
+        warnings=_plugin_warnings(world),
     )
 
 
@@ -97,16 +96,19 @@ def _seeded_globals(seed: int) -> Generator[None]:
         np.random.set_state(numpy_before)  # noqa: NPY002
 
 
-def _plugin_warnings(loop: SimLoop) -> list[str]:
-    """Say what plug-ins asked of the asyncio loop that their authors should know."""
-    return [
-        *(
-            f"A plug-in asked {count} times for {call}, which cannot be simulated and was refused."
-            for call, count in loop.refused.items()
-        ),
-        *(
-            f"Task {name} went on {count} times after its result was no longer wanted; it should "
-            "let asyncio.CancelledError pass."
-            for name, count in loop.failures.ignored_cancellations.items()
-        ),
+def _plugin_warnings(world: World) -> list[str]:
+    """Say what plug-ins did on the asyncio loop that their authors should know."""
+    loop, awaited = world.loop, world.awaited_plugins
+    warnings = [
+        f"A plug-in asked {count} times for {call}, which cannot be simulated and was refused."
+        for call, count in loop.refused.items()
     ]
+    warnings += [
+        f"Task {name} went on {count} times after its result was no longer wanted; it should "
+        "let asyncio.CancelledError pass."
+        for name, count in loop.failures.ignored_cancellations.items()
+    ]
+    if awaited:
+        what = f"{len(awaited)} calls of plug-ins had not returned, the first: {awaited[0]}"
+        warnings.append(f"When the run ended, {what}.")
+    return warnings

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from asyncio import CancelledError
 from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 from types import CoroutineType
@@ -129,11 +130,11 @@ class _Guard:
             return getattr(self.plugin, method)(*args)
         except (FederationError, PlugInError):
             raise
-        except Exception as error:
+        except (Exception, CancelledError) as error:
             raise self._raised(method, error, request) from error
 
     def _raised(
-        self, method: str, error: Exception, request: InferenceRequest | None
+        self, method: str, error: BaseException, request: InferenceRequest | None
     ) -> PlugInError:
         return self._error(f"{method}() raised {type(error).__name__}: {error}", request)
 

@@ -106,6 +106,15 @@ class World:
         observer: Is told all that happens.
         router_name: Name of the routers, for errors.
         progress: Is called now and then with the share of the duration that has passed.
+
+    Attributes:
+        env: Its time and queue.
+        loop: The event loop for plug-ins.
+        nodes: All nodes.
+        gateways: The code of its region with each gateway.
+        directory: The names behind the codes.
+        jobs: Attempts that are under way.
+        awaited_plugins: Calls of plug-ins that had not returned when the run ended, in words.
     """
 
     def __init__(
@@ -122,6 +131,7 @@ class World:
         self.streams = Streams(config.seed)
         self.loop = SimLoop(self.env)
         self.directory = directory_of(config, gateways)
+        self.awaited_plugins: list[str] = []
         self._config = config
         self._observer = observer
         self._progress = progress
@@ -261,6 +271,7 @@ class World:
             )
             raise InternalError(msg) from error
         finally:
+            self.awaited_plugins = self.loop.awaited_tasks()
             self.loop.close()
         self.loop.raise_unhandled()
 

@@ -514,6 +514,24 @@ class TestMistakes:
         (warning,) = run.warnings
         assert warning.endswith("when the request's deadline passed (request chat-7)")
 
+    def test_never_answers(self, tmp_path):
+        """Without a deadline, a call that never returns is pointed out with what it waits for."""
+        scene = scenario(tmp_path, {"federation.timeout": "off", "drain": "5s"})
+
+        class Silent(First):
+            async def route(self, request):
+                if request.request_id == "chat-7":
+                    await asyncio.Event().wait()
+                return target()
+
+        run = fedsim.simulate(scene, router=Silent)
+
+        assert run.requests["outcome"].tolist().count("unfinished") == 1
+        assert run.warnings[0].startswith(
+            "When the run ended, 1 calls of plug-ins had not returned, the first: "
+        )
+        assert "Silent route (waits for asyncio Event.wait at test_rout" in run.warnings[0]
+
     def test_spins(self, scene, monkeypatch):
         """A router that waits without letting time pass is stopped, and named."""
         monkeypatch.setattr(asyncio_loop, "CALLBACKS_AT_ONCE", 1000)
@@ -569,6 +587,17 @@ class TestMistakes:
         outcomes = run.requests["outcome"].tolist()
         assert outcomes == (["ok", "qos_violation", "internal"] * len(outcomes))[: len(outcomes)]
         assert run.warnings == []
+
+    def test_cancels_whoever_calls(self, scene):
+        """A plain ``route`` that raises a cancellation is a mistake like any other."""
+
+        class Cancelling:
+            def route(self, request):
+                raise asyncio.CancelledError
+
+        error = fails(scene, Cancelling)
+        assert error.problem.startswith("route() raised CancelledError")
+        assert error.request_id == "chat-0"
 
     def test_cancels_itself(self, scene):
         """A cancellation that nobody asked for is the router's mistake."""
