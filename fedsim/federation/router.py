@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import ClassVar, NoReturn
@@ -122,9 +122,12 @@ class Router:
         return self._choose(request, ())
 
     async def route_excluding(
-        self, request: InferenceRequest, excluded: Collection[NodeId]
+        self, request: InferenceRequest, excluded: Sequence[NodeId]
     ) -> RouteTarget:
-        """Return a node that is not among *excluded*, unless no other is eligible."""
+        """Return a node that is not among *excluded*, which lists nodes in the order of trial.
+
+        Where no other is eligible it is one of them, but still not the last, if that can be.
+        """
         return self._choose(request, excluded)
 
     async def get_candidates(self, request: InferenceRequest) -> list[RouteCandidate]:
@@ -162,7 +165,7 @@ class Router:
 
     # Choosing
 
-    def _choose(self, request: InferenceRequest, excluded: Collection[NodeId]) -> RouteTarget:
+    def _choose(self, request: InferenceRequest, excluded: Sequence[NodeId]) -> RouteTarget:
         kind = self._kinds_by_id.get((request.capability, id(request.qos)))
         if kind is None or kind.dirty or self._rechecks:
             candidates = self._candidates(request)
@@ -222,15 +225,18 @@ class Router:
         return tuple(eligible)
 
     def _without(
-        self, candidates: Candidates, request: InferenceRequest, excluded: Collection[NodeId]
+        self, candidates: Candidates, request: InferenceRequest, excluded: Sequence[NodeId]
     ) -> Candidates:
         kind = self._kinds[request.capability, request.qos]
-        remaining = [
-            node
-            for node, may in enumerate(kind.eligible)
-            if may and self.fleet.node_ids[node] not in excluded
-        ]
-        return self._set(self._preferred(remaining, request)) if remaining else candidates
+        for avoided in (excluded, excluded[-1:]):
+            remaining = [
+                node
+                for node, may in enumerate(kind.eligible)
+                if may and self.fleet.node_ids[node] not in avoided
+            ]
+            if remaining:
+                return self._set(self._preferred(remaining, request))
+        return candidates
 
     def _set(self, positions: tuple[int, ...]) -> Candidates:
         """Return the one object for a set of nodes, in which strategies keep their turn."""

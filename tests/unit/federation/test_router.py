@@ -415,11 +415,14 @@ class TestRetries:
         assert {scene.route(excluded=["a", "b"]) for _ in range(3)} == {"c"}
 
     def test_falls_back_to_the_excluded(self):
-        """Where all eligible nodes were tried, they are chosen from again."""
-        scene = RouterScene("a", "b", "c")
-        scene.break_circuit("c")
+        """Where all eligible nodes were tried, it is any but the last, or that if it is alone."""
+        scene = RouterScene("a", "b", "c", "d")
+        scene.break_circuit("d")
+        assert {scene.route(excluded=["a", "b", "c"]) for _ in range(4)} == {"a", "b"}
 
-        assert {scene.route(excluded=["a", "b"]) for _ in range(4)} == {"a", "b"}
+        scene.break_circuit("a")
+        scene.break_circuit("b")
+        assert scene.route(excluded=["a", "b", "c"]) == "c"
 
     def test_errors_are_the_same(self):
         """Where nobody is eligible, a retry is told why as a first attempt is."""
