@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import ClassVar, NewType, Protocol, runtime_checkable
 
+from fedsim.federation.values import quick
+
 ModelId = NewType("ModelId", str)
 RegionId = NewType("RegionId", str)
 NodeId = NewType("NodeId", str)
@@ -113,6 +115,7 @@ class QoSRequirements:
     cost_tolerance: int = 50
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
     """One request for inference.
@@ -132,6 +135,7 @@ class InferenceRequest:
     tenant_id: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class InferenceResponse:
     """What a node answered.
@@ -374,6 +378,7 @@ class HealthCheckerTrait(Protocol):
         ...
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RouteTarget:
     """The node that a router chose.

@@ -152,28 +152,31 @@ class Gateway:
         retry = 0
         failure: FederationError | None = None
         while True:
-            target = None
+            target = attempt = None
             try:
-                if self._direct and not tried:
-                    target = await self.router.route(request)
-                else:
-                    target = await self._route(request, tried, started_s)
-                if not isinstance(failure, NoCapacity) or target.node_id not in tried:
-                    return await self._attempt(target, request, started_s, streamed)
-            except FederationError as error:
-                self.tell_middleware(request, error)
-                failure = error
-            except _DeadlinePassed:
-                raise self.request_timeout(request) from None
+                anew = tried or not self._direct
+                target = await (
+                    self._route(request, tried, started_s) if anew else self.router.route(request)
+                )
+                if isinstance(failure, NoCapacity) and target.node_id in tried:
+                    break  # the queue was full, and there is nowhere else to go
+                attempt = Attempt(self, target, request)
+                result = await self._carry(attempt, started_s, streamed)
+            except BaseException as thrown:
+                failure = self._failure(thrown, attempt, request)
+                if failure is None:
+                    raise
             else:
-                raise failure  # the queue was full, and there is nowhere else to go
+                return attempt.served(result, started_s, streamed)
             retry += 1
             if not self._may_retry(failure, target, retry):
-                raise failure
+                break
             if target is not None:
                 tried.append(target.node_id)
             if target is None or not isinstance(failure, NoCapacity):
                 await self._back_off(request, retry, started_s)
+        assert failure is not None
+        raise failure
 
     def _left_s(self, started_s: float) -> float:
         """Return the time until the deadline of a request that came at *started_s*, in seconds."""
@@ -197,35 +200,41 @@ class Gateway:
         except TimeoutError:
             raise _DeadlinePassed from None
 
-    async def _attempt(
-        self, target: RouteTarget, request: InferenceRequest, started_s: float, streamed: bool
-    ) -> InferenceResponse | GatewayStream:
-        """Send one attempt and report how it ended to router, breaker and health checker."""
-        attempt = Attempt(self, target, request)
-        carry = self._transport.open_stream if streamed else self._transport.send
+    def _carry(self, attempt: Attempt, started_s: float, streamed: bool) -> Awaitable[Any]:
+        """Hand an attempt to the transport, within the deadline that comes first."""
         left_s = self._request_s if attempt.sent_s == started_s else self._left_s(started_s)
-        limit_s = self._attempt_s if self._attempt_s < left_s else left_s
-        try:
-            work: Awaitable[Any] = carry(target, request)
-            result = await (work if limit_s == math.inf else self._tasks.within(work, limit_s))
-        except FederationError as error:
-            attempt.ended(error)
-            raise
-        except TimeoutError:
-            if left_s <= self._attempt_s:
+        attempt.last = left_s <= self._attempt_s
+        limit_s = left_s if attempt.last else self._attempt_s
+        carry = self._transport.open_stream if streamed else self._transport.send
+        work: Awaitable[Any] = carry(attempt.target, attempt.request)
+        return work if limit_s == math.inf else self._tasks.within(work, limit_s)
+
+    def _failure(
+        self, thrown: BaseException, attempt: Attempt | None, request: InferenceRequest
+    ) -> FederationError | None:
+        """Report that routing or an attempt failed, and return the error that it ended in.
+
+        None stands for what is no outcome of an attempt and has to be raised further.
+
+        Raises:
+            Timeout: The request's deadline has passed.
+        """
+        late = isinstance(thrown, TimeoutError) and attempt is not None
+        failure: FederationError
+        if isinstance(thrown, FederationError):
+            failure = thrown
+        elif late and attempt is not None and not attempt.last:
+            failure = Timeout(self._attempt_s)
+        else:
+            if attempt is not None:
                 attempt.cancelled()
-                raise _DeadlinePassed from None
-            timeout = Timeout(self._attempt_s)
-            attempt.ended(timeout)
-            raise timeout from None
-        except BaseException:
-            attempt.cancelled()
-            raise
-        if streamed:
-            return GatewayStream(self, attempt, result, started_s)
-        attempt.succeeded()
-        response: InferenceResponse = result
-        return response
+            if late or isinstance(thrown, _DeadlinePassed):
+                raise self.request_timeout(request) from None
+            return None
+        if attempt is not None:
+            attempt.ended(failure)
+        self.tell_middleware(request, failure)
+        return failure
 
     def _may_retry(self, error: FederationError, target: RouteTarget | None, retry: int) -> bool:
         """Return whether another attempt may mend *error*, and limit and budget allow it."""
@@ -327,15 +336,16 @@ class Attempt:
         target: The node.
         request: The request.
         sent_s: Clock time of the dispatch, in seconds.
+        last: Whether the request's own deadline comes no later than the attempt's.
     """
 
-    __slots__ = ("_ended", "_gateway", "_probe", "request", "sent_s", "target")
+    __slots__ = ("_ended", "_gateway", "_probe", "last", "request", "sent_s", "target")
 
     def __init__(self, gateway: Gateway, target: RouteTarget, request: InferenceRequest) -> None:
         self._gateway = gateway
         self.target = target
         self.request = request
-        self._ended = False
+        self._ended = self.last = False
         self._probe = bool(gateway.troubled) and gateway.acquire(target.node_id)
         self.sent_s = gateway.clock.now()
         gateway.on_start(target, request)
@@ -343,6 +353,16 @@ class Attempt:
     def first_token(self) -> None:
         """Report that the first token has come."""
         self._gateway.on_first_token(self.target, self.request)
+
+    def served(
+        self, result: Any, started_s: float, streamed: bool
+    ) -> InferenceResponse | GatewayStream:
+        """Return the transport's *result*; a response has come, a stream has yet to end."""
+        if streamed:
+            return GatewayStream(self._gateway, self, result, started_s)
+        self.succeeded()
+        response: InferenceResponse = result
+        return response
 
     def succeeded(self) -> None:
         """Report that the node served the request."""

@@ -101,7 +101,8 @@ class LatencyPolicy:
         latency_s = candidate.target.estimated_latency_s
         if latency_s == 0.0:
             return NEUTRAL_SCORE
-        return max(0.0, 1.0 - latency_s / self.max_latency_s)
+        share = 1.0 - latency_s / self.max_latency_s
+        return share if share > 0.0 else 0.0
 
     def scores(self, columns: Columns, request: InferenceRequest) -> Sequence[float]:
         """Return the same for many candidates."""
