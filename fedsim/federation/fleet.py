@@ -209,7 +209,10 @@ class Fleet:
     def target(self, position: int, request: InferenceRequest) -> RouteTarget:
         """Return a node as a target with its score."""
         live = self.look_at(position)
-        return live.at(self._total(live, request))
+        total = self._total(live, request)
+        return RouteTarget(
+            live.node_id, live.region_id, live.endpoint, live.estimated_latency_s, total
+        )
 
     def _total(self, live: LiveCandidate, request: InferenceRequest) -> float:
         candidate = cast("RouteCandidate", live) if self._own else live.frozen(NEUTRAL_SCORE)

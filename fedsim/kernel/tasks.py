@@ -263,9 +263,8 @@ class _Scope:
 
     __slots__ = ("at_s", "task")
 
-    def __init__(self, task: Task, at_s: float) -> None:
-        self.task: Task | None = task
-        self.at_s = at_s
+    at_s: float
+    task: Task | None
 
 
 class _Lane(LightEvent):
@@ -287,8 +286,9 @@ class _Lane(LightEvent):
         scopes = self._scopes
         while scopes and scopes[0].task is None:
             scopes.popleft()
-        at_s = self._env._now + self._duration_s
-        scope = _Scope(task, at_s)
+        scope = _Scope()
+        scope.task = task
+        scope.at_s = at_s = self._env._now + self._duration_s
         scopes.append(scope)
         if not self._pending:
             self._pending = True

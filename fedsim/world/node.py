@@ -108,7 +108,9 @@ class Job(LightEvent):
         """Send it on its way to the node."""
         self.ledger.jobs += 1
         if self.leg_s > 0.0:
-            self._push(self.env._now + self.leg_s)
+            env = self.env
+            self.due_s = due_s = env._now + self.leg_s
+            heappush(env._queue, (due_s, NORMAL, next(env._eid), self))
         else:
             self.node.accept(self)
 
@@ -161,7 +163,8 @@ class Job(LightEvent):
 
     def reschedule(self, until_s: float) -> None:
         """Take note that service lasts until *until_s* now."""
-        self._push(until_s)
+        self.due_s = until_s
+        self.env.push(self, until_s)
         if self.on_change is not None:
             self.on_change()
 
@@ -220,11 +223,6 @@ class Job(LightEvent):
         self.ledger.job_over(self)
         if self.on_change is not None:
             self.on_change()
-
-    def _push(self, when_s: float) -> None:
-        self.due_s = when_s
-        env = self.env
-        heappush(env._queue, (when_s, NORMAL, next(env._eid), self))
 
 
 class Node:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from heapq import heappush
 from typing import TYPE_CHECKING
+
+from simpy.events import NORMAL
 
 from fedsim.kernel.environment import Environment, LightEvent
 from fedsim.kernel.streams import Streams
@@ -74,9 +77,11 @@ class Source(LightEvent):
         block, place, stretches = self._block, self._next, self._stretches
         assert block is not None
         index = self._first + place
-        if place + 1 < len(block.times_s):
-            self._next = place + 1
-            self._env.push(self, block.times_s[place + 1])
+        following = place + 1
+        if following < len(block.times_s):
+            self._next = following
+            env = self._env
+            heappush(env._queue, (block.times_s[following], NORMAL, next(env._eid), self))
         else:
             self._first += place + 1
             self._load()
