@@ -159,6 +159,7 @@ class Gateway:
                     self._route(request, tried, started_s) if anew else self.router.route(request)
                 )
                 if isinstance(failure, NoCapacity) and target.node_id in tried:
+                    self._give_back_retry()
                     break  # the queue was full, and there is nowhere else to go
                 attempt = Attempt(self, target, request)
                 result = await self._carry(attempt, started_s, streamed)
@@ -244,6 +245,10 @@ class Gateway:
         if retry > self._retries.limit:
             return False
         return self._budget is None or self._budget.try_spend()
+
+    def _give_back_retry(self) -> None:
+        if self._budget is not None:
+            self._budget.give_back()
 
     async def _back_off(self, request: InferenceRequest, retry: int, started_s: float) -> None:
         assert self._retries is not None

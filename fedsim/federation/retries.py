@@ -54,6 +54,10 @@ class RetryBudget:
         self._retries.append(now_s)
         return True
 
+    def give_back(self) -> None:
+        """Return the retry that was taken last and not made."""
+        self._retries.pop()
+
 
 def _forget(times_s: deque[float], now_s: float) -> None:
     oldest_s = now_s - BUDGET_WINDOW_S
