@@ -56,7 +56,8 @@ class RetryBudget:
 
     def give_back(self) -> None:
         """Return the retry that was taken last and not made."""
-        self._retries.pop()
+        if self._retries:
+            self._retries.pop()
 
 
 def _forget(times_s: deque[float], now_s: float) -> None:

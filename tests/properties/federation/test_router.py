@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from fedsim.federation.catalog import DeploymentStatus
+from fedsim.federation.catalog import Deployment, DeploymentStatus
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
     Capability,
@@ -258,12 +258,14 @@ class RouterMachine(RuleBasedStateMachine):
 
     def third_opinion(self, asked):
         """Return for each node what stands against it, as the table has it."""
-        scene, opinions = self.scene, {}
+        scene = self.scene
+        opinions: dict[str, type[FederationError] | None] = {}
         models: dict[str, list] = {}
         for each in scene.catalog.deployments():
             models.setdefault(each.node_id, []).append(each)
         for name, deployed in models.items():
             health = scene.health.get_cached_health(NodeId(name))
+            assert health is not None
             level = PRIVACY[deployed[0].region_id]
             limit_s, least = asked.qos.max_latency_s, asked.qos.min_throughput
             ready = any(
@@ -289,7 +291,7 @@ class RouterMachine(RuleBasedStateMachine):
     def without_gpu_taste(self, asked, opinions):
         """Return who is left when those without a GPU give way."""
         eligible = {name for name, error in opinions.items() if error is None}
-        first = {}
+        first: dict[str, Deployment] = {}
         for each in self.scene.catalog.deployments():
             first.setdefault(each.node_id, each)
         with_gpu = {name for name in eligible if first[name].gpu is not None}
