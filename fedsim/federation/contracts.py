@@ -331,6 +331,7 @@ class HealthState(Enum):
     """Nothing is known yet."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class NodeHealth:
     """A node's health as one gateway knows it.

@@ -96,6 +96,18 @@ def directory_of(config: WorldConfig, gateways: Mapping[str, int]) -> Directory:
     )
 
 
+class _TenantIds(dict[int, str]):
+    """The names of a stream's tenants, each made once."""
+
+    def __init__(self, info: StreamInfo) -> None:
+        super().__init__()
+        self._info = info
+
+    def __missing__(self, tenant: int) -> str:
+        name = self[tenant] = self._info.tenant_id(tenant)
+        return name
+
+
 class World:
     """One run of a simulated world.
 
@@ -139,6 +151,7 @@ class World:
         self._network = Network(config.network, self.directory.regions)
         self.nodes = self._build_nodes()
         self._live: dict[str, LiveRequest] = {}
+        self._tenants = [_TenantIds(info) for info in self.directory.streams]
         self.jobs = 0
         self._arriving = True
         self._stop = self.env.event()
@@ -294,7 +307,7 @@ class World:
             stream, index, tenant, origin, arrived_s, prompt_tokens, output_tokens
         )
         request_id = info.request_id(index)
-        tenant_id = info.tenant_id(tenant) if tenant >= 0 else None
+        tenant_id = self._tenants[stream][tenant] if tenant >= 0 else None
         request = InferenceRequest(config.capability, b"", config.qos, request_id, tenant_id)
         gateway = next(self._gateway_of[origin])
         self._live[request_id] = live = LiveRequest(
