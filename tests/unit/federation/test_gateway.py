@@ -484,6 +484,19 @@ class TestDeadlines:
         assert scene.sent == [(0.0, "a"), (2.0, "a")]
         assert diary.errors == ["internal", "internal", "timeout"]
 
+    def test_of_the_request_at_the_end_of_a_backoff(self):
+        """A backoff that ends at the very deadline is followed by nothing."""
+        scene = GatewayScene(
+            {"a": [(0.0, BROKEN)]},
+            timeout=TimeoutConfig(None, 2.0),
+            retries=replace(EXACT, backoff_s=2.0),
+        )
+        error = scene.fail()
+
+        assert isinstance(error, Timeout)
+        assert scene.now_s == 2.0
+        assert scene.sent == [(0.0, "a")]
+
     def test_of_the_request_while_the_router_thinks(self):
         """A router that does not answer in time is cut off, and nothing is sent."""
         diary = Diary()

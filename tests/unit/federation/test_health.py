@@ -130,6 +130,17 @@ class TestProbes:
         assert scene.seen.reasons[1] == "3 in a row: a probe failed: Node unreachable: a"
         assert scene.seen.reasons[2] == "2 successful probes in a row"
 
+    def test_a_recovered_node_begins_anew(self):
+        """Failures of requests before the recovery do not count after it."""
+        scene = Scene(outages=[(12.0, 50.0)])
+        scene.monitor(20.0)
+        for _ in range(2):
+            scene.health.report_failure(A)
+        scene.stage.env.run(until=90.0)
+        scene.health.report_failure(A)
+
+        assert known_of(scene.health, A).status is HealthState.HEALTHY
+
     def test_only_failures_in_a_row_count(self):
         """A good probe between failed ones sets the count back."""
         scene = Scene(outages=[(4.0, 16.0), (30.0, 48.0)])

@@ -208,18 +208,18 @@ class TestLeastLatency:
         assert sorted(chosen[3:]) == ["a", "b", "c"]
 
     def test_an_old_estimate_drifts_to_the_pool_s(self):
-        """A median of 3 s counts as 2 s half a window after its last sample, the pool's being 1."""
+        """A median of 3.8 s counts as 2.4 s half a window after its sample, the pool's being 1."""
         scene = RouterScene("a", "b", "c", strategy=LEAST_LATENCY)
-        scene.serve("a", 3.0)
-        scene.clock.now_s = 30.0
+        scene.serve("a", 3.8)
+        scene.clock.now_s = 28.0
         for node in "bc":
             scene.serve(node, 1.0)
             for _ in range(2):
                 scene.start(node)  # counts as 3 s
-        scene.clock.now_s = 30.001
+        scene.clock.now_s = 30.0
         assert scene.route() == "a"
 
-        scene.start("a")  # counts as 4 s
+        scene.start("a")  # counts as 4.8 s
         assert scene.route() in "bc"
 
     def test_an_expired_estimate_is_tried_anew(self):
