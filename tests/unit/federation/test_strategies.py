@@ -213,7 +213,7 @@ class TestLeastLatency:
         scene.serve("a", 3.8)
         scene.clock.now_s = 28.0
         for node in "bc":
-            scene.serve(node, 1.0)
+            scene.serve(node, 1.0, count=8)
             for _ in range(2):
                 scene.start(node)  # counts as 3 s
         scene.clock.now_s = 30.0
