@@ -15,7 +15,6 @@ from fedsim.workload.distributions import Distribution, Exponential
 from fedsim.world.config import WorldConfig
 from tests.simulated import Draws, Federation, draws_of, run_world, small_world
 
-REPLICATIONS = 25
 SEEDS = (1000, 2000, 3000)
 """Seeds of the first replication of three samples; the others of a sample have the next ones."""
 
@@ -104,9 +103,9 @@ class Sample:
     controls: Floats
 
 
-def sample(queue: Queue, seed: int) -> Sample:
-    """Return what is seen in independent replications from *seed* on."""
-    rows = np.array([observe(queue, seed + number) for number in range(REPLICATIONS)])
+def sample(queue: Queue, seed: int, replications: int) -> Sample:
+    """Return what is seen in independent replications, with seeds from *seed* on."""
+    rows = np.array([observe(queue, seed + number) for number in range(replications)])
     return Sample(rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3:])
 
 
@@ -147,15 +146,15 @@ def backlog_control(queue: Queue, visits: Draws) -> float:
     """Return by how much work came to a node while there was work already, more than the mean.
 
     With each request a slot gets work, and loses some until the next; *surplus* is that less its
-    mean. Surpluses of the past, fading as fast as a queue forgets, make a backlog, which says
-    nothing about the surplus to come: the sum of the products has mean 0. It does to the mean wait
-    what the numbers of arrivals and the services cannot: it takes out half of what they leave of
-    the variance, or more.
+    mean. Surpluses of the past make a backlog, which fades in the time in which a queue forgets,
+    the variance of a surplus over the square of its mean. It says nothing about the surplus to
+    come, so that the sum of the products has mean 0. In the mean wait it takes out most of the
+    variance that arrivals and services by themselves leave.
     """
     gaps_s = np.diff(visits.arrived_s)
     gap_s = queue.nodes / queue.rate_rps
     surplus_s = (visits.service_s[:-1] - 1.0) / queue.slots - (gaps_s - gap_s)
-    memory = 1.0 - (1.0 - queue.load) ** 2 / 3.0
+    memory = 1.0 - (1.0 - queue.load) ** 2 / (1.0 + queue.service.cv**2)
     backlog_s = np.array(
         list(accumulate(surplus_s[:-1].tolist(), lambda sum_s, next_s: memory * sum_s + next_s))
     )

@@ -72,7 +72,7 @@ def test_jitter(jitter, seed):
     the two percentiles has that value in an interval of 3 % or less.
     """
     config = small_world(
-        Exponential(0.01), 1000.0, 20.0, slots=1000, round_trip_s=0.2, jitter=jitter, seed=seed
+        Exponential(0.01), 1000.0, 12.0, slots=1000, round_trip_s=0.2, jitter=jitter, seed=seed
     )
 
     requests = run_world(config).requests
