@@ -12,7 +12,7 @@ DEV := .venv/.installed-dev
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint slow bench schema clean
+.PHONY: help setup demo test lint slow bench schema docs notebooks clean
 
 help:  ## List these tasks
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -40,6 +40,14 @@ bench: $(DEV)  ## Run the benchmarks (some minutes, on a quiet machine)
 
 schema: $(CORE)  ## Write the scenario's JSON Schema anew from the model
 	$(BIN)/python -m fedsim.scenario.json_schema
+
+docs: $(DEV)  ## Write the pictures, outputs and tables of the documentation anew (some minutes)
+	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_pictures.py
+	$(BIN)/python docs/make_outputs.py
+
+notebooks: $(DEV)  ## Execute the notebooks in place
+	$(BIN)/python notebooks/execute.py
 
 clean:  ## Remove .venv, caches and build output; runs/ stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks build dist

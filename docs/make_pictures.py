@@ -1,0 +1,36 @@
+"""Draw the documentation's pictures from the demo's scenario: ``python docs/make_pictures.py``.
+
+The same scenario and seed give the same pictures. They are committed in ``docs/pictures``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import fedsim
+
+ROOT = Path(__file__).resolve().parent.parent
+PICTURES = ROOT / "docs" / "pictures"
+DPI = 110
+
+
+def main() -> None:
+    """Run one replication of each strategy, and draw it."""
+    scenario = fedsim.load(ROOT / "scenarios" / "three-regions.yaml")
+    comparison = fedsim.compare(scenario, replications=1)
+    pictures = {
+        "strategies": comparison.plot.latency(),
+        "timeline": comparison.run("round_robin").plot.timeline(),
+        "states": comparison.run("least_latency").plot.states(),
+    }
+    PICTURES.mkdir(exist_ok=True)
+    for name, chart in pictures.items():
+        chart.savefig(PICTURES / f"{name}.png", dpi=DPI, metadata={"Software": None})
+        print(f"docs/pictures/{name}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""What the documentation shows is true: its scenarios load, its code runs, its links lead on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+import yaml
+
+import fedsim
+from docs.blocks import PAGES, ROOT, Block, blocks, masked, run_page
+from docs.make_reference import covered, rewritten
+from fedsim.results.columns import OUTCOMES
+from fedsim.scenario.json_schema import schema
+from tests.fake_world import FakeWorld
+
+BASE = Path(__file__).parent / "base.yaml"
+MARKDOWN = [
+    *PAGES,
+    *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "tests/README.md")),
+    ROOT / "scenarios" / "traces" / "README.md",
+]
+SCENARIOS = [block for page in PAGES for block in blocks(page) if block.language == "yaml"]
+RUN = [
+    page for page in PAGES if any(block.language in {"python", "console"} for block in blocks(page))
+]
+SLOW = [page for page in RUN if any(block.word == "slow" for block in blocks(page))]
+
+
+def name_of(thing: Path | Block) -> str:
+    """Return what a test is called that is about a page or a block."""
+    return thing.relative_to(ROOT).as_posix() if isinstance(thing, Path) else str(thing)
+
+
+@pytest.mark.parametrize("block", SCENARIOS, ids=name_of)
+def test_scenarios_load(block: Block, tmp_path: Path) -> None:
+    """A YAML block is a whole scenario, or a fragment that fits into one."""
+    file = tmp_path / "scenario.yaml"
+    text = block.text
+    if block.word == "fragment":
+        base = yaml.safe_load(BASE.read_text(encoding="utf-8"))
+        text = yaml.safe_dump(merged(base, yaml.safe_load(text)), sort_keys=False)
+    file.write_text(text, encoding="utf-8")
+    (tmp_path / "traces").symlink_to(ROOT / "scenarios" / "traces")
+
+    scenario = fedsim.load(file)
+
+    assert scenario.duration_s > 0.0
+
+
+def merged(base: Any, over: Any) -> Any:
+    """Return *base* with the keys of *over*, mappings key by key."""
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    return base | {key: merged(base.get(key), value) for key, value in over.items()}
+
+
+@pytest.mark.parametrize("page", RUN, ids=name_of)
+def test_examples_run(page: Path, tmp_path: Path) -> None:
+    """Code and commands of a page run, and print what the page shows, figures apart."""
+    for output in run_page(page, tmp_path, slow=False):
+        assert masked(output.text) == masked(output.block.text), f"{output.block}: make docs"
+    plt.close("all")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", SLOW, ids=name_of)
+def test_slow_examples_run(page: Path, tmp_path: Path) -> None:
+    """So do the examples that take longer, to the figure, the time of the run apart."""
+    for output in run_page(page, tmp_path, slow=True):
+        if output.block.word == "slow":
+            assert timeless(output.text) == timeless(output.block.text), f"{output.block}"
+
+
+def timeless(output: str) -> str:
+    """Return an output without the time that the run took."""
+    return " ".join(re.sub(r"in [\d.]+\s+s\.", "in # s.", output).split())
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    """A link into the repository names a file that exists, and a heading that is in it."""
+    text = re.sub(
+        r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("http://", "https://", "mailto:")):
+            continue
+        file, _, anchor = target.partition("#")
+        found = (page.parent / file).resolve() if file else page
+        assert found.exists(), f"{name_of(page)}: {target}"
+        if anchor:
+            assert anchor in anchors(found), f"{name_of(page)}: {target}"
+
+
+def anchors(page: Path) -> list[str]:
+    """Return the anchors that GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    words = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return [word.replace(" ", "-") for word in words]
+
+
+def test_every_page_can_be_found() -> None:
+    """The README leads to every page of the documentation."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    for page in PAGES[1:]:
+        assert f"(docs/{page.name})" in text, page.name
+
+
+class TestTables:
+    """docs/tables.md against the tables."""
+
+    @pytest.mark.parametrize("name", ["requests", "attempts", "nodes", "events", "node_totals"])
+    def test_columns(self, name: str) -> None:
+        """The page has each table's columns, in their order, with their dtypes."""
+        table = FakeWorld(duration_s=5.0, outage_s=None).record().tables()[name]
+
+        rows = documented(name)
+
+        assert [column for column, _, _ in rows] == list(table.columns)
+        for column, dtype, _ in rows:
+            assert dtype == short(table[column].dtype), column
+
+    @pytest.mark.parametrize("name", ["requests", "attempts", "nodes", "events", "node_totals"])
+    def test_units(self, name: str) -> None:
+        """A column whose name ends in a unit has that unit."""
+        units = {"slot_s": "slot-seconds", "_usd": "USD", "_tokens": "tokens", "_per_hour": "USD/h"}
+        for column, _, unit in documented(name):
+            ends = [each for each in units if column.endswith(each)]
+            wanted = units[ends[0]] if ends else "s" if column.endswith("_s") else None
+            assert wanted is None or unit == wanted, column
+
+    def test_outcomes(self) -> None:
+        """The page has every outcome."""
+        assert {row[0] for row in documented("Outcomes")} == set(OUTCOMES)
+
+
+def documented(heading: str) -> list[tuple[str, str, str]]:
+    """Return the first three cells of each row of the first table under *heading*."""
+    text = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
+    part = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    table = re.search(r"^\|.*\n\|---.*\n((?:\|.*\n)+)", part, re.MULTILINE)
+    assert table is not None, heading
+    rows = [[cell.strip() for cell in row.split("|")[1:4]] for row in table[1].splitlines()]
+    return [(first.strip("`"), second, third) for first, second, third in rows]
+
+
+def short(dtype: Any) -> str:
+    """Return what the page calls a dtype."""
+    return "category" if isinstance(dtype, pd.CategoricalDtype) else str(dtype)
+
+
+class TestScenarioReference:
+    """docs/scenario.md against the model of the scenario file."""
+
+    def test_is_current(self) -> None:
+        """The page has the keys of the model; `make docs` writes them anew."""
+        page = ROOT / "docs" / "scenario.md"
+
+        assert page.read_text(encoding="utf-8") == rewritten(page)
+
+    def test_is_complete(self) -> None:
+        """Every mapping of the model has its table."""
+        assert set(schema()["$defs"]) <= covered()
