@@ -28,7 +28,7 @@ BYTES_TARGET = 400.0
 
 NAMES = {
     "fedsim": "fedsim",
-    "simpy-processes": "SimPy, processes, drawing in blocks",
+    "simpy-processes": "SimPy, processes, block draws",
     "simpy-textbook": "SimPy, processes, as in tutorials",
     "simpy-callbacks": "SimPy, callbacks only",
     "ciw": "Ciw, no network",
@@ -160,15 +160,15 @@ def memory(report: Report, effort: Effort, progress: Progress) -> None:
         rows.append(
             [
                 NAMES[name],
-                f"{low['peak_bytes'] / 1e6:,.0f} MB",
-                f"{high['peak_bytes'] / 1e6:,.0f} MB",
+                f"{low['peak_bytes'] / 1e6:,.0f}",
+                f"{high['peak_bytes'] / 1e6:,.0f}",
                 f"{slope:,.0f}",
             ]
         )
         if name == "fedsim":
             figures = (slope, BYTES_TARGET, slope <= BYTES_TARGET)
             report.figures["bytes per request, tables included"] = figures
-    columns = ["program", f"peak, {few:,}", f"peak, {many:,}", "bytes/request"]
+    columns = ["program", f"MB at {few:,}", f"at {many:,}", "bytes/request"]
     note = "Peaks of the whole process, DataFrames included; the slope leaves out the imports."
     report.tables.append(Table("Memory, 16 nodes", columns, rows, note))
 
@@ -212,7 +212,7 @@ def parts(report: Report, effort: Effort, progress: Progress) -> None:
     )
     note = (
         "A step is the difference to the row above within a round; a policy's is that to the full "
-        "world without it. Differences below 0.5 µs are within the noise."
+        "world without it. What is smaller than its range is noise."
     )
     title = "What a request costs, part by part, 16 nodes"
     report.tables.append(Table(title, ["part", "µs a request (range)"], rows, note))

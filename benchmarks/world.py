@@ -124,7 +124,7 @@ def world_config(size: Size) -> WorldConfig:
                     name="chat",
                     origins=tuple((region, 1.0) for region in REGIONS),
                     arrivals=Poisson(size.rate_rps),
-                    tenants=Tenants(500, 1.1),
+                    tenants=Tenants(5_000, 0.5),  # none so large that it fills a node
                 ),
                 Capability.GENERATE,
                 QoSRequirements(max_latency_s=8.0),
