@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections.abc import Callable
 from statistics import median_low
 
@@ -161,7 +162,7 @@ class HealthChecker:
     def watch_latency(self, threshold_s: float | None) -> None:
         """Tell subscribers when a node's estimate crosses *threshold_s*; None for nothing."""
         if threshold_s is not None and threshold_s not in self._thresholds_s:
-            self._thresholds_s.append(threshold_s)
+            insort(self._thresholds_s, threshold_s)
 
     def watch_throughput(self, least: int | None) -> None:
         """Tell subscribers when a throughput crosses *least* tokens per second; None for none."""
@@ -335,9 +336,9 @@ class HealthChecker:
         window.add(now_s, latency_s)
         record.last_check_s = now_s
         record.failures = 0
-        for threshold_s in self._thresholds_s:
-            if (before_s > threshold_s) != (window.median_s > threshold_s):
-                self._changed(node_id)
+        limits_s = self._thresholds_s
+        if limits_s and bisect_left(limits_s, before_s) != bisect_left(limits_s, window.median_s):
+            self._changed(node_id)
         pool, status = record.pool, record.status
         pool.reports_left -= 1
         if pool.reports_left < 0 or now_s >= pool.refresh_at_s:
