@@ -20,7 +20,6 @@ import numpy as np
 from fedsim.errors import PlugInError
 from fedsim.federation.builder import GatewayContext
 from fedsim.federation.contracts import (
-    CircuitState,
     FederationError,
     InferenceRequest,
     InferenceResponse,
@@ -298,35 +297,6 @@ class MiddlewareGuard(_Guard):
     ) -> PlugInError:
         problem = f"{method}() returned {value!r}; it must return {wanted} or None"
         return self._error(problem, request)
-
-
-class BreakerGuard(_Guard):
-    """Runs a foreign circuit breaker."""
-
-    def __init__(self, plugin: Any, site: Site) -> None:
-        super().__init__(plugin, site)
-        self.try_acquire = getattr(plugin, "try_acquire", None)
-        self.release = getattr(plugin, "release", _ignore)
-
-    def is_open(self, node_id: NodeId) -> bool:
-        """Return whether the breaker wants the node to be skipped."""
-        return self._truth("is_open", self._call("is_open", None, node_id), None)
-
-    def record_success(self, node_id: NodeId) -> None:
-        """Tell the breaker of a success."""
-        self._call("record_success", None, node_id)
-
-    def record_failure(self, node_id: NodeId) -> None:
-        """Tell the breaker of a failure."""
-        self._call("record_failure", None, node_id)
-
-    def state(self, node_id: NodeId) -> CircuitState:
-        """Return the breaker's state of the node."""
-        state = self._call("state", None, node_id)
-        if not isinstance(state, CircuitState):
-            problem = f"state() returned {state!r}; it must be a CircuitState"
-            raise self._error(problem, None)
-        return state
 
 
 def check_methods(plugin: Any, methods: Sequence[str], what: str) -> None:
