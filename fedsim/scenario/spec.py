@@ -21,7 +21,7 @@ DEFAULT_POLICIES: Mapping[str, Mapping[str, float]] = {
     "health": {"weight": 2.0},
     "latency": {"weight": 1.0},
     "throughput": {"weight": 1.0},
-    "privacy": {"weight": 1.0},
+    "privacy": {"weight": 0.0},
     "locality": {"weight": 1.0},
     "cost": {"weight": 1.0},
 }

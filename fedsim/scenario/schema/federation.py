@@ -123,7 +123,8 @@ class PolicySettings(Settings):
 
     weight: Weight | None = Field(
         default=None,
-        description="Weight of its score among the policies'; 2 for health, 1 for the others.",
+        description="Weight of its score among the policies'; 2 for health, 0 for privacy, which "
+        "only excludes nodes, 1 for the others.",
     )
     max_latency: PositiveDuration | None = Field(
         default=None, description="Of the policy latency alone: the latency that scores 0."
@@ -146,6 +147,9 @@ def _check_policies(value: dict[str, PolicySettings]) -> dict[str, PolicySetting
         if name != "latency" and settings.max_latency is not None:
             message = f"The policy {name} has no max_latency."
             raise error(message, "Remove it, or give it to the policy latency.", name)
+        if name == "privacy" and settings.weight:
+            message = "The policy privacy has no weight: it excludes nodes, and scores none."
+            raise error(message, "Remove it.", name)
     return value
 
 
