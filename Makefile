@@ -36,7 +36,7 @@ slow: $(DEV)  ## Run the slow tests
 
 bench: $(DEV)  ## Run the benchmarks (some minutes, on a quiet machine)
 	$(PIP) -e ".[dev,bench]"
-	$(BIN)/python -m pytest benchmarks -m "slow or not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m benchmarks
 
 schema: $(CORE)  ## Write the scenario's JSON Schema anew from the model
 	$(BIN)/python -m fedsim.scenario.json_schema
