@@ -6,7 +6,7 @@ of the user's changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 
 from matplotlib.axes import Axes
@@ -84,8 +84,3 @@ def colours(names: Sequence[str]) -> dict[str, tuple[str, str]]:
         name: (PALETTE[place % count], LINE_STYLES[place // count % len(LINE_STYLES)])
         for place, name in enumerate(names)
     }
-
-
-def names_in_order(values: Iterable[object]) -> list[str]:
-    """Return the distinct names in the order of first appearance."""
-    return list(dict.fromkeys(str(value) for value in values))

@@ -16,7 +16,7 @@ import types
 from collections import deque
 from collections.abc import Awaitable, Coroutine, Generator
 from heapq import heappush
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from simpy.events import NORMAL, Event
 
@@ -38,14 +38,6 @@ class _DeadlineThrow(BaseException):
     def __init__(self, scope: _Scope) -> None:
         super().__init__(scope)
         self.scope = scope
-
-
-class Waitable(Protocol):
-    """What a coroutine may yield to wait for something."""
-
-    def arm(self, wake: Wake) -> None:
-        """Keep *wake* and fire it once, when what is waited for has happened."""
-        ...
 
 
 class Wake(LightEvent):
