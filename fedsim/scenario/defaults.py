@@ -9,7 +9,8 @@ from pathlib import Path
 from fedsim.scenario.schema.federation import Federation, PolicySettings
 from fedsim.scenario.schema.pools import Pool
 from fedsim.scenario.schema.root import ScenarioFile
-from fedsim.scenario.schema.workload import Stream, TraceArrivals
+from fedsim.scenario.schema.trace_arrivals import TraceArrivals
+from fedsim.scenario.schema.workload import Stream
 from fedsim.scenario.spec import DEFAULT_POLICIES
 
 

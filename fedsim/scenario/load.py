@@ -9,7 +9,9 @@ from typing import Any
 
 from fedsim.errors import Problem, ScenarioError
 from fedsim.scenario import reachability, references
-from fedsim.scenario.configure import compare_spec, federation_spec, slo_config, world_config
+from fedsim.scenario.configure.federation import federation_spec
+from fedsim.scenario.configure.studies import compare_spec, slo_config
+from fedsim.scenario.configure.world import world_config
 from fedsim.scenario.defaults import complete
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.overrides import apply_overrides

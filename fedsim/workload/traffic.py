@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fedsim.workload.arrivals import BLOCK, ArrivalProcess
 from fedsim.workload.checks import not_negative
+from fedsim.workload.details import Details
 from fedsim.workload.distributions import Distribution
 from fedsim.workload.tenants import Tenants
 
@@ -46,6 +47,7 @@ class ArrivalBlock:
         output_tokens: Tokens of the answer, or -1 where unknown.
         keys: The 64-bit key of each request, from which its luck follows.
         service_uniforms: Its luck in service at the first attempt, in (0, 1).
+        details: What each request is beyond its token counts, or None where none is more.
     """
 
     times_s: list[float]
@@ -55,6 +57,7 @@ class ArrivalBlock:
     output_tokens: list[int]
     keys: list[int]
     service_uniforms: list[float]
+    details: Sequence[Details | None] | None = None
 
     def __len__(self) -> int:
         return len(self.times_s)

@@ -2,104 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from fedsim.scenario.schema.base import Choice, Settings, error
-from fedsim.scenario.schema.distributions import CountDistribution
+from fedsim.scenario.schema.arrivals import Arrivals
+from fedsim.scenario.schema.base import Settings, error
 from fedsim.scenario.schema.pools import Privacy
-from fedsim.scenario.schema.types import (
-    CapabilityName,
-    CountFrom1,
-    Name,
-    PositiveDuration,
-    Rate,
-    TokenRate,
-    Weight,
-)
-
-
-class PoissonArrivals(Settings):
-    """Requests that know nothing of each other."""
-
-    process: Literal["poisson"]
-    rate: Rate = Field(
-        description="Requests per second, minute, hour or day.", examples=["10 req/s"]
-    )
-
-
-class TraceArrivals(Settings):
-    """The requests of a published trace, with their times and token counts."""
-
-    process: Literal["trace"]
-    file: str = Field(
-        min_length=1,
-        description="The trace, gzipped or not; relative to the scenario file.",
-        examples=["traces/synthetic_code.csv.gz"],
-    )
-    format: Literal["azure"] = Field(
-        default="azure",
-        description="Columns of the file; azure: TIMESTAMP, ContextTokens, GeneratedTokens.",
-    )
-    speed: float = Field(
-        default=1.0, gt=0, description="How many times as fast as recorded it is replayed."
-    )
-
-
-_PROCESS = Choice(
-    key="process",
-    tags={"poisson": "<poisson>", "trace": "<trace>"},
-    noun="arrival process",
-    unbuilt=(
-        "gamma",
-        "weibull",
-        "constant",
-        "mmpp",
-        "diurnal",
-        "steps",
-        "spike",
-        "closed_loop",
-    ),
-)
-
-Arrivals = Annotated[
-    Annotated[PoissonArrivals, Tag("<poisson>")] | Annotated[TraceArrivals, Tag("<trace>")],
-    Discriminator(_PROCESS.tag),
-    BeforeValidator(_PROCESS.check),
-]
-"""When the requests of a stream arrive."""
-
-
-class Tokens(Settings):
-    """Token counts of the requests of a stream, at least one of the two."""
-
-    prompt: CountDistribution | None = Field(
-        default=None,
-        description="Tokens of a prompt; unknown where not given.",
-        examples=[{"distribution": "lognormal", "median": 1020, "p99": 4142}],
-    )
-    output: CountDistribution | None = Field(
-        default=None,
-        description="Tokens of an answer; unknown where not given.",
-        examples=[{"distribution": "lognormal", "median": 129, "p99": 601}],
-    )
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if self.prompt is None and self.output is None:
-            message = "It gives neither prompt nor output."
-            raise error(message, "Add one, or remove tokens.")
-        return self
-
-
-class TenantSettings(Settings):
-    """The tenants of a stream, whose shares follow Zipf's law."""
-
-    count: CountFrom1 = Field(description="Number of tenants.", examples=[500])
-    zipf: Weight = Field(
-        default=1.0, le=100, description="Exponent of Zipf's law; 0 gives all the same share."
-    )
+from fedsim.scenario.schema.sizes import TenantSettings, Tokens
+from fedsim.scenario.schema.trace_arrivals import TraceArrivals
+from fedsim.scenario.schema.types import CapabilityName, Name, PositiveDuration, TokenRate, Weight
 
 
 class Qos(Settings):

@@ -1,0 +1,1 @@
+"""Turns the completed models of a scenario file into the frozen values that a run takes."""

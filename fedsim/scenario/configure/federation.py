@@ -1,0 +1,85 @@
+"""The federation, from its settings."""
+
+from __future__ import annotations
+
+from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
+from fedsim.scenario.schema.federation import (
+    BreakerSettings,
+    Federation,
+    HealthSettings,
+    PolicySettings,
+    RetrySettings,
+    TimeoutSettings,
+)
+from fedsim.scenario.spec import FederationSpec
+
+
+def federation_spec(federation: Federation) -> FederationSpec:
+    """Return the federation of a completed file."""
+    return FederationSpec(
+        gateways=dict(federation.gateways or {}),
+        strategy=federation.strategy,
+        policies={name: _policy(settings) for name, settings in federation.policies.items()},
+        router=federation.router,
+        health=_health(federation.health),
+        circuit_breaker=_breaker(federation.circuit_breaker),
+        timeout=_timeout(federation.timeout),
+        retries=_retries(federation.retries),
+        middleware=tuple(federation.middleware),
+    )
+
+
+def _policy(settings: PolicySettings) -> dict[str, float]:
+    parameters = {"weight": settings.weight or 0.0}
+    if settings.max_latency is not None:
+        parameters["max_latency_s"] = settings.max_latency
+    return parameters
+
+
+def _health(settings: HealthSettings | str) -> HealthConfig | None:
+    if isinstance(settings, str):
+        return None
+    return HealthConfig(
+        interval_s=settings.interval,
+        timeout_s=settings.timeout,
+        jitter=settings.jitter,
+        failure_threshold=settings.failure_threshold,
+        recovery_threshold=settings.recovery_threshold,
+        degraded_latency_s=settings.degraded_latency,
+        degraded_factor=settings.degraded_factor,
+        window_s=settings.window,
+        window_samples=settings.window_samples,
+    )
+
+
+def _breaker(settings: BreakerSettings | str) -> BreakerConfig | None:
+    if isinstance(settings, str):
+        return None
+    return BreakerConfig(
+        failure_threshold=settings.failure_threshold,
+        reset_timeout_s=settings.reset_timeout,
+        half_open_successes=settings.half_open_successes,
+        half_open_probes=settings.half_open_probes,
+    )
+
+
+def _timeout(settings: TimeoutSettings | str) -> TimeoutConfig | None:
+    if isinstance(settings, str):
+        return None
+    return TimeoutConfig(attempt_s=_or_none(settings.attempt), request_s=_or_none(settings.request))
+
+
+def _retries(settings: RetrySettings | str) -> RetryConfig | None:
+    if isinstance(settings, str):
+        return None
+    return RetryConfig(
+        limit=settings.limit,
+        backoff_s=settings.backoff,
+        backoff_max_s=settings.backoff_max,
+        jitter=settings.jitter,
+        budget=_or_none(settings.budget),
+    )
+
+
+def _or_none(value: float | str) -> float | None:
+    return None if isinstance(value, str) else value

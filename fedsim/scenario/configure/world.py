@@ -1,0 +1,40 @@
+"""The world, from the completed scenario file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fedsim.scenario.configure.faults import fault_config
+from fedsim.scenario.configure.pools import network_config, pool_config, privacy_level
+from fedsim.scenario.configure.workload import stream_config
+from fedsim.scenario.schema.root import ScenarioFile
+from fedsim.workload.traces import Trace
+from fedsim.world.config import RegionConfig, WorldConfig
+
+
+def world_config(file: ScenarioFile, traces: Mapping[str, Trace]) -> WorldConfig:
+    """Return the world of a completed *file*.
+
+    Args:
+        file: The scenario, with nothing left to be filled in.
+        traces: The trace of each stream that replays one.
+    """
+    every = file.record.nodes_every
+    return WorldConfig(
+        seed=file.seed,
+        duration_s=file.duration,
+        drain_s=file.drain,
+        regions=tuple(
+            RegionConfig(name, privacy_level(region.privacy))
+            for name, region in file.regions.items()
+        ),
+        network=network_config(file.network),
+        pools=tuple(pool_config(name, pool) for name, pool in file.pools.items()),
+        streams=tuple(
+            stream_config(name, stream, traces.get(name)) for name, stream in file.workload.items()
+        ),
+        faults=tuple(fault_config(fault) for fault in file.faults),
+        nodes_every_s=None if isinstance(every, str) else every,
+        abort=file.federation.abort == "on",
+        warmup_s=file.warmup or 0.0,
+    )
