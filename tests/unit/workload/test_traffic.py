@@ -40,8 +40,11 @@ def collect(traffic, seed=7, until_s=20.0, **options):
     together = ArrivalBlock(**{name: [] for name in names})
     for block in traffic.blocks(Streams(seed), until_s, **options):
         for name in names:
-            assert len(getattr(block, name)) == len(block) > 0
-            getattr(together, name).extend(getattr(block, name))
+            values = getattr(block, name)
+            if values is None:  # no request has details
+                values = [None] * len(block)
+            assert len(values) == len(block) > 0
+            getattr(together, name).extend(values)
     return together
 
 
