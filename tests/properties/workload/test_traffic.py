@@ -48,8 +48,8 @@ def test_blocks(seed, block_size, until_s):
 
     assert all(len(part) <= block_size for part in parts)
     for field in dataclasses.fields(ArrivalBlock):
-        expected = [value for block in whole for value in getattr(block, field.name)]
-        values = [value for block in parts for value in getattr(block, field.name)]
+        expected = [value for block in whole for value in getattr(block, field.name) or ()]
+        values = [value for block in parts for value in getattr(block, field.name) or ()]
         assert values == expected[: len(values)]
     count = sum(len(part) for part in parts)
     assert count == sum(time_s < until_s for block in whole for time_s in block.times_s)
