@@ -79,7 +79,7 @@ class TestPoisson:
     def test_has_no_trace(self):
         """Its times are drawn."""
         assert Poisson(2.0).trace is None
-        assert Poisson(2.0).rate_rps == 2.0
+        assert Poisson(2.0).mean_rps(60.0) == Poisson(2.0).peak_rps(60.0) == 2.0
 
 
 class TestTraceReplay:
@@ -110,6 +110,17 @@ class TestTraceReplay:
         assert TraceReplay(trace_of(0.0, 1.0, 4.0)).rate_rps == 0.5
         assert TraceReplay(trace_of(0.0)).rate_rps == 0.0
         assert TraceReplay(trace_of(0.0, 0.0)).rate_rps == math.inf
+
+    def test_mean_and_peak(self):
+        """The mean is over the run, the peak over its busiest minute."""
+        replay = TraceReplay(trace_of(0.0, 100.0, 130.0, 159.0, 160.0, 300.0))
+
+        assert replay.mean_rps(400.0) == 6 / 400
+        assert replay.mean_rps(160.0) == 4 / 160
+        assert replay.peak_rps(400.0) == 3 / 60
+        assert replay.peak_rps(30.0) == 1 / 30
+        assert TraceReplay(replay.trace, speed=2.0).peak_rps(400.0) == 4 / 60
+        assert (replay.mean_rps(1e-9), TraceReplay(trace_of()).peak_rps(1.0)) == (1e9, 0.0)
 
     def test_refuses_speeds(self):
         """A speed that is none is refused."""
