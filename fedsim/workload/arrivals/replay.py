@@ -1,0 +1,62 @@
+"""The arrivals of a recorded trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedsim.workload.arrivals.process import BLOCK, before
+from fedsim.workload.checks import positive
+from fedsim.workload.traces import Trace
+
+PEAK_WINDOW_S = 60.0
+"""The peak of a trace is its mean rate over the busiest window of this length, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceReplay:
+    """The arrivals of a published trace, the first of them at 0.
+
+    Attributes:
+        trace: The trace; a run that is shorter leaves out its end, a longer one has no more
+            arrivals after it.
+        speed: How many times as fast as recorded it is replayed, > 0.
+    """
+
+    trace: Trace
+    speed: float = 1.0
+
+    def __post_init__(self) -> None:
+        positive("a trace replay", speed=self.speed)
+
+    @property
+    def rate_rps(self) -> float:
+        """Requests per second between the first and the last row; 0 for a single one."""
+        if len(self.trace) < 2:
+            return 0.0
+        span_s = self.trace.span_s / self.speed
+        return (len(self.trace) - 1) / span_s if span_s > 0.0 else float("inf")
+
+    def mean_rps(self, until_s: float) -> float:
+        """Return the requests in [0, *until_s*) per second of it."""
+        return len(before(self.trace.times_s / self.speed, until_s)) / until_s
+
+    def peak_rps(self, until_s: float) -> float:
+        """Return the mean rate of the busiest minute; of all where *until_s* is shorter."""
+        times_s = before(self.trace.times_s / self.speed, until_s)
+        if len(times_s) == 0:
+            return 0.0
+        window_s = min(PEAK_WINDOW_S, until_s)
+        ends = np.searchsorted(times_s, times_s + window_s, side="left")
+        return float(np.max(ends - np.arange(len(times_s)))) / window_s
+
+    def times(
+        self, rng: np.random.Generator, until_s: float, block_size: int = BLOCK
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield the arrival times in [0, *until_s*); see ``ArrivalProcess.times``."""
+        times_s = before(self.trace.times_s / self.speed, until_s)
+        for start in range(0, len(times_s), block_size):
+            yield times_s[start : start + block_size]
