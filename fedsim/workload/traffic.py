@@ -64,6 +64,40 @@ class ArrivalBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class MeanSizes:
+    """Mean sizes of requests, NaN where unknown.
+
+    Attributes:
+        prompt_tokens: Tokens of a prompt.
+        output_tokens: Tokens of an answer.
+        audio_s: Length of the speech in seconds.
+        picture_steps: Inference steps of a request, over all its images.
+    """
+
+    prompt_tokens: float = math.nan
+    output_tokens: float = math.nan
+    audio_s: float = math.nan
+    picture_steps: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class MeanSizes:
+    """The mean sizes of a stream's requests; NaN where unknown.
+
+    Attributes:
+        prompt_tokens: Tokens of a prompt, before rounding to whole tokens.
+        output_tokens: Tokens of an answer, before rounding.
+        audio_s: Length of the audio in seconds.
+        picture_steps: Inference steps of a picture times pictures: the mean of the product.
+    """
+
+    prompt_tokens: float = math.nan
+    output_tokens: float = math.nan
+    audio_s: float = math.nan
+    picture_steps: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """What arrives in a stream: when, where from, from whom and how large.
 
@@ -112,6 +146,16 @@ class Traffic:
         if (trace := self.arrivals.trace) is not None:
             return float(np.mean(trace.output_tokens))
         return math.nan if self.output_tokens is None else self.output_tokens.mean
+
+    @property
+    def mean_sizes(self) -> MeanSizes:
+        """Mean sizes of its requests."""
+        return MeanSizes(self.prompt_tokens_mean, self.output_tokens_mean)
+
+    @property
+    def mean_sizes(self) -> MeanSizes:
+        """The mean sizes of a request."""
+        return MeanSizes(self.prompt_tokens_mean, self.output_tokens_mean)
 
     @property
     def has_tokens(self) -> bool:
