@@ -65,23 +65,6 @@ class ArrivalBlock:
 
 @dataclass(frozen=True, slots=True)
 class MeanSizes:
-    """Mean sizes of requests, NaN where unknown.
-
-    Attributes:
-        prompt_tokens: Tokens of a prompt.
-        output_tokens: Tokens of an answer.
-        audio_s: Length of the speech in seconds.
-        picture_steps: Inference steps of a request, over all its images.
-    """
-
-    prompt_tokens: float = math.nan
-    output_tokens: float = math.nan
-    audio_s: float = math.nan
-    picture_steps: float = math.nan
-
-
-@dataclass(frozen=True, slots=True)
-class MeanSizes:
     """The mean sizes of a stream's requests; NaN where unknown.
 
     Attributes:
@@ -146,11 +129,6 @@ class Traffic:
         if (trace := self.arrivals.trace) is not None:
             return float(np.mean(trace.output_tokens))
         return math.nan if self.output_tokens is None else self.output_tokens.mean
-
-    @property
-    def mean_sizes(self) -> MeanSizes:
-        """Mean sizes of its requests."""
-        return MeanSizes(self.prompt_tokens_mean, self.output_tokens_mean)
 
     @property
     def mean_sizes(self) -> MeanSizes:
