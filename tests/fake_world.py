@@ -164,8 +164,10 @@ class FakeWorld:
             last["wait_s"],
             last["service_s"],
             ttft_s,
+            0.01 if ok else math.nan,
             0.001 if ok else 0.0,
             130 if ok else -1,
+            -1,
         )
 
     def start(self, recorder: Recorder, row: int, origin: int, attempt: dict[str, Any]) -> None:

@@ -93,7 +93,7 @@ def _reserve(columns: Iterable[tuple[array[Any], float]]) -> None:
 
 @dataclass(slots=True)
 class RequestColumns:
-    """A row per request, in the order of arrival; 81 bytes where names are few."""
+    """A row per request, in the order of arrival; 93 bytes where names are few."""
 
     stream: array[int]
     origin: array[int]
@@ -103,12 +103,14 @@ class RequestColumns:
     arrived_s: array[float] = field(default_factory=_floats)
     prompt_tokens: array[int] = field(default_factory=_integers)
     output_tokens: array[int] = field(default_factory=_integers)
+    cached_tokens: array[int] = field(default_factory=_integers)
     outcome: array[int] = field(default_factory=_bytes)
     finished_s: array[float] = field(default_factory=_floats)
     network_s: array[float] = field(default_factory=_floats)
     queue_wait_s: array[float] = field(default_factory=_floats)
     service_s: array[float] = field(default_factory=_floats)
     ttft_s: array[float] = field(default_factory=_floats)
+    tpot_s: array[float] = field(default_factory=_floats)
     cost_usd: array[float] = field(default_factory=_floats)
 
     @property
@@ -124,10 +126,11 @@ class RequestColumns:
             self.queue_wait_s,
             self.service_s,
             self.ttft_s,
+            self.tpot_s,
             self.cost_usd,
         )
         _reserve((column, math.nan) for column in unknown)
-        _reserve(((self.outcome, UNFINISHED), (self.node, -1)))
+        _reserve(((self.outcome, UNFINISHED), (self.node, -1), (self.cached_tokens, -1)))
         return len(self.finished_s)
 
 

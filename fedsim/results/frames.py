@@ -70,7 +70,9 @@ def requests_frame(
         "queue_wait_s": _view(requests.queue_wait_s, rows),
         "service_s": _view(requests.service_s, rows),
         "ttft_s": _view(requests.ttft_s, rows),
+        "tpot_s": _view(requests.tpot_s, rows),
         "prompt_tokens": _integers(_view(requests.prompt_tokens, rows)),
+        "cached_tokens": _integers(_view(requests.cached_tokens, rows)),
         "output_tokens": _integers(_view(requests.output_tokens, rows)),
         "cost_usd": _view(requests.cost_usd, rows),
     }

@@ -27,7 +27,7 @@ class Measure:
 
 
 PERCENTILES = ("p50", "p90", "p95", "p99", "p999")
-"""The percentiles of latency and of time to first token in every summary."""
+"""The percentiles of latency, TTFT and time per output token in every summary."""
 
 
 def _percentiles(column: str, label: str) -> dict[str, Measure]:
@@ -48,6 +48,8 @@ MEASURES: dict[str, Measure] = {
     "latency_mean_s": Measure("mean latency", "s"),
     **_percentiles("latency", "latency"),
     **_percentiles("ttft", "time to first token"),
+    **_percentiles("tpot", "time per output token"),
+    "cache_hit_share": Measure("share of prompt tokens found in a prefix cache", better="higher"),
     "queue_wait_mean_s": Measure("mean wait in queue", "s"),
     "attempts_per_request": Measure("attempts per request"),
     "cross_region_share": Measure("share served outside the region of origin", better=None),

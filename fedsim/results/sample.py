@@ -44,7 +44,10 @@ class Sample:
         attempts: Number of attempts.
         latency_s: From arrival to the end, in seconds.
         ttft_s: From arrival to the first token, in seconds.
+        tpot_s: Mean time between tokens after the first, in seconds.
         queue_wait_s: Wait in the node's queue, in seconds.
+        prompt_tokens: Tokens of the prompt, or -1.
+        cached_tokens: Those of them found in a prefix cache, or -1.
     """
 
     ok: NDArray[np.bool_]
@@ -53,7 +56,10 @@ class Sample:
     attempts: NDArray[np.integer[Any]]
     latency_s: NDArray[np.float64]
     ttft_s: NDArray[np.float64]
+    tpot_s: NDArray[np.float64]
     queue_wait_s: NDArray[np.float64]
+    prompt_tokens: NDArray[np.integer[Any]]
+    cached_tokens: NDArray[np.integer[Any]]
 
     @classmethod
     def of(cls, requests: DataFrame, directory: Directory, slo: Slo | None) -> Sample:
@@ -69,7 +75,10 @@ class Sample:
             attempts=requests["attempts"].to_numpy(),
             latency_s=latency_s,
             ttft_s=requests["ttft_s"].to_numpy(),
+            tpot_s=requests["tpot_s"].to_numpy(),
             queue_wait_s=requests["queue_wait_s"].to_numpy(),
+            prompt_tokens=requests["prompt_tokens"].to_numpy(np.int64, na_value=-1),
+            cached_tokens=requests["cached_tokens"].to_numpy(np.int64, na_value=-1),
         )
 
     def part(self, rows: NDArray[np.integer[Any]]) -> Sample:
@@ -81,7 +90,10 @@ class Sample:
             self.attempts[rows],
             self.latency_s[rows],
             self.ttft_s[rows],
+            self.tpot_s[rows],
             self.queue_wait_s[rows],
+            self.prompt_tokens[rows],
+            self.cached_tokens[rows],
         )
 
 

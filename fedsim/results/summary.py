@@ -132,6 +132,8 @@ def _measures(sample: Sample, length_s: float) -> dict[str, Any]:
     latency_s = sample.latency_s[sample.ok]
     latency = _percentiles(latency_s, PERCENTILES)
     ttft = _percentiles(_known(sample.ttft_s[sample.ok]), PERCENTILES)
+    tpot = _percentiles(_known(sample.tpot_s[sample.ok]), PERCENTILES)
+    looked_up = sample.ok & (sample.cached_tokens >= 0)
     return {
         "requests": requests,
         "success_rate": _ratio(ok, requests),
@@ -141,6 +143,10 @@ def _measures(sample: Sample, length_s: float) -> dict[str, Any]:
         "latency_mean_s": _mean(latency_s),
         **{f"latency_{name}_s": value for name, value in latency.items()},
         **{f"ttft_{name}_s": value for name, value in ttft.items()},
+        **{f"tpot_{name}_s": value for name, value in tpot.items()},
+        "cache_hit_share": _ratio(
+            int(sample.cached_tokens[looked_up].sum()), int(sample.prompt_tokens[looked_up].sum())
+        ),
         "queue_wait_mean_s": _mean(_known(sample.queue_wait_s[sample.ok])),
         "attempts_per_request": _mean(sample.attempts),
         "cross_region_share": _ratio(int(sample.cross.sum()), ok),

@@ -205,11 +205,8 @@ def _rate_rps(stream: StreamConfig, duration_s: float) -> float:
 
 def _service_mean_s(stream: StreamConfig, pool: PoolConfig) -> float:
     """Return the mean service time of a stream's requests in a pool, in seconds."""
-    traffic = stream.traffic
-    means = (traffic.prompt_tokens_mean, traffic.output_tokens_mean)
-    # An unknown count is never multiplied by more than 0 where the pool may serve the stream.
-    prompt, output = (0.0 if math.isnan(mean) else mean for mean in means)
-    return pool.service.mean_s(prompt, output)
+    assert pool.service is not None
+    return pool.service.mean_s(stream.traffic.mean_sizes)
 
 
 def _problem(scenario: Scenario, row: CapabilityLoad) -> Problem:

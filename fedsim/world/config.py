@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from fedsim.federation.contracts import Capability, PrivacyLevel, QoSRequirements
+from fedsim.workload.distributions import Distribution
 from fedsim.workload.traffic import Traffic
-from fedsim.world.service import ServiceModel
+from fedsim.world.service import BatchServiceModel, ServiceModel
+
+if TYPE_CHECKING:
+    from fedsim.world.engine.config import EngineConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,45 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchConfig:
+    """Static batching: one batch at a time, whose requests begin and end together.
+
+    A batch begins when *max_batch* requests wait, or *max_wait_s* after the first of them came,
+    or as soon as the batch before it is over, whichever of the first two is over by then.
+
+    Attributes:
+        max_batch: Most requests of a batch, >= 1.
+        max_wait_s: Longest that an idle node waits for a batch to fill, in seconds, >= 0.
+        service: How long a batch takes.
+    """
+
+    max_batch: int
+    max_wait_s: float
+    service: BatchServiceModel
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchConfig:
+    """Base models and adapters that a node of image generation loads when a request asks.
+
+    Loading is part of a request's time in its slot, and adapters are loaded for each request.
+
+    Attributes:
+        model_load: Time to load a base model, in seconds.
+        adapter_load: Time to load one adapter, in seconds, or None for no time.
+        models: Base models that a node holds at once, >= 1; the one used longest ago makes room.
+    """
+
+    model_load: Distribution
+    adapter_load: Distribution | None = None
+    models: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class PoolConfig:
     """A pool of equal nodes, named ``<name>-0`` to ``<name>-<count - 1>``.
+
+    Exactly one of *service*, *engine* and *batching* says what its nodes are.
 
     Attributes:
         name: The pool.
@@ -44,11 +85,20 @@ class PoolConfig:
         count: Number of nodes, >= 1.
         model: The model that they serve.
         capabilities: What that model can do.
-        slots: Requests in service at once on a node, >= 1.
+        slots: Requests in service at once on a node, >= 1; the ``max_batch`` of an engine or of
+            batches.
         queue_limit: Most requests that wait on a node; one more is refused. None for unlimited.
-        service: How long a request holds a slot.
+        service: How long a request holds a slot, or None.
         gpu: Name of the node's GPU, or None.
         cost_usd_per_hour: Price of a node, idle or not, or None where not given.
+        engine: Continuous batching, or None.
+        batching: Static batching, or None.
+        cold_start: Time in seconds that a node which comes back up is loading, or None for none.
+        switch: Base models and adapters that its slots load, or None.
+
+    Raises:
+        ValueError: Not exactly one of *service*, *engine* and *batching* is given, *slots* is not
+            their ``max_batch``, or *switch* is given without *service*.
     """
 
     name: str
@@ -58,18 +108,43 @@ class PoolConfig:
     capabilities: tuple[Capability, ...]
     slots: int
     queue_limit: int | None
-    service: ServiceModel
+    service: ServiceModel | None = None
     gpu: str | None = None
     cost_usd_per_hour: float | None = None
+    engine: EngineConfig | None = None
+    batching: BatchConfig | None = None
+    cold_start: Distribution | None = None
+    switch: SwitchConfig | None = None
+
+    def __post_init__(self) -> None:
+        kinds = [kind for kind in (self.service, self.engine, self.batching) if kind is not None]
+        if len(kinds) != 1:
+            msg = f"pool {self.name} needs exactly one of service, engine and batching"
+            raise ValueError(msg)
+        batches = self.engine or self.batching
+        if batches is not None and self.slots != batches.max_batch:
+            msg = f"the slots of pool {self.name} must be its max_batch, {batches.max_batch}"
+            raise ValueError(msg)
+        if self.switch is not None and self.service is None:
+            msg = f"pool {self.name} can only switch models where it has slots with a service"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)
 class StreamConfig:
-    """A stream of requests: its traffic, and what each request asks for."""
+    """A stream of requests: its traffic, and what each request asks for.
+
+    Attributes:
+        traffic: When they come, where from, from whom and how large.
+        capability: What they ask for.
+        qos: The quality of service that they ask for.
+        priority: Their priority in an engine whose order is ``priority``; lower is served first.
+    """
 
     traffic: Traffic
     capability: Capability
     qos: QoSRequirements
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)

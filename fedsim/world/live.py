@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from fedsim.federation.contracts import Capability, FederationError, InferenceResponse
 from fedsim.kernel.environment import Environment
 from fedsim.kernel.tasks import Task
+from fedsim.workload.details import Details
 
 
 class Client(Protocol):
@@ -17,6 +18,10 @@ class Client(Protocol):
     def request_over(self, live: LiveRequest, outcome: str) -> None:
         """Take down that a request ended in ``ok`` or an error of that kind."""
         ...
+
+
+OnOver = Callable[["LiveRequest", str], None]
+"""Is told that a request is over, and its outcome."""
 
 
 class LiveRequest(Task):
@@ -40,27 +45,38 @@ class LiveRequest(Task):
         queue_wait_s: Its wait in the queue, in seconds; NaN before.
         service_s: Its time in a slot, in seconds; NaN before.
         ttft_s: From arrival to the first token, in seconds; NaN where unknown.
+        tpot_s: Mean time between its tokens after the first, in seconds; NaN where unknown.
+        cached_tokens: Tokens of the prompt that the node found in its prefix cache, or -1.
         cost_usd: Price of the share of slots and time that its attempts held so far.
         over: Whether it has its outcome.
+        details: What it is beyond its token counts, or None.
+        priority: Lower is served first, by an engine whose order is by priority.
+        on_over: Is called with the request and its outcome when it is over, or None. It is called
+            within the step of the request's task: what follows from it goes through the queue.
     """
 
     __slots__ = (
         "arrived_s",
         "attempts",
+        "cached_tokens",
         "capability",
         "client",
         "cost_usd",
+        "details",
         "key",
         "network_s",
         "node",
+        "on_over",
         "output_tokens",
         "over",
+        "priority",
         "prompt_tokens",
         "queue_wait_s",
         "row",
         "service_s",
         "service_uniform",
         "stretch",
+        "tpot_s",
         "ttft_s",
     )
 
@@ -78,6 +94,9 @@ class LiveRequest(Task):
         prompt_tokens: int,
         output_tokens: int,
         arrived_s: float,
+        details: Details | None = None,
+        priority: int = 0,
+        on_over: OnOver | None = None,
     ) -> None:
         Task.__init__(self, env, infer, request_id)
         self.client = client
@@ -91,8 +110,12 @@ class LiveRequest(Task):
         self.arrived_s = arrived_s
         self.attempts = 0
         self.node = -1
-        self.network_s = self.queue_wait_s = self.service_s = self.ttft_s = math.nan
+        self.network_s = self.queue_wait_s = self.service_s = self.ttft_s = self.tpot_s = math.nan
+        self.cached_tokens = -1
         self.cost_usd = 0.0
+        self.details = details
+        self.priority = priority
+        self.on_over = on_over
         self.over = False
 
     def ended(self, result: Any, error: BaseException | None) -> None:

@@ -262,6 +262,7 @@ class Node:
         self.usd_per_slot_s = price / 3600.0 / pool.slots
         self._slots = pool.slots
         self._queue_limit = math.inf if pool.queue_limit is None else pool.queue_limit
+        assert pool.service is not None
         self._service_s = pool.service.service_s
         self._jobs: dict[Job, None] = {}
         self._queue: deque[Job] = deque()
@@ -332,7 +333,7 @@ class Node:
             if job.attempt == 1
             else keyed_uniform(live.key, SERVICE, job.attempt)
         )
-        service_s = self._service_s(uniform, live.prompt_tokens, live.output_tokens)
+        service_s = self._service_s(uniform, live)
         job.begin(now_s, now_s + service_s * self._factor)
 
     def _begin_next(self) -> None:

@@ -107,8 +107,10 @@ class WorldObserver(Protocol):
         queue_wait_s: float,
         service_s: float,
         ttft_s: float,
+        tpot_s: float,
         cost_usd: float,
         output_tokens: int,
+        cached_tokens: int,
     ) -> None:
         """Note the end of the request in *row*.
 
@@ -121,8 +123,10 @@ class WorldObserver(Protocol):
             queue_wait_s: Its wait in the node's queue, in seconds.
             service_s: Its time in a slot, in seconds.
             ttft_s: From arrival to the first token, in seconds.
+            tpot_s: Mean time between tokens after the first, at the node, in seconds.
             cost_usd: Price of the share of slots and time that all its attempts held, in USD.
             output_tokens: Tokens generated.
+            cached_tokens: Tokens of the prompt that the node found in its prefix cache, or -1.
         """
         ...
 
@@ -176,8 +180,9 @@ class WorldObserver(Protocol):
         """Note that *subject* went from *before* to *after*; an empty text is a missing one.
 
         Kinds are ``fault`` (subject a node, pool or region; ``up``/``down``, ``normal``/``slow
-        x5``, ``normal``/``errors 30%``), ``health`` and ``breaker`` (subject a node, as seen by
-        *gateway*) and ``plugin`` (something to warn about).
+        x5``, ``normal``/``errors 30%``), ``loading`` (a node that starts, or loads a model),
+        ``refusal`` (a node that turned away what it can never serve), ``health`` and ``breaker``
+        (subject a node, as seen by *gateway*) and ``plugin`` (something to warn about).
         """
         ...
 

@@ -4,19 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from simpy.events import NORMAL
 
 from fedsim.kernel.environment import Environment, LightEvent
 from fedsim.kernel.streams import Streams
+from fedsim.workload.details import Details
 from fedsim.world.config import StreamConfig
+from fedsim.world.live import OnOver
 
 if TYPE_CHECKING:
     from fedsim.workload.traffic import ArrivalBlock
 
-Arrive = Callable[[int, int, int, "ArrivalBlock", int, float], None]
-"""Called with stream, index in it, origin, the arrival's block and place in it, and stretch."""
+
+class Arrive(Protocol):
+    """Lets a request arrive now."""
+
+    def __call__(
+        self,
+        stream: int,
+        index: int,
+        origin: int,
+        arrived_s: float,
+        tenant: int,
+        prompt_tokens: int,
+        output_tokens: int,
+        key: int,
+        service_uniform: float,
+        stretch: float,
+        details: Details | None = None,
+        on_over: OnOver | None = None,
+    ) -> None:
+        """Let request *index* of *stream* arrive.
+
+        Args:
+            stream: Code of the stream.
+            index: The request's number in it, from 0.
+            origin: Code of the region.
+            arrived_s: The present time, in seconds.
+            tenant: Who sends it, as a number from 0, or -1.
+            prompt_tokens: Tokens of the prompt, or -1.
+            output_tokens: Tokens of the answer, or -1.
+            key: The 64-bit key of its luck.
+            service_uniform: Its luck in service at the first attempt.
+            stretch: By how much its first attempt's round trip is stretched.
+            details: What it is beyond its token counts, or None.
+            on_over: Is called with it and its outcome when it is over, within a step of its task:
+                a request that follows from it arrives through the queue.
+        """
+        ...
 
 
 class Source(LightEvent):
@@ -86,7 +123,19 @@ class Source(LightEvent):
             self._first += place + 1
             self._load()
         origin = self._regions[block.origins[place]]
-        self._arrive(self._code, index, origin, block, place, stretches[place])
+        self._arrive(
+            self._code,
+            index,
+            origin,
+            block.times_s[place],
+            block.tenants[place],
+            block.prompt_tokens[place],
+            block.output_tokens[place],
+            block.keys[place],
+            block.service_uniforms[place],
+            stretches[place],
+            None if block.details is None else block.details[place],
+        )
 
     def _load(self) -> None:
         """Draw the next block, and await its first arrival."""

@@ -89,9 +89,8 @@ class NodeStream:
         ended_s = job.due_s if job.in_service else job.ended_s
         service_s = ended_s - job.begun_s
         live, model = job.live, job.node.pool.service
-        first_s = math.nan
-        if model.needs_tokens:
-            first_s = model.first_token_s(service_s, live.prompt_tokens, live.output_tokens)
+        assert model is not None
+        first_s = model.first_token_s(service_s, live) if model.knows_first_token else math.nan
         if math.isnan(first_s):
             first_s = service_s / tokens
         share = self._delivered / (tokens - 1) if tokens > 1 else 1.0

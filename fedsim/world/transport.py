@@ -167,9 +167,12 @@ class WorldTransport:
         live.network_s = 2.0 * job.leg_s
         live.node = job.node.code
         model = job.node.pool.service
-        if model.needs_tokens:
-            first_s = model.first_token_s(service_s, live.prompt_tokens, live.output_tokens)
+        assert model is not None
+        if model.knows_first_token:
+            first_s = model.first_token_s(service_s, live)
             live.ttft_s = job.begun_s + first_s + job.leg_s - live.arrived_s
+            if live.output_tokens > 1:
+                live.tpot_s = (service_s - first_s) / (live.output_tokens - 1)
         self._observer.attempt_finished(attempt_row, now_s, "ok", wait_s, service_s)
 
     def _given_up(self, job: Job, attempt_row: int, thrown: BaseException) -> None:

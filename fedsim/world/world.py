@@ -21,10 +21,10 @@ from fedsim.kernel.asyncio_loop import SimLoop
 from fedsim.kernel.environment import Environment, Signal
 from fedsim.kernel.streams import Streams
 from fedsim.kernel.tasks import SimClock, SimTasks
-from fedsim.workload.traffic import ArrivalBlock
+from fedsim.workload.details import Details
 from fedsim.world.config import WorldConfig
 from fedsim.world.faults import FaultInjector
-from fedsim.world.live import LiveRequest
+from fedsim.world.live import LiveRequest, OnOver
 from fedsim.world.network import Network
 from fedsim.world.node import Job, Node
 from fedsim.world.observer import Directory, NodeInfo, StreamInfo, WorldObserver
@@ -293,16 +293,19 @@ class World:
         stream: int,
         index: int,
         origin: int,
-        block: ArrivalBlock,
-        place: int,
+        arrived_s: float,
+        tenant: int,
+        prompt_tokens: int,
+        output_tokens: int,
+        key: int,
+        service_uniform: float,
         stretch: float,
+        details: Details | None = None,
+        on_over: OnOver | None = None,
     ) -> None:
-        """Let a request arrive at the next gateway of its region."""
+        """Let a request arrive now at the next gateway of its region."""
         config = self._config.streams[stream]
         info = self.directory.streams[stream]
-        tenant = block.tenants[place]
-        arrived_s = block.times_s[place]
-        prompt_tokens, output_tokens = block.prompt_tokens[place], block.output_tokens[place]
         row = self._observer.request_arrived(
             stream, index, tenant, origin, arrived_s, prompt_tokens, output_tokens
         )
@@ -317,12 +320,15 @@ class World:
             self,
             row,
             config.capability,
-            block.keys[place],
-            block.service_uniforms[place],
+            key,
+            service_uniform,
             stretch,
             prompt_tokens,
             output_tokens,
             arrived_s,
+            details,
+            config.priority,
+            on_over,
         )
         live.step(None)
 
@@ -339,10 +345,14 @@ class World:
             live.queue_wait_s if served else math.nan,
             live.service_s if served else math.nan,
             live.ttft_s if served else math.nan,
+            live.tpot_s if served else math.nan,
             live.cost_usd,
             live.output_tokens,
+            live.cached_tokens if served else -1,
         )
         del self._live[live.name]
+        if live.on_over is not None:
+            live.on_over(live, outcome)
         if not self._arriving:
             self._end_if_empty()
 

@@ -31,6 +31,7 @@ class History:
     queue_wait_s: float
     ttft_s: float
     tokens: int
+    cached_tokens: int
 
 
 _attempts = st.tuples(
@@ -53,6 +54,7 @@ histories = st.lists(
         queue_wait_s=_known_or_not,
         ttft_s=_known_or_not,
         tokens=st.integers(-1, 5000),
+        cached_tokens=st.integers(-1, 5000),
     ),
     max_size=25,
 ).map(lambda items: sorted(items, key=lambda item: item.arrived_s))
@@ -82,8 +84,10 @@ def record(items: list[History]) -> Recorder:
                 item.queue_wait_s,
                 math.nan,
                 item.ttft_s,
+                item.ttft_s,
                 0.5,
                 item.tokens,
+                item.cached_tokens,
             )
     for node in range(len(NAMES.nodes)):
         recorder.node_totals(node, 100.0, 10.0 * node, 0.0, 5.0 * node)

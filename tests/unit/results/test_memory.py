@@ -33,7 +33,7 @@ for k in range(int(sys.argv[1])):
     row = recorder.request_arrived(0, k, k % 500, k % 2, at, 100, 200)
     attempt = recorder.attempt_started(row, 1, k % 2, k % 16, False, at)
     recorder.attempt_finished(attempt, at + 0.3, "ok", 0.1, 0.2)
-    recorder.request_finished(row, at + 0.3, "ok", k % 16, 0.0, 0.1, 0.2, 0.2, 0.01, 200)
+    recorder.request_finished(row, at + 0.3, "ok", k % 16, 0.0, 0.1, 0.2, 0.2, 0.02, 0.01, 200, 50)
 tables = recorder.tables()
 summarise(tables, names, warmup_s=0.0, duration_s=1e9)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)

@@ -54,7 +54,7 @@ def record() -> Recorder:
     """Return a recorder that has seen ``REQUESTS`` in a window from 10 s to 110 s."""
     recorder = Recorder(NAMES)
     for index, (stream, origin, arrived_s, *_) in enumerate(REQUESTS):
-        recorder.request_arrived(stream, index, -1, origin, arrived_s, -1, -1)
+        recorder.request_arrived(stream, index, -1, origin, arrived_s, 100, -1)
     for row, request in enumerate(REQUESTS):
         _, origin, arrived_s, latency_s, outcome, node, wait_s, ttft_s, attempts = request
         finished_s = arrived_s + latency_s
@@ -65,7 +65,18 @@ def record() -> Recorder:
             service_s = 0.5 if end == "ok" else NAN
             recorder.attempt_finished(attempt_row, finished_s, end, wait_s, service_s)
         recorder.request_finished(
-            row, finished_s, outcome, node, 0.0, wait_s, 0.5, ttft_s, 0.01, -1
+            row,
+            finished_s,
+            outcome,
+            node,
+            0.0,
+            wait_s,
+            0.5,
+            ttft_s,
+            ttft_s / 10.0,
+            0.01,
+            -1,
+            10 * row if node == 2 else -1,
         )
     recorder.node_totals(0, 100.0, 90.0, 6.0, 60.0)
     recorder.node_totals(1, 100.0, 30.0, 0.0, 20.0)
@@ -100,6 +111,12 @@ EXPECTED = {
     "ttft_p95_s": 0.29,
     "ttft_p99_s": 0.298,
     "ttft_p999_s": 0.2998,
+    "tpot_p50_s": 0.02,
+    "tpot_p90_s": 0.028,
+    "tpot_p95_s": 0.029,
+    "tpot_p99_s": 0.0298,
+    "tpot_p999_s": 0.02998,
+    "cache_hit_share": (30 + 70) / 200,  # those of 30 s and 99 s, on the node that knows
     "queue_wait_mean_s": (0.2 + 0.6 + 0.1 + 0.1 + 0.0) / 5,
     "attempts_per_request": (1 + 2 + 1 + 1 + 3 + 0 + 1) / 7,
     "cross_region_share": 1 / 5,  # the one at 20 s

@@ -56,11 +56,24 @@ class TestSource:
         """Origin, tokens, tenant, luck and stretch are those of the arrival."""
         _, seen = arrivals(TRAFFIC, 200.0)
 
-        for now_s, _, _, origin, block, place, stretch in seen:
-            assert block.times_s[place] == now_s
-            assert origin == [0, 2][block.origins[place]]
-            assert stretch == block.keys[place] / 2**64
-            assert block.service_uniforms[place] == keyed_uniform(block.keys[place], SERVICE, 1)
+        blocks = TRAFFIC.blocks(Streams(1), 200.0)
+        drawn = [
+            (
+                block.times_s[place],
+                [0, 2][block.origins[place]],
+                block.times_s[place],
+                block.tenants[place],
+                block.prompt_tokens[place],
+                block.output_tokens[place],
+                block.keys[place],
+                keyed_uniform(block.keys[place], SERVICE, 1),
+                block.keys[place] / 2**64,
+                None,
+            )
+            for block in blocks
+            for place in range(len(block))
+        ]
+        assert [(now_s, *facts[2:]) for now_s, *facts in seen] == drawn
 
     def test_costs_one_entry_an_arrival(self):
         """However many are to come, one entry of the queue stands for them."""
