@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -17,16 +17,29 @@ from fedsim.scenario.source import Document, KeyPath, has
 Wording = tuple[str, str]
 """What is wrong, and what to write instead."""
 
+M = TypeVar("M", bound=Settings)
+
 
 def validate(document: Document) -> tuple[ScenarioFile | None, list[Problem]]:
-    """Return the document as a model, or None and everything that the models object to."""
+    """Return the document as a scenario, or None and everything that the models object to."""
+    remedy = "Write regions, pools, workload and duration; all else has a default."
+    return checked(document, ScenarioFile, remedy)
+
+
+def checked(document: Document, model: type[M], remedy: str) -> tuple[M | None, list[Problem]]:
+    """Return the document as a *model*, or None and everything that the model objects to.
+
+    Args:
+        document: The document.
+        model: What it should be.
+        remedy: What to write into a file that is empty or no mapping.
+    """
     if not isinstance(document.tree, dict):
         message = "The file is empty." if document.tree is None else "The file is not a mapping."
-        remedy = "Write regions, pools, workload and duration; all else has a default."
         return None, [document.problem((), message, remedy)]
     notes = Notes()
     try:
-        return ScenarioFile.model_validate(document.tree, context=notes), []
+        return model.model_validate(document.tree, context=notes), []
     except ValidationError as failure:
         errors = failure.errors(include_url=False)
     return None, [_problem(document, notes, dict(error)) for error in errors]
