@@ -55,13 +55,27 @@ def keyed_uniform(key: int, purpose: int, attempt: int) -> float:
     return (((word ^ (word >> 31)) >> 12) + 0.5) * _SCALE
 
 
-def keyed_uniforms(keys: NDArray[np.uint64], purpose: int, attempt: int) -> NDArray[np.float64]:
-    """Return ``keyed_uniform`` of each of *keys*, bit for bit, at a few nanoseconds apiece."""
-    offset = (purpose * _PURPOSE + attempt * _ATTEMPT) & _MASK
-    word = keys + np.uint64(offset)
+def keyed_words(
+    keys: NDArray[np.uint64], purpose: int, number: int | NDArray[np.uint64]
+) -> NDArray[np.uint64]:
+    """Return a 64-bit word for each of *keys*, a purpose and a number, as if drawn at random.
+
+    Args:
+        keys: Words drawn at random.
+        purpose: What the words are for.
+        number: A number from 0, such as an attempt's, or one for each of *keys*.
+    """
+    numbers = np.array(number, dtype=np.uint64, ndmin=1)
+    offsets = numbers * np.uint64(_ATTEMPT) + np.uint64((purpose * _PURPOSE) & _MASK)
+    word: NDArray[np.uint64] = keys + offsets
     word = (word ^ (word >> np.uint64(30))) * np.uint64(_FIRST)
     word = (word ^ (word >> np.uint64(27))) * np.uint64(_SECOND)
-    word = (word ^ (word >> np.uint64(31))) >> np.uint64(12)
+    return word ^ (word >> np.uint64(31))
+
+
+def keyed_uniforms(keys: NDArray[np.uint64], purpose: int, attempt: int) -> NDArray[np.float64]:
+    """Return ``keyed_uniform`` of each of *keys*, bit for bit, at a few nanoseconds apiece."""
+    word = keyed_words(keys, purpose, attempt) >> np.uint64(12)
     return (word.astype(np.float64) + 0.5) * _SCALE
 
 
@@ -126,6 +140,7 @@ class Streams:
 
     keyed_uniform = staticmethod(keyed_uniform)
     keyed_uniforms = staticmethod(keyed_uniforms)
+    keyed_words = staticmethod(keyed_words)
 
     @staticmethod
     def service_uniforms(keys: NDArray[np.uint64], attempt: int) -> NDArray[np.float64]:

@@ -13,9 +13,10 @@ from fedsim.workload.distributions import (
     Uniform,
     Weibull,
 )
+from fedsim.workload.sources import StreamSource
 from fedsim.workload.tenants import Tenants
 from fedsim.workload.traces import Trace, TraceError, read_azure
-from fedsim.workload.traffic import ArrivalBlock, StreamSource, Traffic
+from fedsim.workload.traffic import ArrivalBlock, Traffic
 
 __all__ = [
     "ArrivalBlock",

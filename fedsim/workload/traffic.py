@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from fedsim.workload.arrivals import BLOCK, ArrivalProcess
 from fedsim.workload.checks import not_negative
 from fedsim.workload.details import Details
 from fedsim.workload.distributions import Distribution
+from fedsim.workload.sources import StreamSource
 from fedsim.workload.tenants import Tenants
 
 UNKNOWN = -1
@@ -21,18 +21,6 @@ UNKNOWN = -1
 
 TOKENS_MAX = 2**31 - 1
 """Most tokens that a draw can give; a heavier tail is cut there."""
-
-
-class StreamSource(Protocol):
-    """Where the draws come from: the random streams of a run."""
-
-    def generator(self, name: str) -> np.random.Generator:
-        """Return a new generator at the start of the stream *name*."""
-        ...
-
-    def service_uniforms(self, keys: NDArray[np.uint64], attempt: int) -> NDArray[np.float64]:
-        """Return the service uniform of that attempt of each of the requests with *keys*."""
-        ...
 
 
 @dataclass(slots=True)
