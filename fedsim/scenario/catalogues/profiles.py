@@ -57,7 +57,8 @@ def profile(name: str) -> Profile:
     """
     row = _rows().get(name)
     if row is None:
-        raise unknown("GPU profile", name, profile_names())
+        failure = unknown("GPU profile", name, profile_names(), "gpus")
+        raise failure
     model, _, gpu, tensor_parallel = name.split("/")
     if not row["kv_tokens"]:
         raise _does_not_fit(name)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Literal, cast
 
-from fedsim.scenario.schema.base import shown, suggestion
+from fedsim.scenario.schema.base import shown
 
 Label = Literal["measured", "derived", "estimated", "user"]
 """How much a figure is worth; ``user`` for one that the user stated."""
@@ -57,16 +58,23 @@ def sources() -> dict[str, Source]:
     return {row["key"]: Source(cast(Label, row["label"]), row["text"]) for row in rows("sources")}
 
 
-def unknown(noun: str, name: str, known: Iterable[str]) -> CatalogueError:
+def unknown(noun: str, name: str, known: Iterable[str], table: str) -> CatalogueError:
     """Return the error for a *name* that is not among the *known* ones.
 
     Args:
         noun: What it names, such as ``GPU profile``.
         name: The name.
         known: The names of the catalogue.
+        table: What ``fedsim catalogue`` calls it.
     """
-    close = suggestion(name, list(known))
-    remedy = close if close.startswith("Did you mean") else ""
-    listing = "fedsim catalogue lists the names."
-    message = f"There is no {noun} {shown(name)} in the catalogue."
-    return CatalogueError(message, f"{remedy} {listing[:1].upper()}{listing[1:]}".strip())
+    spellings = {_folded(each): each for each in known}
+    close = get_close_matches(_folded(name), list(spellings), 1)
+    remedy = f"See fedsim catalogue {table} for all."
+    if close:
+        remedy = f"Did you mean {spellings[close[0]]}?"
+    return CatalogueError(f"There is no {noun} {shown(name)} in the catalogue.", remedy)
+
+
+def _folded(name: str) -> str:
+    """Return a name without case and blanks, which people leave out."""
+    return name.casefold().replace(" ", "")
