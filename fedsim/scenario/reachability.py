@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fedsim.errors import Problem
+from fedsim.scenario.catalogues.locations import location_names, round_trip
+from fedsim.scenario.catalogues.tables import CatalogueError
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.schema.base import listed
 from fedsim.scenario.source import KeyPath
@@ -106,13 +108,29 @@ def missing_round_trips(facts: Facts) -> Iterator[Problem]:
                 continue
             if f"{gateway}/{target}" in given or f"{target}/{gateway}" in given:
                 continue
+            unknown = _unknown_round_trip(facts, gateway, target)
+            if unknown is None:
+                continue
             noted.add(frozenset((gateway, target)))
-            message = f"The round trip between {gateway} and {target} is not given."
             remedy = (
                 f"Add network.between: {{{gateway}/{target}: 83ms}}, with the round trip between "
                 "the two."
             )
-            yield facts.document.problem(("network", "between"), message, remedy)
+            yield facts.document.problem(("network", "between"), unknown, remedy)
+
+
+def _unknown_round_trip(facts: Facts, one: str, other: str) -> str | None:
+    """Return why the catalogue knows no round trip between two regions; None if it does."""
+    here, there = (facts.text("regions", name, "location") for name in (one, other))
+    if here is None or there is None:
+        return f"The round trip between {one} and {other} is not given."
+    try:
+        round_trip(here, there)
+    except CatalogueError as failure:
+        known = location_names()
+        wrong_name = here not in known or there not in known
+        return None if wrong_name else f"{failure.message[:-1]}, where {one} and {other} lie."
+    return None
 
 
 def warmup_too_long(facts: Facts) -> Iterator[Problem]:

@@ -31,11 +31,16 @@ class NetworkConfig:
         within_region_s: Round trip inside a region, in seconds, >= 0.
         between_s: Round trips in seconds by ordered pair of region names, both orders present.
         jitter: 95th percentile of a round trip over its median, minus one, >= 0.
+        within_s: Round trips in seconds inside the regions where they are not *within_region_s*.
+        jitter_between: The jitter of round trips by ordered pair of region names, both orders
+            present, where it is not *jitter*.
     """
 
     within_region_s: float = 0.001
     between_s: Mapping[tuple[str, str], float] = field(default_factory=dict)
     jitter: float = 0.05
+    within_s: Mapping[str, float] = field(default_factory=dict)
+    jitter_between: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ class Network:
 
     A message takes half a round trip. With jitter, both legs of an attempt are stretched by one
     lognormal factor of median 1 that belongs to the request and the attempt alone, so that the
-    95th percentile of a round trip is 1 + jitter times its median, whichever node was chosen.
+    95th percentile of a round trip is 1 + jitter times its median, whichever node was chosen. Where
+    two regions have a jitter of their own, the factor is taken to the power that gives it: an
+    attempt that is slow is slow on any way, by more on one with more jitter.
     """
 
     def __init__(self, config: NetworkConfig, regions: Sequence[str]) -> None:
@@ -27,13 +29,24 @@ class Network:
             [self._round_trip_s(config, source, target) / 2.0 for target in regions]
             for source in regions
         ]
-        sigma = math.log1p(config.jitter) / NormalDist().inv_cdf(0.95)
-        self._stretch = Lognormal(0.0, sigma) if sigma > 0.0 else None
+        usual = _sigma(config.jitter)
+        sigmas = [
+            [
+                _sigma(config.jitter_between.get((source, target), config.jitter))
+                for target in regions
+            ]
+            for source in regions
+        ]
+        reference = usual or max(max(row) for row in sigmas)
+        self._stretch = Lognormal(0.0, reference) if reference > 0.0 else None
+        self._powers: list[list[float]] | None = None
+        if any(sigma != reference for row in sigmas for sigma in row):
+            self._powers = [[sigma / reference for sigma in row] for row in sigmas]
 
     @staticmethod
     def _round_trip_s(config: NetworkConfig, source: str, target: str) -> float:
         if source == target:
-            return config.within_region_s
+            return config.within_s.get(source, config.within_region_s)
         return config.between_s[source, target]
 
     def stretches(self, keys: Sequence[int]) -> list[float]:
@@ -48,11 +61,21 @@ class Network:
         """Return the time of one leg for an attempt of a request, in seconds."""
         leg_s = self._legs_s[source][target]
         if attempt == 1:
-            return leg_s * live.stretch
-        if self._stretch is None:
+            stretch = live.stretch
+        elif self._stretch is None:
             return leg_s
-        return leg_s * self._stretch.quantile(keyed_uniform(live.key, JITTER, attempt))
+        else:
+            stretch = self._stretch.quantile(keyed_uniform(live.key, JITTER, attempt))
+        if self._powers is None:
+            return leg_s * stretch
+        stretched: float = leg_s * stretch ** self._powers[source][target]
+        return stretched
 
     def median_leg_s(self, source: int, target: int) -> float:
         """Return the median time of one leg, in seconds."""
         return self._legs_s[source][target]
+
+
+def _sigma(jitter: float) -> float:
+    """Return the sigma of the lognormal whose 95th percentile is 1 + *jitter* times its median."""
+    return math.log1p(jitter) / NormalDist().inv_cdf(0.95)

@@ -1,25 +1,17 @@
-"""Regions, network and pools, from their settings."""
+"""Pools, and the privacy of regions, from their settings."""
 
 from __future__ import annotations
 
 from fedsim.federation.contracts import Capability, PrivacyLevel
-from fedsim.scenario.schema.pools import Network, Pool, TokenService
+from fedsim.scenario.configure.costs import cost_usd_per_hour
+from fedsim.scenario.schema.pools import Pool, TokenService
 from fedsim.world import service
-from fedsim.world.config import NetworkConfig, PoolConfig
+from fedsim.world.config import PoolConfig
 
 
 def privacy_level(name: str) -> PrivacyLevel:
     """Return the privacy level that a scenario file calls *name*."""
     return PrivacyLevel[name.upper()]
-
-
-def network_config(network: Network) -> NetworkConfig:
-    """Return the round trips between regions."""
-    between: dict[tuple[str, str], float] = {}
-    for pair, round_trip_s in network.between.items():
-        one, _, other = pair.partition("/")
-        between[one, other] = between[other, one] = round_trip_s
-    return NetworkConfig(network.within_region, between, network.jitter)
 
 
 def pool_config(name: str, pool: Pool) -> PoolConfig:
@@ -34,7 +26,7 @@ def pool_config(name: str, pool: Pool) -> PoolConfig:
         queue_limit=None if isinstance(pool.queue_limit, str) else pool.queue_limit,
         service=_service(pool),
         gpu=pool.gpu,
-        cost_usd_per_hour=pool.cost,
+        cost_usd_per_hour=cost_usd_per_hour(pool, gpus=1),
     )
 
 

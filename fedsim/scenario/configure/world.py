@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fedsim.scenario.configure.faults import fault_config
-from fedsim.scenario.configure.pools import network_config, pool_config, privacy_level
+from fedsim.scenario.configure.network import network_config
+from fedsim.scenario.configure.pools import pool_config, privacy_level
 from fedsim.scenario.configure.workload import stream_config
 from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.workload.traces import Trace
@@ -28,7 +29,7 @@ def world_config(file: ScenarioFile, traces: Mapping[str, Trace]) -> WorldConfig
             RegionConfig(name, privacy_level(region.privacy))
             for name, region in file.regions.items()
         ),
-        network=network_config(file.network),
+        network=network_config(file.network, file.regions),
         pools=tuple(pool_config(name, pool) for name, pool in file.pools.items()),
         streams=tuple(
             stream_config(name, stream, traces.get(name)) for name, stream in file.workload.items()

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from fedsim.scenario.schema.base import Choice, Settings, error, listed
+from fedsim.scenario.schema.catalogued import PresetName
 from fedsim.scenario.schema.types import Duration, PositiveDuration, Probability
 
 _REGION = Field(default=None, description="The region struck: all its nodes.")
@@ -14,6 +15,14 @@ _POOL = Field(default=None, description="The pool struck: all its nodes.")
 _NODE = Field(default=None, description="The node struck, such as us-chat-0.")
 _AT = Field(description="Start, from the beginning of the run.", examples=["8min"])
 _LASTS = Field(description="How long it lasts.", examples=["3min"])
+_CRASHES = {
+    ("mtbf", "mttr"),
+    ("preset",),
+    ("mtbf", "preset"),
+    ("mttr", "preset"),
+    ("at", "lasts"),
+}
+"""What a crash may give."""
 
 
 class _Fault(Settings):
@@ -61,15 +70,23 @@ class Crash(_Fault):
     lasts: PositiveDuration | None = Field(
         default=None, description="How long a single crash lasts; goes with at."
     )
+    preset: PresetName | None = Field(
+        default=None,
+        description=(
+            "A published fleet, from which the catalogue knows mtbf and mttr; an mtbf or mttr "
+            "beside it comes before the fleet's."
+        ),
+        examples=["meta-rsc-1"],
+    )
 
     @model_validator(mode="after")
     def _random_or_scripted(self) -> Self:
-        names = ("mtbf", "mttr", "at", "lasts")
+        names = ("mtbf", "mttr", "at", "lasts", "preset")
         given = tuple(name for name in names if getattr(self, name) is not None)
-        if given not in {("mtbf", "mttr"), ("at", "lasts")}:
+        if given not in _CRASHES:
             got = listed(list(given), "and") or "no times"
             message = f"The crash gives {got}."
-            raise error(message, "Give mtbf and mttr, or at and lasts.")
+            raise error(message, "Give mtbf and mttr, or a preset, or at and lasts.")
         return self
 
 

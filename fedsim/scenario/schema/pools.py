@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from fedsim.scenario.schema.base import Settings, error, shown, tag_of_word
+from fedsim.scenario.schema.catalogued import Cost, LocationName
 from fedsim.scenario.schema.distributions import CHOICE, DurationDistribution
 from fedsim.scenario.schema.types import (
     CapabilityName,
@@ -15,7 +16,6 @@ from fedsim.scenario.schema.types import (
     Excess,
     Name,
     OptionalWord,
-    Price,
     Weight,
 )
 
@@ -25,31 +25,45 @@ Privacy = Literal["public", "internal", "confidential", "restricted"]
 class Region(Settings):
     """A region: a place with nodes, gateways and clients."""
 
-    unbuilt: ClassVar = {"location": "Give the round trips to other regions in network.between."}
-
     privacy: Privacy = Field(
         default="internal",
         description="The strictest privacy level whose data the region may hold.",
+    )
+    location: LocationName | None = Field(
+        default=None,
+        description=(
+            "The region of a public cloud where it lies, from which the catalogue knows round "
+            "trips: azure/… or aws/…, as fedsim catalogue locations lists them."
+        ),
+        examples=["azure/East US"],
     )
 
 
 class Network(Settings):
     """Round-trip times."""
 
-    within_region: Duration = Field(
-        default=0.001, description="Round trip between two points of one region."
+    within_region: Duration | None = Field(
+        default=None,
+        description=(
+            "Round trip between two points of one region; where not given, the catalogue's for "
+            "the location (aws), or else 1ms."
+        ),
     )
     between: dict[str, Duration] = Field(
         default_factory=dict,
         description=(
             "Round trips between regions, by pairs such as us-east/eu-west; one order is enough. "
-            "Needed for every region with a gateway and every other region with a pool."
+            "Needed for every region with a gateway and every other region with a pool, unless "
+            "both have locations of one cloud; a round trip given here comes before that one."
         ),
         examples=[{"us-east/eu-west": "83ms"}],
     )
-    jitter: Excess = Field(
-        default=0.05,
-        description="How much longer the 95th percentile of a round trip is than its median.",
+    jitter: Excess | None = Field(
+        default=None,
+        description=(
+            "How much longer the 95th percentile of a round trip is than its median; where not "
+            "given, the catalogue's for the two locations (azure), or else 5%."
+        ),
     )
 
 
@@ -140,7 +154,15 @@ class Pool(Settings):
     gpu: OptionalWord = Field(
         default=None, description="The node's GPU, or none; prefer_gpu looks at it."
     )
-    cost: Price | None = Field(default=None, description="Price of a node, idle or not.")
+    cost: Cost | None = Field(
+        default=None,
+        description=(
+            "Price of a node, idle or not; or an instance of the catalogue (aws/p5.48xlarge), or "
+            "a provider's cheapest with a GPU (aws/h100_sxm), whose price per GPU counts for each "
+            "GPU of the node."
+        ),
+        examples=["6.88 USD/h", "aws/h100_sxm"],
+    )
 
     @field_validator("capabilities")
     @classmethod
