@@ -23,7 +23,8 @@ SCENARIOS = [EVERY_KEY, *sorted((ROOT / "scenarios").glob("*.yaml"))]
 def models(model: type[Settings]) -> Iterator[type[Settings]]:
     """Yield all models of the scenario file."""
     for each in model.__subclasses__():
-        yield each
+        if each.__module__.startswith("fedsim.scenario.schema."):
+            yield each
         yield from models(each)
 
 
