@@ -126,6 +126,9 @@ class InferenceRequest:
         qos: Quality of service asked for.
         request_id: Unique within a run.
         tenant_id: The user or tenant, or None.
+        blocks: A hash for each consecutive block of the prompt; equal hashes stand for equal
+            content up to the block's end. Empty where nothing is known of the content.
+        block_tokens: Tokens of a block; 0 without blocks.
     """
 
     capability: Capability
@@ -133,6 +136,8 @@ class InferenceRequest:
     qos: QoSRequirements
     request_id: str
     tenant_id: str | None = None
+    blocks: tuple[int, ...] = ()
+    block_tokens: int = 0
 
 
 @quick
@@ -163,15 +168,21 @@ class FederationError(Exception):
 
 
 class NoCapacity(FederationError):
-    """No node is available for a capability, or the node's queue is full."""
+    """No node is available for a capability, or the node's queue is full.
+
+    A node that can never serve a request says why in *reason*.
+    """
 
     kind = "no_capacity"
 
-    def __init__(self, capability: Capability) -> None:
-        super().__init__(capability)
+    def __init__(self, capability: Capability, reason: str | None = None) -> None:
+        super().__init__(*((capability,) if reason is None else (capability, reason)))
         self.capability = capability
+        self.reason = reason
 
     def __str__(self) -> str:
+        if self.reason is not None:
+            return self.reason
         return f"No nodes available for capability: {self.capability}"
 
 
@@ -346,6 +357,8 @@ class NodeHealth:
         queue_depth: Waiting requests at the last probe.
         last_check_s: Clock time in seconds of the newest sign of life or death, from probe or
             traffic; how far it lies in the past is the staleness of all the rest.
+        running: Requests in service, or in the engine's batch, at the last probe, or None.
+        kv_usage: Share of the key-value cache in use at the last probe, 0 to 1, or None.
     """
 
     node_id: NodeId
@@ -356,6 +369,8 @@ class NodeHealth:
     gpu_utilization: float | None
     queue_depth: int
     last_check_s: float
+    running: int | None = None
+    kv_usage: float | None = None
 
 
 @runtime_checkable

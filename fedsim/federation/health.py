@@ -52,18 +52,22 @@ class NodeRecord:
         throughput: Tokens per second at the last probe; 0 where unknown.
         queue_depth: Waiting requests at the last probe.
         gpu_utilization: 0 to 1 at the last probe, or None.
+        running: Requests in service at the last probe, or None.
+        kv_usage: Share of the key-value cache in use at the last probe, 0 to 1, or None.
         last_check_s: Clock time of the newest sign of life or death, in seconds.
     """
 
     __slots__ = (
         "failures",
         "gpu_utilization",
+        "kv_usage",
         "last_check_s",
         "node_id",
         "pool",
         "probe_failures",
         "probe_successes",
         "queue_depth",
+        "running",
         "status",
         "throughput",
         "window",
@@ -80,6 +84,8 @@ class NodeRecord:
         self.throughput = 0
         self.queue_depth = 0
         self.gpu_utilization: float | None = None
+        self.running: int | None = None
+        self.kv_usage: float | None = None
         self.last_check_s = now_s
 
 
@@ -221,6 +227,8 @@ class HealthChecker:
             record.gpu_utilization,
             record.queue_depth,
             record.last_check_s,
+            record.running,
+            record.kv_usage,
         )
 
     # Probes
@@ -299,6 +307,8 @@ class HealthChecker:
         record.last_check_s = self._clock.now()
         record.queue_depth = telemetry.queue_depth
         record.gpu_utilization = telemetry.gpu_utilization
+        record.running = telemetry.running
+        record.kv_usage = telemetry.kv_usage
         record.probe_failures = 0
         record.probe_successes += 1
         self._note_throughput(record, telemetry.throughput)

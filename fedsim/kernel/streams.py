@@ -25,6 +25,12 @@ ERROR = 2
 JITTER = 3
 """Purpose: how far an attempt's round trip departs from its median."""
 
+MODEL_LOAD = 4
+"""Purpose: how long an attempt waits for its base model to be loaded."""
+
+ADAPTER_LOAD = 5
+"""Purpose: how long an attempt waits for its adapters to be loaded."""
+
 # The finalizer of SplitMix64 (Steele, Lea and Flood 2014, with Stafford's variant 13), applied to
 # the key plus odd multiples of purpose and attempt. The multiples are the increments of SplitMix64
 # and of the LXM family (Steele and Vigna 2021).

@@ -47,8 +47,8 @@ class NetworkConfig:
 class BatchConfig:
     """Static batching: one batch at a time, whose requests begin and end together.
 
-    A batch begins when *max_batch* requests wait, or *max_wait_s* after the first of them came,
-    or as soon as the batch before it is over, whichever of the first two is over by then.
+    A batch begins on an idle node as soon as *max_batch* requests wait, or the one that has waited
+    longest has done so for *max_wait_s*.
 
     Attributes:
         max_batch: Most requests of a batch, >= 1.

@@ -8,7 +8,7 @@ from typing import Any
 from fedsim.kernel.environment import Environment
 from fedsim.kernel.streams import Streams
 from fedsim.world.config import FaultConfig
-from fedsim.world.node import Node
+from fedsim.world.nodes.base import Node
 from fedsim.world.observer import WorldObserver
 
 Switch = Callable[[Node, object, bool], None]

@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol
 
 from fedsim.workload.details import Audio, Details, Pictures
 from fedsim.workload.distributions import Distribution, Lognormal
-from fedsim.workload.traffic import MeanSizes
+from fedsim.workload.mean_sizes import MeanSizes
 
 
 class Sized(Protocol):

@@ -7,14 +7,13 @@ from collections.abc import Callable
 
 from fedsim.kernel.environment import Environment
 from fedsim.kernel.tasks import Cancelled, OneShot
-from fedsim.world.node import Job
+from fedsim.world.nodes.job import Job
 
 
 class NodeStream:
     """The tokens of one job, at the times at which they reach the gateway.
 
-    The first token comes when the service model says so, the last one at the end of service, and
-    those between at equal distances; where the model does not know, all are equally far apart.
+    The node says when each token leaves it; what it says of the future may change.
 
     Args:
         env: The environment.
@@ -83,18 +82,10 @@ class NodeStream:
 
         It stays open when the node has failed: what was still under way is lost with it.
         """
-        job, tokens = self._job, self._tokens
-        if self._delivered == tokens or math.isnan(job.begun_s) or job.error is not None:
+        job = self._job
+        if self._delivered == self._tokens or job.error is not None:
             return math.inf
-        ended_s = job.due_s if job.in_service else job.ended_s
-        service_s = ended_s - job.begun_s
-        live, model = job.live, job.node.pool.service
-        assert model is not None
-        first_s = model.first_token_s(service_s, live) if model.knows_first_token else math.nan
-        if math.isnan(first_s):
-            first_s = service_s / tokens
-        share = self._delivered / (tokens - 1) if tokens > 1 else 1.0
-        return job.begun_s + job.leg_s + first_s + share * (service_s - first_s)
+        return job.node.token_s(job, self._delivered + 1) + job.leg_s
 
     async def _until(self, due_s: float) -> None:
         """Wait until *due_s*, or until something has become of the job."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 
 from fedsim.errors import PlugInError
 from fedsim.federation.contracts import (
@@ -21,7 +22,8 @@ from fedsim.kernel.environment import Environment
 from fedsim.kernel.tasks import Cancelled, SimClock
 from fedsim.world.live import LiveRequest
 from fedsim.world.network import Network
-from fedsim.world.node import Job, Ledger, Node
+from fedsim.world.nodes.base import Node
+from fedsim.world.nodes.job import Job, Ledger
 from fedsim.world.observer import WorldObserver
 from fedsim.world.stream import NodeStream
 
@@ -89,7 +91,7 @@ class WorldTransport:
 
     async def open_stream(self, target: RouteTarget, request: InferenceRequest) -> TokenStream:
         """Send *request* and return its stream when word comes back that the node has taken it."""
-        job, attempt_row = self._dispatch(target, request)
+        job, attempt_row = self._dispatch(target, request, streamed=True)
         stream = NodeStream(
             self._env,
             job,
@@ -114,16 +116,30 @@ class WorldTransport:
         leg_s = self._network.median_leg_s(self._region, node.region)
         await self._clock.sleep(leg_s)
         up = node.up
-        gpu = node.running / node.pool.slots if node.pool.gpu is not None else None
-        throughput, queued = node.throughput(), node.queued
+        telemetry = self._telemetry(node)
         await self._clock.sleep(leg_s)
         if not up:
             raise NodeUnreachable(node_id)
+        return replace(telemetry, last_check_s=self._env._now)
+
+    def _telemetry(self, node: Node) -> NodeHealth:
+        """Return what a node says of itself now."""
         return NodeHealth(
-            node_id, HealthState.HEALTHY, 0.0, 0.0, throughput, gpu, queued, self._env._now
+            node.node_id,
+            HealthState.HEALTHY,
+            0.0,
+            0.0,
+            node.throughput(),
+            node.gpu_utilization(),
+            node.queued,
+            self._env._now,
+            node.running,
+            node.kv_usage(),
         )
 
-    def _dispatch(self, target: RouteTarget, request: InferenceRequest) -> tuple[Job, int]:
+    def _dispatch(
+        self, target: RouteTarget, request: InferenceRequest, *, streamed: bool = False
+    ) -> tuple[Job, int]:
         live = self._live.get(request.request_id)
         node = self._nodes.get(target.node_id)
         if live is None or node is None:
@@ -133,6 +149,7 @@ class WorldTransport:
         attempt = live.attempts
         leg_s = self._network.leg_s(self._region, node.region, live, attempt)
         job = Job(live, node, attempt, leg_s, self._ledger)
+        job.streamed = streamed
         attempt_row = self._observer.attempt_started(
             live.row, attempt, self._gateway, node.code, False, self._env._now
         )
@@ -166,13 +183,13 @@ class WorldTransport:
         live.service_s = service_s = job.ended_s - job.begun_s
         live.network_s = 2.0 * job.leg_s
         live.node = job.node.code
-        model = job.node.pool.service
-        assert model is not None
-        if model.knows_first_token:
-            first_s = model.first_token_s(service_s, live)
-            live.ttft_s = job.begun_s + first_s + job.leg_s - live.arrived_s
+        node = job.node
+        if node.knows_first_token:
+            first_s = node.first_token_s(job)
+            live.ttft_s = first_s + job.leg_s - live.arrived_s
             if live.output_tokens > 1:
-                live.tpot_s = (service_s - first_s) / (live.output_tokens - 1)
+                live.tpot_s = (job.ended_s - first_s) / (live.output_tokens - 1)
+            live.cached_tokens = node.cached_tokens(job)
         self._observer.attempt_finished(attempt_row, now_s, "ok", wait_s, service_s)
 
     def _given_up(self, job: Job, attempt_row: int, thrown: BaseException) -> None:

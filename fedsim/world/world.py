@@ -9,7 +9,7 @@ from itertools import cycle
 from typing import Any
 
 from fedsim.errors import FedsimError, InternalError
-from fedsim.federation.catalog import Deployment, ModelCatalog
+from fedsim.federation.catalog import Deployment, DeploymentStatus, ModelCatalog
 from fedsim.federation.contracts import (
     GatewayTrait,
     InferenceRequest,
@@ -26,7 +26,9 @@ from fedsim.world.config import WorldConfig
 from fedsim.world.faults import FaultInjector
 from fedsim.world.live import LiveRequest, OnOver
 from fedsim.world.network import Network
-from fedsim.world.node import Job, Node
+from fedsim.world.nodes.base import Node
+from fedsim.world.nodes.job import Job
+from fedsim.world.nodes.kinds import build_node
 from fedsim.world.observer import Directory, NodeInfo, StreamInfo, WorldObserver
 from fedsim.world.source import Source
 from fedsim.world.telling import FederationReporter
@@ -150,6 +152,7 @@ class World:
         self._region_codes = {region.name: code for code, region in enumerate(config.regions)}
         self._network = Network(config.network, self.directory.regions)
         self.nodes = self._build_nodes()
+        self._catalog = self._build_catalog()
         self._live: dict[str, LiveRequest] = {}
         self._tenants = [_TenantIds(info) for info in self.directory.streams]
         self.jobs = 0
@@ -171,13 +174,15 @@ class World:
         for pool in self._config.pools:
             for number in range(pool.count):
                 region = self._region_codes[pool.region]
-                nodes.append(Node(self.env, len(nodes), f"{pool.name}-{number}", region, pool))
+                name = f"{pool.name}-{number}"
+                nodes.append(
+                    build_node(self.env, len(nodes), name, region, pool, self.streams, self)
+                )
         return nodes
 
     def _build_gateways(
         self, gateways: Mapping[str, int], build_gateway: BuildGateway, router_name: str
     ) -> list[tuple[int, GatewayTrait]]:
-        catalog = self._build_catalog()
         by_id = {node.node_id: node for node in self.nodes}
         built: list[tuple[int, GatewayTrait]] = []
         for code, name in enumerate(self.directory.gateways):
@@ -203,7 +208,7 @@ class World:
                 self.tasks,
                 self.loop,
                 self._random_for(name),
-                catalog,
+                self._catalog,
                 FederationReporter(self._observer, self.env, name),
                 self.env,
             )
@@ -369,6 +374,17 @@ class World:
         if not self._arriving:
             self._end_if_empty()
 
+    # What nodes tell
+
+    def node_event(self, node: Node, kind: str, before: str, after: str, detail: str) -> None:
+        """Report what happens on a node."""
+        self._observer.event(self.env.now, kind, node.name, "", before, after, detail)
+
+    def node_ready(self, node: Node, ready: bool) -> None:
+        """Let the catalog know that a node is loading, or ready to serve again."""
+        status = DeploymentStatus.READY if ready else DeploymentStatus.LOADING
+        self._catalog.set_status(node.node_id, status)
+
     # Bookkeeping
 
     def _note_window_start(self, _: Signal) -> None:
@@ -400,7 +416,13 @@ class World:
                 share = (busy_s - busy_before_s[node.code]) / (every_s * node.pool.slots)
                 busy_before_s[node.code] = busy_s
                 self._observer.node_sampled(
-                    self.env.now, node.code, node.up, node.running, node.queued, share
+                    self.env.now,
+                    node.code,
+                    node.up,
+                    node.running,
+                    node.queued,
+                    share,
+                    node.kv_used_tokens(),
                 )
 
     def _tell_progress(self, progress: Callable[[float], None]) -> Generator[Any, Any, None]:

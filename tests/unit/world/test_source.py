@@ -7,7 +7,9 @@ from fedsim.kernel.environment import Environment
 from fedsim.kernel.streams import SERVICE, Streams, keyed_uniform
 from fedsim.workload.arrivals import Poisson
 from fedsim.workload.distributions import Constant, Lognormal
+from fedsim.workload.sizes import Sizes
 from fedsim.workload.tenants import Tenants
+from fedsim.workload.tokens import Tokens
 from fedsim.workload.traffic import Traffic
 from fedsim.world.config import StreamConfig
 from fedsim.world.source import Source
@@ -16,8 +18,7 @@ TRAFFIC = Traffic(
     "chat",
     (("a", 0.5), ("c", 0.5)),
     Poisson(50.0),
-    Lognormal.from_mean_cv(100.0, 1.0),
-    Constant(7.0),
+    Sizes(Tokens(Lognormal.from_mean_cv(100.0, 1.0), Constant(7.0))),
     Tenants(10, 1.0),
 )
 

@@ -10,7 +10,7 @@ from fedsim.errors import InternalError, PlugInError
 from fedsim.federation.contracts import FederationError, Internal
 from fedsim.results.recorder import Recorder
 from fedsim.world.live import LiveRequest
-from fedsim.world.node import Job
+from fedsim.world.nodes.job import Job
 from fedsim.world.world import World, directory_of
 from tests.unit.world.scripted import HERE, Script, ScriptedGateway, send
 

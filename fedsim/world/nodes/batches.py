@@ -1,0 +1,171 @@
+"""Nodes with static batching: requests begin and end together, one batch at a time."""
+
+from __future__ import annotations
+
+import math
+from heapq import heappush
+
+from simpy.events import NORMAL
+
+from fedsim.federation.contracts import NoCapacity
+from fedsim.kernel.environment import Environment, LightEvent, Signal
+from fedsim.kernel.streams import Streams
+from fedsim.world.config import PoolConfig
+from fedsim.world.nodes.base import NodeWatcher
+from fedsim.world.nodes.counting import CountingNode
+from fedsim.world.nodes.job import Job
+
+
+class _BatchEnd(LightEvent):
+    """The end of the batch at work; an entry of the queue that does not match is out of date.
+
+    Attributes:
+        due_s: When the batch ends, in seconds; infinite while there is none.
+    """
+
+    __slots__ = ("_node", "due_s")
+
+    def __init__(self, node: BatchNode) -> None:
+        self._node = node
+        self.due_s = math.inf
+
+    def process(self) -> None:
+        """End the batch, if it is due."""
+        if self._node.env._now == self.due_s:
+            self._node.end_batch()
+
+    def schedule(self, due_s: float) -> None:
+        """Let the batch end at *due_s*."""
+        self.due_s = due_s
+        env = self._node.env
+        heappush(env._queue, (due_s, NORMAL, next(env._eid), self))
+
+
+class BatchNode(CountingNode):
+    """A node that works on one batch at a time.
+
+    While it is idle it gathers requests, whatever its queue limit: the batch begins when it is
+    full, or when its first request has waited long enough. While a batch is at work others wait,
+    and when it is over the next begins by the same rule. A request that is aborted leaves its
+    batch at once, which takes as long as before.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        code: int,
+        name: str,
+        region: int,
+        pool: PoolConfig,
+        streams: Streams,
+        watcher: NodeWatcher,
+    ) -> None:
+        super().__init__(env, code, name, region, pool, streams, watcher)
+        assert pool.batching is not None
+        self._batching = pool.batching
+        self._end = _BatchEnd(self)
+        self._patience: Signal | None = None
+
+    def accept(self, job: Job) -> None:
+        """Let a job that has arrived wait for its batch, or turn it away."""
+        job.accepted_s = self.env._now
+        if self._troubled and self._turns_away(job):
+            return
+        if self._at_work and self.queued >= self._queue_limit:
+            job.answer(NoCapacity(job.live.capability))
+            return
+        job.wait()
+        self.queued += 1
+        self._queue.append(job)
+        if not self._at_work:
+            self._consider()
+
+    def finish(self, job: Job) -> None:
+        """Do nothing: jobs end with their batch."""
+
+    def abort(self, job: Job) -> None:
+        """Stop working on a job that nobody waits for any more."""
+        if job.in_service:
+            self._leave_slot(job)
+        elif job.waiting:
+            self.queued -= 1
+        else:
+            return
+        job.answer(None)
+        if not self._at_work:
+            self._forget_patience()
+            self._consider()
+
+    @property
+    def _at_work(self) -> bool:
+        return self._end.due_s < math.inf
+
+    def token_s(self, job: Job, number: int) -> float:
+        """Return when the job's batch ends: all of an answer comes at once."""
+        if math.isnan(job.begun_s):
+            return math.inf
+        return self._end.due_s if job.in_service else job.ended_s
+
+    def end_batch(self) -> None:
+        """Answer all requests of the batch, and begin the next if it is time to."""
+        self._end.due_s = math.inf
+        batch = list(self._jobs)
+        for job in batch:
+            self._leave_slot(job)
+            self.tokens += max(job.live.prompt_tokens, 0)
+        self._consider()
+        for job in batch:
+            job.answer(None)
+
+    def _consider(self) -> None:
+        """Begin a batch if one is due, or wait until it is; the node is idle."""
+        while self._queue and not self._queue[0].waiting:
+            self._queue.popleft()  # it was aborted, and has left its place behind
+        if not self._queue:
+            return
+        due_s = self._queue[0].accepted_s + self._batching.max_wait_s
+        if self.queued >= self._batching.max_batch or due_s <= self.env._now:
+            self._begin()
+        elif self._patience is None:
+            self._patience = self.env.call_at(due_s, self._waited)
+
+    def _waited(self, _: Signal) -> None:
+        self._patience = None
+        self._begin()
+
+    def _forget_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _begin(self) -> None:
+        """Begin a batch of those who have waited longest."""
+        self._forget_patience()
+        self._account()
+        now_s = self.env._now
+        batch: list[Job] = []
+        while self.queued and len(batch) < self._batching.max_batch:
+            job = self._queue.popleft()
+            if job.waiting:
+                self.queued -= 1
+                batch.append(job)
+        self.running = len(batch)
+        uniforms = [self._luck(job) for job in batch]
+        took_s = self._batching.service.batch_s(uniforms, [job.live for job in batch])
+        self._end.schedule(now_s + took_s * self.factor)
+        self._jobs.update(dict.fromkeys(batch))
+        for job in batch:
+            job.join(now_s)
+
+    def _lose_all(self) -> list[Job]:
+        self._forget_patience()
+        self._end.due_s = math.inf
+        return super()._lose_all()
+
+    def _stretch(self, before: float) -> None:
+        if self._at_work:
+            now_s = self.env._now
+            self._end.schedule(now_s + (self._end.due_s - now_s) * self.factor / before)
+            for job in self._jobs:
+                if job.on_change is not None:
+                    job.on_change()

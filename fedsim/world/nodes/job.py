@@ -1,0 +1,229 @@
+"""A job: one attempt at a request, from the gateway to a node and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator
+from heapq import heappush
+from typing import TYPE_CHECKING, Any, Protocol
+
+from simpy.events import NORMAL
+
+from fedsim.federation.contracts import FederationError
+from fedsim.kernel.environment import Environment, LightEvent
+from fedsim.kernel.tasks import Wake
+from fedsim.world.live import LiveRequest
+
+if TYPE_CHECKING:
+    from fedsim.world.nodes.base import Node
+
+_NEVER_S = -1.0
+_TRAVELS, _WAITS, _SERVED, _RETURNS, _OVER = range(5)
+
+
+class Ledger(Protocol):
+    """Keeps account of jobs for the world.
+
+    Attributes:
+        jobs: Jobs that are under way.
+    """
+
+    jobs: int
+
+    def job_over(self, job: Job) -> None:
+        """Uncount a job, and charge the request for the slot time that it held."""
+        ...
+
+
+class Job(LightEvent):
+    """One attempt at a request: on its way to a node, waiting, served, on its way back.
+
+    It lives on when nobody waits for it any more: a message under way cannot be called back, and a
+    node works until the abort reaches it. One entry of the queue serves all stages; an entry that
+    does not match ``due_s`` is out of date and does nothing.
+
+    Attributes:
+        live: The request.
+        node: The node.
+        attempt: Number of the attempt, from 1.
+        leg_s: Time of a message from gateway to node, or back, in seconds.
+        due_s: When the present stage ends, in seconds; negative while that is open.
+        accepted_s: When the node took it, in seconds; NaN before.
+        begun_s: When service began, in seconds; NaN before.
+        ended_s: When the node was done with it, in seconds; NaN before.
+        error: How it failed, or None.
+        abandoned: Whether nobody waits for it any more.
+        done: Whether the answer has arrived at the gateway.
+        on_change: Is called when service begins, takes longer or is over, and when the answer
+            arrives; for streams, and for attempts that were given up.
+        streamed: Whether somebody reads the answer token by token.
+        work: What the node keeps for it, if anything.
+    """
+
+    __slots__ = (
+        "_stage",
+        "_wake",
+        "abandoned",
+        "accepted_s",
+        "attempt",
+        "begun_s",
+        "done",
+        "due_s",
+        "ended_s",
+        "env",
+        "error",
+        "ledger",
+        "leg_s",
+        "live",
+        "node",
+        "on_change",
+        "streamed",
+        "work",
+    )
+
+    def __init__(
+        self, live: LiveRequest, node: Node, attempt: int, leg_s: float, ledger: Ledger
+    ) -> None:
+        self.env: Environment = node.env
+        self.live = live
+        self.node = node
+        self.attempt = attempt
+        self.leg_s = leg_s
+        self.ledger = ledger
+        self.due_s = _NEVER_S
+        self.accepted_s = self.begun_s = self.ended_s = math.nan
+        self.error: FederationError | None = None
+        self.abandoned = False
+        self.done = False
+        self.on_change: Callable[[], None] | None = None
+        self.streamed = False
+        self.work: Any = None
+        self._wake: Wake | None = None
+        self._stage = _TRAVELS
+
+    def dispatch(self) -> None:
+        """Send it on its way to the node."""
+        self.ledger.jobs += 1
+        if self.leg_s > 0.0:
+            env = self.env
+            self.due_s = due_s = env._now + self.leg_s
+            heappush(env._queue, (due_s, NORMAL, next(env._eid), self))
+        else:
+            self.node.accept(self)
+
+    def process(self) -> None:
+        """End the present stage."""
+        if self.env._now == self.due_s:
+            stage = self._stage
+            if stage == _SERVED:
+                self.node.finish(self)
+            elif stage == _RETURNS:
+                self._arrive()
+            elif stage == _TRAVELS:
+                self.node.accept(self)
+
+    def arm(self, wake: Wake) -> None:
+        """Resume the waiting task when the answer has arrived."""
+        self._wake = wake
+
+    def __await__(self) -> Generator[Job, None, None]:
+        """Wait until the answer has arrived at the gateway."""
+        if not self.done:
+            yield self
+
+    def abandon(self, abort: bool) -> None:
+        """Wait no longer; with *abort* a message tells the node, one leg later."""
+        self.abandoned = True
+        self._wake = None
+        if self._stage == _RETURNS:
+            self.due_s = _NEVER_S
+            if self.error is None:
+                self.node.wasted_slot_s += self.ended_s - self.begun_s
+            self._close()
+        elif abort and self._stage != _OVER:
+            env = self.env
+            env.call_at(env._now + self.leg_s, lambda _: self.node.abort(self))
+
+    def wait(self) -> None:
+        """Take note that the node has put it into its queue."""
+        self._stage = _WAITS
+
+    def begin(self, now_s: float, until_s: float) -> None:
+        """Take note that service begins now and lasts until *until_s*."""
+        self._stage = _SERVED
+        self.begun_s = now_s
+        self.due_s = until_s
+        env = self.env
+        heappush(env._queue, (until_s, NORMAL, next(env._eid), self))
+        if self.on_change is not None:
+            self.on_change()
+
+    def join(self, begun_s: float) -> None:
+        """Take note that service began at *begun_s*, and that the node will say when it ends."""
+        self._stage = _SERVED
+        self.begun_s = begun_s
+        if self.on_change is not None:
+            self.on_change()
+
+    def reschedule(self, until_s: float) -> None:
+        """Take note that service lasts until *until_s* now."""
+        self.due_s = until_s
+        self.env.push(self, until_s)
+        if self.on_change is not None:
+            self.on_change()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it is in the node's queue."""
+        return self._stage == _WAITS
+
+    @property
+    def in_service(self) -> bool:
+        """Whether it holds a slot."""
+        return self._stage == _SERVED
+
+    @property
+    def refused(self) -> bool:
+        """Whether the node turned it away."""
+        return self.error is not None and self.ended_s == self.accepted_s
+
+    def held_s(self) -> tuple[float, float]:
+        """Return its wait and its time in a slot so far, in seconds; NaN where it got none."""
+        begun_s, ended_s = self.begun_s, self.ended_s
+        if math.isnan(ended_s):
+            ended_s = self.env._now
+        return begun_s - self.accepted_s, ended_s - begun_s
+
+    def answer(self, error: FederationError | None, *, within_step: bool = False) -> None:
+        """Send the answer back; *within_step* says that a process or task is being stepped."""
+        env = self.env
+        self.error = error
+        self.ended_s = now_s = env._now
+        self._stage = _RETURNS
+        if self.abandoned:
+            self.due_s = _NEVER_S
+            self._close()
+        elif self.leg_s > 0.0 or within_step:
+            self.due_s = due_s = now_s + self.leg_s
+            heappush(env._queue, (due_s, NORMAL, next(env._eid), self))
+        else:
+            self.due_s = _NEVER_S
+            self._arrive()
+
+    def _arrive(self) -> None:
+        self.done = True
+        self._stage = _OVER
+        self.ledger.job_over(self)
+        wake = self._wake
+        if wake is not None:
+            task = wake.task
+            if task is not None:
+                task.step(None)
+        elif self.on_change is not None:
+            self.on_change()
+
+    def _close(self) -> None:
+        self._stage = _OVER
+        self.ledger.job_over(self)
+        if self.on_change is not None:
+            self.on_change()

@@ -1,0 +1,24 @@
+"""Which kind of node a pool has."""
+
+from __future__ import annotations
+
+from fedsim.kernel.environment import Environment
+from fedsim.kernel.streams import Streams
+from fedsim.world.config import PoolConfig
+from fedsim.world.nodes.base import Node, NodeWatcher
+from fedsim.world.nodes.batches import BatchNode
+from fedsim.world.nodes.slots import SlotNode
+
+
+def build_node(
+    env: Environment,
+    code: int,
+    name: str,
+    region: int,
+    pool: PoolConfig,
+    streams: Streams,
+    watcher: NodeWatcher,
+) -> Node:
+    """Return a node of a pool; see `Node` for the arguments."""
+    kind = SlotNode if pool.batching is None else BatchNode
+    return kind(env, code, name, region, pool, streams, watcher)

@@ -1,0 +1,135 @@
+"""Nodes with slots: each request holds one for a time of its own."""
+
+from __future__ import annotations
+
+import math
+
+from fedsim.federation.contracts import NoCapacity
+from fedsim.kernel.environment import Environment
+from fedsim.kernel.streams import Streams
+from fedsim.world.config import PoolConfig
+from fedsim.world.nodes.base import NodeWatcher
+from fedsim.world.nodes.counting import CountingNode
+from fedsim.world.nodes.job import Job
+from fedsim.world.nodes.models import Models
+
+
+class SlotNode(CountingNode):
+    """A node with slots and one queue, first come, first served."""
+
+    def __init__(
+        self,
+        env: Environment,
+        code: int,
+        name: str,
+        region: int,
+        pool: PoolConfig,
+        streams: Streams,
+        watcher: NodeWatcher,
+    ) -> None:
+        super().__init__(env, code, name, region, pool, streams, watcher)
+        assert pool.service is not None
+        self.knows_first_token = pool.service.knows_first_token
+        self._model = pool.service
+        self._service_s = pool.service.service_s
+        self._slots = pool.slots
+        self._models = None if pool.switch is None else Models(pool.switch)
+
+    def accept(self, job: Job) -> None:
+        """Serve a job that has arrived, let it wait, or turn it away."""
+        job.accepted_s = self.env._now
+        if self._troubled and self._turns_away(job):
+            return
+        if self.running < self._slots:
+            self._begin(job)
+        elif self.queued < self._queue_limit:
+            job.wait()
+            self.queued += 1
+            self._queue.append(job)
+        else:
+            job.answer(NoCapacity(job.live.capability))
+
+    def finish(self, job: Job) -> None:
+        """Free the slot of a job that was served, and begin with the next."""
+        self._leave_slot(job)
+        if job.live.output_tokens > 0:
+            self.tokens += job.live.output_tokens
+        if self.queued:
+            self._begin_next()
+        job.answer(None)
+
+    def abort(self, job: Job) -> None:
+        """Stop working on a job that nobody waits for any more."""
+        if job.in_service:
+            self._leave_slot(job)
+            if self.queued:
+                self._begin_next()
+        elif job.waiting:
+            self.queued -= 1
+        else:
+            return
+        job.answer(None)
+
+    def token_s(self, job: Job, number: int) -> float:
+        """Return when a token leaves: the first as the model says, the others evenly spaced.
+
+        Where the model does not know, all are equally far apart.
+        """
+        tokens = max(job.live.output_tokens, 1)
+        ended_s = job.due_s if job.in_service else job.ended_s
+        if math.isnan(job.begun_s):
+            return math.inf
+        if number >= tokens:
+            return ended_s
+        service_s = ended_s - job.begun_s
+        first_s = service_s / tokens
+        if self.knows_first_token:
+            first_s = self._model.first_token_s(service_s, job.live)
+        return job.begun_s + first_s + (number - 1) / (tokens - 1) * (service_s - first_s)
+
+    def first_token_s(self, job: Job) -> float:
+        """Return when a served job's first token left the node in seconds, NaN where unknown."""
+        return job.begun_s + self._model.first_token_s(job.ended_s - job.begun_s, job.live)
+
+    def _begin(self, job: Job) -> None:
+        now_s = self.env._now
+        running = self.running
+        if running:
+            passed_s = now_s - self._since_s
+            self._busy_slot_s += running * passed_s
+            self._busy_s += passed_s
+        self._since_s = now_s
+        self.running = running + 1
+        self._jobs[job] = None
+        live = job.live
+        uniform = live.service_uniform if job.attempt == 1 else self._luck(job)
+        service_s = self._service_s(uniform, live)
+        if self._models is not None:
+            service_s += self._load_models(job, self._models)
+        job.begin(now_s, now_s + service_s * self.factor)
+
+    def _begin_next(self) -> None:
+        while True:
+            job = self._queue.popleft()
+            if job.waiting:  # else it was aborted, and has left its place behind
+                self.queued -= 1
+                self._begin(job)
+                return
+
+    def _load_models(self, job: Job, models: Models) -> float:
+        """Return the time that a job's model and adapters take to load, in seconds."""
+        model_s, adapters_s = models.load_s(job.live, job.attempt)
+        if model_s is not None:
+            detail = f"model {models.last}, {model_s * self.factor:.3f} s"
+            self._watcher.node_event(self, "loading", "ready", "loading", detail)
+        return (model_s or 0.0) + adapters_s
+
+    def _lose_all(self) -> list[Job]:
+        if self._models is not None:
+            self._models.clear()
+        return super()._lose_all()
+
+    def _stretch(self, before: float) -> None:
+        now_s, stretch = self.env._now, self.factor / before
+        for job in self._jobs:
+            job.reschedule(now_s + (job.due_s - now_s) * stretch)
