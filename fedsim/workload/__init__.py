@@ -13,8 +13,10 @@ from fedsim.workload.distributions import (
     Uniform,
     Weibull,
 )
+from fedsim.workload.sizes import Sizes
 from fedsim.workload.sources import StreamSource
 from fedsim.workload.tenants import Tenants
+from fedsim.workload.tokens import Tokens, TokenSamples
 from fedsim.workload.traces import Trace, TraceError, read_azure
 from fedsim.workload.traffic import ArrivalBlock, Traffic
 
@@ -30,8 +32,11 @@ __all__ = [
     "Lognormal",
     "Pareto",
     "Poisson",
+    "Sizes",
     "StreamSource",
     "Tenants",
+    "TokenSamples",
+    "Tokens",
     "Trace",
     "TraceError",
     "TraceReplay",

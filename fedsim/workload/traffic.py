@@ -10,17 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.workload.arrivals import BLOCK, ArrivalProcess
+from fedsim.workload.arrived import Arrived, Generators, Integers, is_marked
 from fedsim.workload.checks import not_negative
+from fedsim.workload.counts import UNKNOWN
 from fedsim.workload.details import Details
-from fedsim.workload.distributions import Distribution
+from fedsim.workload.luck import Luck, StreamLuck
+from fedsim.workload.mean_sizes import MeanSizes
+from fedsim.workload.popularity import bounds, pick
+from fedsim.workload.sizes import SizeDraws, Sizes
 from fedsim.workload.sources import StreamSource
-from fedsim.workload.tenants import Tenants
+from fedsim.workload.tenants import Senders
 
-UNKNOWN = -1
-"""A token count or a tenant that a stream does not have."""
-
-TOKENS_MAX = 2**31 - 1
-"""Most tokens that a draw can give; a heavier tail is cut there."""
+_NO_SIZES = Sizes()
 
 
 @dataclass(slots=True)
@@ -52,46 +53,29 @@ class ArrivalBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class MeanSizes:
-    """The mean sizes of a stream's requests; NaN where unknown.
-
-    Attributes:
-        prompt_tokens: Tokens of a prompt, before rounding to whole tokens.
-        output_tokens: Tokens of an answer, before rounding.
-        audio_s: Length of the audio in seconds.
-        picture_steps: Inference steps of a picture times pictures: the mean of the product.
-    """
-
-    prompt_tokens: float = math.nan
-    output_tokens: float = math.nan
-    audio_s: float = math.nan
-    picture_steps: float = math.nan
-
-
-@dataclass(frozen=True, slots=True)
 class Traffic:
     """What arrives in a stream: when, where from, from whom and how large.
+
+    What the arrivals bring along, as a trace brings its token counts, is taken from them; all else
+    is drawn.
 
     Attributes:
         name: The stream's name.
         origins: Pairs of a region and its weight, >= 0; the weights need not add up to 1.
         arrivals: When the requests come.
-        prompt_tokens: Distribution of the tokens of a prompt, or None where unknown or where the
-            arrivals replay a trace, which brings its own.
-        output_tokens: The same for an answer.
+        sizes: How large they are.
         tenants: Who sends them, or None.
 
     Raises:
-        ValueError: There are no origins, a weight is negative, their sum is 0, or a distribution
-            of tokens is given beside a trace.
+        ValueError: There are no origins, a weight is negative, their sum is 0, or token counts are
+            given beside arrivals that bring theirs.
     """
 
     name: str
     origins: tuple[tuple[str, float], ...]
     arrivals: ArrivalProcess
-    prompt_tokens: Distribution | None = None
-    output_tokens: Distribution | None = None
-    tenants: Tenants | None = None
+    sizes: Sizes = _NO_SIZES
+    tenants: Senders | None = None
 
     def __post_init__(self) -> None:
         for region, weight in self.origins:
@@ -99,36 +83,47 @@ class Traffic:
         if not sum(weight for _, weight in self.origins) > 0.0:
             message = f"the weights of the origins of {self.name} add up to 0: give one a share"
             raise ValueError(message)
-        drawn = self.prompt_tokens is not None or self.output_tokens is not None
-        if drawn and self.arrivals.trace is not None:
+        means = self.sizes.mean
+        drawn = not (math.isnan(means.prompt_tokens) and math.isnan(means.output_tokens))
+        if drawn and _brings_tokens(self.arrivals):
             message = f"{self.name} replays a trace, which brings its own tokens: leave out tokens"
             raise ValueError(message)
 
     @property
-    def prompt_tokens_mean(self) -> float:
-        """Mean tokens of a prompt, before rounding to whole tokens; NaN where unknown."""
-        if (trace := self.arrivals.trace) is not None:
-            return float(np.mean(trace.prompt_tokens))
-        return math.nan if self.prompt_tokens is None else self.prompt_tokens.mean
-
-    @property
-    def output_tokens_mean(self) -> float:
-        """Mean tokens of an answer, before rounding to whole tokens; NaN where unknown."""
-        if (trace := self.arrivals.trace) is not None:
-            return float(np.mean(trace.output_tokens))
-        return math.nan if self.output_tokens is None else self.output_tokens.mean
-
-    @property
     def mean_sizes(self) -> MeanSizes:
-        """The mean sizes of a request."""
-        return MeanSizes(self.prompt_tokens_mean, self.output_tokens_mean)
+        """The mean sizes of its requests, tenants with sizes of their own included."""
+        means = self.sizes.mean
+        if _brings_tokens(self.arrivals):
+            brought = _brought_means(self.arrivals)
+            return MeanSizes(
+                brought.prompt_tokens, brought.output_tokens, means.audio_s, means.picture_steps
+            )
+        own = self.tenants.tokens if self.tenants is not None else ()
+        if self.tenants is None or all(each is None for each in own):
+            return means
+        stream = self.sizes.tokens
+        every = [stream if each is None else each for each in own]
+        shares = self.tenants.shares
+        prefix = means.prompt_tokens - stream.prompt_mean
+        return MeanSizes(
+            float(shares @ [each.prompt_mean for each in every]) + prefix,
+            float(shares @ [each.output_mean for each in every]),
+            means.audio_s,
+            means.picture_steps,
+        )
 
     @property
     def has_tokens(self) -> bool:
-        """Whether the tokens of both prompt and answer are known."""
-        if self.arrivals.trace is not None:
-            return True
-        return self.prompt_tokens is not None and self.output_tokens is not None
+        """Whether the tokens of both prompt and answer are known of every request."""
+        means = self.mean_sizes
+        return not (math.isnan(means.prompt_tokens) or math.isnan(means.output_tokens))
+
+    @property
+    def tenant_names(self) -> Sequence[str] | None:
+        """The names of the tenants by number, or None for ``<stream>-tenant-<number>``."""
+        if is_marked(self.arrivals) and self.arrivals.tenant_names is not None:
+            return self.arrivals.tenant_names
+        return None if self.tenants is None else self.tenants.names
 
     def blocks(
         self, streams: StreamSource, until_s: float, block_size: int = BLOCK
@@ -136,89 +131,99 @@ class Traffic:
         """Yield the arrivals in [0, *until_s*), in the order of their times.
 
         Every quantity has a stream of its own (``workload/<name>/arrivals``, ``…/origin``,
-        ``…/tenant``, ``…/prompt``, ``…/output``, ``…/key``), and its n-th element belongs to the
-        n-th arrival. So a stream that gets tenants keeps its times, sizes and luck.
+        ``…/tenant``, ``…/prompt``, ``…/output``, ``…/key`` and others), and its n-th element
+        belongs to the n-th arrival. So a stream that gets tenants keeps its times, sizes and luck.
 
         Args:
             streams: The random streams of the run.
             until_s: End of the arrivals in seconds.
             block_size: Most arrivals in a block, >= 1; it changes no value.
         """
-        draws = _Draws(self, streams)
-        rng = streams.generator(f"workload/{self.name}/arrivals")
-        first = 0
-        for times_s in self.arrivals.times(rng, until_s, block_size):
-            yield draws.block(times_s, first)
-            first += len(times_s)
+
+        def generator(purpose: str) -> np.random.Generator:
+            return streams.generator(f"workload/{self.name}/{purpose}")
+
+        draws = _Draws(self, streams, generator)
+        for arrived in _arrivals(self.arrivals, generator, until_s, block_size):
+            yield draws.block(arrived)
 
 
 class _Draws:
-    """The generators of one pass through a stream's arrivals, each at the same arrival."""
+    """The draws of one pass through a stream's arrivals, each at the same arrival."""
 
-    def __init__(self, traffic: Traffic, streams: StreamSource) -> None:
-        def generator(purpose: str) -> np.random.Generator:
-            return streams.generator(f"workload/{traffic.name}/{purpose}")
-
+    def __init__(self, traffic: Traffic, streams: StreamSource, generator: Generators) -> None:
+        tenants = traffic.tenants
+        own_tokens = tenants.tokens if tenants is not None else ()
         self._streams = streams
-        self._traffic = traffic
-        self._trace = traffic.arrivals.trace
-        self._origin = generator("origin")
-        self._tenant = generator("tenant")
-        self._prompt = generator("prompt")
-        self._output = generator("output")
         self._key = generator("key")
-        self._origin_bounds = _bounds([weight for _, weight in traffic.origins])
-        self._tenant_bounds = _bounds(traffic.tenants.shares) if traffic.tenants else None
+        self._luck = StreamLuck(generator)
+        self._sizes = SizeDraws(traffic.sizes, own_tokens, generator)
+        self._origin_bounds = bounds([weight for _, weight in traffic.origins])
+        self._tenant_bounds = None if tenants is None else bounds(tenants.shares)
 
-    def block(self, times_s: NDArray[np.float64], first: int) -> ArrivalBlock:
-        """Return what belongs to the arrivals at *times_s*, the first of which has that index."""
-        count = len(times_s)
+    def block(self, arrived: Arrived) -> ArrivalBlock:
+        """Return all that belongs to the next arrivals."""
+        count = len(arrived.times_s)
+        luck = self._luck.following(count)
         keys = self._key.integers(0, 2**64, size=count, dtype=np.uint64)
-        prompt_tokens, output_tokens = self._tokens(first, count)
+        origins, tenants = arrived.origins, arrived.tenants
+        if origins is None:
+            origins = numbers(self._origin_bounds, "origin", luck, count)
+        if tenants is None:
+            tenants = numbers(self._tenant_bounds, "tenant", luck, count)
+        sizes = self._sizes.draw(luck, keys, tenants)
+        if arrived.prompt_tokens is not None:
+            sizes.prompt_tokens = arrived.prompt_tokens
+        if arrived.output_tokens is not None:
+            sizes.output_tokens = arrived.output_tokens
         return ArrivalBlock(
-            times_s=times_s.tolist(),
-            origins=_indices(self._origin, self._origin_bounds, count),
-            tenants=_indices(self._tenant, self._tenant_bounds, count),
-            prompt_tokens=prompt_tokens,
-            output_tokens=output_tokens,
+            times_s=arrived.times_s.tolist(),
+            origins=origins.tolist(),
+            tenants=tenants.tolist(),
+            prompt_tokens=sizes.prompt_tokens.tolist(),
+            output_tokens=sizes.output_tokens.tolist(),
             keys=keys.tolist(),
             service_uniforms=self._streams.service_uniforms(keys, 1).tolist(),
-        )
-
-    def _tokens(self, first: int, count: int) -> tuple[list[int], list[int]]:
-        if (trace := self._trace) is not None:
-            rows = slice(first, first + count)
-            return trace.prompt_tokens[rows].tolist(), trace.output_tokens[rows].tolist()
-        return (
-            _token_counts(self._prompt, self._traffic.prompt_tokens, count),
-            _token_counts(self._output, self._traffic.output_tokens, count),
+            details=sizes.details if arrived.details is None else arrived.details,
         )
 
 
-def _bounds(weights: list[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the upper ends of intervals in [0, 1] whose lengths are the shares of *weights*."""
-    sums = np.cumsum(weights)
-    bounds: NDArray[np.float64] = sums / sums[-1]
-    return bounds
+def numbers(ends: NDArray[np.float64] | None, purpose: str, luck: Luck, count: int) -> Integers:
+    """Return *count* numbers drawn by the shares that *ends* delimit, or as many unknowns."""
+    if ends is None:
+        return np.full(count, UNKNOWN, dtype=np.int64)
+    if len(ends) == 1:
+        return np.zeros(count, dtype=np.int64)
+    return pick(ends, luck(purpose))
 
 
-def _indices(rng: np.random.Generator, bounds: NDArray[np.float64] | None, count: int) -> list[int]:
-    """Return *count* indices drawn by the shares that *bounds* delimit, or as many unknowns."""
-    if bounds is None:
-        return [UNKNOWN] * count
-    if len(bounds) == 1:
-        return [0] * count
-    indices: list[int] = np.searchsorted(bounds, rng.random(count), side="right").tolist()
-    return indices
+def _arrivals(
+    arrivals: ArrivalProcess, generator: Generators, until_s: float, block_size: int
+) -> Iterator[Arrived]:
+    """Yield what arrives in [0, *until_s*), with all that it brings along."""
+    if is_marked(arrivals):
+        yield from arrivals.marked(generator, until_s, block_size)
+        return
+    trace, first = arrivals.trace, 0
+    for times_s in arrivals.times(generator("arrivals"), until_s, block_size):
+        arrived = Arrived(times_s)
+        if trace is not None:
+            rows = slice(first, first + len(times_s))
+            arrived.prompt_tokens = trace.prompt_tokens[rows]
+            arrived.output_tokens = trace.output_tokens[rows]
+        first += len(times_s)
+        yield arrived
 
 
-def _token_counts(
-    rng: np.random.Generator, distribution: Distribution | None, count: int
-) -> list[int]:
-    """Return *count* draws rounded to whole tokens, at least 1, or as many unknowns."""
-    if distribution is None:
-        return [UNKNOWN] * count
-    # The generator's uniforms begin at 0, which is not a share that a quantile can take.
-    drawn = distribution.quantiles(np.maximum(rng.random(count), 2.0**-54))
-    tokens: list[int] = np.clip(np.rint(drawn), 1, TOKENS_MAX).astype(np.int64).tolist()
-    return tokens
+def _brings_tokens(arrivals: ArrivalProcess) -> bool:
+    if is_marked(arrivals):
+        return arrivals.brings_tokens
+    return arrivals.trace is not None
+
+
+def _brought_means(arrivals: ArrivalProcess) -> MeanSizes:
+    if is_marked(arrivals):
+        return arrivals.mean_sizes
+    assert arrivals.trace is not None
+    trace = arrivals.trace
+    return MeanSizes(float(np.mean(trace.prompt_tokens)), float(np.mean(trace.output_tokens)))

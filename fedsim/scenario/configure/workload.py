@@ -6,7 +6,9 @@ from fedsim.federation.contracts import Capability, QoSRequirements
 from fedsim.scenario.configure.arrivals import arrival_process
 from fedsim.scenario.configure.pools import privacy_level
 from fedsim.scenario.schema.workload import Qos, Stream
+from fedsim.workload.sizes import Sizes
 from fedsim.workload.tenants import Tenants
+from fedsim.workload.tokens import Tokens
 from fedsim.workload.traces import Trace
 from fedsim.workload.traffic import Traffic
 from fedsim.world.config import StreamConfig
@@ -21,8 +23,12 @@ def stream_config(name: str, stream: Stream, trace: Trace | None) -> StreamConfi
         name=name,
         origins=tuple((region, weight) for region, weight in (stream.origins or {}).items()),
         arrivals=arrival_process(stream.arrivals, trace),
-        prompt_tokens=None if prompt is None else prompt.build(),
-        output_tokens=None if output is None else output.build(),
+        sizes=Sizes(
+            Tokens(
+                None if prompt is None else prompt.build(),
+                None if output is None else output.build(),
+            )
+        ),
         tenants=None if tenants is None else Tenants(tenants.count, tenants.zipf),
     )
     return StreamConfig(traffic, Capability(stream.capability), _qos(stream.qos))

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedsim.kernel.streams import Streams, generator, keyed_uniform, keyed_uniforms
-from fedsim.workload import ArrivalBlock, Exponential, Lognormal, Poisson, Tenants, Traffic
+from fedsim.workload import (
+    ArrivalBlock,
+    Exponential,
+    Lognormal,
+    Poisson,
+    Sizes,
+    Tenants,
+    Tokens,
+    Traffic,
+)
 
 seeds = st.integers(0, 2**70)
 words = st.integers(0, 2**64 - 1)
@@ -39,8 +48,7 @@ def test_blocks(seed, block_size, until_s):
         "chat",
         (("a", 1.0), ("b", 2.0)),
         Poisson(5.0),
-        Lognormal.from_mean_cv(300.0, 1.5),
-        Exponential(40.0),
+        Sizes(Tokens(Lognormal.from_mean_cv(300.0, 1.5), Exponential(40.0))),
         Tenants(20, 1.0),
     )
     whole = list(traffic.blocks(Streams(seed), 30.0))

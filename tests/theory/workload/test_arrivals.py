@@ -7,7 +7,7 @@ import pytest
 from scipy.special import ndtr, ndtri
 
 from fedsim.kernel.streams import SERVICE, Streams, generator, keyed_uniforms
-from fedsim.workload import Lognormal, Poisson, Tenants, Traffic
+from fedsim.workload import Lognormal, Poisson, Sizes, Tenants, Tokens, Traffic
 from tests.theory.workload.uniformity import P_LEAST, Z_MOST, chi_square_p, correlation_z, ks_p
 
 RATE_RPS = 40.0
@@ -58,8 +58,9 @@ class TestTraffic:
         name="chat",
         origins=(("us-east", 5.0), ("eu-west", 3.0), ("ap-south", 2.0)),
         arrivals=Poisson(RATE_RPS),
-        prompt_tokens=Lognormal.from_median_p99(1020, 4142),
-        output_tokens=Lognormal.from_median_p99(129, 601),
+        sizes=Sizes(
+            Tokens(Lognormal.from_median_p99(1020, 4142), Lognormal.from_median_p99(129, 601))
+        ),
         tenants=Tenants(count=200, zipf=1.1),
     )
 

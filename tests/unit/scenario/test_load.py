@@ -273,7 +273,7 @@ class TestValues:
         assert isinstance(replay, TraceReplay)
         assert replay.speed == 2.0
         assert np.array_equal(replay.trace.times_s, [0.0, 1.5])
-        assert math.isclose(scenario.world.streams[0].traffic.prompt_tokens_mean, 15.0)
+        assert math.isclose(scenario.world.streams[0].traffic.mean_sizes.prompt_tokens, 15.0)
 
 
 class TestResolved:

@@ -17,21 +17,31 @@ from fedsim.workload import (
     Lognormal,
     Pareto,
     Poisson,
+    Sizes,
     Tenants,
+    Tokens,
     Trace,
     TraceReplay,
     Traffic,
 )
+from fedsim.workload.mean_sizes import MeanSizes
 
+PROMPTS_AND_ANSWERS = Tokens(
+    Lognormal.from_median_p99(1020, 4142), Lognormal.from_median_p99(129, 601)
+)
 CHAT = Traffic(
     name="chat",
     origins=(("us-east", 5.0), ("eu-west", 3.0), ("ap-south", 2.0)),
     arrivals=Poisson(50.0),
-    prompt_tokens=Lognormal.from_median_p99(1020, 4142),
-    output_tokens=Lognormal.from_median_p99(129, 601),
+    sizes=Sizes(PROMPTS_AND_ANSWERS),
     tenants=Tenants(count=500, zipf=1.1),
 )
 REPLAY = TraceReplay(Trace(np.array([0.0, 1.0, 5.0]), np.array([10, 20, 60]), np.array([1, 2, 9])))
+
+
+def with_prompts(prompt):
+    """Return chat with other prompts, and answers of unknown length."""
+    return dataclasses.replace(CHAT, sizes=Sizes(Tokens(prompt)))
 
 
 def collect(traffic, seed=7, until_s=20.0, **options):
@@ -89,8 +99,11 @@ class TestBlocks:
         [
             ({"tenants": None}, {"tenants"}),
             ({"tenants": Tenants(3)}, {"tenants"}),
-            ({"prompt_tokens": None}, {"prompt_tokens"}),
-            ({"output_tokens": Constant(5.0)}, {"output_tokens"}),
+            ({"sizes": Sizes(Tokens(None, PROMPTS_AND_ANSWERS.output))}, {"prompt_tokens"}),
+            (
+                {"sizes": Sizes(Tokens(PROMPTS_AND_ANSWERS.prompt, Constant(5.0)))},
+                {"output_tokens"},
+            ),
             ({"origins": (("us-east", 1.0),)}, {"origins"}),
             ({"arrivals": Poisson(50.0)}, set()),
         ],
@@ -156,41 +169,45 @@ class TestOrigins:
 class TestTokens:
     def test_are_whole_and_positive(self):
         """A request has at least one token of each kind, and whole ones."""
-        block = collect(dataclasses.replace(CHAT, prompt_tokens=Exponential(0.3)))
+        block = collect(with_prompts(Exponential(0.3)))
 
         assert min(block.prompt_tokens) == 1
-        assert collect(dataclasses.replace(CHAT, prompt_tokens=Constant(2.6))).prompt_tokens[0] == 3
+        assert collect(with_prompts(Constant(2.6))).prompt_tokens[0] == 3
 
     def test_are_bounded(self):
         """Also the heaviest tail gives a count that fits in 32 bits."""
-        block = collect(dataclasses.replace(CHAT, prompt_tokens=Pareto(1e9, 0.1)))
+        block = collect(with_prompts(Pareto(1e9, 0.1)))
 
         assert max(block.prompt_tokens) == 2**31 - 1
 
     def test_unknown(self):
         """What is not given is -1, and its mean missing."""
-        traffic = dataclasses.replace(CHAT, prompt_tokens=None, output_tokens=None, tenants=None)
+        traffic = dataclasses.replace(CHAT, sizes=Sizes(), tenants=None)
         block = collect(traffic)
 
         assert set(block.prompt_tokens) == set(block.output_tokens) == set(block.tenants) == {-1}
-        assert math.isnan(traffic.prompt_tokens_mean)
-        assert math.isnan(traffic.output_tokens_mean)
+        assert math.isnan(traffic.mean_sizes.prompt_tokens)
+        assert math.isnan(traffic.mean_sizes.output_tokens)
         assert not traffic.has_tokens
 
     def test_half_known(self):
         """Prompts alone are not enough to say that tokens are known."""
-        traffic = dataclasses.replace(CHAT, output_tokens=None)
+        traffic = with_prompts(PROMPTS_AND_ANSWERS.prompt)
 
         assert not traffic.has_tokens
-        assert traffic.prompt_tokens_mean == CHAT.prompt_tokens_mean
+        assert traffic.mean_sizes.prompt_tokens == CHAT.mean_sizes.prompt_tokens
 
     def test_means(self):
         """The means are those of the distributions, and the draws have them."""
         block = collect(CHAT, until_s=2000.0)
 
         assert CHAT.has_tokens
-        assert np.mean(block.prompt_tokens) == pytest.approx(CHAT.prompt_tokens_mean, rel=0.01)
-        assert np.mean(block.output_tokens) == pytest.approx(CHAT.output_tokens_mean, rel=0.01)
+        assert np.mean(block.prompt_tokens) == pytest.approx(
+            CHAT.mean_sizes.prompt_tokens, rel=0.01
+        )
+        assert np.mean(block.output_tokens) == pytest.approx(
+            CHAT.mean_sizes.output_tokens, rel=0.01
+        )
 
 
 class TestReplay:
@@ -210,12 +227,12 @@ class TestReplay:
         traffic = Traffic("replay", (("a", 1.0),), REPLAY)
 
         assert traffic.has_tokens
-        assert (traffic.prompt_tokens_mean, traffic.output_tokens_mean) == (30.0, 4.0)
+        assert traffic.mean_sizes == MeanSizes(30.0, 4.0, math.nan, math.nan)
 
     def test_refuses_other_tokens(self):
         """A trace and a distribution of tokens contradict each other."""
         with pytest.raises(ValueError, match=r"replay replays a trace, .*: leave out tokens"):
-            Traffic("replay", (("a", 1.0),), REPLAY, prompt_tokens=Constant(1.0))
+            Traffic("replay", (("a", 1.0),), REPLAY, Sizes(Tokens(Constant(1.0))))
 
 
 class TestTenants:
@@ -232,8 +249,8 @@ class TestTenants:
         assert shares[:10].sum() == pytest.approx(0.51, abs=0.005)
 
     def test_names(self):
-        """A tenant is named after its stream."""
-        assert Tenants(20).name("chat", 17) == "chat-tenant-17"
+        """Tenants that are alike are numbered, and the stream names them."""
+        assert Tenants(20).names is None
 
     def test_refusals(self):
         """No tenants, or an exponent below 0, are refused."""
