@@ -27,13 +27,12 @@ class Wave(NamedTuple):
 
 
 class Curve(Protocol):
-    """A factor that multiplies a rate, as a function of time.
+    """A factor that multiplies a rate, as a function of time."""
 
-    Attributes:
-        local: Whether its time is the local time of an origin, rather than that of the run.
-    """
-
-    local: bool
+    @property
+    def local(self) -> bool:
+        """Whether its time is the local time of an origin, rather than that of the run."""
+        ...
 
     @property
     def wave(self) -> Wave | None:
