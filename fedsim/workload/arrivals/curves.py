@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,10 +58,11 @@ class Diurnal:
         period_s: Length of the day in seconds, > 0.
     """
 
+    local: ClassVar[bool] = True
+
     peak_to_trough: float
     peak_at_s: float
     period_s: float = 86400.0
-    local: bool = True
 
     def __post_init__(self) -> None:
         positive("a diurnal curve", period=self.period_s)
@@ -102,10 +103,11 @@ class Steps:
         ValueError: A value is out of its range, or there are not as many levels as steps.
     """
 
+    local: ClassVar[bool] = True
+
     at_s: tuple[float, ...]
     factors: tuple[float, ...]
     period_s: float | None = None
-    local: bool = True
 
     def __post_init__(self) -> None:
         if not self.at_s or len(self.at_s) != len(self.factors):
@@ -159,10 +161,11 @@ class Spike:
         factor: The level, >= 0; less than 1 is a dip.
     """
 
+    local: ClassVar[bool] = False
+
     at_s: float
     lasts_s: float
     factor: float
-    local: bool = False
 
     def __post_init__(self) -> None:
         positive("a spike", length=self.lasts_s)
