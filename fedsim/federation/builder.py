@@ -22,6 +22,7 @@ from fedsim.federation.contracts import (
 )
 from fedsim.federation.gateway import Gateway
 from fedsim.federation.health import HealthChecker
+from fedsim.federation.prefixes import PrefixIndex
 from fedsim.federation.router import Router
 from fedsim.federation.runtime import Clock, Observer, Random, Tasks, Transport
 from fedsim.federation.strategies import Strategy, build_strategy
@@ -40,6 +41,7 @@ class GatewayContext:
         tasks: Background tasks and deadlines.
         rng: A seeded source of randomness of the plug-in's own.
         region: The gateway's region.
+        prefixes: What the gateway thinks is in the prefix caches of nodes.
     """
 
     catalog: ModelCatalogTrait
@@ -50,6 +52,7 @@ class GatewayContext:
     tasks: Tasks
     rng: Random
     region: RegionId
+    prefixes: PrefixIndex = field(default_factory=PrefixIndex)
 
 
 @dataclass(slots=True)
@@ -71,6 +74,7 @@ class FederationBuilder:
     )
     health_config: HealthConfig = field(default_factory=HealthConfig)
     config: GatewayConfig = field(default_factory=GatewayConfig)
+    prefixes: PrefixIndex = field(default_factory=PrefixIndex)
 
     def with_catalog(self, catalog: ModelCatalogTrait) -> Self:
         """Use *catalog*."""
@@ -170,6 +174,7 @@ class FederationBuilder:
             breaker,
             self.middlewares,
             self.config,
+            self.prefixes,
         )
 
 

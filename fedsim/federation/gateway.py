@@ -27,6 +27,7 @@ from fedsim.federation.contracts import (
     Timeout,
     TokenStream,
 )
+from fedsim.federation.prefixes import PrefixIndex
 from fedsim.federation.retries import RetryBudget, backoff_s
 from fedsim.federation.runtime import Clock, Random, Tasks, Transport
 from fedsim.federation.streams import GatewayStream
@@ -63,10 +64,12 @@ class Gateway:
         breaker: CircuitBreakerTrait | None = None,
         middlewares: Sequence[GatewayMiddleware] = (),
         config: GatewayConfig | None = None,
+        prefixes: PrefixIndex | None = None,
     ) -> None:
         self.router = router
         self.health = health
         self.breaker = breaker
+        self.prefixes = prefixes
         self._transport = transport
         self.clock = clock
         self._tasks = tasks
@@ -353,6 +356,8 @@ class Attempt:
         self._ended = self.last = False
         self._probe = bool(gateway.troubled) and gateway.acquire(target.node_id)
         self.sent_s = gateway.clock.now()
+        if request.blocks and gateway.prefixes is not None:
+            gateway.prefixes.sent(target.node_id, request)
         gateway.on_start(target, request)
 
     def first_token(self) -> None:

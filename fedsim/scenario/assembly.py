@@ -126,6 +126,7 @@ class GatewayFactory:
             health_checker=health,
             circuit_breaker=breaker,
             config=GatewayConfig(spec.timeout, spec.retries),
+            prefixes=context.prefixes,
         )
         for policy, settings in self._policies:
             context.policies.append(self._build_policy(policy, settings, context, site))

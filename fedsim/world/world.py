@@ -21,7 +21,7 @@ from fedsim.kernel.asyncio_loop import SimLoop
 from fedsim.kernel.environment import Environment, Signal
 from fedsim.kernel.streams import Streams
 from fedsim.kernel.tasks import SimClock, SimTasks
-from fedsim.workload.details import Details
+from fedsim.workload.details import Details, Prompt
 from fedsim.world.config import WorldConfig
 from fedsim.world.faults import FaultInjector
 from fedsim.world.live import LiveRequest, OnOver
@@ -316,7 +316,18 @@ class World:
         )
         request_id = info.request_id(index)
         tenant_id = self._tenants[stream][tenant] if tenant >= 0 else None
-        request = InferenceRequest(config.capability, b"", config.qos, request_id, tenant_id)
+        if not isinstance(details, Prompt):
+            request = InferenceRequest(config.capability, b"", config.qos, request_id, tenant_id)
+        else:
+            request = InferenceRequest(
+                config.capability,
+                b"",
+                config.qos,
+                request_id,
+                tenant_id,
+                details.blocks,
+                details.block_tokens,
+            )
         gateway = next(self._gateway_of[origin])
         self._live[request_id] = live = LiveRequest(
             self.env,

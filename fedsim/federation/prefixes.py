@@ -1,0 +1,57 @@
+"""An estimate of what is in the prefix caches of nodes, from what a gateway sent them."""
+
+from __future__ import annotations
+
+from itertools import islice, takewhile
+
+from fedsim.federation.contracts import InferenceRequest, NodeId
+
+CAPACITY_BLOCKS = 31_250
+"""Blocks that are remembered of each node unless told otherwise.
+
+The Kubernetes Gateway API Inference Extension remembers as many (``lruCapacityPerServer``); in
+blocks of 16 tokens that is a cache of 500,000.
+"""
+
+
+class PrefixIndex:
+    """For each node, the blocks of prompts that this gateway sent it most lately.
+
+    It is an estimate: other gateways send to the same nodes, a cache may be smaller or larger than
+    assumed, and a node that restarts loses its own. Requests without blocks leave it as it is.
+
+    Args:
+        capacity_blocks: Blocks to remember of each node, >= 1; those sent longest ago are
+            forgotten, of one prompt the last first.
+
+    Raises:
+        ValueError: *capacity_blocks* is below 1.
+    """
+
+    def __init__(self, capacity_blocks: int = CAPACITY_BLOCKS) -> None:
+        if capacity_blocks < 1:
+            msg = f"a prefix index needs room for a block, not for {capacity_blocks}"
+            raise ValueError(msg)
+        self._capacity_blocks = capacity_blocks
+        self._nodes: dict[NodeId, dict[int, None]] = {}
+
+    def sent(self, node_id: NodeId, request: InferenceRequest) -> None:
+        """Take note that *request* was sent to a node."""
+        known = self._nodes.setdefault(node_id, {})
+        for block in reversed(request.blocks[: self._capacity_blocks]):
+            known.pop(block, None)
+            known[block] = None
+        for block in list(islice(known, max(len(known) - self._capacity_blocks, 0))):
+            del known[block]
+
+    def hit_tokens(self, node_id: NodeId, request: InferenceRequest) -> int:
+        """Return how many tokens of the prompt are thought to be in the node's cache.
+
+        Whole blocks are counted, so that it may be too many by less than one block where all of a
+        prompt is known, the last block of which may be a shorter one. Costs a look-up a block.
+        """
+        known = self._nodes.get(node_id)
+        if known is None:
+            return 0
+        hits = sum(1 for _ in takewhile(known.__contains__, request.blocks))
+        return hits * request.block_tokens
