@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -30,9 +29,7 @@ from fedsim.scenario.schema.base import Settings
 from fedsim.scenario.schema.types import CountFrom1, Duration, Excess
 from fedsim.scenario.source import read_document
 from fedsim.scenario.validate import checked
-
-if TYPE_CHECKING:
-    from fedsim.world.engine.steps import Coefficients
+from fedsim.world.engine.steps import Coefficients
 
 
 class PrefillSettings(Settings):
@@ -120,8 +117,6 @@ def write_profile(path: str | PathLike[str], profile: Profile) -> None:
     Raises:
         TypeError: Its step times are points instead of coefficients.
     """
-    from fedsim.world.engine.steps import Coefficients
-
     steps = profile.steps
     if not isinstance(steps, Coefficients):
         msg = f"{profile.name} has no coefficients, and points cannot be written to a file"
@@ -150,8 +145,6 @@ def write_profile(path: str | PathLike[str], profile: Profile) -> None:
 
 
 def _coefficients(file: ProfileFile) -> Coefficients:
-    from fedsim.world.engine.steps import Coefficients
-
     return Coefficients(
         p0_s=file.prefill.p0,
         p1_s=file.prefill.p1,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING
 
 from fedsim.scenario.catalogues.tables import CatalogueError, Label, rows, sources, unknown
+from fedsim.world.engine.steps import Coefficients, StepTimes
 
 if TYPE_CHECKING:
-    from fedsim.world.engine.steps import Coefficients, MeasuredSteps, StepTimes
+    from fedsim.world.engine.steps import MeasuredSteps
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +65,17 @@ def profile(name: str) -> Profile:
     if not row["kv_tokens"]:
         raise _does_not_fit(name)
     source = sources()[row["source"]]
-    points = _points().get(name)
+    by_points = name in _points("prefill_points", "cached_tokens")
     return Profile(
         name=name,
-        steps=_coefficients(row) if points is None else points,
+        steps=_measured(name) if by_points else _coefficients(row),
         kv_capacity_tokens=int(row["kv_tokens"]),
         gpus=int(tensor_parallel.removeprefix("tp")),
         gpu=gpu,
         model=model,
         label=source.label,
         source=f"{source.text}; {row['engine']}" if row["engine"] else source.text,
-        fit_error=_fit_error(row) if points is None else {},
+        fit_error={} if by_points else _fit_error(row),
     )
 
 
@@ -95,18 +97,21 @@ def _does_not_fit(name: str) -> CatalogueError:
 
 
 def _coefficients(row: Mapping[str, str]) -> Coefficients:
-    from fedsim.world.engine.steps import Coefficients
-
     return Coefficients(
-        p0_s=float(row["p0_ms"]) / 1e3,
-        p1_s=float(row["p1_us"]) / 1e6,
-        p2_s=float(row["p2_ns"]) / 1e9,
-        floor_s=float(row["floor_ms"]) / 1e3,
-        d0_s=float(row["d0_ms"]) / 1e3,
-        d1_s=float(row["d1_us"]) / 1e6,
-        d2_s=float(row["d2_ns"]) / 1e9,
-        dw_s=float(row["dw_ms"]) / 1e3,
+        p0_s=_scaled(row["p0_ms"], -3),
+        p1_s=_scaled(row["p1_us"], -6),
+        p2_s=_scaled(row["p2_ns"], -9),
+        floor_s=_scaled(row["floor_ms"], -3),
+        d0_s=_scaled(row["d0_ms"], -3),
+        d1_s=_scaled(row["d1_us"], -6),
+        d2_s=_scaled(row["d2_ns"], -9),
+        dw_s=_scaled(row["dw_ms"], -3),
     )
+
+
+def _scaled(text: str, exponent: int) -> float:
+    """Return a figure times that power of ten, as exact as if it had been written so."""
+    return float(Decimal(text).scaleb(exponent))
 
 
 def _fit_error(row: Mapping[str, str]) -> dict[str, float]:
@@ -114,27 +119,23 @@ def _fit_error(row: Mapping[str, str]) -> dict[str, float]:
     return {part: float(text) / 100 for part, text in parts.items() if text}
 
 
-@cache
-def _points() -> dict[str, MeasuredSteps]:
-    """Return the measured points of the profiles that no formula fits."""
+def _measured(name: str) -> MeasuredSteps:
+    """Return the measured points of a profile that no formula fits."""
     from fedsim.world.engine.steps import MeasuredSteps
 
-    prefill = _by_profile("prefill_points", "cached_tokens")
-    decode = _by_profile("decode_points", "batch")
-    return {
-        name: MeasuredSteps(
-            prefill=tuple((new, cached, time_s) for cached, new, time_s in prefill[name]),
-            decode=tuple(decode[name]),
-        )
-        for name in prefill
-    }
+    prefill = _points("prefill_points", "cached_tokens")[name]
+    return MeasuredSteps(
+        prefill=tuple((new, cached, time_s) for cached, new, time_s in prefill),
+        decode=tuple(_points("decode_points", "batch")[name]),
+    )
 
 
-def _by_profile(table: str, line: str) -> dict[str, list[tuple[int, int, float]]]:
+@cache
+def _points(table: str, line: str) -> dict[str, list[tuple[int, int, float]]]:
     """Return the points of each profile: the number of its *line*, of its column, and seconds."""
     points: dict[str, list[tuple[int, int, float]]] = {}
     for row in rows(table):
         found = points.setdefault(row.pop("name"), [])
         number = int(row.pop(line))
-        found += [(number, int(column), float(ms) / 1e3) for column, ms in row.items() if ms]
+        found += [(number, int(column), _scaled(ms, -3)) for column, ms in row.items() if ms]
     return points

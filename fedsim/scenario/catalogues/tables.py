@@ -67,12 +67,16 @@ def unknown(noun: str, name: str, known: Iterable[str], table: str) -> Catalogue
         known: The names of the catalogue.
         table: What ``fedsim catalogue`` calls it.
     """
+    meant = close_to(name, known)
+    remedy = f"Did you mean {meant}?" if meant else f"See fedsim catalogue {table} for all."
+    return CatalogueError(f"There is no {noun} {shown(name)} in the catalogue.", remedy)
+
+
+def close_to(name: str, known: Iterable[str]) -> str | None:
+    """Return the *known* name that *name* is closest to, or None if it is close to none."""
     spellings = {_folded(each): each for each in known}
     close = get_close_matches(_folded(name), list(spellings), 1)
-    remedy = f"See fedsim catalogue {table} for all."
-    if close:
-        remedy = f"Did you mean {spellings[close[0]]}?"
-    return CatalogueError(f"There is no {noun} {shown(name)} in the catalogue.", remedy)
+    return spellings[close[0]] if close else None
 
 
 def _folded(name: str) -> str:
