@@ -7,8 +7,10 @@ and n alone: neither the size of the blocks nor the end of the run moves it.
     steady      Poisson, GammaRenewal, WeibullRenewal, Regular, Mmpp
     curves      Diurnal, Steps, Spike; Modulated drives a steady process along their product
     recorded    TraceReplay
+    reactive    ClosedLoop, whose users' later requests depend on the answers to earlier ones
 """
 
+from fedsim.workload.arrivals.closed_loop import ClosedLoop
 from fedsim.workload.arrivals.curves import Curve, Diurnal, Spike, Steps
 from fedsim.workload.arrivals.intensity import Zone
 from fedsim.workload.arrivals.mmpp import Mmpp
@@ -20,6 +22,7 @@ from fedsim.workload.arrivals.replay import TraceReplay
 __all__ = [
     "BLOCK",
     "ArrivalProcess",
+    "ClosedLoop",
     "Curve",
     "Diurnal",
     "GammaRenewal",

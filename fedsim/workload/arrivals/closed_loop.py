@@ -1,0 +1,65 @@
+"""Closed loops: a fixed number of users, each of whom waits for an answer before asking again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedsim.workload.arrivals.process import BLOCK, before
+from fedsim.workload.distributions import Distribution
+
+# The generator's uniforms begin at 0, which is not a share that a quantile can take.
+_LEAST = 2.0**-54
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedLoop:
+    """Users who think, send a request, wait until it is over, and think again.
+
+    What the users send after their first requests depends on who serves them, so that the times
+    here are those of the first requests: each user's comes after a think time.
+    ``fedsim.workload.closed_loop`` has the requests that follow.
+
+    Attributes:
+        users: Number of users, >= 1.
+        think_s: Distribution of the think times in seconds.
+    """
+
+    users: int
+    think_s: Distribution
+
+    def __post_init__(self) -> None:
+        if self.users < 1:
+            message = f"a closed loop needs at least one user, not {self.users}"
+            raise ValueError(message)
+
+    @property
+    def rate_rps(self) -> float:
+        """The rate at which the users would send if answers took no time: an upper bound."""
+        return self.users / self.think_s.mean if self.think_s.mean > 0.0 else math.inf
+
+    @property
+    def trace(self) -> None:
+        """None: the times are drawn."""
+        return None
+
+    def mean_rps(self, until_s: float) -> float:
+        """Return the rate if answers took no time, whatever *until_s*."""
+        return self.rate_rps
+
+    def peak_rps(self, until_s: float) -> float:
+        """Return the rate if answers took no time, whatever *until_s*."""
+        return self.rate_rps
+
+    def times(
+        self, rng: np.random.Generator, until_s: float, block_size: int = BLOCK
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield the times of first requests in [0, *until_s*); see ``ArrivalProcess.times``."""
+        uniforms = np.maximum(rng.random(self.users), _LEAST)
+        times_s = before(np.sort(self.think_s.quantiles(uniforms)), until_s)
+        for start in range(0, len(times_s), block_size):
+            yield times_s[start : start + block_size]
