@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 import math
-from heapq import heappush
-
-from simpy.events import NORMAL
 
 from fedsim.federation.contracts import NoCapacity
-from fedsim.kernel.environment import Environment, LightEvent, Signal
+from fedsim.kernel.environment import Environment
 from fedsim.kernel.streams import Streams
 from fedsim.world.config import PoolConfig
 from fedsim.world.nodes.base import NodeWatcher
 from fedsim.world.nodes.counting import CountingNode
+from fedsim.world.nodes.due import Due
 from fedsim.world.nodes.job import Job
-
-
-class _BatchEnd(LightEvent):
-    """The end of the batch at work; an entry of the queue that does not match is out of date.
-
-    Attributes:
-        due_s: When the batch ends, in seconds; infinite while there is none.
-    """
-
-    __slots__ = ("_node", "due_s")
-
-    def __init__(self, node: BatchNode) -> None:
-        self._node = node
-        self.due_s = math.inf
-
-    def process(self) -> None:
-        """End the batch, if it is due."""
-        if self._node.env._now == self.due_s:
-            self._node.end_batch()
-
-    def schedule(self, due_s: float) -> None:
-        """Let the batch end at *due_s*."""
-        self.due_s = due_s
-        env = self._node.env
-        heappush(env._queue, (due_s, NORMAL, next(env._eid), self))
 
 
 class BatchNode(CountingNode):
@@ -63,8 +36,8 @@ class BatchNode(CountingNode):
         super().__init__(env, code, name, region, pool, streams, watcher)
         assert pool.batching is not None
         self._batching = pool.batching
-        self._end = _BatchEnd(self)
-        self._patience: Signal | None = None
+        self._end = Due(env, self._end_batch)
+        self._patience = Due(env, self._begin)
 
     def accept(self, job: Job) -> None:
         """Let a job that has arrived wait for its batch, or turn it away."""
@@ -93,7 +66,6 @@ class BatchNode(CountingNode):
             return
         job.answer(None)
         if not self._at_work:
-            self._forget_patience()
             self._consider()
 
     @property
@@ -106,9 +78,8 @@ class BatchNode(CountingNode):
             return math.inf
         return self._end.due_s if job.in_service else job.ended_s
 
-    def end_batch(self) -> None:
+    def _end_batch(self) -> None:
         """Answer all requests of the batch, and begin the next if it is time to."""
-        self._end.due_s = math.inf
         batch = list(self._jobs)
         for job in batch:
             self._leave_slot(job)
@@ -122,25 +93,17 @@ class BatchNode(CountingNode):
         while self._queue and not self._queue[0].waiting:
             self._queue.popleft()  # it was aborted, and has left its place behind
         if not self._queue:
+            self._patience.cancel()
             return
         due_s = self._queue[0].accepted_s + self._batching.max_wait_s
         if self.queued >= self._batching.max_batch or due_s <= self.env._now:
             self._begin()
-        elif self._patience is None:
-            self._patience = self.env.call_at(due_s, self._waited)
-
-    def _waited(self, _: Signal) -> None:
-        self._patience = None
-        self._begin()
-
-    def _forget_patience(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        elif self._patience.due_s != due_s:
+            self._patience.schedule(due_s)
 
     def _begin(self) -> None:
         """Begin a batch of those who have waited longest."""
-        self._forget_patience()
+        self._patience.cancel()
         self._account()
         now_s = self.env._now
         batch: list[Job] = []
@@ -158,8 +121,8 @@ class BatchNode(CountingNode):
             job.join(now_s)
 
     def _lose_all(self) -> list[Job]:
-        self._forget_patience()
-        self._end.due_s = math.inf
+        self._patience.cancel()
+        self._end.cancel()
         return super()._lose_all()
 
     def _stretch(self, before: float) -> None:

@@ -1,0 +1,249 @@
+"""Nodes that batch continuously: an engine in the world's time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from fedsim.federation.contracts import NoCapacity
+from fedsim.kernel.environment import Environment
+from fedsim.kernel.streams import Streams
+from fedsim.workload.details import Prompt
+from fedsim.world.config import PoolConfig
+from fedsim.world.engine.engine import Engine, Sequence
+from fedsim.world.live import LiveRequest
+from fedsim.world.nodes.base import Node, NodeWatcher, Work
+from fedsim.world.nodes.due import Due
+from fedsim.world.nodes.job import Job
+
+
+class EngineNode(Node):
+    """A node around an engine, which says when something next changes; only then is it asked.
+
+    A request holds its slot from the moment at which the engine first admits it to its end, also
+    while it is preempted; before, it waits. While the engine runs nothing, a request is accepted
+    whatever the queue limit. A request that can never fit is refused by name.
+
+    An attempt's ``work`` is its sequence in the engine, once it was submitted.
+    """
+
+    knows_first_token = True
+
+    def __init__(
+        self,
+        env: Environment,
+        code: int,
+        name: str,
+        region: int,
+        pool: PoolConfig,
+        streams: Streams,
+        watcher: NodeWatcher,
+    ) -> None:
+        super().__init__(env, code, name, region, pool, streams, watcher)
+        assert pool.engine is not None
+        self._config = pool.engine
+        self._engine = Engine(pool.engine)
+        self._change = Due(env, self._advance)
+        self._preparing: dict[Job, None] = {}
+        self._waiting: dict[Job, None] = {}
+        self._streams: dict[Job, None] = {}
+        self._held = 0
+        self._held_s = self._since_s = 0.0
+
+    @property
+    def running(self) -> int:
+        """Requests in the engine's batch."""
+        return self._engine.running
+
+    @property
+    def queued(self) -> int:
+        """Requests that are prepared, wait, or were preempted."""
+        return self._engine.waiting + len(self._preparing)
+
+    # The path of a request
+
+    def accept(self, job: Job) -> None:
+        """Let a job that has arrived join the queue, or turn it away."""
+        job.accepted_s = self.env._now
+        if self._troubled and self._turns_away(job):
+            return
+        live = job.live
+        reason = self._engine.why_never(max(live.prompt_tokens, 1), live.output_tokens)
+        if reason is not None:
+            reason = f"request {live.name} can never be served by node {self.name}: {reason}"
+            self._watcher.node_event(self, "refusal", "", "", reason)
+            job.answer(NoCapacity(live.capability, reason))
+        elif self._engine.running and self.queued >= self._queue_limit:
+            job.answer(NoCapacity(live.capability))
+        else:
+            self._queue(job)
+
+    def finish(self, job: Job) -> None:
+        """Do nothing: the engine says when a job ends."""
+
+    def abort(self, job: Job) -> None:
+        """Stop working on a job that nobody waits for any more; its place and cache are free."""
+        if job not in self._jobs:
+            return
+        if job in self._preparing:
+            del self._preparing[job]
+        else:
+            self._engine.abort(job.work, self.env._now)
+        self._leave(job)
+        job.answer(None)
+        self._changed()
+
+    def token_s(self, job: Job, number: int) -> float:
+        """Return when a token leaves: at the end of a step; infinite while it has no slot."""
+        if math.isnan(job.begun_s):
+            return math.inf
+        return self._engine.token_s(job.work, number)
+
+    def first_token_s(self, job: Job) -> float:
+        """Return when a served job's first token left the node, in seconds."""
+        first_s: float = job.work.first_token_s
+        return first_s
+
+    def cached_tokens(self, job: Job) -> int:
+        """Return how many tokens of a served job's prompt were in the prefix cache."""
+        tokens: int = job.work.cached_tokens
+        return tokens
+
+    def _queue(self, job: Job) -> None:
+        """Submit a job to the engine, after what every request needs before."""
+        job.wait()
+        self._jobs[job] = None
+        overhead_s = self._config.request_overhead_s
+        if overhead_s > 0.0:
+            self._preparing[job] = None
+            self.env.call_at(self.env._now + overhead_s, lambda _: self._prepared(job))
+        else:
+            self._submit(job)
+
+    def _prepared(self, job: Job) -> None:
+        if job in self._preparing:  # else it was aborted or lost
+            del self._preparing[job]
+            self._submit(job)
+
+    def _submit(self, job: Job) -> None:
+        job.work = sequence = _sequence(job.live, job)
+        self._waiting[job] = None
+        if job.streamed:
+            self._streams[job] = None
+            self._engine.watch(sequence)
+        self._engine.submit(sequence, self.env._now)
+        self._changed()
+
+    def _advance(self) -> None:
+        """Let the engine do what is due, and answer the requests that it finished."""
+        finished: list[Job] = []
+        for sequence in self._engine.advance(self.env._now):
+            assert isinstance(sequence.owner, Job)
+            finished.append(sequence.owner)
+        self._note_admissions()
+        for job in finished:
+            self._leave(job)
+        self._changed()
+        for job in finished:
+            job.answer(None)
+
+    def _changed(self) -> None:
+        """Await the engine's next change, and have readers of streams look again.
+
+        A change that comes later than the one awaited is found out then.
+        """
+        due_s = self._engine.next_change_s()
+        if due_s < self._change.due_s:
+            self._change.schedule(max(due_s, self.env._now))
+        for job in list(self._streams):
+            if job.on_change is not None:
+                job.on_change()
+
+    def _note_admissions(self) -> None:
+        """Let those hold a slot that the engine has admitted since it was last looked at."""
+        admitted = list(self._admitted())
+        self._account()
+        self._held += len(admitted)
+        for job in admitted:
+            del self._waiting[job]
+            begun_s = job.work.begun_s
+            self._held_s += self.env._now - begun_s
+            job.join(begun_s)
+
+    def _admitted(self) -> Iterator[Job]:
+        """Yield those that were admitted; in the order of arrival, unless that is by priority."""
+        in_order = self._config.order == "fcfs"
+        for job in self._waiting:
+            if not math.isnan(job.work.begun_s):
+                yield job
+            elif in_order:
+                return
+
+    def _leave(self, job: Job) -> None:
+        """Forget a job that is over, and free its slot if it holds one."""
+        del self._jobs[job]
+        self._waiting.pop(job, None)
+        self._streams.pop(job, None)
+        if job.in_service:
+            self._account()
+            self._held -= 1
+            if job.abandoned:
+                self.wasted_slot_s += self.env._now - job.begun_s
+
+    # Faults
+
+    def _lose_all(self) -> list[Job]:
+        self._engine.clear(self.env._now)
+        self._preparing.clear()
+        lost = sorted(self._jobs, key=lambda job: not job.in_service)
+        for job in lost:
+            self._leave(job)
+            if job.in_service and not job.abandoned:
+                self.wasted_slot_s += self.env._now - job.begun_s
+        return lost
+
+    def _stretch(self, before: float) -> None:
+        self._engine.set_factor(self.factor, self.env._now)
+        self._changed()
+
+    # Accounting and telemetry
+
+    def busy_slot_s(self) -> float:
+        """Return the slot-seconds in use since the start."""
+        self._account()
+        return self._held_s
+
+    def kv_used_tokens(self) -> int:
+        """Return the room in the key-value cache that running requests hold, in tokens."""
+        return self._engine.kv_used_tokens
+
+    def kv_usage(self) -> float:
+        """Return the share of the key-value cache that running requests hold."""
+        return self._engine.kv_used_tokens / (self._config.kv_blocks * self._config.block_tokens)
+
+    def gpu_utilization(self) -> float | None:
+        """Return the share of the last minute or so in which it stepped, None without a GPU."""
+        if self.pool.gpu is None:
+            return None
+        since_s, before, now = self._since()
+        passed_s = self.env._now - since_s
+        return (now.busy_s - before.busy_s) / passed_s if passed_s > 0.0 else 0.0
+
+    def _work(self) -> Work:
+        return Work(self._engine.tokens_out, self._engine.busy_s)
+
+    def _account(self) -> None:
+        """Add up the time since something last changed."""
+        now_s = self.env._now
+        self._held_s += self._held * (now_s - self._since_s)
+        self._since_s = now_s
+
+
+def _sequence(live: LiveRequest, job: Job) -> Sequence:
+    """Return what the engine needs to know of a request."""
+    blocks, block_tokens = (), 0
+    if isinstance(live.details, Prompt):
+        blocks, block_tokens = live.details.blocks, live.details.block_tokens
+    return Sequence(
+        max(live.prompt_tokens, 1), live.output_tokens, blocks, block_tokens, live.priority, job
+    )
