@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,6 @@ from fedsim.workload.arrivals.intensity import Intensity, Zone
 from fedsim.workload.arrivals.mmpp import Mmpp
 from fedsim.workload.arrivals.process import BLOCK, before
 from fedsim.workload.arrivals.renewal import GammaRenewal, Poisson, Regular, WeibullRenewal
-from fedsim.workload.arrived import Arrived, Generators
-from fedsim.workload.mean_sizes import MeanSizes
 
 Steady = Poisson | GammaRenewal | WeibullRenewal | Regular | Mmpp
 """A process whose expected rate is the same at all times."""
@@ -63,41 +61,7 @@ class Modulated:
         self, rng: np.random.Generator, until_s: float, block_size: int = BLOCK
     ) -> Iterator[NDArray[np.float64]]:
         """Yield the arrival times in [0, *until_s*); see ``ArrivalProcess.times``."""
-        return self._times(self._intensity(until_s), rng, until_s, block_size)
-
-    @property
-    def brings_tokens(self) -> bool:
-        """False: the stream draws them."""
-        return False
-
-    @property
-    def mean_sizes(self) -> MeanSizes:
-        """None are known: the stream draws them."""
-        return MeanSizes()
-
-    @property
-    def tenant_names(self) -> None:
-        """None: the stream draws the tenants."""
-        return None
-
-    def marked(self, generator: Generators, until_s: float, block_size: int) -> Iterator[Arrived]:
-        """Yield the arrivals in [0, *until_s*) with their origins, if these have zones.
-
-        The origin of an arrival is drawn by the zones' parts of the intensity at its time.
-        """
         intensity = self._intensity(until_s)
-        draws = generator("origin")
-        for times_s in self._times(intensity, generator("arrivals"), until_s, block_size):
-            if len(self.zones) == 1:
-                yield Arrived(times_s)
-                continue
-            ends = np.cumsum(intensity.shares(times_s), axis=1)
-            uniforms = draws.random(len(times_s)) * ends[:, -1]
-            yield Arrived(times_s, origins=np.sum(uniforms[:, None] >= ends[:, :-1], axis=1))
-
-    def _times(
-        self, intensity: Intensity, rng: np.random.Generator, until_s: float, block_size: int
-    ) -> Iterator[NDArray[np.float64]]:
         last_s = 0.0
         for own_times in self.steady.times(rng, intensity.total, block_size):
             times_s = np.maximum(intensity.times_s(own_times), last_s)
@@ -105,6 +69,15 @@ class Modulated:
             block = before(times_s, until_s)
             if len(block):
                 yield block
+
+    def origin_shares(
+        self, until_s: float
+    ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]] | None:
+        """Return what gives a row of shares of the origins for each of the times of arrivals.
+
+        None where all origins share a zone, so that their shares are those of their weights.
+        """
+        return self._intensity(until_s).shares if len(self.zones) > 1 else None
 
     def _intensity(self, until_s: float) -> Intensity:
         return Intensity(self.curves, self.zones, until_s)
