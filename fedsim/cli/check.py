@@ -69,5 +69,6 @@ def _json(scenario: Scenario) -> dict[str, Any]:
         "warmup_s": scenario.warmup_s,
         "pools": pools,
         "capabilities": loads,
+        "figures": [asdict(figure) for figure in scenario.figures],
         "resolved": dict(scenario.resolved),
     }

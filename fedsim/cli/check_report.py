@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fedsim.cli.figures import MISSING, duration, percent, plain
 from fedsim.cli.output import heading, paragraph, sentences, stdout
 from fedsim.cli.tables import Column, print_table
+from fedsim.results.sources import told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,6 +41,7 @@ def print_check(scenario: Scenario, *, served: bool) -> None:
     heading(console, "Faults")
     sentences(console, [_fault(fault) for fault in scenario.world.faults] or ["none"])
     console.print()
+    paragraph(console, told(scenario.figures))
     if served:
         paragraph(console, "The scenario is right; its load can be served with every node up.")
 

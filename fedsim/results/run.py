@@ -6,6 +6,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +21,7 @@ from fedsim.results.plots import RunPlots
 from fedsim.results.recorder import Recorder
 from fedsim.results.sample import Window
 from fedsim.results.slo import Slo, Verdict, verdicts
+from fedsim.results.sources import Figure
 from fedsim.results.summary import latency_percentiles_s, summarise
 from fedsim.results.tables import Tables
 from fedsim.world.observer import Directory
@@ -48,6 +50,7 @@ class Run:
         wall_s: What the run took on the wall clock, in seconds.
         record_tables: ``summary`` leaves the tables out of the run's directory.
         warnings: What a user should know before trusting the numbers.
+        figures: The figures about the world and its traffic, and where each comes from.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Run:
         wall_s: float = math.nan,
         record_tables: Literal["full", "summary"] = "full",
         warnings: Iterable[str] = (),
+        figures: Iterable[Figure] = (),
     ) -> None:
         self.tables = tables if isinstance(tables, Tables) else tables.tables()
         self.directory = directory
@@ -78,6 +82,7 @@ class Run:
         self.slo = slo
         self.wall_s = wall_s
         self.record_tables = record_tables
+        self.figures = tuple(figures)
         self._end_s = end_s
         self._warnings = tuple(warnings)
         self._summaries: dict[str | None, DataFrame] = {}
@@ -198,6 +203,7 @@ class Run:
             "record_tables": self.record_tables,
             "slo": slo_to_json(self.slo),
             "warnings": self.warnings if self.record_tables == "summary" else list(self._warnings),
+            "figures": [asdict(figure) for figure in self.figures],
             **provenance(),
             "directory": directory_to_json(self.directory),
         }

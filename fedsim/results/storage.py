@@ -13,6 +13,7 @@ from fedsim.results.categories import restore_categories
 from fedsim.results.manifest import FORMAT, directory_from_json, slo_from_json
 from fedsim.results.plots import CHARTS
 from fedsim.results.rundir import MANIFEST, read_json, whole_directory, write_json
+from fedsim.results.sources import Figure
 from fedsim.results.summary import GROUPINGS
 from fedsim.results.tables import NAMES, Tables
 from fedsim.world.observer import Directory
@@ -70,6 +71,7 @@ def load(directory: str | os.PathLike[str]) -> Run:
             wall_s=float("nan") if manifest["wall_s"] is None else manifest["wall_s"],
             record_tables=manifest["record_tables"],
             warnings=manifest["warnings"],
+            figures=[Figure(**item) for item in manifest.get("figures", [])],
         )
     except (KeyError, TypeError, OSError) as error:
         msg = f"{folder} is not a whole run directory: {error}"

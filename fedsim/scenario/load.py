@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from fedsim.scenario.configure.world import world_config
 from fedsim.scenario.defaults import complete
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.overrides import apply_overrides
+from fedsim.scenario.provenance import figures
 from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.scenario.source import Document, dotted, read_document
 from fedsim.scenario.spec import Scenario
@@ -54,7 +56,8 @@ def load(path: str | PathLike[str], overrides: Mapping[str, object] | None = Non
         problems += [problem for check in _CHECKS for problem in check(facts)]
     if problems or file is None:
         raise ScenarioError(_in_order(document, problems))
-    return _scenario(document, complete(file, Path(path)), traces, Path(path))
+    scenario = _scenario(document, complete(file, Path(path)), traces, Path(path))
+    return replace(scenario, figures=figures(file))
 
 
 def _in_order(document: Document, problems: list[Problem]) -> list[Problem]:

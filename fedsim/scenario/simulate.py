@@ -79,6 +79,7 @@ def simulate(
         wall_s=time.perf_counter() - started_s,
         record_tables=scenario.record_tables,
         warnings=_plugin_warnings(world),
+        figures=scenario.figures,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
 from fedsim.federation.contracts import LoadBalanceStrategy
 from fedsim.results.slo import Slo
+from fedsim.results.sources import Figure
 from fedsim.scenario.emit import dump_yaml
 from fedsim.scenario.source import Place
 from fedsim.world.config import WorldConfig
@@ -92,6 +93,7 @@ class Scenario:
         resolved: The scenario with all defaults filled in, as plain JSON values with units.
         path: The scenario file.
         places: Where keys and values stand in it, by dotted path.
+        figures: The figures about the world and its traffic, and where each comes from.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Scenario:
     resolved: Mapping[str, object] = field(default_factory=dict, repr=False)
     path: Path = Path()
     places: Mapping[str, Place] = field(default_factory=dict, repr=False, compare=False)
+    figures: tuple[Figure, ...] = field(default=(), repr=False, compare=False)
 
     def to_yaml(self) -> str:
         """Return the resolved scenario as YAML that loads again and gives the same world."""

@@ -45,7 +45,7 @@ def failure_presets() -> dict[str, FailurePreset]:
             gpus=int(row["gpus"]),
             mtbf_s=float(row["mtbf_h"]) * 3600.0,
             mtbf_source=sources()[row["mtbf_source"]],
-            mttr_s=float(row["mttr_h"]) * 3600.0,
+            mttr_s=float(row["mttr_min"]) * 60.0,
             mttr_source=sources()[row["mttr_source"]],
             derivation=row["derivation"],
         )

@@ -8,7 +8,8 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING
 
-from fedsim.scenario.catalogues.tables import CatalogueError, Label, rows, sources, unknown
+from fedsim.results.sources import Label
+from fedsim.scenario.catalogues.tables import CatalogueError, rows, sources, unknown
 from fedsim.world.engine.steps import Coefficients, StepTimes
 
 if TYPE_CHECKING:

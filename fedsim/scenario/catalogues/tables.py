@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
-from typing import Literal, cast
+from typing import cast
 
+from fedsim.results.sources import Label
 from fedsim.scenario.schema.base import shown
-
-Label = Literal["measured", "derived", "estimated", "user"]
-"""How much a figure is worth; ``user`` for one that the user stated."""
 
 
 class CatalogueError(ValueError):
