@@ -37,6 +37,8 @@ class Arrived:
         prompt_tokens: Tokens of the prompt, or -1 where unknown.
         output_tokens: Tokens of the answer, or -1 where unknown.
         details: What each is beyond its token counts.
+        origin_shares: A row for each arrival with the share of each origin at its time, by which
+            its origin is drawn; they need not add up to 1.
     """
 
     times_s: NDArray[np.float64]
@@ -45,6 +47,22 @@ class Arrived:
     prompt_tokens: Integers | None = None
     output_tokens: Integers | None = None
     details: Sequence[Details | None] | None = None
+    origin_shares: NDArray[np.float64] | None = None
+
+
+@dataclass(slots=True)
+class Begun:
+    """Users who begin, in arrays of equal length.
+
+    Attributes:
+        times_s: Times of their first requests in seconds, ascending.
+        origins: Where each is, as an index into ``Traffic.origins``.
+        tenants: Whose user each is, as a number from 0, or -1.
+    """
+
+    times_s: NDArray[np.float64]
+    origins: Integers
+    tenants: Integers
 
 
 class MarkedArrivals(Protocol):
@@ -75,6 +93,21 @@ class MarkedArrivals(Protocol):
             block_size: Most arrivals in a block, >= 1; it changes no value.
         """
         ...
+
+
+class ZonedArrivals(Protocol):
+    """An arrival process in whose arrivals the origins have shares that change with time."""
+
+    def origin_shares(
+        self, until_s: float
+    ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]] | None:
+        """Return what gives a row of shares for each time, or None where they never change."""
+        ...
+
+
+def has_zones(arrivals: object) -> TypeGuard[ZonedArrivals]:
+    """Return whether the origins of *arrivals* depend on the time."""
+    return hasattr(type(arrivals), "origin_shares")
 
 
 def is_marked(arrivals: object) -> TypeGuard[MarkedArrivals]:

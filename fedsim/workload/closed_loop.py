@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,37 +12,30 @@ from fedsim.workload.arrivals import ClosedLoop
 from fedsim.workload.counts import UNKNOWN
 from fedsim.workload.luck import TURN, KeyedLuck
 from fedsim.workload.popularity import bounds, pick
-from fedsim.workload.reactive import Turn, Users
+from fedsim.workload.reactive import Turn
 from fedsim.workload.sizes import SizeDraws
 from fedsim.workload.sources import StreamSource
-from fedsim.workload.traffic import Traffic
+
+if TYPE_CHECKING:
+    from fedsim.workload.traffic import Traffic
 
 _TURNS_AT_ONCE = 64
 _TURNS_IN_STORE = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedLoopTraffic:
-    """The users of a closed loop, who never leave before arrivals end.
+class LoopUsers:
+    """The users of a closed loop in one run; their turns are drawn some at a time.
 
-    Each is at one origin, so that the numbers of users there are in proportion to the weights, and
-    belongs to one tenant. Everything else is drawn for every turn anew.
+    They never leave before arrivals end. Each is at one origin, so that the numbers of users there
+    are in proportion to the weights, and belongs to one tenant. Everything else is drawn for every
+    turn anew.
 
-    Attributes:
-        traffic: What they send; its arrivals are a closed loop.
-        loop: The number of users, and how long they think.
+    Args:
+        traffic: What they send.
+        loop: Their number, and how long they think.
+        streams: The random streams of the run.
+        until_s: End of the arrivals in seconds.
     """
-
-    traffic: Traffic
-    loop: ClosedLoop
-
-    def users(self, streams: StreamSource, until_s: float) -> Users:
-        """Return the users of a run whose arrivals end at *until_s*."""
-        return _LoopUsers(self.traffic, self.loop, streams, until_s)
-
-
-class _LoopUsers:
-    """The users of a closed loop in one run; their turns are drawn some at a time."""
 
     def __init__(
         self, traffic: Traffic, loop: ClosedLoop, streams: StreamSource, until_s: float

@@ -30,3 +30,10 @@ def bounds(weights: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64
 def pick(ends: NDArray[np.float64], uniforms: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return for each of *uniforms* the number of the interval that it lies in; see ``bounds``."""
     return np.searchsorted(ends, uniforms, side="right").astype(np.int64, copy=False)
+
+
+def pick_each(shares: NDArray[np.float64], uniforms: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return for each of *uniforms* the number that it picks by the shares in its own row."""
+    ends = np.cumsum(shares, axis=1)
+    picked: NDArray[np.int64] = np.sum(ends <= (uniforms * ends[:, -1])[:, None], axis=1)
+    return picked

@@ -92,7 +92,7 @@ def text(
     found in a cache by its blocks from the first on, and the first one is random.
     """
     full, rest = divmod(tokens, block_tokens)
-    blocks = shared + tuple(range(first + len(shared), first + full))
+    blocks = shared[:full] + tuple(range(first + len(shared), first + full))
     if rest:
         blocks += (first + full if last is None else last,)
     return Prompt(blocks, block_tokens)

@@ -5,10 +5,10 @@ over, thinks, and sends the next. So the times of all turns but the first depend
 them; everything else about a turn is a function of the seed, the stream, the user and the turn's
 number alone, and two routers compared on one seed meet the same conversations.
 
-This is what the world needs to know of such users. It lets user n, counted from 0, send turn 0 at
-the n-th of ``starts``, and turn k + 1 when turn k is over and ``think_s`` of turn k has passed,
-unless that was the last one or arrivals have ended. A turn that failed is followed like one that
-was served: the user asks on.
+This is what the world needs to know of such users, whom ``Traffic.users`` gives it. It lets user n,
+counted from 0, send turn 0 at the n-th of ``starts``, and turn k + 1 when turn k is over and
+``think_s`` of turn k has passed, unless that was the last one or arrivals have ended. A turn that
+failed is followed like one that was served: the user asks on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.workload.details import Details
-from fedsim.workload.sources import StreamSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +77,4 @@ class Users(Protocol):
 
     def release(self, user: int) -> None:
         """Forget *user*, who has taken the last turn, or will take no other."""
-        ...
-
-
-class ReactiveTraffic(Protocol):
-    """Traffic of users who wait for their answers."""
-
-    def users(self, streams: StreamSource, until_s: float) -> Users:
-        """Return the users of a run whose arrivals end at *until_s*, each before its first turn."""
         ...

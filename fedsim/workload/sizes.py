@@ -108,7 +108,8 @@ class SizeDraws:
         Args:
             luck: Their uniforms.
             keys: Their keys.
-            senders: Number of the tenant of each, or whatever else tells senders apart.
+            senders: Number of the tenant of each, or whatever else tells apart those whose
+                choice of a model depends on their own earlier ones.
         """
         prompt_tokens, output_tokens = self.tokens(luck, senders)
         details: Sequence[Details | None] | None = None

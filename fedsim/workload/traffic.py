@@ -9,14 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsim.workload.arrivals import BLOCK, ArrivalProcess
-from fedsim.workload.arrived import Arrived, Generators, Integers, is_marked
+from fedsim.workload.arrivals import BLOCK, ArrivalProcess, ClosedLoop
+from fedsim.workload.arrived import Arrived, Begun, Generators, Integers, has_zones, is_marked
 from fedsim.workload.checks import not_negative
+from fedsim.workload.closed_loop import LoopUsers
+from fedsim.workload.conversations import Conversation, Sessions
 from fedsim.workload.counts import UNKNOWN
 from fedsim.workload.details import Details
 from fedsim.workload.luck import Luck, StreamLuck
 from fedsim.workload.mean_sizes import MeanSizes
-from fedsim.workload.popularity import bounds, pick
+from fedsim.workload.popularity import bounds, pick, pick_each
+from fedsim.workload.reactive import Users
 from fedsim.workload.sizes import SizeDraws, Sizes
 from fedsim.workload.sources import StreamSource
 from fedsim.workload.tenants import Senders
@@ -65,6 +68,7 @@ class Traffic:
         arrivals: When the requests come.
         sizes: How large they are.
         tenants: Who sends them, or None.
+        conversation: How each arrival goes on as a session, or None where it is a single request.
 
     Raises:
         ValueError: There are no origins, a weight is negative, their sum is 0, or token counts are
@@ -76,6 +80,7 @@ class Traffic:
     arrivals: ArrivalProcess
     sizes: Sizes = _NO_SIZES
     tenants: Senders | None = None
+    conversation: Conversation | None = None
 
     def __post_init__(self) -> None:
         for region, weight in self.origins:
@@ -88,10 +93,64 @@ class Traffic:
         if drawn and _brings_tokens(self.arrivals):
             message = f"{self.name} replays a trace, which brings its own tokens: leave out tokens"
             raise ValueError(message)
+        if self.conversation is not None:
+            self._check_conversation()
+
+    def _check_conversation(self) -> None:
+        if isinstance(self.arrivals, ClosedLoop):
+            message = f"{self.name} is a closed loop, whose users never leave: draw the arrivals"
+            raise ValueError(message)
+        if _brings_tokens(self.arrivals):
+            message = f"{self.name} replays a trace, whose rows are no sessions: draw the arrivals"
+            raise ValueError(message)
+        if not self.has_tokens:
+            message = f"{self.name} has conversations, whose prompts grow by both counts: give them"
+            raise ValueError(message)
+        if self.sizes.audio_s is not None or self.sizes.pictures is not None:
+            message = f"{self.name} has conversations, which are of text: leave out the other kind"
+            raise ValueError(message)
+
+    @property
+    def is_reactive(self) -> bool:
+        """Whether its requests come from users who wait for answers: ``users``, not ``blocks``."""
+        return self.conversation is not None or isinstance(self.arrivals, ClosedLoop)
+
+    def mean_rps(self, until_s: float) -> float:
+        """Return the expected requests in [0, *until_s*) per second of it, all turns counted.
+
+        Turns that come after the end are counted too; an upper bound for a closed loop.
+        """
+        return self.arrivals.mean_rps(until_s) * self._requests_per_arrival
+
+    def peak_rps(self, until_s: float) -> float:
+        """Return the highest rate of requests in [0, *until_s*); see ``ArrivalProcess.peak_rps``.
+
+        The turns of a conversation count as if they came at its beginning.
+        """
+        return self.arrivals.peak_rps(until_s) * self._requests_per_arrival
+
+    @property
+    def _requests_per_arrival(self) -> float:
+        return 1.0 if self.conversation is None else max(self.conversation.turns.mean, 1.0)
 
     @property
     def mean_sizes(self) -> MeanSizes:
-        """The mean sizes of its requests, tenants with sizes of their own included."""
+        """The mean sizes of its requests, tenants with sizes of their own included.
+
+        Those of conversations count what each prompt repeats of the turns before it, and not that
+        a conversation may end early for its length.
+        """
+        means = self._means_apart
+        if self.conversation is None:
+            return means
+        system_tokens = 0.0 if self.sizes.prefixes is None else self.sizes.prefixes.tokens.mean
+        turn_tokens = means.prompt_tokens - system_tokens + means.output_tokens
+        repeated = self.conversation.earlier_turns_mean * turn_tokens
+        return MeanSizes(means.prompt_tokens + repeated, means.output_tokens)
+
+    @property
+    def _means_apart(self) -> MeanSizes:
+        """The mean sizes of requests that repeat nothing."""
         means = self.sizes.mean
         if _brings_tokens(self.arrivals):
             brought = _brought_means(self.arrivals)
@@ -139,39 +198,50 @@ class Traffic:
             until_s: End of the arrivals in seconds.
             block_size: Most arrivals in a block, >= 1; it changes no value.
         """
-
-        def generator(purpose: str) -> np.random.Generator:
-            return streams.generator(f"workload/{self.name}/{purpose}")
-
-        draws = _Draws(self, streams, generator)
-        for arrived in _arrivals(self.arrivals, generator, until_s, block_size):
+        draws = _Draws(self, streams)
+        for arrived in _arrivals(self.arrivals, draws.generator, until_s, block_size):
             yield draws.block(arrived)
+
+    def users(self, streams: StreamSource, until_s: float, block_size: int = BLOCK) -> Users:
+        """Return the users of a run; see ``fedsim.workload.reactive``.
+
+        Args:
+            streams: The random streams of the run.
+            until_s: End of the arrivals in seconds.
+            block_size: Most users drawn at once, >= 1; it changes no value.
+        """
+        if isinstance(self.arrivals, ClosedLoop):
+            return LoopUsers(self, self.arrivals, streams, until_s)
+        assert self.conversation is not None
+        draws = _Draws(self, streams)
+        begun = draws.begun(_arrivals(self.arrivals, draws.generator, until_s, block_size))
+        return Sessions(self.conversation, draws.sizes, begun, streams, draws.luck, draws.generator)
 
 
 class _Draws:
     """The draws of one pass through a stream's arrivals, each at the same arrival."""
 
-    def __init__(self, traffic: Traffic, streams: StreamSource, generator: Generators) -> None:
+    def __init__(self, traffic: Traffic, streams: StreamSource) -> None:
+        def generator(purpose: str) -> np.random.Generator:
+            return streams.generator(f"workload/{traffic.name}/{purpose}")
+
         tenants = traffic.tenants
         own_tokens = tenants.tokens if tenants is not None else ()
         self._streams = streams
         self._key = generator("key")
-        self._luck = StreamLuck(generator)
-        self._sizes = SizeDraws(traffic.sizes, own_tokens, generator)
+        self.generator: Generators = generator
+        self.luck = StreamLuck(generator)
+        self.sizes = SizeDraws(traffic.sizes, own_tokens, generator)
         self._origin_bounds = bounds([weight for _, weight in traffic.origins])
         self._tenant_bounds = None if tenants is None else bounds(tenants.shares)
 
     def block(self, arrived: Arrived) -> ArrivalBlock:
         """Return all that belongs to the next arrivals."""
         count = len(arrived.times_s)
-        luck = self._luck.following(count)
+        luck = self.luck.following(count)
         keys = self._key.integers(0, 2**64, size=count, dtype=np.uint64)
-        origins, tenants = arrived.origins, arrived.tenants
-        if origins is None:
-            origins = numbers(self._origin_bounds, "origin", luck, count)
-        if tenants is None:
-            tenants = numbers(self._tenant_bounds, "tenant", luck, count)
-        sizes = self._sizes.draw(luck, keys, tenants)
+        origins, tenants = self._senders(arrived, luck)
+        sizes = self.sizes.draw(luck, keys, tenants)
         if arrived.prompt_tokens is not None:
             sizes.prompt_tokens = arrived.prompt_tokens
         if arrived.output_tokens is not None:
@@ -187,8 +257,25 @@ class _Draws:
             details=sizes.details if arrived.details is None else arrived.details,
         )
 
+    def begun(self, arrivals: Iterator[Arrived]) -> Iterator[Begun]:
+        """Yield the users whose first requests are *arrivals*."""
+        for arrived in arrivals:
+            luck = self.luck.following(len(arrived.times_s))
+            yield Begun(arrived.times_s, *self._senders(arrived, luck))
 
-def numbers(ends: NDArray[np.float64] | None, purpose: str, luck: Luck, count: int) -> Integers:
+    def _senders(self, arrived: Arrived, luck: Luck) -> tuple[Integers, Integers]:
+        count = len(arrived.times_s)
+        origins, tenants = arrived.origins, arrived.tenants
+        if origins is None and arrived.origin_shares is not None:
+            origins = pick_each(arrived.origin_shares, luck("origin"))
+        elif origins is None:
+            origins = _numbers(self._origin_bounds, "origin", luck, count)
+        if tenants is None:
+            tenants = _numbers(self._tenant_bounds, "tenant", luck, count)
+        return origins, tenants
+
+
+def _numbers(ends: NDArray[np.float64] | None, purpose: str, luck: Luck, count: int) -> Integers:
     """Return *count* numbers drawn by the shares that *ends* delimit, or as many unknowns."""
     if ends is None:
         return np.full(count, UNKNOWN, dtype=np.int64)
@@ -205,8 +292,11 @@ def _arrivals(
         yield from arrivals.marked(generator, until_s, block_size)
         return
     trace, first = arrivals.trace, 0
+    shares_at = arrivals.origin_shares(until_s) if has_zones(arrivals) else None
     for times_s in arrivals.times(generator("arrivals"), until_s, block_size):
         arrived = Arrived(times_s)
+        if shares_at is not None:
+            arrived.origin_shares = shares_at(times_s)
         if trace is not None:
             rows = slice(first, first + len(times_s))
             arrived.prompt_tokens = trace.prompt_tokens[rows]
