@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,7 @@ from fedsim.federation.contracts import (
 )
 from fedsim.results.recorder import Recorder
 from fedsim.results.tables import Tables
-from fedsim.workload.arrivals import TraceReplay
-from fedsim.workload.traces import Trace
+from fedsim.workload.details import Details
 from fedsim.workload.traffic import Traffic
 from fedsim.world.config import (
     FaultConfig,
@@ -36,6 +35,7 @@ from fedsim.world.config import (
 )
 from fedsim.world.service import ServiceModel, TokenService
 from fedsim.world.world import Site, World, directory_of
+from tests.given import Given, GivenArrivals
 
 HERE = "here"
 
@@ -97,7 +97,7 @@ class Script:
     """What happens in a world.
 
     Attributes:
-        rows: Arrival time and service time of each request, in whole seconds of service.
+        rows: Arrival time and output tokens of each request; by default a token takes a second.
         limits_s: How long the gateway waits for some of them, by number, in seconds.
         choose: Gives the node of a request by its number.
         act: What the gateway does with a request.
@@ -113,6 +113,9 @@ class Script:
         nodes_every_s: Sampling period, or None.
         warmup_s: Start of the window that summaries cover.
         seed: Seed of the faults' luck.
+        prompts: Prompt tokens of each request; 0 unless given.
+        details: What each request is beyond its tokens; nothing unless given.
+        pool: Settings of the pool in place of those above.
     """
 
     rows: Sequence[tuple[float, int]]
@@ -131,13 +134,22 @@ class Script:
     nodes_every_s: float | None = None
     warmup_s: float = 0.0
     seed: int = 1
+    prompts: Sequence[int] = ()
+    details: Sequence[Details | None] = ()
+    pool: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def config(self) -> WorldConfig:
         """The world; a slot costs 1 USD a second."""
-        times_s = np.array([time_s for time_s, _ in self.rows], dtype=np.float64)
-        sizes = np.array([size for _, size in self.rows], dtype=np.int64)
-        trace = Trace(times_s, np.zeros_like(sizes), sizes)
+        given = [
+            Given(
+                float(time_s),
+                self.prompts[number] if self.prompts else 0,
+                size,
+                self.details[number] if self.details else None,
+            )
+            for number, (time_s, size) in enumerate(self.rows)
+        ]
         pool = PoolConfig(
             name="node",
             region=HERE,
@@ -148,9 +160,10 @@ class Script:
             queue_limit=self.queue_limit,
             service=self.service,
             gpu="h100",
-            cost_usd_per_hour=3600.0 * self.slots,
         )
-        traffic = Traffic("chat", ((HERE, 1.0),), TraceReplay(trace))
+        pool = replace(pool, **self.pool)
+        pool = replace(pool, cost_usd_per_hour=3600.0 * pool.slots)
+        traffic = Traffic("chat", ((HERE, 1.0),), GivenArrivals(given))
         return WorldConfig(
             seed=self.seed,
             duration_s=self.duration_s,
