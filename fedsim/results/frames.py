@@ -224,10 +224,13 @@ def _request_ids(
 
 
 def _tenants(stream: NDArray[Any], tenant: NDArray[np.int32], directory: Directory) -> Categorical:
-    """Return each request's tenant; the categories are those seen, by stream and number."""
+    """Return each request's tenant; the categories are those seen, by stream and number.
+
+    A name that several streams have is one tenant.
+    """
     import pandas as pd
 
-    names: list[str] = []
+    names: dict[str, int] = {}
     codes = np.full(len(tenant), -1, dtype=np.int32)
     for number, info in enumerate(directory.streams):
         rows = np.flatnonzero((stream == number) & (tenant >= 0))
@@ -236,10 +239,9 @@ def _tenants(stream: NDArray[Any], tenant: NDArray[np.int32], directory: Directo
         counts = np.bincount(tenant[rows])
         seen = np.flatnonzero(counts)
         position = np.zeros(len(counts), dtype=np.int32)
-        position[seen] = np.arange(len(names), len(names) + len(seen), dtype=np.int32)
+        position[seen] = [names.setdefault(info.tenant_id(n), len(names)) for n in seen.tolist()]
         codes[rows] = position[tenant[rows]]
-        names.extend(info.tenant_id(item) for item in seen.tolist())
-    return pd.Categorical.from_codes(codes, dtype=category(names))
+    return pd.Categorical.from_codes(codes, dtype=category(list(names)))
 
 
 def _integers(values: NDArray[np.int32]) -> ExtensionArray:

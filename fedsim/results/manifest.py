@@ -76,14 +76,17 @@ def directory_to_json(directory: Directory) -> dict[str, Any]:
 def directory_from_json(data: dict[str, Any]) -> Directory:
     """Return the directory that ``directory_to_json`` wrote."""
     return Directory(
-        streams=tuple(
-            StreamInfo(**item | {"privacy": _level(item["privacy"])}) for item in data["streams"]
-        ),
+        streams=tuple(_stream(item) for item in data["streams"]),
         regions=tuple(item["name"] for item in data["regions"]),
         region_privacy=tuple(_level(item["privacy"]) for item in data["regions"]),
         gateways=tuple(data["gateways"]),
         nodes=tuple(NodeInfo(**item) for item in data["nodes"]),
     )
+
+
+def _stream(item: dict[str, Any]) -> StreamInfo:
+    privacy, tenants = _level(item["privacy"]), tuple(item.get("tenants", ()))
+    return StreamInfo(**item | {"privacy": privacy, "tenants": tenants})
 
 
 def _level(name: str) -> PrivacyLevel:

@@ -22,12 +22,15 @@ class StreamInfo:
         capability: Key of the capability that its requests ask for, such as ``generate``.
         privacy: Privacy level of its requests.
         max_latency_s: Longest latency that its requests accept, in seconds, or None for any.
+        tenants: The names of its tenants by number; empty where they are numbered, such as
+            ``<name>-tenant-<number>``.
     """
 
     name: str
     capability: str
     privacy: PrivacyLevel
     max_latency_s: float | None = None
+    tenants: tuple[str, ...] = ()
 
     def request_id(self, index: int) -> str:
         """Return the name of the stream's request number *index*, counted from 0."""
@@ -35,7 +38,7 @@ class StreamInfo:
 
     def tenant_id(self, tenant: int) -> str:
         """Return the name of the stream's tenant number *tenant*, counted from 0."""
-        return f"{self.name}-tenant-{tenant}"
+        return self.tenants[tenant] if self.tenants else f"{self.name}-tenant-{tenant}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ def directory_of(config: WorldConfig, gateways: Mapping[str, int]) -> Directory:
                 stream.capability.key,
                 stream.qos.privacy,
                 stream.qos.max_latency_s,
+                tuple(stream.traffic.tenant_names or ()),
             )
             for stream in config.streams
         ),
