@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from simpy.events import NORMAL
 
 from fedsim.kernel.environment import Environment, LightEvent
-from fedsim.kernel.streams import Streams
 from fedsim.workload.details import Details
-from fedsim.world.config import StreamConfig
 from fedsim.world.live import OnOver
 
 if TYPE_CHECKING:
@@ -62,9 +60,7 @@ class Source(LightEvent):
     Args:
         env: The environment.
         code: Code of the stream.
-        config: The stream.
-        streams: Random streams of the run.
-        until_s: Arrivals stop at this time, in seconds.
+        blocks: Its arrivals.
         regions: Code of the region of each of the stream's origins.
         stretches: Gives by how much round trips are stretched, for the keys of a block.
         arrive: Is called for every arrival.
@@ -87,9 +83,7 @@ class Source(LightEvent):
         self,
         env: Environment,
         code: int,
-        config: StreamConfig,
-        streams: Streams,
-        until_s: float,
+        blocks: Iterator[ArrivalBlock],
         regions: list[int],
         stretches: Callable[[Sequence[int]], list[float]],
         arrive: Arrive,
@@ -98,7 +92,7 @@ class Source(LightEvent):
         self._code = code
         self._regions = regions
         self._arrive = arrive
-        self._blocks: Iterator[ArrivalBlock] = config.traffic.blocks(streams, until_s)
+        self._blocks = blocks
         self._block: ArrivalBlock | None = None
         self._stretches_of = stretches
         self._stretches: list[float] = []

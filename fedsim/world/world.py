@@ -22,7 +22,7 @@ from fedsim.kernel.environment import Environment, Signal
 from fedsim.kernel.streams import Streams
 from fedsim.kernel.tasks import SimClock, SimTasks
 from fedsim.workload.details import Details, Prompt
-from fedsim.world.config import WorldConfig
+from fedsim.world.config import StreamConfig, WorldConfig
 from fedsim.world.faults import FaultInjector
 from fedsim.world.live import LiveRequest, OnOver
 from fedsim.world.network import Network
@@ -33,6 +33,7 @@ from fedsim.world.observer import Directory, NodeInfo, StreamInfo, WorldObserver
 from fedsim.world.source import Source
 from fedsim.world.telling import FederationReporter
 from fedsim.world.transport import WorldTransport
+from fedsim.world.users import UserSource
 
 PROGRESS_STEPS = 200
 """How often a run says how far it is."""
@@ -249,17 +250,7 @@ class World:
         """
         config, env = self._config, self.env
         for code, stream in enumerate(config.streams):
-            regions = [self._region_codes[region] for region, _ in stream.traffic.origins]
-            Source(
-                env,
-                code,
-                stream,
-                self.streams,
-                config.duration_s,
-                regions,
-                self._network.stretches,
-                self._arrive,
-            ).start()
+            self._source(code, stream).start()
         regions_by_code = self.directory.regions
         faults = FaultInjector(env, self.nodes, regions_by_code, self.streams, self._observer)
         faults.start(config.faults)
@@ -275,6 +266,16 @@ class World:
         self._close_books()
         if self._progress is not None:
             self._progress(1.0)
+
+    def _source(self, code: int, stream: StreamConfig) -> Source | UserSource:
+        """Return what lets the requests of a stream arrive."""
+        until_s, stretches = self._config.duration_s, self._network.stretches
+        regions = [self._region_codes[region] for region, _ in stream.traffic.origins]
+        if stream.traffic.is_reactive:
+            users = stream.traffic.users(self.streams, until_s)
+            return UserSource(self.env, code, users, until_s, regions, stretches, self._arrive)
+        blocks = stream.traffic.blocks(self.streams, until_s)
+        return Source(self.env, code, blocks, regions, stretches, self._arrive)
 
     def _run_to_the_end(self) -> None:
         """Run the queue, with the asyncio loop for plug-ins installed."""

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fedsim.federation.contracts import Capability, QoSRequirements
 from fedsim.kernel.environment import Environment
 from fedsim.kernel.streams import SERVICE, Streams, keyed_uniform
 from fedsim.workload.arrivals import Poisson
@@ -11,7 +10,6 @@ from fedsim.workload.sizes import Sizes
 from fedsim.workload.tenants import Tenants
 from fedsim.workload.tokens import Tokens
 from fedsim.workload.traffic import Traffic
-from fedsim.world.config import StreamConfig
 from fedsim.world.source import Source
 
 TRAFFIC = Traffic(
@@ -34,8 +32,8 @@ def arrivals(traffic, until_s):
     def stretches(keys):
         return [key / 2**64 for key in keys]
 
-    config = StreamConfig(traffic, Capability.GENERATE, QoSRequirements())
-    source = Source(env, 3, config, Streams(1), until_s, [0, 2], stretches, arrive)
+    blocks = traffic.blocks(Streams(1), until_s)
+    source = Source(env, 3, blocks, [0, 2], stretches, arrive)
     source.start()
     env.run()
     return env, seen
