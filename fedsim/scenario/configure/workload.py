@@ -22,7 +22,7 @@ def stream_config(name: str, stream: Stream, trace: Trace | None) -> StreamConfi
     traffic = Traffic(
         name=name,
         origins=tuple((region, weight) for region, weight in (stream.origins or {}).items()),
-        arrivals=arrival_process(stream.arrivals, trace),
+        arrivals=arrival_process(stream.arrivals, stream.origins or {}, trace),
         sizes=Sizes(
             Tokens(
                 None if prompt is None else prompt.build(),

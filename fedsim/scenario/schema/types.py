@@ -96,8 +96,17 @@ PositiveDuration = Annotated[float, Unit(DURATION, above=0.0)]
 DurationOrOff = Annotated[float | str, Unit(DURATION, above=0.0, word="off")]
 """A duration of more than 0, in seconds, or ``off``."""
 
+Offset = Annotated[float, Unit(DURATION, at_least=-math.inf)]
+"""A duration that may be negative, in seconds."""
+
+Period = Annotated[float, Unit(DURATION, at_least=1.0)]
+"""The length of something that repeats itself, of at least 1 s, in seconds."""
+
 Rate = Annotated[float, Unit(RATE, above=0.0)]
 """A rate of requests of more than 0, per second."""
+
+RateOrNone = Annotated[float, Unit(RATE)]
+"""A rate of requests of 0 or more, per second."""
 
 TokenRate = Annotated[float, Unit(TOKEN_RATE, above=0.0)]
 """A rate of tokens of more than 0, per second."""
