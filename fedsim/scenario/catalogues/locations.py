@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from fedsim.scenario.catalogues.tables import CatalogueError, Source, rows, sources, unknown
+from fedsim.scenario.catalogues.tables import CatalogueError, Source, rows, scaled, sources, unknown
 
-PROVIDERS = {"azure": "Azure", "aws": "AWS"}
-"""The clouds, and how they write their names."""
+PROVIDERS = ("azure", "aws")
+"""The clouds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def _not_measured(one: str, other: str) -> CatalogueError:
 @cache
 def _round_trips_s(provider: str, percentile: str) -> dict[frozenset[str], float]:
     return {
-        frozenset((row["ms"], other)): float(ms) / 1e3
+        frozenset((row["ms"], other)): scaled(ms, -3)
         for row in _table(provider, percentile)
         for other, ms in row.items()
         if other != "ms" and ms

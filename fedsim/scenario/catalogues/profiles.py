@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING
 
 from fedsim.results.sources import Label
-from fedsim.scenario.catalogues.tables import CatalogueError, rows, sources, unknown
+from fedsim.scenario.catalogues.tables import CatalogueError, rows, scaled, sources, unknown
 from fedsim.world.engine.steps import Coefficients, StepTimes
 
 if TYPE_CHECKING:
@@ -99,20 +98,15 @@ def _does_not_fit(name: str) -> CatalogueError:
 
 def _coefficients(row: Mapping[str, str]) -> Coefficients:
     return Coefficients(
-        p0_s=_scaled(row["p0_ms"], -3),
-        p1_s=_scaled(row["p1_us"], -6),
-        p2_s=_scaled(row["p2_ns"], -9),
-        floor_s=_scaled(row["floor_ms"], -3),
-        d0_s=_scaled(row["d0_ms"], -3),
-        d1_s=_scaled(row["d1_us"], -6),
-        d2_s=_scaled(row["d2_ns"], -9),
-        dw_s=_scaled(row["dw_ms"], -3),
+        p0_s=scaled(row["p0_ms"], -3),
+        p1_s=scaled(row["p1_us"], -6),
+        p2_s=scaled(row["p2_ns"], -9),
+        floor_s=scaled(row["floor_ms"], -3),
+        d0_s=scaled(row["d0_ms"], -3),
+        d1_s=scaled(row["d1_us"], -6),
+        d2_s=scaled(row["d2_ns"], -9),
+        dw_s=scaled(row["dw_ms"], -3),
     )
-
-
-def _scaled(text: str, exponent: int) -> float:
-    """Return a figure times that power of ten, as exact as if it had been written so."""
-    return float(Decimal(text).scaleb(exponent))
 
 
 def _fit_error(row: Mapping[str, str]) -> dict[str, float]:
@@ -138,5 +132,5 @@ def _points(table: str, line: str) -> dict[str, list[tuple[int, int, float]]]:
     for row in rows(table):
         found = points.setdefault(row.pop("name"), [])
         number = int(row.pop(line))
-        found += [(number, int(column), _scaled(ms, -3)) for column, ms in row.items() if ms]
+        found += [(number, int(column), scaled(ms, -3)) for column, ms in row.items() if ms]
     return points

@@ -50,19 +50,25 @@ PCIE = {"NC24ads_A100_v4": "a100_pcie"}
 """Instances whose GPUs are no SXM modules, although the table does not say so."""
 
 
-def main(folder: Path) -> None:
-    """Write the files that are taken from the tables in *folder*."""
+def rebuild(folder: Path, target: Path = DATA) -> None:
+    """Write the files that are taken from the tables in *folder*.
+
+    Args:
+        folder: Where the tables lie.
+        target: Where the files go.
+    """
     profiles = _read(folder / "profiles.csv")
-    _write("profiles", [_profile(row) for row in profiles])
+    _write(target / "profiles.csv", [_profile(row) for row in profiles])
     with gzip.open(folder / "profiles_grid_aiconfigurator.csv.gz", "rt", encoding="utf-8") as file:
         grid = list(csv.DictReader(file))
     poor = {_key(row): _name(row) for row in profiles if _fits_poorly(row)}
-    _write("prefill_points", _prefill_points(grid, poor))
-    _write("decode_points", _decode_points(grid, poor))
-    _write("prices", [_price(row) for row in _read(folder / "prices.csv")])
+    _write(target / "prefill_points.csv", _prefill_points(grid, poor))
+    _write(target / "decode_points.csv", _decode_points(grid, poor))
+    _write(target / "prices.csv", [_price(row) for row in _read(folder / "prices.csv")])
     round_trips = _read(folder / "rtt.csv")
     for provider in ("azure", "aws"):
-        _write_matrices(provider, [row for row in round_trips if row["provider"] == provider])
+        own = [row for row in round_trips if row["provider"] == provider]
+        _write_matrices(target, provider, own)
 
 
 def _profile(row: Row) -> dict[str, object]:
@@ -128,7 +134,7 @@ def _price(row: Row) -> dict[str, object]:
     }
 
 
-def _write_matrices(provider: str, round_trips: Sequence[Row]) -> None:
+def _write_matrices(target: Path, provider: str, round_trips: Sequence[Row]) -> None:
     """Write the medians of a cloud, and the 95th percentiles where there are any."""
     best: dict[tuple[str, str], tuple[float, float | None]] = {}
     for row in round_trips:
@@ -139,10 +145,11 @@ def _write_matrices(provider: str, round_trips: Sequence[Row]) -> None:
         if before is None or (found[0], found[1] or 0.0) < (before[0], before[1] or 0.0):
             best[one, other] = found
     names = sorted({name for pair in best for name in pair})
-    _write(f"{provider}_p50", _matrix(names, {pair: each[0] for pair, each in best.items()}))
+    medians = {pair: each[0] for pair, each in best.items()}
+    _write(target / f"{provider}_p50.csv", _matrix(names, medians))
     if all(each[1] is not None for each in best.values()):
         percentiles = {pair: each[1] or 0.0 for pair, each in best.items()}
-        _write(f"{provider}_p95", _matrix(names, percentiles))
+        _write(target / f"{provider}_p95.csv", _matrix(names, percentiles))
 
 
 def _matrix(
@@ -175,13 +182,13 @@ def _read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _write(name: str, lines: Sequence[Mapping[str, object]]) -> None:
+def _write(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
     columns = dict.fromkeys(column for line in lines for column in line)
-    with (DATA / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(columns), lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    rebuild(Path(sys.argv[1]))

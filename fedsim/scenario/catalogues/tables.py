@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
@@ -48,6 +49,11 @@ def rows(name: str) -> list[dict[str, str]]:
     """Return the rows of ``data/<name>.csv`` by column."""
     text = files(__package__).joinpath("data", f"{name}.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
+
+
+def scaled(text: str, exponent: int) -> float:
+    """Return a figure times that power of ten, as exact as if it had been written so."""
+    return float(Decimal(text).scaleb(exponent))
 
 
 @cache

@@ -61,3 +61,42 @@ class TestJitter:
                 near, far = legs.leg_s(0, 0, first, attempt), legs.leg_s(1, 2, first, attempt)
                 assert near / 0.001 == pytest.approx(far / 0.05)
             assert len({legs.leg_s(0, 1, first, attempt) for attempt in (1, 2, 3)}) == 3
+
+
+class TestJitterOfPairs:
+    @pytest.mark.parametrize("usual", [0.0, 0.05])
+    def test_each_pair_has_its_own(self, usual):
+        """A pair's 95th percentile is by its own jitter above its median, the others' by theirs."""
+        pairs = {("a", "b"): 0.5, ("b", "a"): 0.5, ("a", "c"): 0.02, ("c", "a"): 0.02}
+        config = NetworkConfig(0.002, ROUND_TRIPS_S, usual, jitter_between=pairs)
+        legs = Network(config, ["a", "b", "c"])
+        error = 4.0 / math.sqrt(len(KEYS))  # of a share, in standard errors of at most 1/2
+
+        requests = [request(*each) for each in zip(KEYS, legs.stretches(KEYS), strict=True)]
+        for (source, target), jitter in {(0, 1): 0.5, (2, 0): 0.02, (1, 2): usual}.items():
+            times_s = np.array([legs.leg_s(source, target, each, 1) for each in requests])
+            times = times_s / legs.median_leg_s(source, target)
+            if jitter == 0.0:
+                assert (times == 1.0).all()
+                continue
+            assert np.mean(times < 1.0) == pytest.approx(0.5, abs=error)
+            assert np.mean(times < 1.0 + jitter) == pytest.approx(0.95, abs=error)
+
+    def test_one_luck_for_all_ways(self):
+        """What is slow to one region is slow to another, in any attempt."""
+        pairs = {("a", "b"): 0.5, ("b", "a"): 0.5}
+        legs = Network(
+            NetworkConfig(0.002, ROUND_TRIPS_S, 0.05, jitter_between=pairs), ["a", "b", "c"]
+        )
+        requests = [request(key, legs.stretches([key])[0]) for key in KEYS[:200]]
+        for attempt in (1, 2):
+            near = np.array([legs.leg_s(0, 1, each, attempt) for each in requests])
+            far = np.array([legs.leg_s(1, 2, each, attempt) for each in requests])
+            assert np.array_equal(near.argsort(), far.argsort())
+
+
+def test_a_region_may_have_its_own_round_trip():
+    """Inside the regions that have a figure it counts, in the others the common one."""
+    legs = Network(NetworkConfig(0.002, ROUND_TRIPS_S, 0.0, within_s={"b": 0.006}), ["a", "b", "c"])
+
+    assert [legs.median_leg_s(place, place) for place in range(3)] == [0.001, 0.003, 0.001]
