@@ -1,533 +1,550 @@
-"""Continuous batching as vLLM does it, stepped between changes of the batch, not token by token."""
+"""An engine that batches continuously, stepped from one change of its batch to the next."""
 
 from __future__ import annotations
 
 import math
-from heapq import heappop, heappush
-from typing import NamedTuple
+from collections.abc import Sequence as Items
 
+from fedsim.world.engine.batch import Batch
 from fedsim.world.engine.config import EngineConfig
 from fedsim.world.engine.kv_cache import KvCache
-from fedsim.world.engine.runs import History, Run
-from fedsim.world.engine.sequence import DECODING, OVER, PREFILLING, WAITING, Sequence
+from fedsim.world.engine.queue import WaitingQueue
+from fedsim.world.engine.runs import Run, TokenTimes
+from fedsim.world.engine.sequence import DECODING, NEW, OVER, PREFILLING, WAITING, Sequence
 
-FORGET_EVERY = 1024
-"""Runs in the history after which those that nobody can ask for any more are looked for."""
-
-
-class Snapshot(NamedTuple):
-    """What an engine is doing at one instant.
-
-    Attributes:
-        running: Sequences that have a place in the batch.
-        waiting: Sequences that wait for one.
-        kv_used_tokens: Tokens that the KV cache has room for in the blocks that are in use.
-        busy_s: Time that it has spent in steps so far, in seconds.
-        tokens_out: Output tokens made so far.
-    """
-
-    running: int
-    waiting: int
-    kv_used_tokens: int
-    busy_s: float
-    tokens_out: int
+__all__ = ["Engine", "Sequence"]
 
 
 class Engine:
-    """An engine that batches continuously.
+    """A GPU that serves many requests at once, in steps.
 
-    A step serves the running sequences in the order of their admission, one token each or the next
-    part of an unfinished prompt, and then admits waiting ones while the limit of the batch, the
-    token budget and the KV cache allow. When a running sequence finds no room in the cache, the
-    one admitted last is preempted: it loses its cache, waits at the head of the queue, and
-    computes prompt and tokens again. A step with a preemption admits nobody.
+    Each step makes one token for every sequence whose prompt is in the KV cache, and prefills
+    prompts with what is left of the token budget. It is planned where the step before ends, or at
+    once in an engine that was idle: running sequences come first, in the order of their admission,
+    then waiting ones are admitted as batch, budget and cache allow. Where a running sequence needs
+    cache that is not there, the last admitted is preempted (of those with the highest priority
+    number, where the engine goes by priority), and nothing is admitted in that step. What arrives
+    or leaves during a step counts from the next step on; what arrives where a step ends, or begins,
+    is still planned into the step that begins.
 
-    Between two changes of the batch all steps are alike: every decoding sequence gets a token, and
-    the step times grow by the same amount each. Such a run is one object with closed forms, so
-    that a sequence costs a few operations however long it is. Because a prompt takes all of the
-    budget that is left or ends within it, at most one prompt is unfinished after a step, and that
-    is the sequence admitted last.
-
-    Time is the caller's: it calls ``advance`` when ``next_change_s`` has come, and never calls any
-    method with a time before an earlier one or after ``next_change_s``.
+    All times are absolute simulated seconds and never fall from one call to the next. The engine
+    has to be told of the time by ``advance``, at the latest when ``next_change_s`` says so: only
+    ``advance`` returns what was finished. Calls at one instant take effect in their order; only
+    ``advance`` ends a step that is due exactly then.
 
     Args:
-        config: Its settings.
-
-    Attributes:
-        config: Its settings.
-        waiting: Sequences that wait for a place.
+        config: Its settings. The time before a request is queued is the caller's affair.
     """
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
-        self.waiting = 0
         self._steps = config.steps
-        self._block = config.block_tokens
+        self._block_tokens = config.block_tokens
+        self._max_batch = config.max_batch
         self._by_priority = config.order == "priority"
         self._cache = KvCache(config.kv_blocks, config.prefix_cache)
-        self._queue: list[tuple[int, int, Sequence]] = []
+        self._queue = WaitingQueue(self._by_priority)
+        self._batch = Batch(config.block_tokens)
         self._running: dict[Sequence, None] = {}
-        self._partial: Sequence | None = None
-        self._chunks: list[Sequence] = []
-        self._ending: list[tuple[int, int, Sequence]] = []
-        self._watched: dict[Sequence, int] = {}
-        self._history = History()
-        # Decoding sequences by the number of the step, modulo the block, in which they next need
-        # a block; how many they are; and the sum of the tokens that they have in the cache.
-        self._growing = [0] * self._block
-        self._decoding = 0
-        self._context = 0
+        self._watched: dict[Sequence, None] = {}
+        self._finished: list[Sequence] = []
+        self._unfinished: Sequence | None = None
+        """The sequence, always the last admitted, whose prompt takes more than one step."""
+        self._prefilled: list[Sequence] = []
+        """The sequences that the step in flight prefills."""
+        self._prefill_s = 0.0
+        self._budget = 0
+        """Tokens that the step could compute beside what it does; negative if nobody may join."""
+        self._head_hits = 0
+        """Cached blocks of the head of the queue when it found too little room."""
+        self._admissions = 0
+        self._step = 0
+        """Number of the step that batch and cache stand at."""
         self._run: Run | None = None
-        self._next_s = math.inf
-        self._blocked = False
+        self._run_step = 0
+        """Number of the first step of the run."""
+        self._change_s = math.inf
         self._factor = 1.0
-        self._done = 0
+        self._now_s = -math.inf
         self._busy_s = 0.0
-        self._tokens = 0
-        self._submitted = self._admitted = 0
+        self._tokens_out = 0
 
-    # What it is doing
+    # What it says of itself
 
     @property
     def running(self) -> int:
-        """Sequences that have a place in the batch."""
+        """Sequences that hold a place in the batch."""
         return len(self._running)
 
-    def next_change_s(self) -> float:
-        """Return when something is due, in seconds; infinity while it is idle."""
-        return self._next_s
+    @property
+    def waiting(self) -> int:
+        """Sequences that wait for a place, those included that were preempted."""
+        return len(self._queue)
 
-    def snapshot(self, now_s: float) -> Snapshot:
-        """Return what it is doing at *now_s*, which changes nothing."""
-        used, busy_s, tokens = self._cache.used, self._busy_s, self._tokens
+    @property
+    def kv_used_tokens(self) -> int:
+        """Room of the blocks that running sequences hold, in tokens, when it last heard a time."""
+        self._catch_up()
+        return self._cache.used * self._block_tokens
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds in which it stepped, until it last heard a time."""
         run = self._run
-        if run is not None:
-            over = run.step_at(now_s) - 1
-            used += self._growth(self._done + 2, over)
-            busy_s += now_s - run.start_s
-            tokens += over * self._decoding
-        return Snapshot(len(self._running), self.waiting, used * self._block, busy_s, tokens)
+        return self._busy_s if run is None else self._busy_s + (self._now_s - run.start_s)
+
+    @property
+    def tokens_out(self) -> int:
+        """Output tokens made until it last heard a time."""
+        self._catch_up()
+        return self._tokens_out
 
     def why_never(self, prompt_tokens: int, output_tokens: int) -> str | None:
-        """Return why a request of that size can never be served, or None if it can."""
+        """Return a sentence that says why a request of this size can never be served, or None."""
         config = self.config
-        most = max(prompt_tokens, 1) + max(output_tokens, 1) - 1
-        capacity = config.kv_blocks * self._block
-        if most > capacity:
+        longest = max(prompt_tokens, 1) + max(output_tokens, 1) - 1
+        if self._blocks(longest) > self._cache.blocks:
             return (
-                f"it needs {most:,} tokens of KV cache ({prompt_tokens:,} of the prompt and "
-                f"{output_tokens:,} of the answer), and the cache holds {capacity:,}"
+                f"{prompt_tokens} prompt tokens and {output_tokens} output tokens need room for "
+                f"{longest} tokens in blocks of {self._block_tokens}, and the KV cache holds "
+                f"{config.kv_capacity_tokens}"
             )
-        if not config.chunked_prefill and most > config.token_budget:
+        if not config.chunked_prefill and prompt_tokens > config.token_budget:
             return (
-                f"a prompt of up to {most:,} tokens has to be computed in one step without "
-                f"chunked prefill, and the budget of a step is {config.token_budget:,} tokens"
+                f"{prompt_tokens} prompt tokens are more than the token budget of a step, "
+                f"{config.token_budget}, and prompts are not prefilled in chunks"
             )
         return None
 
     # What is done to it
 
     def submit(self, sequence: Sequence, now_s: float) -> None:
-        """Let *sequence*, a new one, wait for a place; the end of the step under way plans it.
+        """Let a new sequence join the queue.
 
         Raises:
-            ValueError: It can never be served; see ``why_never``.
+            ValueError: It was submitted before, or can never be served.
         """
-        never = self.why_never(sequence.prompt_tokens, sequence.output_tokens)
-        if never is not None:
-            raise ValueError(never)
-        if sequence.block_tokens % self._block or not self.config.prefix_cache:
-            sequence.blocks = ()
-        self._submitted += 1
-        sequence.number = self._submitted
-        self._enqueue(sequence)
-        if self._run is None:
-            self._next_s = now_s
-        elif self._by_priority or not self._blocked:
-            self._cut(now_s)
+        self._check_new(sequence)
+        self._pass(now_s)
+        sequence.state = WAITING
+        queue = self._queue
+        queue.push(sequence)
+        run = self._run
+        if run is None:
+            self._plan(now_s)
+        elif len(self._running) < self._max_batch and queue.head() is sequence:
+            if now_s != run.start_s:
+                self._cut(run, now_s)
+            elif self._budget > 0:
+                self._admit(now_s)
+                self._time(now_s)
+
+    def _check_new(self, sequence: Sequence) -> None:
+        if sequence.state != NEW:
+            message = "a sequence can be submitted once only: make a new one"
+            raise ValueError(message)
+        if reason := self.why_never(sequence.prompt_tokens, sequence.output_tokens):
+            message = f"{reason}: ask why_never before"
+            raise ValueError(message)
+        if sequence.blocks:
+            unit, rest = divmod(sequence.block_tokens, self._block_tokens)
+            sequence.unit = 0 if rest or not self.config.prefix_cache else unit
 
     def abort(self, sequence: Sequence, now_s: float) -> None:
-        """Let *sequence* leave: its place and its cache are free at once.
+        """Let a sequence leave; place and cache are free, the step in flight goes on as it was.
 
-        The step under way takes as long as it would have taken. A sequence that is over stays so.
+        One that is over, or was never submitted, is left as it is.
         """
-        if sequence.state not in {WAITING, PREFILLING, DECODING}:
-            return
-        self._cut(now_s)
-        if sequence.state == WAITING:
-            self.waiting -= 1
+        self._pass(now_s)
+        state = sequence.state
+        if state == WAITING:
+            was_head = self._queue.head() is sequence
+            sequence.state = OVER
+            self._queue.leave()
+            if was_head and self._run is not None:
+                self._cut(self._run, now_s)
+        elif state in {PREFILLING, DECODING}:
+            assert self._run is not None
+            self._cut(self._run, now_s)
+            self._settle(self._run_step + self._run.steps - 1)
+            self._budget = -1
+            self._note_tokens(sequence, self._run.steps - 1)
+            if state == DECODING:
+                self._batch.leave(sequence, self._step)
+                self._release(sequence, self._blocks(sequence.offset + self._step))
+            else:
+                self._release(sequence, sequence.held)
+            if sequence is self._unfinished:
+                self._unfinished = None
+            sequence.state = OVER
+            del self._running[sequence]
         else:
-            self._leave(sequence)
-        sequence.state = OVER
-
-    def advance(self, now_s: float) -> list[Sequence]:
-        """Let time pass up to and including *now_s*; return who has finished, in order."""
-        finished: list[Sequence] = []
-        while self._next_s <= now_s:
-            at_s = self._next_s
-            if self._run is not None:
-                self._complete(self._run, at_s, finished)
-            self._plan(at_s)
-        return finished
+            return
+        self._watched.pop(sequence, None)
 
     def set_factor(self, factor: float, now_s: float) -> None:
-        """Let steps take *factor* times as long, from the next one on."""
-        self._cut(now_s)
+        """Let steps take *factor* times as long, from the next step on.
+
+        Raises:
+            ValueError: *factor* is not greater than 0.
+        """
+        if not factor > 0.0:
+            message = f"the factor of an engine must be greater than 0, not {factor}"
+            raise ValueError(message)
+        self._pass(now_s)
         self._factor = factor
+        if self._run is not None:
+            self._cut(self._run, now_s)
 
     def clear(self, now_s: float) -> list[Sequence]:
-        """Lose everything, the step under way and the cache included; return the sequences.
+        """Lose all sequences and the whole cache, and return the sequences.
 
-        Those with a place come first, in the order of their admission, then the waiting ones.
+        Those that ran come first, in order of admission, then those that waited.
         """
-        self._cut(now_s)
-        if self._run is not None:
-            self._busy_s += now_s - self._run.start_s
-        lost = [*self._running]
-        lost += [each for _, _, each in sorted(self._queue) if each.state == WAITING]
+        self._pass(now_s)
+        self._catch_up()
+        self._busy_s = self.busy_s
+        lost = [*self._running, *self._queue.clear()]
         for sequence in lost:
             sequence.state = OVER
         self._cache.clear()
-        for container in (self._queue, self._running, self._chunks, self._ending):
-            container.clear()
-        self._growing = [0] * self._block
-        self.waiting = self._decoding = self._context = 0
-        self._partial = self._run = None
-        self._next_s = math.inf
+        self._batch.clear()
+        self._running.clear()
+        self._watched.clear()
+        self._prefilled = []
+        self._unfinished = self._run = None
+        self._change_s = math.inf
         return lost
 
-    # Times of single tokens
+    def next_change_s(self) -> float:
+        """Return when its batch may next change, in seconds; infinite when it is idle."""
+        return self._change_s
+
+    def advance(self, now_s: float) -> list[Sequence]:
+        """Do all that is due up to and including *now_s*, and return what was finished, in order.
+
+        Raises:
+            ValueError: *now_s* is before a time that it has heard.
+        """
+        while self._change_s <= now_s:
+            self._end_run()
+        self._pass(now_s)
+        finished = self._finished
+        if finished:
+            self._finished = []
+        return finished
+
+    def _pass(self, now_s: float) -> None:
+        """Do all that is due before *now_s*."""
+        if now_s < self._now_s:
+            message = f"time runs backwards, from {self._now_s} s to {now_s} s"
+            raise ValueError(message)
+        while self._change_s < now_s:
+            self._end_run()
+        self._now_s = now_s
+
+    # The times of tokens
 
     def watch(self, sequence: Sequence) -> None:
-        """Keep what ``token_s`` needs for *sequence*, which must not have a token yet."""
-        sequence.spans = []
-        self._watched[sequence] = self._done
+        """Keep the times of a sequence's tokens, for ``token_s``.
 
-    def unwatch(self, sequence: Sequence) -> None:
-        """Forget the times of the tokens of *sequence*."""
-        self._watched.pop(sequence, None)
-        if not self._watched:
-            self._history.clear()
+        Raises:
+            ValueError: Its first token was made already.
+        """
+        if not math.isnan(sequence.first_token_s):
+            message = "a sequence has to be watched before its first token is made"
+            raise ValueError(message)
+        if sequence.times is None:
+            sequence.times = TokenTimes()
+            self._watched[sequence] = None
 
     def token_s(self, sequence: Sequence, number: int) -> float:
-        """Return when a token of a watched sequence was made, or is as good as certain to be.
+        """Return when a token of a watched sequence came, or will come if nothing else changes.
 
         Args:
             sequence: The sequence.
-            number: Number of the token, from 1.
+            number: The token, from 1.
 
         Returns:
-            The time in seconds; infinity while it depends on what is not planned yet.
+            The time in seconds; infinite where the token comes after the next change, or never.
         """
-        spans = sequence.spans or ()
+        times = sequence.times
+        assert times is not None, "watch the sequence before asking for its tokens"
+        if number <= times.tokens:
+            return times.at_s(number)
+        step = number - times.tokens
         run = self._run
-        for made, step in reversed(spans):
-            if made > number:
-                continue
-            at = step + number - made
-            if at <= self._done:
-                return self._history.end_s(at) if self._made(sequence) >= number else math.inf
-            if sequence.state == DECODING and run is not None and at - self._done <= run.steps:
-                return run.end_s(at - self._done)
+        if run is None or step > run.steps:
             return math.inf
-        ends = sequence.tried > 0 and sequence.computed + sequence.tried == sequence.target
-        return self._next_s if ends and number == sequence.made + 1 else math.inf
-
-    def _made(self, sequence: Sequence) -> int:
-        """Return the tokens that a sequence has been given."""
         if sequence.state == DECODING:
-            return sequence.made + self._done - sequence.base_step
-        return sequence.made
-
-    # Steps
-
-    def _plan(self, now_s: float) -> None:
-        """Plan what comes next: a run of equal steps, one step that prefills, or nothing."""
-        preempted = self._make_room()
-        budget = self.config.token_budget - self._decoding
-        prefill_s = 0.0
-        partial = self._partial
-        if partial is not None:
-            chunk = min(partial.target - partial.computed, budget)
-            if self._new_blocks(partial.computed, chunk) > self._cache.available:
-                self._preempt(partial)
-                preempted = True
-            else:
-                prefill_s = self._compute(partial, chunk)
-                budget -= chunk
-        self._blocked = False
-        if not preempted and self.waiting:
-            prefill_s += self._admit(now_s, budget)
-        if self._chunks:
-            duration_s = self._factor * self._steps.step_s(
-                prefill_s, len(self._chunks), self._decoding, self._context + self._decoding
-            )
-            self._run = Run(now_s, duration_s, 0.0, 1, self._done)
-            self._next_s = now_s + duration_s
-        elif self._decoding:
-            self._run = run = self._decode(now_s, preempted)
-            self._next_s = run.end_s(run.steps)
-        else:
-            self._run, self._next_s = None, math.inf
-
-    def _decode(self, now_s: float, preempted: bool) -> Run:
-        """Return the run of steps that only decode, up to the first possible change."""
-        decoding, context = self._decoding, self._context
-        ending = self._ending
-        while ending[0][0] != ending[0][2].finish_step or ending[0][2].state != DECODING:
-            heappop(ending)
-        first = context + decoding
-        intercept_s, slope_s, until = self._steps.decode_line(decoding, first)
-        steps = 1 if preempted else ending[0][0] - self._done
-        if until < first + (steps - 1) * decoding:
-            steps = max(int((until - context) // decoding), 1)
-        if steps > 1:
-            steps = self._steps_with_room(steps)
-        factor = self._factor
-        return Run(
-            now_s,
-            factor * (intercept_s + slope_s * first),
-            factor * slope_s * decoding,
-            steps,
-            self._done,
+            return run.end_s(step)
+        completes = sequence.computed + sequence.chunk == sequence.target
+        return (
+            run.end_s(1) if sequence.state == PREFILLING and completes and step == 1 else math.inf
         )
 
-    def _complete(self, run: Run, now_s: float, finished: list[Sequence]) -> None:
-        """End the run under way, and take down who has finished."""
-        if run.steps > 1:
-            self._cache.allocate(self._growth(self._done + 2, run.steps - 1))
-        self._pass(run, run.steps)
-        self._run = None
-        ending, done = self._ending, self._done
-        while ending and ending[0][0] <= done:
-            step, _, sequence = heappop(ending)
-            if step == sequence.finish_step and sequence.state == DECODING:
-                self._finish(sequence, now_s, finished)
-        if self._chunks:
-            for sequence in self._chunks:
-                sequence.computed += sequence.tried
-                sequence.tried = 0
-                if sequence.computed == sequence.target:
-                    self._prefilled(sequence, now_s, finished)
-            self._chunks.clear()
+    def _note_tokens(self, sequence: Sequence, tokens: int) -> None:
+        if sequence.times is not None and sequence.state == DECODING:
+            assert self._run is not None
+            sequence.times.add(self._run, tokens)
 
-    def _prefilled(self, sequence: Sequence, now_s: float, finished: list[Sequence]) -> None:
-        """Give a sequence whose prompt is complete its token, and let it decode."""
-        if sequence is self._partial:
-            self._partial = None
-        sequence.made = made = sequence.made + 1
-        self._tokens += 1
-        done = self._done
-        if made == 1:
-            sequence.first_token_s = now_s
-        if sequence.spans is not None:
-            sequence.spans.append((made, done))
-        if made == sequence.output_tokens:
-            self._finish(sequence, now_s, finished)
-            return
-        sequence.state = DECODING
-        sequence.base_step = done
-        sequence.finish_step = done + sequence.output_tokens - made
-        heappush(self._ending, (sequence.finish_step, sequence.admission, sequence))
-        self._growing[self._phase(sequence)] += 1
-        self._decoding += 1
-        self._context += sequence.computed
+    # Runs
 
-    def _finish(self, sequence: Sequence, now_s: float, finished: list[Sequence]) -> None:
-        sequence.finished_s = now_s
-        self._leave(sequence)
-        sequence.state = OVER
-        finished.append(sequence)
-
-    def _pass(self, run: Run, steps: int) -> None:
-        """Count the first *steps* steps of *run* as over."""
-        if self._watched:
-            self._history.add(run, steps)
-            if len(self._history) > FORGET_EVERY:
-                self._history.forget_before(min(self._watched.values()))
-        self._done += steps
-        self._context += steps * self._decoding
-        self._tokens += steps * self._decoding
-        self._busy_s += run.end_s(steps) - run.start_s
-
-    def _cut(self, now_s: float) -> None:
-        """End the run under way with the step that *now_s* lies in."""
-        run = self._run
-        if run is None or run.steps == 1:
-            return
+    def _cut(self, run: Run, now_s: float) -> None:
+        """Let the run end with the step in flight."""
         step = run.step_at(now_s)
-        if step > 1:
-            self._cache.allocate(self._growth(self._done + 2, step - 1))
-            self._pass(run, step - 1)
-        start_s, self._next_s = run.end_s(step - 1), run.end_s(step)
-        self._run = Run(start_s, self._next_s - start_s, 0.0, 1, self._done)
+        if step < run.steps:
+            run.steps = step
+            self._change_s = run.end_s(step)
 
-    # Places
+    def _catch_up(self) -> None:
+        """Let batch and cache stand at the step in flight."""
+        run = self._run
+        if run is not None:
+            self._settle(self._run_step + run.step_at(self._now_s) - 1)
 
-    def _enqueue(self, sequence: Sequence) -> None:
-        sequence.state = WAITING
-        priority = sequence.priority if self._by_priority else 0
-        heappush(self._queue, (priority, sequence.number, sequence))
-        self.waiting += 1
+    def _settle(self, step: int) -> None:
+        """Let batch and cache stand at *step*, which is in the run and not over yet."""
+        passed = step - self._step
+        if passed > 0:
+            batch = self._batch
+            self._cache.allocate(batch.growth(self._step + 1, passed))
+            batch.context += batch.size * passed
+            self._tokens_out += batch.size * passed
+            self._step = step
 
-    def _admit(self, now_s: float, budget: int) -> float:
-        """Admit waiting sequences while there is room; return what their prefill takes."""
-        queue, cache = self._queue, self._cache
-        prefill_s = 0.0
-        while self.waiting and budget > 0 and len(self._running) < self.config.max_batch:
-            sequence = queue[0][2]
-            if sequence.state != WAITING:
-                heappop(queue)
+    def _end_run(self) -> None:
+        """Do what is due at the end of the run, and plan what comes next."""
+        run, now_s, batch = self._run, self._change_s, self._batch
+        assert run is not None
+        step = self._run_step + run.steps - 1
+        self._settle(step)
+        self._busy_s += now_s - run.start_s
+        self._tokens_out += batch.size
+        for sequence in self._watched:
+            self._note_tokens(sequence, run.steps)
+        for sequence in batch.finish(step):
+            self._finish(sequence, now_s, self._blocks(sequence.offset + step))
+        batch.context += batch.size
+        self._step = self._run_step = step + 1
+        if self._prefilled:
+            self._end_prefills(run, now_s)
+        self._plan(now_s)
+
+    def _end_prefills(self, run: Run, now_s: float) -> None:
+        """Let the sequences decode, or finish, whose prompts are in the cache now."""
+        for sequence in self._prefilled:
+            if sequence.state != PREFILLING:
                 continue
-            hits = self._hits(sequence) if sequence.blocks else ()
-            cached = len(hits) * sequence.block_tokens
-            target = sequence.prompt_tokens + sequence.made
-            chunk = min(target - cached, budget)
-            if chunk < target - cached and not self.config.chunked_prefill:
-                break
-            room = cache.available_beside(hits) if hits else cache.available
-            if self._new_blocks(cached, chunk) > room:
-                break
-            heappop(queue)
-            self.waiting -= 1
-            self._place(sequence, now_s, hits, cached)
-            prefill_s += self._compute(sequence, chunk)
-            budget -= chunk
-            if chunk < target - cached:
-                self._partial = sequence
-        self._blocked = self.waiting > 0
-        return prefill_s
+            sequence.computed += sequence.chunk
+            if sequence.computed < sequence.target:
+                self._unfinished = sequence
+                continue
+            self._tokens_out += 1
+            if sequence.times is not None:
+                sequence.times.add(run, 1)
+            if sequence is self._unfinished:
+                self._unfinished = None
+            if not sequence.made:
+                sequence.first_token_s = now_s
+            if sequence.made + 1 < sequence.output_tokens:
+                self._batch.join(sequence, self._step)
+            else:
+                self._finish(sequence, now_s, sequence.held)
 
-    def _place(self, sequence: Sequence, now_s: float, hits: tuple[int, ...], cached: int) -> None:
-        """Give a waiting sequence its place in the batch, and what the cache has of its prompt."""
-        self._admitted += 1
-        sequence.admission = self._admitted
-        sequence.state = PREFILLING
-        sequence.target = sequence.prompt_tokens + sequence.made
-        sequence.computed = cached
-        sequence.kept = list(hits)
-        if hits:
-            self._cache.use(hits)
-        if math.isnan(sequence.begun_s):
-            sequence.begun_s = now_s
-            sequence.cached_tokens = cached
-        self._running[sequence] = None
-
-    def _leave(self, sequence: Sequence) -> None:
-        """Take its place and its cache from a running sequence."""
-        tokens = sequence.computed + sequence.tried
-        if sequence.state == DECODING:
-            passed = self._done - sequence.base_step
-            self._growing[self._phase(sequence)] -= 1
-            self._decoding -= 1
-            self._context -= tokens + passed
-            sequence.made += passed
-            tokens += passed + (self._run is not None)
-        elif sequence is self._partial:
-            self._partial = None
-        if sequence.tried:
-            self._chunks.remove(sequence)
-            sequence.tried = 0
+    def _finish(self, sequence: Sequence, now_s: float, blocks: int) -> None:
+        sequence.state = OVER
+        sequence.finished_s = now_s
+        self._release(sequence, blocks)
         del self._running[sequence]
-        kept = sequence.kept
-        blocks = self._new_blocks(0, tokens)
-        if kept:
-            self._cache.release(blocks - len(kept) * sequence.block_tokens // self._block, kept)
-            sequence.kept = []
-        else:
-            self._cache.release(blocks)
+        if self._watched:
+            self._watched.pop(sequence, None)
+        self._finished.append(sequence)
 
-    def _preempt(self, sequence: Sequence) -> None:
-        """Take everything from a running sequence, and let it wait at the head of the queue."""
-        self._leave(sequence)
+    def _time(self, now_s: float) -> None:
+        """Find out how long what is planned takes, and when it next has to be planned."""
+        batch, factor = self._batch, self._factor
+        if self._prefilled:
+            step_s = self._steps.step_s(
+                self._prefill_s, len(self._prefilled), batch.size, batch.context
+            )
+            self._run = Run(now_s, factor * step_s, 0.0, 1)
+        elif batch.size:
+            intercept_s, slope_s, until = self._steps.decode_line(batch.size, batch.context)
+            self._run = Run(
+                now_s,
+                factor * (intercept_s + slope_s * batch.context),
+                factor * slope_s * batch.size,
+                self._steps_until(until),
+            )
+        else:
+            self._run = None
+            self._change_s = math.inf
+            return
+        self._change_s = self._run.end_s(self._run.steps)
+
+    def _steps_until(self, until_context: float) -> int:
+        """Return after how many steps of decoding something has to be looked at again."""
+        if self._budget < 0:
+            return 1
+        batch, step = self._batch, self._step
+        steps = batch.next_finish() - step + 1
+        if until_context < math.inf:
+            steps = min(steps, int((until_context - batch.context) // batch.size) + 1)
+        cache = self._cache
+        room = cache.free if self._head_hits else cache.available
+        return 1 + batch.affordable(step + 1, steps - 1, room) if steps > 1 else 1
+
+    # Planning
+
+    def _plan(self, now_s: float) -> None:
+        """Plan the step that begins now."""
+        batch, cache = self._batch, self._cache
+        preemptions = len(self._queue)
+        self._prefilled = []
+        self._prefill_s = 0.0
+        self._head_hits = 0
+        grown = batch.growth(self._step)
+        if grown > cache.available:
+            self._grow_in_turn()
+        elif grown:
+            cache.allocate(grown)
+        self._budget = self.config.token_budget - batch.size
+        if self._unfinished is not None:
+            self._continue(self._unfinished)
+        if len(self._queue) > preemptions:
+            self._budget = -1
+        else:
+            self._admit(now_s)
+        self._time(now_s)
+
+    def _grow_in_turn(self) -> None:
+        """Give each decoding sequence the block that it needs, and preempt others for it."""
+        step, cache = self._step, self._cache
+        for sequence in list(self._running):
+            if sequence.state != DECODING or (sequence.offset + step - 1) % self._block_tokens:
+                continue
+            if self._make_room(1, sequence):
+                cache.allocate(1)
+
+    def _make_room(self, blocks: int, sequence: Sequence) -> bool:
+        """Preempt until there are *blocks* for *sequence*; say whether it is still running."""
+        while self._cache.available < blocks:
+            victim = self._victim()
+            self._preempt(victim, has_grown=victim.admission < sequence.admission)
+            if victim is sequence:
+                return False
+        return True
+
+    def _victim(self) -> Sequence:
+        """Return the running sequence to preempt."""
+        if not self._by_priority:
+            return next(reversed(self._running))
+        return max(self._running, key=lambda each: (each.priority, each.admission))
+
+    def _preempt(self, sequence: Sequence, has_grown: bool) -> None:
+        """Send a sequence back to the head of the queue, to compute all its tokens again."""
+        if sequence.state == DECODING:
+            context = sequence.offset + self._step
+            sequence.made = context - sequence.prompt_tokens
+            sequence.target = context
+            self._batch.leave(sequence, self._step)
+            blocks = self._blocks(context if has_grown else context - 1)
+        else:
+            self._unfinished = None
+            blocks = sequence.held
+        self._release(sequence, blocks)
+        del self._running[sequence]
+        sequence.state = WAITING
         sequence.preemptions += 1
-        self._enqueue(sequence)
+        self._queue.push_front(sequence)
+
+    def _continue(self, sequence: Sequence) -> None:
+        """Prefill the next chunk of a prompt that is in the batch."""
+        chunk = min(sequence.target - sequence.computed, self._budget)
+        blocks = self._blocks(sequence.computed + chunk) - sequence.held
+        if self._make_room(blocks, sequence):
+            self._budget = self.config.token_budget - self._batch.size
+            self._prefill(sequence, chunk, blocks)
+
+    def _admit(self, now_s: float) -> None:
+        """Admit waiting sequences, while there is room for them."""
+        queue, running, cache = self._queue, self._running, self._cache
+        while queue and len(running) < self._max_batch and self._budget > 0:
+            sequence = queue.head()
+            hits = self._hits(sequence) if sequence.unit else 0
+            cached = hits * sequence.block_tokens
+            chunk = self._first_chunk(sequence.target - cached)
+            if not chunk:
+                return
+            blocks = self._blocks(cached + chunk) - hits * sequence.unit
+            used = sequence.blocks[:hits] if hits else ()
+            if blocks > (cache.available_beside(used) if hits else cache.available):
+                self._head_hits = hits
+                return
+            queue.pop()
+            self._admissions = sequence.admission = self._admissions + 1
+            running[sequence] = None
+            sequence.state = PREFILLING
+            if sequence.begun_s != sequence.begun_s:  # it is NaN: this is its first admission
+                sequence.begun_s = now_s
+                sequence.cached_tokens = cached
+            sequence.computed = cached
+            sequence.held = hits * sequence.unit
+            if hits:
+                cache.use(used)
+                sequence.kept = list(used)
+            sequence.tried = hits
+            self._prefill(sequence, chunk, blocks)
+
+    def _first_chunk(self, rest: int) -> int:
+        """Return how many of *rest* prompt tokens fit into the step; 0 if they have to wait.
+
+        Without chunked prefill a prompt is computed in one step, but for one that has grown beyond
+        the token budget of a step since it was preempted.
+        """
+        budget = self._budget
+        if rest <= budget:
+            return rest
+        whole = not self.config.chunked_prefill and rest <= self.config.token_budget
+        return 0 if whole else budget
+
+    def _prefill(self, sequence: Sequence, chunk: int, blocks: int) -> None:
+        """Plan a chunk of a prompt that takes *blocks* more of the cache."""
+        self._cache.allocate(blocks)
+        sequence.held += blocks
+        sequence.chunk = chunk
+        self._budget -= chunk
+        self._prefilled.append(sequence)
+        self._prefill_s += self._steps.prefill_s(chunk, sequence.computed)
+        if sequence.unit:
+            self._keep(sequence, sequence.computed + chunk)
 
     # The cache
 
-    def _make_room(self) -> bool:
-        """Give the decoding sequences blocks for the next step; return whether one had to go."""
-        needed = self._growing[(self._done + 1) % self._block]
-        if needed <= self._cache.available:
-            if needed:
-                self._cache.allocate(needed)
-            return False
-        phase = (self._done + 1) % self._block
-        for sequence in list(self._running):
-            if sequence.state != DECODING:
-                continue  # an unfinished prompt, the last of all; or one that has been preempted
-            if self._phase(sequence) != phase:
-                continue
-            while self._cache.available < 1 and sequence.state == DECODING:
-                self._preempt(next(reversed(self._running)))
-            if sequence.state != DECODING:
-                break
-            self._cache.allocate(1)
-        return True
+    def _blocks(self, tokens: int) -> int:
+        """Return the number of blocks that *tokens* fill."""
+        return -(-tokens // self._block_tokens)
 
-    def _compute(self, sequence: Sequence, chunk: int) -> float:
-        """Have the next step compute *chunk* tokens of a prompt; return what that takes."""
-        computed = sequence.computed
-        new = self._new_blocks(computed, chunk)
-        if new:
-            self._cache.allocate(new)
-        sequence.tried = chunk
-        self._chunks.append(sequence)
-        if sequence.blocks:
-            self._keep(sequence, computed, computed + chunk)
-        return self._steps.prefill_s(chunk, computed)
+    def _hits(self, sequence: Sequence) -> int:
+        """Return how many leading blocks of a prompt are cached; one token is left to compute."""
+        full = min(sequence.prompt_tokens, sequence.target - 1) // sequence.block_tokens
+        return self._cache.hits(sequence.blocks, min(full, len(sequence.blocks)))
 
-    def _hits(self, sequence: Sequence) -> tuple[int, ...]:
-        """Return the hashes of the prompt's first blocks that are in the cache.
+    def _keep(self, sequence: Sequence, computed: int) -> None:
+        """Have the blocks of a prompt found again that are full with *computed* tokens."""
+        blocks: Items[int] = sequence.blocks
+        full = min(computed, sequence.prompt_tokens) // sequence.block_tokens
+        for index in range(sequence.tried, min(full, len(blocks))):
+            if self._cache.keep(blocks[index], sequence.unit):
+                sequence.kept.append(blocks[index])
+        sequence.tried = max(sequence.tried, full)
 
-        At least one token is left to compute, or there would be nothing to make a token from.
-        """
-        size = sequence.block_tokens
-        target = sequence.prompt_tokens + sequence.made
-        most = min(sequence.prompt_tokens // size, (target - 1) // size, len(sequence.blocks))
-        return tuple(sequence.blocks[: self._cache.hits(sequence.blocks, most)])
-
-    def _keep(self, sequence: Sequence, before: int, after: int) -> None:
-        """Have the prompt's blocks that fill between *before* and *after* tokens found again."""
-        size = sequence.block_tokens
-        last = min(min(after, sequence.prompt_tokens) // size, len(sequence.blocks))
-        for content in sequence.blocks[before // size : last]:
-            if self._cache.keep(content, size // self._block):
-                sequence.kept.append(content)
-
-    def _new_blocks(self, computed: int, tokens: int) -> int:
-        """Return the blocks that *tokens* need on top of those that *computed* ones fill."""
-        block = self._block
-        return -(-(computed + tokens) // block) + (-computed // block)
-
-    def _phase(self, sequence: Sequence) -> int:
-        """Return the step, modulo the block, in which a decoding sequence needs a block."""
-        return (sequence.base_step + 1 - sequence.computed) % self._block
-
-    def _growth(self, first: int, steps: int) -> int:
-        """Return the blocks that the decoding sequences need in *steps* steps from *first* on."""
-        if steps <= 0:
-            return 0
-        block, growing = self._block, self._growing
-        cycles, rest = divmod(steps, block)
-        start = first % block
-        part = sum(growing[start : start + rest])
-        if start + rest > block:
-            part += sum(growing[: start + rest - block])
-        return cycles * self._decoding + part
-
-    def _steps_with_room(self, steps: int) -> int:
-        """Return for how many of *steps* steps the cache has room; it has for the first."""
-        available, block = self._cache.available, self._block
-        decoding = self._decoding
-        if available >= decoding * ((steps - 2) // block + 1):
-            return steps
-        cycles, available = divmod(available, decoding)
-        room = 1 + cycles * block
-        while room < steps:
-            available -= self._growing[(self._done + room + 1) % block]
-            if available < 0:
-                break
-            room += 1
-        return min(room, steps)
+    def _release(self, sequence: Sequence, blocks: int) -> None:
+        """Give back the *blocks* that a sequence holds."""
+        kept = sequence.kept
+        if kept:
+            self._cache.release(blocks - len(kept) * sequence.unit, kept)
+            sequence.kept = []
+        else:
+            self._cache.release(blocks)

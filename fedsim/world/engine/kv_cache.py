@@ -34,12 +34,14 @@ class KvCache:
     Attributes:
         blocks: Blocks in all.
         available: Blocks that are free or evictable.
+        free: Blocks that hold nothing.
+        free: Blocks that hold nothing.
     """
 
-    __slots__ = ("_entries", "_evictable", "_free", "_keep", "available", "blocks")
+    __slots__ = ("_entries", "_evictable", "_keep", "available", "blocks", "free")
 
     def __init__(self, blocks: int, keep: bool = True) -> None:
-        self.blocks = self.available = self._free = blocks
+        self.blocks = self.available = self.free = blocks
         self._keep = keep
         self._entries: dict[int, _Entry] = {}
         self._evictable: dict[int, None] = {}
@@ -68,11 +70,11 @@ class KvCache:
     def allocate(self, blocks: int) -> None:
         """Take *blocks* of the available ones into use, and evict what stands in the way."""
         self.available -= blocks
-        self._free -= blocks
-        while self._free < 0:
+        self.free -= blocks
+        while self.free < 0:
             oldest = next(iter(self._evictable))
             del self._evictable[oldest]
-            self._free += self._entries.pop(oldest).blocks
+            self.free += self._entries.pop(oldest).blocks
 
     def use(self, hashes: Sequence[int]) -> None:
         """Take content that is in the cache into use."""
@@ -97,7 +99,7 @@ class KvCache:
     def release(self, blocks: int, hashes: Sequence[int] = ()) -> None:
         """Give back *blocks* without a hash, and what *hashes* stand for, the last one first."""
         self.available += blocks
-        self._free += blocks
+        self.free += blocks
         for each in reversed(hashes):
             entry = self._entries[each]
             entry.users -= 1
@@ -107,6 +109,6 @@ class KvCache:
 
     def clear(self) -> None:
         """Lose everything."""
-        self.available = self._free = self.blocks
+        self.available = self.free = self.blocks
         self._entries.clear()
         self._evictable.clear()

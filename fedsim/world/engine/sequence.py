@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence as Items
 
+from fedsim.world.engine.runs import TokenTimes
+
+NEW, WAITING, PREFILLING, DECODING, OVER = range(5)
+"""Where a sequence is in its life."""
+
 
 class Sequence:
     """One request in an engine.
@@ -24,16 +29,28 @@ class Sequence:
         finished_s: When its last token was made, in seconds; NaN before.
         cached_tokens: Prompt tokens that the prefix cache held when it was first admitted.
         preemptions: How often it lost its place and its cache.
-        made: Tokens made when it was last decoding, or has begun to.
+        state: Where it is in its life. This and what follows is the engine's own.
+        admission: Number of its last admission.
+        made: Tokens made before it was last admitted.
+        target: Tokens to prefill: its prompt, and after a preemption those made before.
+        computed: Tokens in the cache, while it prefills.
+        chunk: Tokens that the step in flight prefills.
+        held: Blocks of the KV cache that it holds, while it prefills.
+        offset: Its context in a decode step, less the number of that step.
+        finish_step: Number of the step that makes its last token, once it decodes.
+        unit: KV blocks that a block of its prompt fills; 0 where prompts are not cached.
+        kept: Hashes of the blocks that it uses of the prefix cache.
+        tried: Blocks of its prompt that were found in the cache or offered to it.
+        times: When its tokens were made, if somebody watches it.
     """
 
     __slots__ = (
         "admission",
-        "base_step",
         "begun_s",
         "block_tokens",
         "blocks",
         "cached_tokens",
+        "chunk",
         "computed",
         "finish_step",
         "finished_s",
@@ -41,16 +58,17 @@ class Sequence:
         "held",
         "kept",
         "made",
-        "number",
+        "offset",
         "output_tokens",
         "owner",
         "preemptions",
         "priority",
         "prompt_tokens",
-        "spans",
         "state",
         "target",
+        "times",
         "tried",
+        "unit",
     )
 
     def __init__(
@@ -62,8 +80,8 @@ class Sequence:
         priority: int = 0,
         owner: object = None,
     ) -> None:
-        self.prompt_tokens = max(prompt_tokens, 1)
-        self.output_tokens = max(output_tokens, 1)
+        self.prompt_tokens = self.target = prompt_tokens if prompt_tokens > 1 else 1
+        self.output_tokens = output_tokens if output_tokens > 1 else 1
         self.blocks = blocks
         self.block_tokens = block_tokens
         self.priority = priority
@@ -71,15 +89,7 @@ class Sequence:
         self.begun_s = self.first_token_s = self.finished_s = math.nan
         self.cached_tokens = self.preemptions = self.made = 0
         self.state = NEW
-        # Kept by the engine. While it decodes, `made`, `computed` and `held` are those of
-        # `base_step`, and grow with the engine's steps.
-        self.number = self.admission = 0
-        self.target = self.computed = self.held = 0
-        self.tried = 0
-        self.base_step = self.finish_step = 0
+        self.admission = self.computed = self.chunk = self.held = 0
+        self.offset = self.finish_step = self.unit = self.tried = 0
         self.kept: list[int] = []
-        self.spans: list[tuple[int, int]] | None = None
-
-
-NEW, WAITING, PREFILLING, DECODING, OVER = range(5)
-"""Where a sequence is in its life."""
+        self.times: TokenTimes | None = None
