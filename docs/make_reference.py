@@ -132,7 +132,9 @@ DEFAULTS = {
     ("", "slo"): "none",
     ("", "record"): AS_BELOW,
     ("", "compare"): AS_BELOW,
-    ("Network", "between"): "none",
+    ("Network", "within_region"): "the catalogue's, or `1ms`",
+    ("Network", "between"): "the catalogue's",
+    ("Network", "jitter"): "the catalogue's, or `5%`",
     ("Pool", "model"): "the pool's name",
     ("Pool", "capabilities"): "`[generate]`",
     ("Pool", "gpu"): "`none`",
@@ -234,13 +236,19 @@ def _kinds(found: dict[str, Any]) -> Iterator[str]:
     elif "const" in found:
         yield f"`{found['const']}`"
     elif "enum" in found:
-        yield ", ".join(f"`{word}`" for word in found["enum"])
+        yield _of_words(found["enum"])
     elif "pattern" in found:
         yield _of_pattern(found["pattern"])
     elif found["type"] == "array":
         yield f"list of: {' or '.join(_kinds(found['items']))}"
     elif found["type"] != "null":
         yield _of_type(found)
+
+
+def _of_words(words: list[str]) -> str:
+    if len(words) > 20:
+        return "name in the [catalogue](catalogues.md)"
+    return ", ".join(f"`{word}`" for word in words)
 
 
 def _of_pattern(pattern: str) -> str:
