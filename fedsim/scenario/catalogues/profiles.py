@@ -12,7 +12,7 @@ from fedsim.scenario.catalogues.tables import CatalogueError, rows, scaled, sour
 from fedsim.world.engine.steps import Coefficients, StepTimes
 
 if TYPE_CHECKING:
-    from fedsim.world.engine.steps import MeasuredSteps
+    from fedsim.world.engine.measured import MeasuredSteps
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def _fit_error(row: Mapping[str, str]) -> dict[str, float]:
 
 def _measured(name: str) -> MeasuredSteps:
     """Return the measured points of a profile that no formula fits."""
-    from fedsim.world.engine.steps import MeasuredSteps
+    from fedsim.world.engine.measured import MeasuredSteps
 
     prefill = _points("prefill_points", "cached_tokens")[name]
     return MeasuredSteps(

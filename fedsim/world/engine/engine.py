@@ -234,6 +234,14 @@ class Engine:
             self._finished = []
         return finished
 
+    def hear(self, now_s: float) -> None:
+        """Take note of the time, which changes nothing; a step due exactly then goes on.
+
+        Raises:
+            ValueError: *now_s* is before a time that it has heard.
+        """
+        self._pass(now_s)
+
     def _pass(self, now_s: float) -> None:
         """Do all that is due before *now_s*."""
         if now_s < self._now_s:

@@ -50,6 +50,7 @@ class Coefficients:
     A step takes ``base + p1·n + p2·n·(c + n/2) + d1·B + d2·Σctx``, with the prefill terms summed
     over the sequences that it prefills (n new tokens on c cached ones) beside B decoding ones. The
     base is p0 if it only prefills, d0 if it only decodes, and the larger of them if it does both.
+    For a mixture of experts d0 grows with the batch, as more experts' weights are read.
 
     Attributes:
         p0_s: Base of a step that prefills, in seconds.
@@ -59,7 +60,7 @@ class Coefficients:
         d1_s: Added per decoding sequence, in seconds.
         d2_s: Added per token of context of a decoding sequence, in seconds.
         floor_s: The least time of a step that only prefills, in seconds.
-        dw_s: Added as more experts of a mixture are touched: ``dw·(1 - (1 - 8/128)**B)`` seconds.
+        dw_s: Added to d0 for the experts of a mixture: ``dw·(1 - (1 - 8/128)**B)`` seconds.
         step_overhead_s: Added to every step, in seconds.
     """
 
@@ -81,17 +82,19 @@ class Coefficients:
         """Return the duration of a step in seconds; see ``StepTimes``."""
         if not decoding:
             return max(self.floor_s, self.p0_s + prefill_s) + self.step_overhead_s
-        line_s = self._intercept_s(decoding) + self.d2_s * context
-        if not prefills:
-            return line_s
-        return line_s + max(self.p0_s - self.d0_s, 0.0) + prefill_s
+        base_s = self._decode_base_s(decoding)
+        if prefills:
+            base_s = max(self.p0_s, base_s)
+        decode_s = self.d1_s * decoding + self.d2_s * context
+        return base_s + decode_s + prefill_s + self.step_overhead_s
 
     def decode_line(self, decoding: int, context: int) -> tuple[float, float, float]:
         """Return the line of steps that only decode, which holds for any context."""
-        return self._intercept_s(decoding), self.d2_s, math.inf
+        fixed_s = self._decode_base_s(decoding) + self.d1_s * decoding + self.step_overhead_s
+        return fixed_s, self.d2_s, math.inf
 
-    def _intercept_s(self, decoding: int) -> float:
-        time_s = self.d0_s + self.d1_s * decoding + self.step_overhead_s
-        if self.dw_s:
-            time_s += self.dw_s * (1.0 - (1.0 - EXPERTS_PER_TOKEN / EXPERTS) ** decoding)
-        return time_s
+    def _decode_base_s(self, decoding: int) -> float:
+        if not self.dw_s:
+            return self.d0_s
+        untouched = (1.0 - EXPERTS_PER_TOKEN / EXPERTS) ** decoding
+        return self.d0_s + self.dw_s * (1.0 - untouched)
