@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fedsim.scenario.schema.federation import Federation, PolicySettings
 from fedsim.scenario.schema.pools import Pool
 from fedsim.scenario.schema.root import ScenarioFile
+from fedsim.scenario.schema.sizes import AnyTokens, TokenSample
 from fedsim.scenario.schema.trace_arrivals import TraceArrivals
 from fedsim.scenario.schema.workload import Stream
 from fedsim.scenario.spec import DEFAULT_POLICIES
@@ -48,8 +50,23 @@ def _complete_stream(stream: Stream, regions: list[str], folder: Path) -> Stream
     if isinstance(arrivals, TraceArrivals):
         file = (folder / arrivals.file).resolve()
         arrivals = arrivals.model_copy(update={"file": file.as_posix()})
-    origins = stream.origins or dict.fromkeys(regions, 1.0)
-    return stream.model_copy(update={"arrivals": arrivals, "origins": origins})
+    complete: dict[str, Any] = {
+        "arrivals": arrivals,
+        "origins": stream.origins or dict.fromkeys(regions, 1.0),
+        "tokens": _complete_tokens(stream.tokens, folder),
+    }
+    if stream.named_tenants:
+        complete["tenants"] = {
+            name: tenant.model_copy(update={"tokens": _complete_tokens(tenant.tokens, folder)})
+            for name, tenant in stream.named_tenants.items()
+        }
+    return stream.model_copy(update=complete)
+
+
+def _complete_tokens(tokens: AnyTokens | None, folder: Path) -> AnyTokens | None:
+    if not isinstance(tokens, TokenSample):
+        return tokens
+    return tokens.model_copy(update={"trace": (folder / tokens.trace).resolve().as_posix()})
 
 
 def _complete_federation(

@@ -17,6 +17,7 @@ from fedsim.scenario.defaults import complete
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.overrides import apply_overrides
 from fedsim.scenario.provenance import figures
+from fedsim.scenario.sample_files import read_samples
 from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.scenario.source import Document, dotted, read_document
 from fedsim.scenario.spec import Scenario
@@ -51,12 +52,13 @@ def load(path: str | PathLike[str], overrides: Mapping[str, object] | None = Non
     file, problems = validate(document)
     facts = Facts(document)
     traces, broken = read_traces(facts, Path(path).parent)
-    problems = [*document.problems, *problems, *broken]
+    samples, broken_too = read_samples(facts, Path(path).parent)
+    problems = [*document.problems, *problems, *broken, *broken_too]
     if isinstance(document.tree, dict):
         problems += [problem for check in _CHECKS for problem in check(facts)]
     if problems or file is None:
         raise ScenarioError(_in_order(document, problems))
-    scenario = _scenario(document, complete(file, Path(path)), traces, Path(path))
+    scenario = _scenario(document, complete(file, Path(path)), traces, samples, Path(path))
     return replace(scenario, figures=figures(file))
 
 
@@ -70,7 +72,11 @@ def _in_order(document: Document, problems: list[Problem]) -> list[Problem]:
 
 
 def _scenario(
-    document: Document, file: ScenarioFile, traces: Mapping[str, Trace], path: Path
+    document: Document,
+    file: ScenarioFile,
+    traces: Mapping[str, Trace],
+    samples: Mapping[str, Trace],
+    path: Path,
 ) -> Scenario:
     resolved: dict[str, Any] = file.model_dump(mode="json", exclude_none=True)
     return Scenario(
@@ -80,7 +86,7 @@ def _scenario(
         duration_s=file.duration,
         warmup_s=file.warmup or 0.0,
         drain_s=file.drain,
-        world=world_config(file, traces),
+        world=world_config(file, traces, samples),
         federation=federation_spec(file.federation),
         slo=slo_config(file.slo),
         compare=compare_spec(file.compare),

@@ -57,7 +57,7 @@ def _privacy_is_kept(facts: Facts) -> bool:
 def unknown_token_counts(facts: Facts) -> Iterator[Problem]:
     """Yield a problem for every stream without the token counts that a serving pool needs."""
     for stream in facts.streams:
-        if facts.text("workload", stream, "arrivals", "process") != "poisson":
+        if facts.text("workload", stream, "arrivals", "process") == "trace":
             continue
         for pool in facts.servers(stream):
             missing = [
@@ -65,6 +65,7 @@ def unknown_token_counts(facts: Facts) -> Iterator[Problem]:
                 for part in ("prompt", "output")
                 if facts.duration_s("pools", pool, "service", f"per_{part}_token")
                 and facts.at("workload", stream, "tokens", part) is None
+                and facts.at("workload", stream, "tokens", "trace") is None
             ]
             if missing:
                 message = (

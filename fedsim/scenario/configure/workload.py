@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fedsim.federation.contracts import Capability, QoSRequirements
 from fedsim.scenario.configure.arrivals import arrival_process
 from fedsim.scenario.configure.pools import privacy_level
+from fedsim.scenario.configure.sizes import conversation, sizes, superposition, tenants
 from fedsim.scenario.schema.workload import Qos, Stream
-from fedsim.workload.sizes import Sizes
-from fedsim.workload.tenants import Tenants
-from fedsim.workload.tokens import Tokens
+from fedsim.workload.arrivals import ArrivalProcess
 from fedsim.workload.traces import Trace
 from fedsim.workload.traffic import Traffic
 from fedsim.world.config import StreamConfig
 
 
-def stream_config(name: str, stream: Stream, trace: Trace | None) -> StreamConfig:
-    """Return the stream *name*; *trace* is what it replays, if it does."""
-    tenants = stream.tenants
-    prompt = stream.tokens.prompt if stream.tokens is not None else None
-    output = stream.tokens.output if stream.tokens is not None else None
+def stream_config(
+    name: str, stream: Stream, trace: Trace | None, samples: Mapping[str, Trace]
+) -> StreamConfig:
+    """Return the stream *name*.
+
+    Args:
+        name: Its name.
+        stream: Its settings.
+        trace: What it replays, if it does.
+        samples: The traces that token counts are drawn from, by full file name.
+    """
     traffic = Traffic(
         name=name,
-        origins=tuple((region, weight) for region, weight in (stream.origins or {}).items()),
-        arrivals=arrival_process(stream.arrivals, stream.origins or {}, trace),
-        sizes=Sizes(
-            Tokens(
-                None if prompt is None else prompt.build(),
-                None if output is None else output.build(),
-            )
-        ),
-        tenants=None if tenants is None else Tenants(tenants.count, tenants.zipf),
+        origins=tuple((stream.origins or {}).items()),
+        arrivals=_arrivals(stream, trace),
+        sizes=sizes(stream, samples),
+        tenants=tenants(stream, samples),
+        conversation=conversation(stream.conversation),
     )
-    return StreamConfig(traffic, Capability(stream.capability), _qos(stream.qos))
+    return StreamConfig(traffic, Capability(stream.capability), _qos(stream.qos), stream.priority)
+
+
+def _arrivals(stream: Stream, trace: Trace | None) -> ArrivalProcess:
+    if (together := superposition(stream)) is not None:
+        return together
+    assert stream.arrivals is not None
+    return arrival_process(stream.arrivals, stream.origins or {}, trace)
 
 
 def _qos(qos: Qos) -> QoSRequirements:

@@ -13,12 +13,15 @@ from fedsim.workload.traces import Trace
 from fedsim.world.config import RegionConfig, WorldConfig
 
 
-def world_config(file: ScenarioFile, traces: Mapping[str, Trace]) -> WorldConfig:
+def world_config(
+    file: ScenarioFile, traces: Mapping[str, Trace], samples: Mapping[str, Trace]
+) -> WorldConfig:
     """Return the world of a completed *file*.
 
     Args:
         file: The scenario, with nothing left to be filled in.
         traces: The trace of each stream that replays one.
+        samples: The traces that token counts are drawn from, by full file name.
     """
     every = file.record.nodes_every
     return WorldConfig(
@@ -32,7 +35,8 @@ def world_config(file: ScenarioFile, traces: Mapping[str, Trace]) -> WorldConfig
         network=network_config(file.network, file.regions),
         pools=tuple(pool_config(name, pool) for name, pool in file.pools.items()),
         streams=tuple(
-            stream_config(name, stream, traces.get(name)) for name, stream in file.workload.items()
+            stream_config(name, stream, traces.get(name), samples)
+            for name, stream in file.workload.items()
         ),
         faults=tuple(fault_config(fault) for fault in file.faults),
         nodes_every_s=None if isinstance(every, str) else every,

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from fedsim.scenario.schema.arrivals import Arrivals
+from fedsim.scenario.schema.arrivals import Arrivals, ClosedLoopArrivals
 from fedsim.scenario.schema.base import Settings, error
 from fedsim.scenario.schema.pools import Privacy
-from fedsim.scenario.schema.sizes import TenantSettings, Tokens
+from fedsim.scenario.schema.sizes import (
+    AnyTokens,
+    AudioSettings,
+    ConversationSettings,
+    PictureSettings,
+    PrefixSettings,
+    TenantSettings,
+    TokenSample,
+    no_other_block,
+    numbered,
+)
 from fedsim.scenario.schema.trace_arrivals import TraceArrivals
 from fedsim.scenario.schema.types import CapabilityName, Name, PositiveDuration, TokenRate, Weight
 
@@ -45,6 +55,53 @@ class Qos(Settings):
         return value
 
 
+class NamedTenant(Settings):
+    """A tenant with a name."""
+
+    share: Weight | None = Field(
+        default=None,
+        description=(
+            "Weight of its share of the stream's requests; the weights need not add up to 1. 1 "
+            "where not given."
+        ),
+    )
+    arrivals: Arrivals | None = Field(
+        default=None,
+        description="When its own requests arrive, in place of a share of the stream's.",
+        examples=[{"process": "gamma", "rate": "5/s", "cv": 3}],
+    )
+    tokens: AnyTokens | None = Field(
+        default=None, description="Its token counts; those of the stream where not given."
+    )
+
+    @model_validator(mode="after")
+    def _one_rate(self) -> Self:
+        if self.arrivals is None:
+            return self
+        if self.share is not None:
+            message = "The tenant has arrivals of its own, so that there is nothing to share."
+            raise error(message, "Remove share, or arrivals.", "share")
+        if isinstance(self.arrivals, TraceArrivals | ClosedLoopArrivals):
+            message = f"A tenant's own arrivals cannot be of process {self.arrivals.process}."
+            raise error(message, "Give it a stream of its own.", "arrivals")
+        return self
+
+
+NamedTenants = dict[Name, NamedTenant]
+"""Tenants by name."""
+
+
+def _kind_of_tenants(value: Any) -> str:
+    return "<numbered>" if isinstance(value, TenantSettings) or numbered(value) else "<named>"
+
+
+AnyTenants = Annotated[
+    Annotated[TenantSettings, Tag("<numbered>")] | Annotated[NamedTenants, Tag("<named>")],
+    Discriminator(_kind_of_tenants),
+]
+"""Who sends the requests of a stream."""
+
+
 class Stream(Settings):
     """A stream of requests of one kind."""
 
@@ -59,16 +116,37 @@ class Stream(Settings):
             "evenly from all regions where not given."
         ),
     )
-    arrivals: Arrivals = Field(
-        description="When the requests arrive.",
+    arrivals: Arrivals | None = Field(
+        default=None,
+        description="When the requests arrive; not given where each tenant has its own.",
         examples=[{"process": "poisson", "rate": "10 req/s"}],
     )
-    tokens: Tokens | None = Field(
+    tokens: AnyTokens | None = Field(
         default=None,
         description="Token counts; unknown where not given. A trace brings its own.",
     )
-    tenants: TenantSettings | None = Field(
+    prefixes: PrefixSettings | None = Field(
+        default=None,
+        description="System prompts that prompts begin with; none where not given.",
+    )
+    conversation: ConversationSettings | None = Field(
+        default=None,
+        description="How each arrival goes on as a session; a single request where not given.",
+    )
+    audio: AudioSettings | None = Field(
+        default=None, description="The speech to be recognised or synthesised; none if not given."
+    )
+    pictures: PictureSettings | None = Field(
+        default=None, description="The pictures to be generated; none where not given."
+    )
+    tenants: AnyTenants | None = Field(
         default=None, description="Who sends the requests; nobody in particular where not given."
+    )
+    priority: int = Field(
+        default=0,
+        ge=-1000,
+        le=1000,
+        description="Priority in engines whose order is priority; lower is served first.",
     )
     qos: Qos = Field(default_factory=Qos, description="What each request asks for.")
 
@@ -81,11 +159,81 @@ class Stream(Settings):
         return value
 
     @model_validator(mode="after")
-    def _one_source_of_tokens(self) -> Self:
-        if self.tokens is not None and isinstance(self.arrivals, TraceArrivals):
-            message = "The stream replays a trace, which brings its own token counts."
-            raise error(message, "Remove tokens.", "tokens")
+    def _arrives_once(self) -> Self:
+        own = [name for name, tenant in self.named_tenants.items() if tenant.arrivals is not None]
+        if self.arrivals is not None:
+            if own:
+                message = f"The stream has arrivals, and so has its tenant {own[0]}."
+                raise error(message, "Keep the one or the other.", "arrivals")
+            return self
+        if not own:
+            message = "The key 'arrivals' is missing."
+            remedy = "Add it, for instance arrivals: {process: poisson, rate: 10 req/s}."
+            raise error(message, remedy, "arrivals")
+        for name, tenant in self.named_tenants.items():
+            if tenant.arrivals is None:
+                message = f"The tenant {name} has no arrivals, unlike others of the stream."
+                raise error(message, "Give each tenant its own, or none.", "tenants")
         return self
+
+    @model_validator(mode="after")
+    def _one_source_of_tokens(self) -> Self:
+        if not isinstance(self.arrivals, TraceArrivals):
+            return self
+        for key in ("tokens", "prefixes", "conversation"):
+            if getattr(self, key) is not None:
+                message = "The stream replays a trace, which brings its own token counts."
+                raise error(message, f"Remove {key}.", key)
+        return self
+
+    @model_validator(mode="after")
+    def _one_kind_of_work(self) -> Self:
+        text = [key for key in ("prefixes", "conversation") if getattr(self, key) is not None]
+        other = [key for key in ("audio", "pictures") if getattr(self, key) is not None]
+        if len(other) == 2 or (text and other):
+            one, another = (text + other)[0], other[-1]
+            message = f"A request cannot have both {one} and {another}."
+            raise error(message, "Make two streams of it.", another)
+        return self
+
+    @model_validator(mode="after")
+    def _prompts_are_known(self) -> Self:
+        if isinstance(self.tokens, TokenSample):
+            known = {"prompt", "output"}
+        else:
+            known = {key for key, value in self.tokens or () if value is not None}
+        if self.conversation is not None and known != {"prompt", "output"}:
+            message = "Prompts of a conversation grow by messages and answers."
+            remedy = "Add tokens: {prompt: …, output: …}, of one message and one answer."
+            raise error(message, remedy, "conversation")
+        if self.prefixes is not None and "prompt" not in known:
+            message = "A system prompt is followed by a prompt, whose length is not given."
+            raise error(message, "Add tokens: {prompt: …}.", "prefixes")
+        return self
+
+    @model_validator(mode="after")
+    def _sessions_are_new(self) -> Self:
+        if self.conversation is None:
+            return self
+        if isinstance(self.arrivals, ClosedLoopArrivals):
+            message = "A closed loop has users who never leave, and a conversation ends."
+            raise error(message, "Use another arrival process, for new sessions.", "arrivals")
+        if self.prefixes is not None:
+            no_other_block(self.prefixes, self.conversation)
+        return self
+
+    @field_validator("tenants")
+    @classmethod
+    def _some_share(cls, value: AnyTenants | None) -> AnyTenants | None:
+        if isinstance(value, dict) and all(tenant.share == 0.0 for tenant in value.values()):
+            message = "The shares add up to 0."
+            raise error(message, "Give at least one tenant a share above 0.")
+        return value
+
+    @property
+    def named_tenants(self) -> NamedTenants:
+        """The tenants that have names, by name."""
+        return self.tenants if isinstance(self.tenants, dict) else {}
 
 
 Workload = dict[Name, Stream]

@@ -1,0 +1,108 @@
+"""What requests are like and who sends them, from their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fedsim.scenario.configure.arrivals import arrival_process
+from fedsim.scenario.schema.sizes import (
+    AnyTokens,
+    ConversationSettings,
+    PictureSettings,
+    PrefixSettings,
+    TenantSettings,
+    TokenSample,
+)
+from fedsim.scenario.schema.workload import NamedTenants as NamedTenantSettings
+from fedsim.scenario.schema.workload import Stream
+from fedsim.workload.conversations import Conversation
+from fedsim.workload.pictures import PictureSizes
+from fedsim.workload.prefixes import Prefixes
+from fedsim.workload.sizes import Sizes
+from fedsim.workload.superposition import Superposition
+from fedsim.workload.tenants import NamedTenants, Senders, Tenant, Tenants
+from fedsim.workload.tokens import Tokens, TokenSamples, TokenSource
+from fedsim.workload.traces import Trace
+
+
+def sizes(stream: Stream, samples: Mapping[str, Trace]) -> Sizes:
+    """Return how large the requests of a stream are.
+
+    Args:
+        stream: The settings.
+        samples: The traces that token counts are drawn from, by full file name.
+    """
+    return Sizes(
+        tokens=Tokens() if stream.tokens is None else token_source(stream.tokens, samples),
+        audio_s=None if stream.audio is None else stream.audio.length.build(),
+        pictures=None if stream.pictures is None else _pictures(stream.pictures),
+        prefixes=None if stream.prefixes is None else _prefixes(stream.prefixes),
+    )
+
+
+def token_source(tokens: AnyTokens, samples: Mapping[str, Trace]) -> TokenSource:
+    """Return where token counts come from."""
+    if isinstance(tokens, TokenSample):
+        trace = samples[tokens.trace]
+        return TokenSamples(trace.prompt_tokens, trace.output_tokens)
+    return Tokens(
+        None if tokens.prompt is None else tokens.prompt.build(),
+        None if tokens.output is None else tokens.output.build(),
+    )
+
+
+def tenants(stream: Stream, samples: Mapping[str, Trace]) -> Senders | None:
+    """Return who sends the requests of a stream, or None for nobody in particular."""
+    if isinstance(stream.tenants, TenantSettings):
+        return Tenants(stream.tenants.count, stream.tenants.zipf)
+    if stream.tenants is None:
+        return None
+    shares = _shares(stream.tenants, superposition(stream))
+    return NamedTenants(
+        tuple(
+            Tenant(name, share, None if own.tokens is None else token_source(own.tokens, samples))
+            for (name, own), share in zip(stream.tenants.items(), shares, strict=True)
+        )
+    )
+
+
+def superposition(stream: Stream) -> Superposition | None:
+    """Return the arrivals of all tenants together, or None where they share the stream's."""
+    if stream.arrivals is not None:
+        return None
+    origins = stream.origins or {}
+    return Superposition(
+        tuple(
+            (name, arrival_process(tenant.arrivals, origins, None))
+            for name, tenant in stream.named_tenants.items()
+            if tenant.arrivals is not None
+        )
+    )
+
+
+def conversation(settings: ConversationSettings | None) -> Conversation | None:
+    """Return how the arrivals of a stream go on, or None for single requests."""
+    if settings is None:
+        return None
+    return Conversation(
+        settings.turns.build(), settings.think.build(), settings.max_context, settings.block_tokens
+    )
+
+
+def _shares(settings: NamedTenantSettings, together: Superposition | None) -> list[float]:
+    if together is not None:
+        return [process.rate_rps for _, process in together.processes]
+    return [1.0 if tenant.share is None else tenant.share for tenant in settings.values()]
+
+
+def _pictures(settings: PictureSettings) -> PictureSizes:
+    return PictureSizes(
+        steps=settings.steps.build(),
+        images=settings.images.build(),
+        models=settings.models.build(),
+        adapters=None if settings.adapters is None else settings.adapters.build(),
+    )
+
+
+def _prefixes(settings: PrefixSettings) -> Prefixes:
+    return Prefixes(settings.count, settings.zipf, settings.tokens.build(), settings.block_tokens)
