@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fedsim.scenario.catalogues.profiles import Profile
+from fedsim.scenario.engine_files import EngineSources
+from fedsim.scenario.schema.engine import PROFILE_FILES, Engine
 from fedsim.scenario.schema.federation import Federation, PolicySettings
 from fedsim.scenario.schema.pools import Pool
 from fedsim.scenario.schema.root import ScenarioFile
@@ -15,8 +18,14 @@ from fedsim.scenario.schema.trace_arrivals import TraceArrivals
 from fedsim.scenario.schema.workload import Stream
 from fedsim.scenario.spec import DEFAULT_POLICIES
 
+QUEUE_LIMIT = 64
+"""Most requests that wait on a node with slots, where the file does not say."""
 
-def complete(file: ScenarioFile, path: Path) -> ScenarioFile:
+SLOTS = 8
+"""Requests in service at once on a node with slots, where the file does not say."""
+
+
+def complete(file: ScenarioFile, path: Path, engines: EngineSources) -> ScenarioFile:
     """Return *file*, read from *path*, with nothing left to be filled in.
 
     Names of files become absolute, so that the result means the same wherever it is kept.
@@ -30,7 +39,10 @@ def complete(file: ScenarioFile, path: Path) -> ScenarioFile:
         update={
             "name": file.name or _name_of(path),
             "warmup": file.duration / 10 if file.warmup is None else file.warmup,
-            "pools": {name: _complete_pool(pool, name) for name, pool in file.pools.items()},
+            "pools": {
+                name: _complete_pool(pool, name, engines.profiles.get(name), path.parent)
+                for name, pool in file.pools.items()
+            },
             "workload": workload,
             "federation": _complete_federation(file.federation, regions, workload),
         }
@@ -41,8 +53,31 @@ def _name_of(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_") or "scenario"
 
 
-def _complete_pool(pool: Pool, name: str) -> Pool:
-    return pool.model_copy(update={"model": pool.model or name})
+def _complete_pool(pool: Pool, name: str, profile: Profile | None, folder: Path) -> Pool:
+    batches = pool.engine is not None or pool.batching is not None
+    complete: dict[str, Any] = {
+        "model": pool.model or (name if profile is None else profile.model),
+        "queue_limit": pool.queue_limit,
+        "slots": pool.slots,
+    }
+    if pool.queue_limit is None:
+        complete["queue_limit"] = "unlimited" if batches else QUEUE_LIMIT
+    if pool.slots is None and not batches:
+        complete["slots"] = SLOTS
+    if profile is not None and pool.gpu is None:
+        complete["gpu"] = "none" if "gpu" in pool.model_fields_set else profile.gpu
+    if pool.engine is not None:
+        complete["engine"] = _complete_engine(pool.engine, folder)
+    return pool.model_copy(update=complete)
+
+
+def _complete_engine(engine: Engine, folder: Path) -> Engine:
+    named, table = engine.profile, engine.table
+    if named is not None and named.endswith(PROFILE_FILES):
+        named = (folder / named).resolve().as_posix()
+    if table is not None:
+        table = (folder / table).resolve().as_posix()
+    return engine.model_copy(update={"profile": named, "table": table})
 
 
 def _complete_stream(stream: Stream, regions: list[str], folder: Path) -> Stream:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from fedsim.errors import Problem, ScenarioError
-from fedsim.scenario import reachability, references
+from fedsim.scenario import pool_checks, reachability, references
 from fedsim.scenario.configure.federation import federation_spec
 from fedsim.scenario.configure.studies import compare_spec, slo_config
 from fedsim.scenario.configure.world import world_config
 from fedsim.scenario.defaults import complete
+from fedsim.scenario.engine_files import EngineSources, read_engine_sources
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.overrides import apply_overrides
 from fedsim.scenario.provenance import figures
@@ -28,6 +29,8 @@ from fedsim.workload.traces import Trace
 _CHECKS: tuple[Callable[[Facts], Iterable[Problem]], ...] = (
     references.unknown_names,
     references.wrong_pairs,
+    pool_checks.mixed_kinds,
+    pool_checks.wrong_engines,
     reachability.unserved_streams,
     reachability.unknown_token_counts,
     reachability.origins_without_gateway,
@@ -53,13 +56,15 @@ def load(path: str | PathLike[str], overrides: Mapping[str, object] | None = Non
     facts = Facts(document)
     traces, broken = read_traces(facts, Path(path).parent)
     samples, broken_too = read_samples(facts, Path(path).parent)
-    problems = [*document.problems, *problems, *broken, *broken_too]
+    engines, unusable = read_engine_sources(facts, Path(path).parent)
+    problems = [*document.problems, *problems, *broken, *broken_too, *unusable]
     if isinstance(document.tree, dict):
         problems += [problem for check in _CHECKS for problem in check(facts)]
     if problems or file is None:
         raise ScenarioError(_in_order(document, problems))
-    scenario = _scenario(document, complete(file, Path(path)), traces, samples, Path(path))
-    return replace(scenario, figures=figures(file))
+    completed = complete(file, Path(path), engines)
+    scenario = _scenario(document, completed, traces, samples, engines, Path(path))
+    return replace(scenario, figures=figures(file, engines))
 
 
 def _in_order(document: Document, problems: list[Problem]) -> list[Problem]:
@@ -76,6 +81,7 @@ def _scenario(
     file: ScenarioFile,
     traces: Mapping[str, Trace],
     samples: Mapping[str, Trace],
+    engines: EngineSources,
     path: Path,
 ) -> Scenario:
     resolved: dict[str, Any] = file.model_dump(mode="json", exclude_none=True)
@@ -86,7 +92,7 @@ def _scenario(
         duration_s=file.duration,
         warmup_s=file.warmup or 0.0,
         drain_s=file.drain,
-        world=world_config(file, traces, samples),
+        world=world_config(file, traces, samples, engines),
         federation=federation_spec(file.federation),
         slo=slo_config(file.slo),
         compare=compare_spec(file.compare),

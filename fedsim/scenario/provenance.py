@@ -9,6 +9,7 @@ from typing import Any
 from fedsim.results.sources import Figure, Label
 from fedsim.scenario.catalogues.failures import FailurePreset, failure_preset
 from fedsim.scenario.catalogues.prices import instance_for, node_usd_per_hour
+from fedsim.scenario.catalogues.profiles import Profile
 from fedsim.scenario.configure.network import (
     JITTER,
     WITHIN_REGION_S,
@@ -17,6 +18,7 @@ from fedsim.scenario.configure.network import (
     found_within,
 )
 from fedsim.scenario.emit import dump_inline
+from fedsim.scenario.engine_files import EngineSources
 from fedsim.scenario.schema.faults import Crash, Fault
 from fedsim.scenario.schema.pools import Network, Pool, Regions
 from fedsim.scenario.schema.root import ScenarioFile
@@ -24,21 +26,24 @@ from fedsim.scenario.units import DURATION, PRICE, SHARE
 
 _DEFAULT: tuple[Label, str] = ("estimated", "fedsim's default")
 _OF_POOLS = ("service", "cold_start", "switch")
+_OF_ENGINES = ("table", "prefill", "decode", "kv_capacity", "step_overhead", "request_overhead")
 _NOT_OF_STREAMS = frozenset(("capability", "priority", "qos"))
 
 
-def figures(file: ScenarioFile) -> tuple[Figure, ...]:
+def figures(file: ScenarioFile, engines: EngineSources) -> tuple[Figure, ...]:
     """Return the figures about the world and its traffic in a scenario, by their paths.
 
     What a scenario decides, such as counts, limits and scripted faults, is no figure.
 
     Args:
         file: The scenario as it was written, before defaults are filled in.
+        engines: Where the step times of engines come from.
     """
     stated: dict[str, Any] = file.model_dump(mode="json", exclude_unset=True)
     found = [_of_network(file.network, file.regions, stated.get("network", {}))]
     found += [
-        _of_pool(f"pools.{name}", pool, stated["pools"][name]) for name, pool in file.pools.items()
+        _of_pool(f"pools.{name}", pool, stated["pools"][name], engines.profiles.get(name))
+        for name, pool in file.pools.items()
     ]
     found += [_of_stream(f"workload.{name}", stated["workload"][name]) for name in file.workload]
     found += [
@@ -81,17 +86,30 @@ def _found(path: str, found: Found, *, with_p95: bool) -> Figure:
     return Figure(path, value, trip.source.label, trip.source.text)
 
 
-def _of_pool(path: str, pool: Pool, stated: Mapping[str, Any]) -> Iterator[Figure]:
+def _of_pool(
+    path: str, pool: Pool, stated: Mapping[str, Any], profile: Profile | None
+) -> Iterator[Figure]:
     for key in _OF_POOLS:
         if key in stated:
             yield _own(f"{path}.{key}", stated[key])
+    for key in _OF_ENGINES:
+        if key in stated.get("engine", {}):
+            yield _own(f"{path}.engine.{key}", stated["engine"][key])
+    if profile is not None:
+        yield _of_profile(f"{path}.engine.profile", profile)
     if isinstance(pool.cost, str):
-        gpus = 1
+        gpus = 1 if profile is None else profile.gpus
         source = instance_for(pool.cost, gpus).source
         price = PRICE.format(node_usd_per_hour(pool.cost, gpus))
         yield Figure(f"{path}.cost", price, source.label, f"{pool.cost}: {source.text}")
     elif pool.cost is not None:
         yield _own(f"{path}.cost", stated["cost"])
+
+
+def _of_profile(path: str, profile: Profile) -> Figure:
+    errors = ", ".join(f"{part} {each:.1%}" for part, each in profile.fit_error.items())
+    source = f"{profile.source} (mean error of the fit: {errors})" if errors else profile.source
+    return Figure(path, profile.name, profile.label, source)
 
 
 def _of_fault(path: str, fault: Fault, stated: Mapping[str, Any]) -> Iterator[Figure]:

@@ -26,34 +26,11 @@ from fedsim.errors import ScenarioError
 from fedsim.scenario.catalogues.profiles import Profile
 from fedsim.scenario.emit import dump_yaml
 from fedsim.scenario.schema.base import Settings
+from fedsim.scenario.schema.engine import DecodeSettings, PrefillSettings
 from fedsim.scenario.schema.types import CountFrom1, Duration, Excess
 from fedsim.scenario.source import read_document
 from fedsim.scenario.validate import checked
 from fedsim.world.engine.steps import Coefficients
-
-
-class PrefillSettings(Settings):
-    """The time of a step that computes prompts."""
-
-    p0: Duration = Field(default=0.0, description="Time of a step that only computes prompts.")
-    p1: Duration = Field(default=0.0, description="Added for each prompt token.")
-    p2: Duration = Field(
-        default=0.0, description="Added for each prompt token and token before it in its prompt."
-    )
-    floor: Duration = Field(
-        default=0.0, description="Least time of a step that only computes prompts."
-    )
-
-
-class DecodeSettings(Settings):
-    """The time of a step that makes output tokens."""
-
-    d0: Duration = Field(default=0.0, description="Time of a step that only makes output tokens.")
-    d1: Duration = Field(default=0.0, description="Added for each request.")
-    d2: Duration = Field(default=0.0, description="Added for each token that a request has so far.")
-    dw: Duration = Field(
-        default=0.0, description="Added once all experts of a mixture of experts are in use."
-    )
 
 
 class ProfileFile(Settings):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from fedsim.federation.contracts import Capability, PrivacyLevel
 from fedsim.scenario.configure.costs import cost_usd_per_hour
-from fedsim.scenario.schema.pools import Pool, TokenService
-from fedsim.world import service
-from fedsim.world.config import PoolConfig
+from fedsim.scenario.configure.engines import engine_config
+from fedsim.scenario.configure.services import batch_config, service_model
+from fedsim.scenario.engine_files import EngineSources
+from fedsim.scenario.schema.pools import Pool
+from fedsim.scenario.schema.service import Switch
+from fedsim.world.config import PoolConfig, SwitchConfig
 
 
 def privacy_level(name: str) -> PrivacyLevel:
@@ -14,30 +17,35 @@ def privacy_level(name: str) -> PrivacyLevel:
     return PrivacyLevel[name.upper()]
 
 
-def pool_config(name: str, pool: Pool) -> PoolConfig:
-    """Return the pool *name*."""
+def pool_config(name: str, pool: Pool, sources: EngineSources) -> PoolConfig:
+    """Return the pool *name*, which is completed; *sources* has the step times of its engine."""
+    profile = sources.profiles.get(name)
+    engine = engine_config(name, pool.engine, sources)
+    batching = batch_config(pool.batching, pool.service)
+    batches = engine or batching
     return PoolConfig(
         name=name,
         region=pool.region,
         count=pool.count,
         model=pool.model or name,
         capabilities=tuple(Capability(key) for key in pool.capabilities),
-        slots=pool.slots,
-        queue_limit=None if isinstance(pool.queue_limit, str) else pool.queue_limit,
-        service=_service(pool),
-        gpu=pool.gpu,
-        cost_usd_per_hour=cost_usd_per_hour(pool, gpus=1),
+        slots=(pool.slots or 1) if batches is None else batches.max_batch,
+        queue_limit=pool.queue_limit if isinstance(pool.queue_limit, int) else None,
+        service=service_model(pool.service) if batches is None else None,
+        gpu=None if pool.gpu == "none" else pool.gpu,
+        cost_usd_per_hour=cost_usd_per_hour(pool, gpus=1 if profile is None else profile.gpus),
+        engine=engine,
+        batching=batching,
+        cold_start=None if pool.cold_start is None else pool.cold_start.build(),
+        switch=_switch_config(pool.switch),
     )
 
 
-def _service(pool: Pool) -> service.ServiceModel:
-    settings = pool.service
-    if not isinstance(settings, TokenService):
-        return service.DistributedService(settings.build())
-    return service.TokenService(
-        base_s=settings.base,
-        per_prompt_token_s=settings.per_prompt_token,
-        per_output_token_s=settings.per_output_token,
-        noise_cv=settings.noise_cv,
-        needs_tokens=settings.per_prompt_token > 0 or settings.per_output_token > 0,
+def _switch_config(switch: Switch | None) -> SwitchConfig | None:
+    if switch is None:
+        return None
+    return SwitchConfig(
+        model_load=switch.model_load.build(),
+        adapter_load=None if switch.adapter_load is None else switch.adapter_load.build(),
+        models=switch.models,
     )

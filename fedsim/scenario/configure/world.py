@@ -8,13 +8,17 @@ from fedsim.scenario.configure.faults import fault_config
 from fedsim.scenario.configure.network import network_config
 from fedsim.scenario.configure.pools import pool_config, privacy_level
 from fedsim.scenario.configure.workload import stream_config
+from fedsim.scenario.engine_files import EngineSources
 from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.workload.traces import Trace
 from fedsim.world.config import RegionConfig, WorldConfig
 
 
 def world_config(
-    file: ScenarioFile, traces: Mapping[str, Trace], samples: Mapping[str, Trace]
+    file: ScenarioFile,
+    traces: Mapping[str, Trace],
+    samples: Mapping[str, Trace],
+    engines: EngineSources,
 ) -> WorldConfig:
     """Return the world of a completed *file*.
 
@@ -22,6 +26,7 @@ def world_config(
         file: The scenario, with nothing left to be filled in.
         traces: The trace of each stream that replays one.
         samples: The traces that token counts are drawn from, by full file name.
+        engines: Where the step times of engines come from.
     """
     every = file.record.nodes_every
     return WorldConfig(
@@ -33,7 +38,7 @@ def world_config(
             for name, region in file.regions.items()
         ),
         network=network_config(file.network, file.regions),
-        pools=tuple(pool_config(name, pool) for name, pool in file.pools.items()),
+        pools=tuple(pool_config(name, pool, engines) for name, pool in file.pools.items()),
         streams=tuple(
             stream_config(name, stream, traces.get(name), samples)
             for name, stream in file.workload.items()

@@ -196,6 +196,11 @@ DurationDistribution = (
 )
 """The members of a union that is to be discriminated by ``CHOICE``: distributions of durations."""
 
+AnyDuration = Annotated[
+    DurationDistribution, Discriminator(CHOICE.tag), BeforeValidator(CHOICE.check)
+]
+"""A distribution of durations."""
+
 CountDistribution = Annotated[
     Annotated[Constant[TokenCount], Tag("<constant>")]
     | Annotated[Exponential[TokenCount], Tag("<exponential>")]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from fedsim.scenario.schema.base import Settings, error, shown, tag_of_word
 from fedsim.scenario.schema.catalogued import Cost, LocationName
-from fedsim.scenario.schema.distributions import CHOICE, DurationDistribution
+from fedsim.scenario.schema.distributions import AnyDuration
+from fedsim.scenario.schema.engine import Engine
+from fedsim.scenario.schema.service import Batching, Service, Switch
 from fedsim.scenario.schema.types import (
     CapabilityName,
     CountFrom1,
@@ -16,7 +18,6 @@ from fedsim.scenario.schema.types import (
     Excess,
     Name,
     OptionalWord,
-    Weight,
 )
 
 Privacy = Literal["public", "internal", "confidential", "restricted"]
@@ -67,49 +68,6 @@ class Network(Settings):
     )
 
 
-class TokenService(Settings):
-    """Service times that grow with the request's tokens."""
-
-    base: Duration = Field(default=0.0, description="Time that every request takes.")
-    per_prompt_token: Duration = Field(default=0.0, description="Added for each prompt token.")
-    per_output_token: Duration = Field(default=0.0, description="Added for each output token.")
-    noise_cv: Weight = Field(
-        default=0.0,
-        description="Coefficient of variation of a lognormal factor with mean 1; 0 for none.",
-    )
-
-
-def _check_service(value: Any) -> Any:
-    """Check what decides between a distribution and times per token."""
-    if isinstance(value, dict) and "distribution" in value:
-        return CHOICE.check(value)
-    if not isinstance(value, dict):
-        message = f"{shown(value)} is not a mapping."
-        raise error(message, "Write for instance {distribution: exponential, mean: 900ms}.")
-    times = ("base", "per_prompt_token", "per_output_token")
-    if not any(key in value for key in times):
-        message = "It names neither a distribution nor a time per token."
-        remedy = "Add distribution: lognormal or the like, or base and per_output_token."
-        raise error(message, remedy)
-    return value
-
-
-def _service_tag(value: Any) -> str:
-    if isinstance(value, TokenService):
-        return "<tokens>"
-    if isinstance(value, dict) and "distribution" not in value:
-        return "<tokens>"
-    return CHOICE.tag(value)
-
-
-Service = Annotated[
-    DurationDistribution | Annotated[TokenService, Tag("<tokens>")],
-    Discriminator(_service_tag),
-    BeforeValidator(_check_service),
-]
-"""How long a request holds a slot."""
-
-
 def _check_queue_limit(value: Any) -> Any:
     if value == "unlimited" or (isinstance(value, int) and not isinstance(value, bool)):
         return value
@@ -128,31 +86,63 @@ QueueLimit = Annotated[
 class Pool(Settings):
     """A pool of equal nodes, named after it: us-chat-0, us-chat-1 and so on."""
 
-    unbuilt: ClassVar = {"engine": "Give slots and service."}
-
     region: str = Field(description="The region of its nodes.", examples=["us-east"])
     count: CountFrom1 = Field(default=1, description="Number of nodes.")
     model: str | None = Field(
         default=None,
         min_length=1,
-        description="The model that they serve; the pool's name where none is given.",
+        description=(
+            "The model that they serve; that of the engine's profile where none is given, or else "
+            "the pool's name."
+        ),
     )
     capabilities: list[CapabilityName] = Field(
         default_factory=lambda: ["generate"],
         min_length=1,
         description="What the model can do.",
     )
-    slots: CountFrom1 = Field(default=8, description="Requests in service at once on a node.")
-    queue_limit: QueueLimit = Field(
-        default=64,
-        description="Most requests that wait on a node, or unlimited; one more is refused.",
+    slots: CountFrom1 | None = Field(
+        default=None,
+        description=(
+            "Requests in service at once on a node; 8 where not given. Not with an engine or with "
+            "batching, whose max_batch it is."
+        ),
     )
-    service: Service = Field(
-        description="How long a request holds a slot: a distribution, or times per token.",
+    service: Service | None = Field(
+        default=None,
+        description=(
+            "How long a request holds a slot: a distribution, or times that depend on its size. "
+            "Needed where there is no engine."
+        ),
         examples=[{"distribution": "lognormal", "median": "900ms", "p99": "4s"}],
     )
+    engine: Engine | None = Field(
+        default=None, description="Continuous batching, in place of slots and service."
+    )
+    batching: Batching | None = Field(
+        default=None, description="Static batching, in place of slots."
+    )
+    switch: Switch | None = Field(
+        default=None, description="Base models and adapters that a node loads when asked for."
+    )
+    cold_start: AnyDuration | None = Field(
+        default=None,
+        description="Time that a node which comes back up is loading; none where not given.",
+        examples=[{"distribution": "lognormal", "median": "45s", "p99": "2min"}],
+    )
+    queue_limit: QueueLimit | None = Field(
+        default=None,
+        description=(
+            "Most requests that wait on a node, or unlimited; one more is refused. Where not "
+            "given, 64 with slots, and unlimited with an engine or with batching."
+        ),
+    )
     gpu: OptionalWord = Field(
-        default=None, description="The node's GPU, or none; prefer_gpu looks at it."
+        default=None,
+        description=(
+            "The node's GPU, or none; prefer_gpu looks at it. Where not given, that of the "
+            "engine's profile, or else none."
+        ),
     )
     cost: Cost | None = Field(
         default=None,
