@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from fedsim.federation.contracts import Capability, PrivacyLevel, QoSRequirements
 from fedsim.workload.distributions import Distribution
 from fedsim.workload.traffic import Traffic
+from fedsim.world.engine.config import EngineConfig
 from fedsim.world.service import BatchServiceModel, ServiceModel
-
-if TYPE_CHECKING:
-    from fedsim.world.engine.config import EngineConfig
 
 
 @dataclass(frozen=True, slots=True)

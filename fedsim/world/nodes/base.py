@@ -144,6 +144,10 @@ class Node(ABC):
     def _stretch(self, before: float) -> None:
         """Let everything take ``factor`` times as long from now on, which was *before*."""
 
+    def note_service(self, job: Job) -> None:
+        """Let a job know that its service has begun, if it has not heard so yet."""
+        return
+
     def first_token_s(self, job: Job) -> float:
         """Return when a served job's first token left the node in seconds, NaN where unknown."""
         return math.nan

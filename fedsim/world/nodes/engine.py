@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 from fedsim.federation.contracts import NoCapacity
 from fedsim.kernel.environment import Environment
@@ -45,10 +44,8 @@ class EngineNode(Node):
         self._engine = Engine(pool.engine)
         self._change = Due(env, self._advance)
         self._preparing: dict[Job, None] = {}
-        self._waiting: dict[Job, None] = {}
         self._streams: dict[Job, None] = {}
-        self._held = 0
-        self._held_s = self._since_s = 0.0
+        self._held_s = 0.0
 
     @property
     def running(self) -> int:
@@ -95,7 +92,7 @@ class EngineNode(Node):
 
     def token_s(self, job: Job, number: int) -> float:
         """Return when a token leaves: at the end of a step; infinite while it has no slot."""
-        if math.isnan(job.begun_s):
+        if job.work is None:
             return math.inf
         return self._engine.token_s(job.work, number)
 
@@ -127,7 +124,6 @@ class EngineNode(Node):
 
     def _submit(self, job: Job) -> None:
         job.work = sequence = _sequence(job.live, job)
-        self._waiting[job] = None
         if job.streamed:
             self._streams[job] = None
             self._engine.watch(sequence)
@@ -140,7 +136,6 @@ class EngineNode(Node):
         for sequence in self._engine.advance(self.env._now):
             assert isinstance(sequence.owner, Job)
             finished.append(sequence.owner)
-        self._note_admissions()
         for job in finished:
             self._leave(job)
         self._changed()
@@ -148,59 +143,42 @@ class EngineNode(Node):
             job.answer(None)
 
     def _changed(self) -> None:
-        """Await the engine's next change, and have readers of streams look again.
-
-        A change that comes later than the one awaited is found out then.
-        """
+        """Await the engine's next change, and have readers of streams look again."""
         due_s = self._engine.next_change_s()
         if due_s < self._change.due_s:
-            self._change.schedule(max(due_s, self.env._now))
+            self._change.schedule(due_s)
         for job in list(self._streams):
             if job.on_change is not None:
                 job.on_change()
 
-    def _note_admissions(self) -> None:
-        """Let those hold a slot that the engine has admitted since it was last looked at."""
-        admitted = list(self._admitted())
-        self._account()
-        self._held += len(admitted)
-        for job in admitted:
-            del self._waiting[job]
-            begun_s = job.work.begun_s
-            self._held_s += self.env._now - begun_s
-            job.join(begun_s)
-
-    def _admitted(self) -> Iterator[Job]:
-        """Yield those that were admitted; in the order of arrival, unless that is by priority."""
-        in_order = self._config.order == "fcfs"
-        for job in self._waiting:
-            if not math.isnan(job.work.begun_s):
-                yield job
-            elif in_order:
-                return
+    def note_service(self, job: Job) -> None:
+        """Let a job know that the engine has admitted it, if it has."""
+        if job.waiting and job.work is not None and not math.isnan(job.work.begun_s):
+            job.join(job.work.begun_s)
 
     def _leave(self, job: Job) -> None:
         """Forget a job that is over, and free its slot if it holds one."""
         del self._jobs[job]
-        self._waiting.pop(job, None)
         self._streams.pop(job, None)
+        self.note_service(job)
         if job.in_service:
-            self._account()
-            self._held -= 1
+            held_s = self.env._now - job.begun_s
+            self._held_s += held_s
             if job.abandoned:
-                self.wasted_slot_s += self.env._now - job.begun_s
+                self.wasted_slot_s += held_s
 
     # Faults
 
     def _lose_all(self) -> list[Job]:
         self._engine.clear(self.env._now)
+        self._change.cancel()
         self._preparing.clear()
-        lost = sorted(self._jobs, key=lambda job: not job.in_service)
+        lost = list(self._jobs)
         for job in lost:
             self._leave(job)
             if job.in_service and not job.abandoned:
                 self.wasted_slot_s += self.env._now - job.begun_s
-        return lost
+        return sorted(lost, key=lambda job: not job.in_service)
 
     def _stretch(self, before: float) -> None:
         self._engine.set_factor(self.factor, self.env._now)
@@ -210,16 +188,21 @@ class EngineNode(Node):
 
     def busy_slot_s(self) -> float:
         """Return the slot-seconds in use since the start."""
-        self._account()
-        return self._held_s
+        now_s, held_s = self.env._now, self._held_s
+        for job in self._jobs:
+            self.note_service(job)
+            if job.in_service:
+                held_s += now_s - job.begun_s
+        return held_s
 
     def kv_used_tokens(self) -> int:
         """Return the room in the key-value cache that running requests hold, in tokens."""
+        self._engine.hear(self.env._now)
         return self._engine.kv_used_tokens
 
     def kv_usage(self) -> float:
         """Return the share of the key-value cache that running requests hold."""
-        return self._engine.kv_used_tokens / (self._config.kv_blocks * self._config.block_tokens)
+        return self.kv_used_tokens() / (self._config.kv_blocks * self._config.block_tokens)
 
     def gpu_utilization(self) -> float | None:
         """Return the share of the last minute or so in which it stepped, None without a GPU."""
@@ -230,18 +213,14 @@ class EngineNode(Node):
         return (now.busy_s - before.busy_s) / passed_s if passed_s > 0.0 else 0.0
 
     def _work(self) -> Work:
+        self._engine.hear(self.env._now)
         return Work(self._engine.tokens_out, self._engine.busy_s)
-
-    def _account(self) -> None:
-        """Add up the time since something last changed."""
-        now_s = self.env._now
-        self._held_s += self._held * (now_s - self._since_s)
-        self._since_s = now_s
 
 
 def _sequence(live: LiveRequest, job: Job) -> Sequence:
     """Return what the engine needs to know of a request."""
-    blocks, block_tokens = (), 0
+    blocks: tuple[int, ...] = ()
+    block_tokens = 0
     if isinstance(live.details, Prompt):
         blocks, block_tokens = live.details.blocks, live.details.block_tokens
     return Sequence(

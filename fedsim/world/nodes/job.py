@@ -189,6 +189,7 @@ class Job(LightEvent):
 
     def held_s(self) -> tuple[float, float]:
         """Return its wait and its time in a slot so far, in seconds; NaN where it got none."""
+        self.node.note_service(self)
         begun_s, ended_s = self.begun_s, self.ended_s
         if math.isnan(ended_s):
             ended_s = self.env._now

@@ -7,6 +7,7 @@ from fedsim.kernel.streams import Streams
 from fedsim.world.config import PoolConfig
 from fedsim.world.nodes.base import Node, NodeWatcher
 from fedsim.world.nodes.batches import BatchNode
+from fedsim.world.nodes.engine import EngineNode
 from fedsim.world.nodes.slots import SlotNode
 
 
@@ -20,5 +21,11 @@ def build_node(
     watcher: NodeWatcher,
 ) -> Node:
     """Return a node of a pool; see `Node` for the arguments."""
-    kind = SlotNode if pool.batching is None else BatchNode
+    kind: type[Node]
+    if pool.engine is not None:
+        kind = EngineNode
+    elif pool.batching is not None:
+        kind = BatchNode
+    else:
+        kind = SlotNode
     return kind(env, code, name, region, pool, streams, watcher)

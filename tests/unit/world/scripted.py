@@ -14,6 +14,7 @@ from fedsim.federation.contracts import (
     GatewayStats,
     InferenceRequest,
     InferenceResponse,
+    Internal,
     NodeId,
     QoSRequirements,
     RegionId,
@@ -90,6 +91,40 @@ class ScriptedGateway:
 def send(site: Site, target: RouteTarget, request: InferenceRequest) -> Any:
     """Send a request and wait for the answer."""
     return site.transport.send(target, request)
+
+
+class Reader:
+    """Reads streams, and logs when each opened, each token came, and how it ended.
+
+    Attributes:
+        stop_after: Tokens after which it cancels, or None.
+    """
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stop_after = stop_after
+        self.log: list[tuple[Any, float]] = []
+
+    async def __call__(self, site: Site, target: RouteTarget, request: InferenceRequest) -> None:
+        """Read the stream of one request."""
+        now = site.clock.now
+        try:
+            stream = await site.transport.open_stream(target, request)
+            self.log.append(("open", now()))
+            count = 0
+            while (token := await stream.next_token()) is not None:
+                count += 1
+                assert token == b"token_%d" % count
+                self.log.append((count, now()))
+                if count == self.stop_after:
+                    await stream.cancel()
+            self.log.append(("end", now()))
+            assert await stream.next_token() is None
+            if self.stop_after is not None:
+                reason = "was read enough of"
+                raise Internal(reason)
+        except FederationError as error:
+            self.log.append((error.kind, now()))
+            raise
 
 
 @dataclass

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedsim.errors import PlugInError
-from fedsim.federation.contracts import FederationError, Internal, NodeId, NodeUnreachable
+from fedsim.federation.contracts import NodeId, NodeUnreachable
 from fedsim.workload.distributions import Constant
 from fedsim.world.service import DistributedService, TokenService
-from tests.unit.world.scripted import Script, outage, send, slowdown
+from tests.unit.world.scripted import Reader, Script, outage, send, slowdown
 
 
 class TestSend:
@@ -91,40 +91,6 @@ class TestProbe:
         Script([(1.0, 1)], leg_s=0.5, act=act).play()
 
         assert log == [(1.0, "nowhere")]
-
-
-class Reader:
-    """Reads streams, and logs when each opened, each token came, and how it ended.
-
-    Attributes:
-        stop_after: Tokens after which it cancels, or None.
-    """
-
-    def __init__(self, stop_after=None):
-        self.stop_after = stop_after
-        self.log = []
-
-    async def __call__(self, site, target, request):
-        """Read the stream of one request."""
-        now = site.clock.now
-        try:
-            stream = await site.transport.open_stream(target, request)
-            self.log.append(("open", now()))
-            count = 0
-            while (token := await stream.next_token()) is not None:
-                count += 1
-                assert token == b"token_%d" % count
-                self.log.append((count, now()))
-                if count == self.stop_after:
-                    await stream.cancel()
-            self.log.append(("end", now()))
-            assert await stream.next_token() is None
-            if self.stop_after is not None:
-                reason = "was read enough of"
-                raise Internal(reason)
-        except FederationError as error:
-            self.log.append((error.kind, now()))
-            raise
 
 
 def read(script, **reader):
