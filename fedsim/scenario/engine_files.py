@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fedsim.errors import Problem, ScenarioError
@@ -12,6 +12,7 @@ from fedsim.scenario.catalogues.profiles import Profile, profile
 from fedsim.scenario.catalogues.tables import CatalogueError
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.schema.engine import PROFILE_FILES
+from fedsim.scenario.source import KeyPath
 from fedsim.world.engine.measured import MeasuredSteps
 
 PREFILL_COLUMNS = ("new_tokens", "cached_tokens")
@@ -56,7 +57,7 @@ def read_engine_sources(facts: Facts, folder: Path) -> tuple[EngineSources, list
         except CatalogueError:
             continue  # the model of the file reports it
         except ScenarioError as failure:
-            problems += failure.problems
+            problems += [_in_file(facts, (*path, "profile"), each) for each in failure.problems]
         except _FAILURES as failure:
             message = f"{table}: {_reason(failure)}"
             remedy = f"Write the columns {', '.join(COLUMNS)}."
@@ -107,6 +108,12 @@ def _point(row: Mapping[str, str], line: int) -> tuple[str, tuple[int, int, floa
     except (TypeError, ValueError):
         msg = f"line {line} needs numbers in {first}, {second} and time_ms"
         raise ValueError(msg) from None
+
+
+def _in_file(facts: Facts, path: KeyPath, problem: Problem) -> Problem:
+    """Return a problem of a profile's file as one of the scenario that names it."""
+    message = str(replace(problem, remedy=""))
+    return facts.document.problem(path, message, problem.remedy or "Correct the name of the file.")
 
 
 def _reason(failure: Exception) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsim.errors import Problem, ScenarioError
-from fedsim.scenario import pool_checks, reachability, references
+from fedsim.scenario import pool_checks, reachability, references, unknown_sizes
 from fedsim.scenario.configure.federation import federation_spec
 from fedsim.scenario.configure.studies import compare_spec, slo_config
 from fedsim.scenario.configure.world import world_config
@@ -32,7 +32,7 @@ _CHECKS: tuple[Callable[[Facts], Iterable[Problem]], ...] = (
     pool_checks.mixed_kinds,
     pool_checks.wrong_engines,
     reachability.unserved_streams,
-    reachability.unknown_token_counts,
+    unknown_sizes.unknown_sizes,
     reachability.origins_without_gateway,
     reachability.missing_round_trips,
     reachability.warmup_too_long,

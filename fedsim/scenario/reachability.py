@@ -54,31 +54,6 @@ def _privacy_is_kept(facts: Facts) -> bool:
     return stated and facts.at("federation", "router") is None
 
 
-def unknown_token_counts(facts: Facts) -> Iterator[Problem]:
-    """Yield a problem for every stream without the token counts that a serving pool needs."""
-    for stream in facts.streams:
-        if facts.text("workload", stream, "arrivals", "process") == "trace":
-            continue
-        for pool in facts.servers(stream):
-            missing = [
-                part
-                for part in ("prompt", "output")
-                if facts.duration_s("pools", pool, "service", f"per_{part}_token")
-                and facts.at("workload", stream, "tokens", part) is None
-                and facts.at("workload", stream, "tokens", "trace") is None
-            ]
-            if missing:
-                message = (
-                    f"The pool {pool} serves {stream} with a time per token, but the number of "
-                    f"{listed(missing, 'and')} tokens is not given."
-                )
-                remedy = f"Add workload.{stream}.tokens.{missing[0]}, such as {{distribution: "
-                remedy += "lognormal, median: 500, p99: 4000}."
-                path = ("workload", stream, "tokens")
-                yield facts.document.problem(path, message, remedy)
-                break
-
-
 def origins_without_gateway(facts: Facts) -> Iterator[Problem]:
     """Yield a problem for every region that requests come from and that has no gateway."""
     if not facts.mapping("federation", "gateways"):
