@@ -96,11 +96,12 @@ class MeasuredSteps:
     time would fall.
 
     A step that only decodes takes what the table says. The base of prefill is the largest time at
-    no new tokens to which two neighbouring points with the fewest cached tokens point back: what a
-    step takes for its weights, however short its prompts. A step that only prefills takes the base
-    and, for each prompt, what the table gives above the base; so one prompt alone takes what was
-    measured, but no less than the base. The base of decoding is the time of that batch at no
-    context, and a step that does both takes the larger of the two bases and all the rest.
+    no new tokens to which two neighbouring points with the fewest cached tokens point back, but no
+    more than the least of these points: what a step takes for its weights, however short its
+    prompts. A step that only prefills takes the base and, for each prompt, what the table gives
+    above the base; so one prompt alone takes what was measured. The base of decoding is the time
+    of that batch at no context, and a step that does both takes the larger of the two bases and
+    all the rest.
 
     Attributes:
         prefill: Points ``(new tokens, cached tokens, seconds)`` of one prompt in a step.
@@ -127,7 +128,8 @@ class MeasuredSteps:
         object.__setattr__(self, "_at_batch", {})
         lone = next(iter(curves.values()))
         backwards = [one[1] - one[0] * _slope(one, other) for one, other in pairwise(lone.points)]
-        object.__setattr__(self, "_base_s", max([lone(0.0), *backwards]))
+        least_s = min(time_s for _, time_s in lone.points)
+        object.__setattr__(self, "_base_s", min(max([lone(0.0), *backwards]), least_s))
 
     def prefill_s(self, new: int, cached: int) -> float:
         """Return what *new* prompt tokens on top of *cached* ones take above the base, in s."""
