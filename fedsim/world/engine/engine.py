@@ -207,10 +207,10 @@ class Engine:
         lost = [*self._running, *self._queue.clear()]
         for sequence in lost:
             sequence.state = OVER
+            self._watched.pop(sequence, None)
         self._cache.clear()
         self._batch.clear()
         self._running.clear()
-        self._watched.clear()
         self._prefilled = []
         self._unfinished = self._run = None
         self._change_s = math.inf
