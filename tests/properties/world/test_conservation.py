@@ -17,16 +17,22 @@ from fedsim.federation.policies import HealthPolicy, LatencyPolicy, LocalityPoli
 from fedsim.results.conservation import littles_law
 from fedsim.workload.arrivals import Poisson
 from fedsim.workload.distributions import Constant, Exponential, Lognormal
+from fedsim.workload.sizes import Sizes
+from fedsim.workload.tokens import Tokens
 from fedsim.workload.traffic import Traffic
 from fedsim.world.config import (
+    BatchConfig,
     FaultConfig,
     NetworkConfig,
     PoolConfig,
     RegionConfig,
     StreamConfig,
+    SwitchConfig,
     WorldConfig,
 )
-from fedsim.world.service import DistributedService
+from fedsim.world.engine.config import EngineConfig
+from fedsim.world.engine.steps import Coefficients
+from fedsim.world.service import DistributedService, TokenBatches
 from tests.simulated import Federation, run_world
 
 REGIONS = ("near", "far")
@@ -34,6 +40,43 @@ DURATION_S = 30.0
 
 times_s = st.sampled_from([0.0, 0.01, 0.05, 0.25])
 services = st.sampled_from([Constant(0.5), Exponential(0.5), Lognormal.from_mean_cv(0.5, 2.0)])
+
+
+engines = st.builds(
+    EngineConfig,
+    steps=st.sampled_from(
+        [
+            Coefficients(0.01, 1e-4, 1e-8, 0.02, 1e-3, 1e-6),
+            Coefficients(0.25, 0.0, 0.0, 0.25, 0.0, 0.0),
+        ]
+    ),
+    kv_capacity_tokens=st.sampled_from([200, 256, 4096]),  # some requests never fit the first
+    max_batch=st.integers(1, 4),
+    token_budget=st.sampled_from([8, 64, 512]),
+    chunked_prefill=st.booleans(),
+    request_overhead_s=st.sampled_from([0.0, 0.1]),
+    prefix_cache=st.booleans(),
+)
+batches = st.builds(
+    BatchConfig,
+    max_batch=st.integers(1, 4),
+    max_wait_s=st.sampled_from([0.0, 0.05, 1.0]),
+    service=st.just(TokenBatches(tokens_per_s=500.0, base_s=0.1, noise_cv=0.5)),
+)
+switches = st.none() | st.builds(
+    SwitchConfig, st.just(Exponential(2.0)), st.none(), models=st.integers(1, 2)
+)
+
+
+@st.composite
+def kinds(draw):
+    """Draw what kind of nodes a pool has: slots, an engine or batches."""
+    kind = draw(st.sampled_from(["slots", "engine", "batching"]))
+    if kind == "slots":
+        service = DistributedService(draw(services))
+        return {"service": service, "slots": draw(st.integers(1, 3)), "switch": draw(switches)}
+    config = draw(engines if kind == "engine" else batches)
+    return {kind: config, "slots": config.max_batch}
 
 
 @st.composite
@@ -46,13 +89,16 @@ def pools(draw):
             count=draw(st.integers(1, 3)),
             model="model",
             capabilities=(Capability.GENERATE,),
-            slots=draw(st.integers(1, 3)),
             queue_limit=draw(st.sampled_from([None, 0, 2])),
-            service=DistributedService(draw(services)),
             cost_usd_per_hour=draw(st.sampled_from([3.0, 0.0])),
+            cold_start=draw(st.sampled_from([None, Exponential(2.0)])),
+            **draw(kinds()),
         )
         for number in range(draw(st.integers(1, 3)))
     )
+
+
+TOKENS = Sizes(Tokens(Lognormal.from_mean_cv(80.0, 0.5), Lognormal.from_mean_cv(20.0, 0.5)))
 
 
 @st.composite
@@ -87,9 +133,12 @@ def worlds(draw):
         pools=drawn,
         streams=tuple(
             StreamConfig(
-                Traffic(name, origins, Poisson(rate_rps)), Capability.GENERATE, QoSRequirements()
+                Traffic(name, origins, Poisson(rate_rps), TOKENS),
+                Capability.GENERATE,
+                QoSRequirements(),
+                priority,
             )
-            for name in ("chat", "code")
+            for priority, name in enumerate(("chat", "code"))
         ),
         faults=tuple(draw(st.lists(faults(drawn), max_size=3))),
         nodes_every_s=draw(st.sampled_from([None, 1.0])),
@@ -118,6 +167,8 @@ def test_nothing_is_lost(world, federation, gateways):
     """Whatever the world and the federation, requests, slots and money add up."""
     outcome = run_world(world, federation, gateways)
 
+    for kind in sorted({type(node).__name__ for node in outcome.world.nodes}):
+        event(f"nodes: {kind}")
     for kind in sorted(set(outcome.attempts["outcome"])):
         event(f"attempts: {kind}")
     for kind in sorted(set(outcome.requests["outcome"])):
