@@ -17,6 +17,7 @@ from fedsim.scenario.defaults import complete
 from fedsim.scenario.engine_files import EngineSources, read_engine_sources
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.overrides import apply_overrides
+from fedsim.scenario.price_checks import small_instances
 from fedsim.scenario.provenance import figures
 from fedsim.scenario.sample_files import read_samples
 from fedsim.scenario.schema.root import ScenarioFile
@@ -60,6 +61,7 @@ def load(path: str | PathLike[str], overrides: Mapping[str, object] | None = Non
     problems = [*document.problems, *problems, *broken, *broken_too, *unusable]
     if isinstance(document.tree, dict):
         problems += [problem for check in _CHECKS for problem in check(facts)]
+        problems += small_instances(facts, engines)
     if problems or file is None:
         raise ScenarioError(_in_order(document, problems))
     completed = complete(file, Path(path), engines)

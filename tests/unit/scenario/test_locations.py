@@ -91,6 +91,22 @@ class TestPrices:
 
         assert pool.cost_usd_per_hour == pytest.approx(usd_per_hour)
 
+    def test_of_an_engine(self, tmp_path):
+        """Each GPU of the profile is paid for: four L40S at the price of a g6e.12xlarge."""
+        engine = {"profile": "llama-3.1-70b/fp8/l40s/tp4"}
+        given = OF_ENGINE | {"pools.chat": {"region": "us", "engine": engine, "cost": "aws/l40s"}}
+        (pool, _) = loaded(tmp_path, CLOUDS, given).world.pools
+
+        assert pool.cost_usd_per_hour == pytest.approx(10.49264)
+
+
+OF_ENGINE: dict[str, object] = {
+    "workload.chat.tokens": {
+        "prompt": {"distribution": "constant", "value": 500},
+        "output": {"distribution": "constant", "value": 100},
+    }
+}
+
 
 class TestFailures:
     def test_of_a_fleet(self, tmp_path):
@@ -130,6 +146,21 @@ class TestFigures:
             "faults.0.mttr": ("1h", "user"),
         }
         assert all(figure.source for figure in scenario.figures)
+
+    def test_of_an_engine(self, tmp_path):
+        """A profile is one figure; what the file states beside it is the user's own."""
+        engine = {
+            "profile": "llama-3.1-8b/bf16/l4/tp1",
+            "step_overhead": "2ms",
+            "max_batch": 64,
+        }
+        given = OF_ENGINE | {"pools.chat": {"region": "us", "engine": engine}}
+        scenario = loaded(tmp_path, CLOUDS, given)
+        found = {figure.path: (figure.value, figure.label) for figure in scenario.figures}
+
+        assert found["pools.chat.engine.profile"] == ("llama-3.1-8b/bf16/l4/tp1", "estimated")
+        assert found["pools.chat.engine.step_overhead"] == ("2ms", "user")
+        assert "pools.chat.engine.max_batch" not in found
 
     def test_what_a_scenario_decides_is_no_figure(self, tmp_path):
         """Counts, limits, objectives and scripted faults describe no world."""
