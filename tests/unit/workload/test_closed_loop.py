@@ -1,0 +1,143 @@
+"""The users of a closed loop: when they begin, who they are, and what they send."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from fedsim.kernel.streams import SERVICE, Streams, keyed_uniform
+from fedsim.workload import Constant, Exponential, Lognormal, Tenants, Traffic
+from fedsim.workload.arrivals import ClosedLoop
+from fedsim.workload.sizes import Sizes
+from fedsim.workload.tokens import Tokens
+
+LOOP = ClosedLoop(10, Exponential(5.0))
+TRAFFIC = Traffic(
+    "chat",
+    (("us", 2.0), ("eu", 1.0), ("ap", 2.0)),
+    LOOP,
+    Sizes(Tokens(Lognormal.from_mean_cv(300.0, 1.0), Exponential(50.0))),
+    Tenants(4, 1.0),
+)
+
+
+def users_of(traffic=TRAFFIC, seed=1, until_s=1000.0):
+    """Return the users of a run."""
+    return traffic.users(Streams(seed), until_s)
+
+
+def turns_of(users, user, count):
+    """Return the first turns of a user."""
+    return [users.turn(user, turn) for turn in range(count)]
+
+
+class TestStarts:
+    def test_after_a_think_time(self):
+        """Every user begins once, after a think time; the first to come has number 0."""
+        (starts_s,) = users_of().starts()
+
+        assert len(starts_s) == 10
+        assert np.all(np.diff(starts_s) >= 0.0)
+        assert 0.0 < starts_s[0] < starts_s[-1] < 50.0
+
+    def test_end(self):
+        """Who would begin after the end does not come, and the others begin as they would."""
+        (whole,) = users_of().starts()
+        (part,) = users_of(until_s=float(whole[4])).starts()
+
+        assert part.tolist() == whole[:4].tolist()
+        assert list(users_of(until_s=1e-9).starts()) == []
+
+
+class TestTurns:
+    def test_do_not_depend_on_their_order(self):
+        """What a user sends is the same whenever the others send theirs."""
+        one_by_one, in_turns = users_of(), users_of()
+        expected = {user: turns_of(one_by_one, user, 150) for user in range(10)}
+
+        seen: dict[int, list] = {user: [] for user in range(10)}
+        for turn in range(150):
+            for user in (3, 0, 9, 4, 1, 2, 8, 7, 5, 6):
+                seen[user].append(in_turns.turn(user, turn))
+        assert seen == expected
+
+    def test_do_not_depend_on_their_number(self):
+        """A loop of more users has other users, and each of them the same kind of turns."""
+        many = dataclasses.replace(TRAFFIC, arrivals=ClosedLoop(70_000, LOOP.think_s))
+        first = turns_of(users_of(many), 0, 3)
+        again = users_of(dataclasses.replace(many, arrivals=ClosedLoop(60_000, LOOP.think_s)))
+
+        assert [turn.prompt_tokens for turn in first] == [
+            turn.prompt_tokens for turn in turns_of(again, 0, 3)
+        ]
+
+    def test_are_all_different(self):
+        """No two turns share their luck, and the luck in service is that of the key."""
+        users = users_of()
+        turns = [turn for user in range(10) for turn in turns_of(users, user, 100)]
+
+        assert len({turn.key for turn in turns}) == 1000
+        assert {type(turn.prompt_tokens) for turn in turns} == {int}
+        assert turns[77].service_uniform == keyed_uniform(turns[77].key, SERVICE, 1)
+        assert len({users.index(user, turn) for user in range(10) for turn in range(100)}) == 1000
+        assert (users.index(3, 0), users.index(3, 2)) == (3, 23)
+
+    def test_sizes_and_think_times(self):
+        """They have the distributions that the stream gives them."""
+        users = users_of()
+        turns = [turn for user in range(10) for turn in turns_of(users, user, 1000)]
+        error = 3.5 / math.sqrt(len(turns))
+
+        assert np.mean([turn.think_s for turn in turns]) == pytest.approx(5.0, rel=error)
+        assert np.mean([turn.prompt_tokens for turn in turns]) == pytest.approx(300.0, rel=error)
+        assert {turn.details for turn in turns} == {None}
+
+    def test_without_end(self):
+        """Users do not leave; one who is released is forgotten."""
+        users = users_of()
+        users.turn(3, 0)
+        users.release(3)
+        users.release(4)
+
+        assert users.turns(3) is None
+        with pytest.raises(KeyError):
+            users.turn(3, 1)
+
+    def test_another_seed(self):
+        """Another seed changes what they send."""
+        assert turns_of(users_of(seed=1), 0, 5) != turns_of(users_of(seed=2), 0, 5)
+
+
+class TestWhoTheyAre:
+    def test_origins(self):
+        """The numbers of users are in proportion to the weights, in no particular order."""
+        users = users_of()
+        origins = [users.turn(user, 0).origin for user in range(10)]
+
+        assert np.bincount(origins).tolist() == [4, 2, 4]
+        assert origins != sorted(origins)
+        assert {turn.origin for turn in turns_of(users_of(), 5, 50)} == {origins[5]}
+
+    def test_tenants(self):
+        """A user belongs to one tenant; without tenants to none."""
+        users, nobody = users_of(), users_of(dataclasses.replace(TRAFFIC, tenants=None))
+
+        tenants = {user: {turn.tenant for turn in turns_of(users, user, 80)} for user in range(10)}
+        assert all(len(each) == 1 for each in tenants.values())
+        assert len(set().union(*tenants.values())) > 1
+        assert nobody.turn(0, 0).tenant == -1
+
+
+class TestClosedLoop:
+    def test_rates(self):
+        """The most that users can send is what they would if answers took no time."""
+        assert LOOP.mean_rps(60.0) == LOOP.peak_rps(60.0) == 2.0
+        assert ClosedLoop(3, Constant(0.0)).mean_rps(60.0) == math.inf
+
+    def test_refuses_nobody(self):
+        """A loop without users is refused."""
+        with pytest.raises(ValueError, match="a closed loop needs at least one user, not 0"):
+            ClosedLoop(0, Constant(1.0))
