@@ -73,9 +73,10 @@ def rebuild(folder: Path, target: Path = DATA) -> None:
 
 def _profile(row: Row) -> dict[str, object]:
     estimated = row["source"].startswith("ESTIMATE")
+    source = "aiconfigurator-points" if _fits_poorly(row) else "aiconfigurator"
     return {
         "name": _name(row),
-        "source": "aiconfigurator-roofline" if estimated else "aiconfigurator",
+        "source": "aiconfigurator-roofline" if estimated else source,
         "engine": "" if estimated else row["engine"],
         "kv_tokens": row["kv_capacity_tokens"] if row["fits_in_memory"] == "True" else "",
         "p0_ms": row["prefill_p0_ms"],
