@@ -13,6 +13,7 @@ from fedsim.scenario.schema.engine import PROFILE_FILES, Engine
 from fedsim.scenario.schema.federation import Federation, PolicySettings
 from fedsim.scenario.schema.pools import Pool
 from fedsim.scenario.schema.root import ScenarioFile
+from fedsim.scenario.schema.servegen import ServeGenArrivals
 from fedsim.scenario.schema.sizes import AnyTokens, TokenSample
 from fedsim.scenario.schema.trace_arrivals import TraceArrivals
 from fedsim.scenario.schema.workload import Stream
@@ -85,6 +86,13 @@ def _complete_stream(stream: Stream, regions: list[str], folder: Path) -> Stream
     if isinstance(arrivals, TraceArrivals):
         file = (folder / arrivals.file).resolve()
         arrivals = arrivals.model_copy(update={"file": file.as_posix()})
+    if isinstance(arrivals, ServeGenArrivals):
+        lengths = arrivals.lengths
+        paths = {
+            "file": (folder / arrivals.file).resolve().as_posix(),
+            "lengths": None if lengths is None else (folder / lengths).resolve().as_posix(),
+        }
+        arrivals = arrivals.model_copy(update=paths)
     complete: dict[str, Any] = {
         "arrivals": arrivals,
         "origins": stream.origins or dict.fromkeys(regions, 1.0),

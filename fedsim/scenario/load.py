@@ -16,16 +16,14 @@ from fedsim.scenario.configure.world import world_config
 from fedsim.scenario.defaults import complete
 from fedsim.scenario.engine_files import EngineSources, read_engine_sources
 from fedsim.scenario.facts import Facts
+from fedsim.scenario.files import WorkloadFiles, read_workload_files
 from fedsim.scenario.overrides import apply_overrides
 from fedsim.scenario.price_checks import small_instances
 from fedsim.scenario.provenance import figures
-from fedsim.scenario.sample_files import read_samples
 from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.scenario.source import Document, dotted, read_document
 from fedsim.scenario.spec import Scenario
-from fedsim.scenario.trace_files import read_traces
 from fedsim.scenario.validate import validate
-from fedsim.workload.traces import Trace
 
 _CHECKS: tuple[Callable[[Facts], Iterable[Problem]], ...] = (
     references.unknown_names,
@@ -55,17 +53,16 @@ def load(path: str | PathLike[str], overrides: Mapping[str, object] | None = Non
     apply_overrides(document, overrides or {})
     file, problems = validate(document)
     facts = Facts(document)
-    traces, broken = read_traces(facts, Path(path).parent)
-    samples, broken_too = read_samples(facts, Path(path).parent)
+    files, broken = read_workload_files(facts, Path(path).parent)
     engines, unusable = read_engine_sources(facts, Path(path).parent)
-    problems = [*document.problems, *problems, *broken, *broken_too, *unusable]
+    problems = [*document.problems, *problems, *broken, *unusable]
     if isinstance(document.tree, dict):
         problems += [problem for check in _CHECKS for problem in check(facts)]
         problems += small_instances(facts, engines)
     if problems or file is None:
         raise ScenarioError(_in_order(document, problems))
     completed = complete(file, Path(path), engines)
-    scenario = _scenario(document, completed, traces, samples, engines, Path(path))
+    scenario = _scenario(document, completed, files, engines, Path(path))
     return replace(scenario, figures=figures(file, engines))
 
 
@@ -81,8 +78,7 @@ def _in_order(document: Document, problems: list[Problem]) -> list[Problem]:
 def _scenario(
     document: Document,
     file: ScenarioFile,
-    traces: Mapping[str, Trace],
-    samples: Mapping[str, Trace],
+    files: WorkloadFiles,
     engines: EngineSources,
     path: Path,
 ) -> Scenario:
@@ -94,7 +90,7 @@ def _scenario(
         duration_s=file.duration,
         warmup_s=file.warmup or 0.0,
         drain_s=file.drain,
-        world=world_config(file, traces, samples, engines),
+        world=world_config(file, files, engines),
         federation=federation_spec(file.federation),
         slo=slo_config(file.slo),
         compare=compare_spec(file.compare),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
+from fedsim.scenario.schema.servegen import is_servegen
 from fedsim.workload.traces import Trace, TraceError, read_azure
 
 
@@ -22,7 +23,8 @@ def read_traces(facts: Facts, folder: Path) -> tuple[dict[str, Trace], list[Prob
     for stream in facts.streams:
         path = ("workload", stream, "arrivals", "file")
         file = facts.text(*path)
-        if not file or facts.at(*path[:-1], "process") != "trace":
+        arrivals = facts.mapping(*path[:-1])
+        if not file or arrivals.get("process") != "trace" or is_servegen(arrivals):
             continue
         try:
             if file not in by_file:

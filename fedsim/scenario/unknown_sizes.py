@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.schema.base import listed
+from fedsim.scenario.schema.servegen import is_servegen
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,10 @@ def _need(facts: Facts, pool: str) -> _Need:
 def _is_known(facts: Facts, stream: str, size: str) -> bool:
     if size not in _TOKENS:
         return facts.at("workload", stream, size) is not None
-    if facts.text("workload", stream, "arrivals", "process") == "trace":
+    arrivals = facts.mapping("workload", stream, "arrivals")
+    if is_servegen(arrivals) and arrivals.get("lengths") is not None:
+        return True
+    if arrivals.get("process") == "trace" and not is_servegen(arrivals):
         return True
     if _has_tokens(facts, ("workload", stream), size):
         return True

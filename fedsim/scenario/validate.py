@@ -88,7 +88,8 @@ def _model_around(tree: Any, notes: Notes, path: KeyPath) -> type[Settings]:
 def _unknown_key(model: type[Settings], key: str) -> Wording:
     if key in model.unbuilt:
         return f"The key {key!r} is not built yet in this version.", model.unbuilt[key]
-    return f"There is no key {key!r} here.", suggestion(key, list(model.model_fields))
+    keys = [field.alias or name for name, field in model.model_fields.items()]
+    return f"There is no key {key!r} here.", suggestion(key, keys)
 
 
 def _missing_key(model: type[Settings], key: str) -> Wording:

@@ -2,46 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from fedsim.federation.contracts import Capability, QoSRequirements
+from fedsim.scenario.client_files import Clients
 from fedsim.scenario.configure.arrivals import arrival_process
 from fedsim.scenario.configure.pools import privacy_level
 from fedsim.scenario.configure.sizes import conversation, sizes, superposition, tenants
+from fedsim.scenario.files import WorkloadFiles
+from fedsim.scenario.schema.servegen import ServeGenArrivals
 from fedsim.scenario.schema.workload import Qos, Stream
 from fedsim.workload.arrivals import ArrivalProcess
-from fedsim.workload.traces import Trace
+from fedsim.workload.servegen import ServeGen
 from fedsim.workload.traffic import Traffic
 from fedsim.world.config import StreamConfig
 
 
-def stream_config(
-    name: str, stream: Stream, trace: Trace | None, samples: Mapping[str, Trace]
-) -> StreamConfig:
-    """Return the stream *name*.
-
-    Args:
-        name: Its name.
-        stream: Its settings.
-        trace: What it replays, if it does.
-        samples: The traces that token counts are drawn from, by full file name.
-    """
+def stream_config(name: str, stream: Stream, files: WorkloadFiles) -> StreamConfig:
+    """Return the stream *name*; *files* holds what it names."""
     traffic = Traffic(
         name=name,
         origins=tuple((stream.origins or {}).items()),
-        arrivals=_arrivals(stream, trace),
-        sizes=sizes(stream, samples),
-        tenants=tenants(stream, samples),
+        arrivals=_arrivals(name, stream, files),
+        sizes=sizes(stream, files.samples),
+        tenants=tenants(stream, files.samples),
         conversation=conversation(stream.conversation),
     )
     return StreamConfig(traffic, Capability(stream.capability), _qos(stream.qos), stream.priority)
 
 
-def _arrivals(stream: Stream, trace: Trace | None) -> ArrivalProcess:
+def _arrivals(name: str, stream: Stream, files: WorkloadFiles) -> ArrivalProcess:
     if (together := superposition(stream)) is not None:
         return together
     assert stream.arrivals is not None
-    return arrival_process(stream.arrivals, stream.origins or {}, trace)
+    if isinstance(stream.arrivals, ServeGenArrivals):
+        return _servegen(stream.arrivals, files.clients[name])
+    return arrival_process(stream.arrivals, stream.origins or {}, files.traces.get(name))
+
+
+def _servegen(settings: ServeGenArrivals, clients: Clients) -> ServeGen:
+    return ServeGen(
+        clients.rates,
+        clients.lengths,
+        from_s=settings.start,
+        to_s=settings.end,
+        speed=settings.speed,
+        rate_factor=settings.rate_factor,
+    )
 
 
 def _qos(qos: Qos) -> QoSRequirements:

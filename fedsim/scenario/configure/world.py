@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from fedsim.scenario.configure.faults import fault_config
 from fedsim.scenario.configure.network import network_config
 from fedsim.scenario.configure.pools import pool_config, privacy_level
 from fedsim.scenario.configure.workload import stream_config
 from fedsim.scenario.engine_files import EngineSources
+from fedsim.scenario.files import WorkloadFiles
 from fedsim.scenario.schema.root import ScenarioFile
-from fedsim.workload.traces import Trace
 from fedsim.world.config import RegionConfig, WorldConfig
 
 
-def world_config(
-    file: ScenarioFile,
-    traces: Mapping[str, Trace],
-    samples: Mapping[str, Trace],
-    engines: EngineSources,
-) -> WorldConfig:
+def world_config(file: ScenarioFile, files: WorkloadFiles, engines: EngineSources) -> WorldConfig:
     """Return the world of a completed *file*.
 
     Args:
         file: The scenario, with nothing left to be filled in.
-        traces: The trace of each stream that replays one.
-        samples: The traces that token counts are drawn from, by full file name.
+        files: What the files hold that its workload names.
         engines: Where the step times of engines come from.
     """
     every = file.record.nodes_every
@@ -39,10 +31,7 @@ def world_config(
         ),
         network=network_config(file.network, file.regions),
         pools=tuple(pool_config(name, pool, engines) for name, pool in file.pools.items()),
-        streams=tuple(
-            stream_config(name, stream, traces.get(name), samples)
-            for name, stream in file.workload.items()
-        ),
+        streams=tuple(stream_config(name, stream, files) for name, stream in file.workload.items()),
         faults=tuple(fault_config(fault) for fault in file.faults),
         nodes_every_s=None if isinstance(every, str) else every,
         abort=file.federation.abort == "on",

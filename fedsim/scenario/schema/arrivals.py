@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from fedsim.scenario.schema.base import Choice, Settings, error
 from fedsim.scenario.schema.curves import Burst, Curve, Day, RateStep, SpikeCurve, check_steps
 from fedsim.scenario.schema.distributions import CHOICE, DurationDistribution
+from fedsim.scenario.schema.servegen import ServeGenArrivals, is_servegen
 from fedsim.scenario.schema.trace_arrivals import TraceArrivals
 from fedsim.scenario.schema.types import (
     CountFrom1,
@@ -103,7 +104,7 @@ class MmppArrivals(CurvedArrivals):
             message = "There are fewer than two states."
             raise error(message, "Give two rates or more, or use process: poisson.", "rates")
         if len(self.rates) != len(self.sojourns):
-            message = f"There are {len(self.rates)} rates and {len(self.sojourns)} sojourns."
+            message = f"For {len(self.rates)} rates it gives {len(self.sojourns)} sojourns."
             raise error(message, "Give one sojourn for each rate.", "sojourns")
         if max(self.rates) == 0.0:
             message = "All rates are 0, so that nothing ever arrives."
@@ -184,6 +185,11 @@ _PROCESS = Choice(
     noun="arrival process",
 )
 
+
+def _tag(value: Any) -> str:
+    return "<servegen>" if is_servegen(value) else _PROCESS.tag(value)
+
+
 Arrivals = Annotated[
     Annotated[PoissonArrivals, Tag("<poisson>")]
     | Annotated[RenewalArrivals, Tag("<renewal>")]
@@ -193,8 +199,9 @@ Arrivals = Annotated[
     | Annotated[StepsArrivals, Tag("<steps>")]
     | Annotated[SpikeArrivals, Tag("<spike>")]
     | Annotated[ClosedLoopArrivals, Tag("<closed_loop>")]
-    | Annotated[TraceArrivals, Tag("<trace>")],
-    Discriminator(_PROCESS.tag),
+    | Annotated[TraceArrivals, Tag("<trace>")]
+    | Annotated[ServeGenArrivals, Tag("<servegen>")],
+    Discriminator(_tag),
     BeforeValidator(_PROCESS.check),
 ]
 """When the requests of a stream arrive."""

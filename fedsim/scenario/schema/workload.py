@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from fedsim.scenario.schema.arrivals import Arrivals, ClosedLoopArrivals
 from fedsim.scenario.schema.base import Settings, error
 from fedsim.scenario.schema.pools import Privacy
+from fedsim.scenario.schema.servegen import ServeGenArrivals
 from fedsim.scenario.schema.sizes import (
     AnyTokens,
     AudioSettings,
@@ -81,7 +82,7 @@ class NamedTenant(Settings):
         if self.share is not None:
             message = "The tenant has arrivals of its own, so that there is nothing to share."
             raise error(message, "Remove share, or arrivals.", "share")
-        if isinstance(self.arrivals, TraceArrivals | ClosedLoopArrivals):
+        if isinstance(self.arrivals, TraceArrivals | ServeGenArrivals | ClosedLoopArrivals):
             message = f"A tenant's own arrivals cannot be of process {self.arrivals.process}."
             raise error(message, "Give it a stream of its own.", "arrivals")
         return self
@@ -178,12 +179,22 @@ class Stream(Settings):
 
     @model_validator(mode="after")
     def _one_source_of_tokens(self) -> Self:
-        if not isinstance(self.arrivals, TraceArrivals):
+        brings = isinstance(self.arrivals, TraceArrivals) or (
+            isinstance(self.arrivals, ServeGenArrivals) and self.arrivals.lengths is not None
+        )
+        if not brings:
             return self
         for key in ("tokens", "prefixes", "conversation"):
             if getattr(self, key) is not None:
                 message = "The stream replays a trace, which brings its own token counts."
                 raise error(message, f"Remove {key}.", key)
+        return self
+
+    @model_validator(mode="after")
+    def _clients_are_tenants(self) -> Self:
+        if isinstance(self.arrivals, ServeGenArrivals) and self.tenants is not None:
+            message = "The clients of the file are the tenants of the stream."
+            raise error(message, "Remove tenants.", "tenants")
         return self
 
     @model_validator(mode="after")

@@ -1,0 +1,54 @@
+"""Reads the client statistics that a scenario names, and says where they are wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedsim.errors import Problem
+from fedsim.scenario.facts import Facts
+from fedsim.scenario.schema.servegen import is_servegen
+from fedsim.scenario.source import KeyPath
+from fedsim.workload.servegen import ClientLengths, ClientRates
+from fedsim.workload.servegen_files import read_lengths, read_rates
+from fedsim.workload.traces import TraceError
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The clients of a stream: when they send, and how large their requests are if known."""
+
+    rates: ClientRates
+    lengths: ClientLengths | None
+
+
+def read_clients(facts: Facts, folder: Path) -> tuple[dict[str, Clients], list[Problem]]:
+    """Return the clients of each stream that draws from theirs, and what is wrong with others.
+
+    Args:
+        facts: The scenario.
+        folder: What the names of the files are relative to.
+    """
+    clients: dict[str, Clients] = {}
+    problems: list[Problem] = []
+    for stream in facts.streams:
+        path: KeyPath = ("workload", stream, "arrivals")
+        file, model = facts.text(*path, "file"), facts.text(*path, "model")
+        if not is_servegen(facts.at(*path)) or not file or not model:
+            continue
+        key = "file"
+        try:
+            numbers, rates = read_rates(folder / file, model)
+            lengths, key = facts.text(*path, "lengths"), "lengths"
+            clients[stream] = Clients(
+                rates,
+                read_lengths(folder / lengths, model, numbers, len(rates.rates_rps))
+                if lengths
+                else None,
+            )
+        except TraceError as failure:
+            name = facts.text(*path, key)
+            place = name if failure.line is None else f"{name}:{failure.line}"
+            message = f"{place}: {failure.message}"
+            problems.append(facts.document.problem((*path, key), message, failure.remedy))
+    return clients, problems
