@@ -16,6 +16,7 @@ def unknown_names(facts: Facts) -> Iterator[Problem]:
         yield from _unknown_region(facts, ("pools", pool, "region"))
     for stream in facts.streams:
         yield from _unknown_keys(facts, ("workload", stream, "origins"))
+        yield from _wrong_offsets(facts, stream)
     yield from _unknown_keys(facts, ("federation", "gateways"))
     for number, _ in facts.faults:
         path = ("faults", number)
@@ -61,6 +62,17 @@ def _unknown_keys(facts: Facts, path: KeyPath) -> Iterator[Problem]:
     for region in facts.mapping(*path):
         if region not in known:
             yield _no_region(facts, (*path, region), region, at_key=True)
+
+
+def _wrong_offsets(facts: Facts, stream: str) -> Iterator[Problem]:
+    path: KeyPath = ("workload", stream, "arrivals", "utc_offsets")
+    yield from _unknown_keys(facts, path)
+    origins = facts.origins(stream)
+    for region in facts.mapping(*path):
+        if region in facts.mapping("regions") and region not in origins:
+            message = f"Nothing of {stream} comes from {region}."
+            remedy = f"Add {region} to its origins, or remove it here."
+            yield facts.document.problem((*path, region), message, remedy, at_key=True)
 
 
 def _unknown_region(facts: Facts, path: KeyPath) -> Iterator[Problem]:

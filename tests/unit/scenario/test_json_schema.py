@@ -94,7 +94,7 @@ def test_example_uses_every_key(tmp_path: Path):
 
 def test_every_key_is_described():
     """Each key says what it means, for editors and for the docs."""
-    tags = {"distribution", "process", "kind"}
+    tags = {"curve", "distribution", "process", "kind"}
     bare = [
         f"{model.__name__}.{name}"
         for model in models(Settings)
