@@ -16,7 +16,7 @@ class ServeGenArrivals(Settings):
     model_config = ConfigDict(serialize_by_alias=True)
 
     process: Literal["trace"]
-    format: Literal["servegen"]
+    format: Literal["servegen"] = Field(description="Statistics of clients in place of requests.")
     file: str = Field(
         min_length=1,
         description="Rates of the clients, gzipped or not; relative to the scenario file.",

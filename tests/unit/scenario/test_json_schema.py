@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from fedsim.scenario.load import load
 from fedsim.scenario.schema.base import Settings
 from fedsim.scenario.source import read_document
 from tests.conftest import ROOT
-from tests.unit.scenario.writing import write
+from tests.unit.scenario.writing import CLIENT_LENGTHS, CLIENT_RATES, write
 
 EVERY_KEY = Path(__file__).parent / "every_key.yaml"
 SCENARIOS = [EVERY_KEY, *sorted((ROOT / "scenarios").glob("*.yaml"))]
@@ -84,8 +85,14 @@ def test_example_uses_every_key(tmp_path: Path):
         "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:00:00.0000000,10,1\n",
         "trace.csv",
     )
+    write(tmp_path, CLIENT_RATES, "rates.csv")
+    write(tmp_path, json.dumps(CLIENT_LENGTHS), "lengths.jsonl")
     text = EVERY_KEY.read_text(encoding="utf-8")
-    fields = {name for model in models(Settings) for name in model.model_fields}
+    fields = {
+        field.alias or name
+        for model in models(Settings)
+        for name, field in model.model_fields.items()
+    }
     optional = {"value", "values", "low", "high"}
 
     assert load(write(tmp_path, text)).name == "every-key"

@@ -54,3 +54,21 @@ def problems(folder: Path, text: str, overrides: dict[str, object] | None = None
     except ScenarioError as error:
         return [str(problem).removeprefix(f"{folder}/") for problem in error.problems]
     return []
+
+
+CLIENT_RATES = """category,model,client,t_s,rate_rps,iat_cv,iat_dist,iat_shape,iat_scale
+language,m-large,3,0,2.0,1.0,Gamma,1.0,0.5
+language,m-large,3,600,4.0,1.0,Gamma,1.0,0.25
+language,m-large,8,600,1.0,2.0,Weibull,0.5,0.5
+language,m-small,0,0,9.0,1.0,Gamma,1.0,0.1
+"""
+"""The rates of a few clients, as ServeGen's are written."""
+
+CLIENT_LENGTHS = {
+    "model": "m-large",
+    "client": 3,
+    "t_s": 0,
+    "input_tokens": {"q": list(range(100, 260, 10))},
+    "output_tokens": {"q": list(range(10, 26))},
+}
+"""A row of the lengths of one of them."""
