@@ -1,7 +1,8 @@
-"""A naive engine, token by token, that the fast one must equal: written to be obvious, not fast.
+"""A naive engine, step by step and token by token, to which the fast one must be equal.
 
-Every step looks at every sequence and computes every sum anew. It shares nothing with the fast
-engine but the settings and the step times.
+It is written for obviousness: plain lists, and every sum and count is made anew in every step. It
+shares no code with ``fedsim.world.engine`` but for the settings and their step times. What arrives
+at the instant at which a step begins is planned into it.
 """
 
 from __future__ import annotations
@@ -13,223 +14,315 @@ from fedsim.world.engine.config import EngineConfig
 
 
 @dataclass(eq=False)
-class Item:
-    """A request, and what has become of it."""
+class Request:
+    """A request, what it asks for, and what became of it."""
 
-    number: int
-    prompt: int
-    output: int
-    hashes: tuple[int, ...] = ()
-    hash_tokens: int = 0
+    name: int
+    prompt_tokens: int
+    output_tokens: int
+    blocks: tuple[int, ...] = ()
+    block_tokens: int = 0
     priority: int = 0
+
     begun_s: float = math.nan
     token_times_s: list[float] = field(default_factory=list)
-    cached: int = 0
+    finished_s: float = math.nan
+    cached_tokens: int = 0
     preemptions: int = 0
-    aborted: bool = False
+    over: bool = False
+
     computed: int = 0
-    goal: int = 0
-    private: int = 0
+    """Tokens that are in the cache, or will be at the end of the step in flight."""
+    to_prefill: int = 0
+    """Tokens that have to be in the cache before it makes its next token by decoding."""
+    own_blocks: int = 0
+    """Blocks of the cache that only it uses."""
     shared: list[int] = field(default_factory=list)
-    chunk: int = 0
-
-
-def blocks_for(tokens, size):
-    return math.ceil(tokens / size)
+    """Hashes of the blocks that it uses of the prefix cache."""
+    step_tokens: int = 0
+    """Tokens that the step in flight computes for it."""
+    place: tuple[int, int] = (0, 0)
 
 
 class ReferenceEngine:
-    """Takes ``(time_s, action, item)`` in the order of time; actions are submit and abort, and
-    ``("factor", value)``.
-    """
+    """An engine that goes through every step; times are absolute seconds."""
 
-    def __init__(self, config: EngineConfig):
+    def __init__(self, config: EngineConfig) -> None:
         self.config = config
-        self.size = config.block_tokens
-        self.total = config.kv_capacity_tokens // config.block_tokens
-        self.running: list[Item] = []
-        self.waiting: list[Item] = []
-        self.users: dict[int, int] = {}  # content in the cache, and how many use it
-        self.weight: dict[int, int] = {}  # its blocks
-        self.unused: list[int] = []  # content that nobody uses, least recently used first
-        self.finished: list[Item] = []
+        self.running: list[Request] = []
+        self.waiting: list[Request] = []
+        self.finished: list[Request] = []
+        self.cached: dict[int, int] = {}
+        self.unused: list[int] = []
         self.factor = 1.0
-        self.kv_blocks_over_time: list[tuple[float, int]] = []
+        self.plan_due_s = math.inf
+        self.step_began_s = self.step_ends_s = math.inf
+        self.busy_s = 0.0
+        self.tokens_out = 0
+        self.arrivals = 0
+        self.returns = 0
+        self.evictions = 0
 
-    def blocks_in_use(self):
-        shared = sum(self.weight[content] for content, users in self.users.items() if users > 0)
-        return sum(item.private for item in self.running) + shared
+    # What happens to it
 
-    def available(self):
-        return self.total - self.blocks_in_use()
+    def advance(self, now_s: float) -> None:
+        """Go through all steps that end at *now_s* or before."""
+        self.go_before(now_s)
+        while self.step_ends_s <= now_s:
+            self.end_step()
 
-    def evict_until_it_fits(self):
-        while self.blocks_in_use() + sum(self.weight[each] for each in self.unused) > self.total:
-            oldest = self.unused.pop(0)
-            del self.users[oldest], self.weight[oldest]
+    def submit(self, request: Request, now_s: float) -> None:
+        """Let a request wait."""
+        self.go_before(now_s)
+        self.arrivals += 1
+        request.place = (0, self.arrivals)
+        self.waiting.append(request)
+        self.sort_waiting()
+        if self.step_ends_s == math.inf:
+            self.plan_due_s = now_s
 
-    def free(self, item):
-        item.private = 0
-        for content in reversed(item.shared):
-            self.users[content] -= 1
-            if self.users[content] == 0:
-                self.unused.append(content)
-        item.shared = []
-        item.computed = item.chunk = 0
-
-    def preempt_last(self):
-        victim = self.running.pop()
-        self.free(victim)
-        victim.preemptions += 1
-        self.waiting.append(victim)
-        return victim
-
-    def grow(self, item, tokens):
-        """Give *item* blocks for *tokens* more; return whether there was room."""
-        missing = blocks_for(item.computed + tokens, self.size) - blocks_for(
-            item.computed, self.size
-        )
-        if missing > self.available():
-            return False
-        item.private += missing
-        self.evict_until_it_fits()
-        item.chunk = tokens
-        return True
-
-    def publish(self, item):
-        """Have full blocks of the prompt found again from now on."""
-        if not self.usable(item):
+    def abort(self, request: Request, now_s: float) -> None:
+        """Take a request out, with all that it holds."""
+        self.go_before(now_s)
+        if request.over:
             return
-        for index, content in enumerate(item.hashes):
-            end = (index + 1) * item.hash_tokens
-            fills_now = item.computed < end <= item.computed + item.chunk
-            if fills_now and end <= item.prompt and content not in self.users:
-                self.users[content] = 1
-                self.weight[content] = item.hash_tokens // self.size
-                item.private -= self.weight[content]
-                item.shared.append(content)
+        request.over = True
+        if request in self.waiting:
+            self.waiting.remove(request)
+        else:
+            self.running.remove(request)
+            self.release(request)
 
-    def usable(self, item):
-        return (
-            self.config.prefix_cache and item.hashes != () and item.hash_tokens % self.size == 0
-        )
+    def set_factor(self, factor: float, now_s: float) -> None:
+        """Let all steps that are planned from now on take *factor* times as long."""
+        self.go_before(now_s)
+        self.factor = factor
 
-    def found(self, item):
-        hits = []
-        if self.usable(item):
-            goal = item.prompt + len(item.token_times_s)
-            for index, content in enumerate(item.hashes):
-                end = (index + 1) * item.hash_tokens
-                if content not in self.users or end > item.prompt or end > goal - 1:
-                    break
-                hits.append(content)
-        return hits
+    def clear(self, now_s: float) -> list[Request]:
+        """Lose everything."""
+        self.go_before(now_s)
+        lost = self.running + self.waiting
+        for request in lost:
+            request.over = True
+        if self.step_ends_s < math.inf:
+            self.busy_s += now_s - self.step_began_s
+        self.running, self.waiting, self.cached, self.unused = [], [], {}, []
+        self.step_ends_s = self.plan_due_s = math.inf
+        return lost
 
-    def plan(self, now_s):
-        """Decide what the next step computes; return whether there is anything."""
-        budget = self.config.token_budget
-        preempted = False
-        for item in list(self.running):
-            if item not in self.running:
-                break
-            decodes = item.computed >= item.goal
-            tokens = 1 if decodes else min(item.goal - item.computed, budget)
-            while not self.grow(item, tokens):
-                preempted = True
-                if self.preempt_last() is item:
-                    break
-            if item not in self.running:
-                break
-            budget -= tokens
-            if not decodes:
-                self.publish(item)
+    def go_before(self, now_s: float) -> None:
+        """Go through all steps that begin or end before *now_s*."""
+        while min(self.plan_due_s, self.step_ends_s) < now_s:
+            if self.plan_due_s < now_s:
+                self.plan(self.plan_due_s)
+            else:
+                self.end_step()
+
+    def busy_until_s(self, now_s: float) -> float:
+        """Return the time in steps up to *now_s*."""
+        in_flight_s = now_s - self.step_began_s if self.step_ends_s < math.inf else 0.0
+        return self.busy_s + in_flight_s
+
+    # Steps
+
+    def end_step(self) -> None:
+        """Hand out the tokens that the step in flight has made, and plan the next step."""
+        now_s = self.step_ends_s
+        self.busy_s += now_s - self.step_began_s
+        for request in list(self.running):
+            if request.computed < request.to_prefill:
+                continue
+            request.token_times_s.append(now_s)
+            self.tokens_out += 1
+            if len(request.token_times_s) >= request.output_tokens:
+                request.finished_s = now_s
+                request.over = True
+                self.running.remove(request)
+                self.release(request)
+                self.finished.append(request)
+        self.plan_due_s, self.step_ends_s = now_s, math.inf
+
+    def plan(self, now_s: float) -> None:
+        """Plan the step that begins now, or rest."""
+        self.plan_due_s = math.inf
+        self.step_began_s = now_s
+        for request in self.running:
+            request.step_tokens = 0
+        budget, preempted = self.plan_running()
         if not preempted:
-            self.admit(now_s, budget)
-        return bool(self.running)
+            self.admit(budget, now_s)
+        self.step_ends_s = now_s + self.factor * self.step_s() if self.running else math.inf
 
-    def admit(self, now_s, budget):
-        while self.waiting and budget > 0 and len(self.running) < self.config.max_batch:
-            by_priority = self.config.order == "priority"
-            item = min(
-                self.waiting, key=lambda each: (each.priority if by_priority else 0, each.number)
-            )
-            hits = self.found(item)
-            goal = item.prompt + len(item.token_times_s)
-            cached = len(hits) * item.hash_tokens
-            tokens = min(goal - cached, budget)
-            if tokens < goal - cached and not self.config.chunked_prefill:
+    def plan_running(self) -> tuple[int, bool]:
+        """Plan one token, or the next part of a prompt, for each that runs."""
+        preempted = False
+        for request in list(self.running):
+            if request not in self.running:
+                continue
+            if request.computed >= request.to_prefill:
+                tokens = 1
+            else:
+                tokens = min(request.to_prefill - request.computed, self.budget_left())
+            needed = self.blocks_for(request.computed + tokens) - self.blocks_of(request)
+            while needed > self.available() and request in self.running:
+                self.preempt(self.victim())
+                preempted = True
+            if request in self.running:
+                self.allocate(request, needed)
+                request.step_tokens = tokens
+                self.cache_prompt(request)
+        return self.budget_left(), preempted
+
+    def budget_left(self) -> int:
+        """Count the tokens that the step may still compute; each that decodes has one kept."""
+        decoding = [each for each in self.running if each.computed >= each.to_prefill]
+        prefilling = [each for each in self.running if each.computed < each.to_prefill]
+        planned = len(decoding) + sum(each.step_tokens for each in prefilling)
+        return self.config.token_budget - planned
+
+    def admit(self, budget: int, now_s: float) -> None:
+        """Admit waiting requests in order, until one finds no room."""
+        while self.waiting and len(self.running) < self.config.max_batch and budget > 0:
+            request = self.waiting[0]
+            request.to_prefill = request.prompt_tokens + len(request.token_times_s)
+            hit = self.hit(request)
+            hit_tokens = len(hit) * request.block_tokens
+            rest = request.to_prefill - hit_tokens
+            fits_a_step = rest <= self.config.token_budget
+            if rest > budget and fits_a_step and not self.config.chunked_prefill:
                 return
-            evictable = sum(self.weight[each] for each in hits if self.users[each] == 0)
-            missing = blocks_for(cached + tokens, self.size) - cached // self.size
-            if missing > self.available() - evictable:
+            tokens = min(rest, budget)
+            engine_blocks = sum(self.cached[each] for each in hit)
+            needed = self.blocks_for(hit_tokens + tokens) - engine_blocks
+            unused_hits = sum(self.cached[each] for each in hit if each in self.unused)
+            if needed > self.available() - unused_hits:
                 return
-            self.waiting.remove(item)
-            self.running.append(item)
-            for content in hits:
-                self.users[content] += 1
-                if content in self.unused:
-                    self.unused.remove(content)
-            item.shared = list(hits)
-            item.computed = cached
-            item.goal = goal
-            if math.isnan(item.begun_s):
-                item.begun_s = now_s
-                item.cached = cached
-            assert self.grow(item, tokens)
-            self.publish(item)
+            self.waiting.pop(0)
+            self.running.append(request)
+            if math.isnan(request.begun_s):
+                request.begun_s = now_s
+                request.cached_tokens = hit_tokens
+            for each in hit:
+                if each in self.unused:
+                    self.unused.remove(each)
+            request.shared = list(hit)
+            request.computed = hit_tokens
+            self.allocate(request, needed)
+            request.step_tokens = tokens
+            self.cache_prompt(request)
             budget -= tokens
 
-    def step_s(self):
-        decoding = [item for item in self.running if item.computed >= item.goal]
-        prefilled = [item for item in self.running if item.computed < item.goal]
-        prefill_s = sum(
-            self.config.steps.prefill_s(item.chunk, item.computed) for item in prefilled
-        )
-        context = sum(item.prompt + len(item.token_times_s) for item in decoding)
-        return self.factor * self.config.steps.step_s(
-            prefill_s, len(prefilled), len(decoding), context
-        )
+    def step_s(self) -> float:
+        """Return how long the planned step takes, and count its tokens as computed."""
+        steps = self.config.steps
+        decoding, context, prefills, prefill_s = 0, 0, 0, 0.0
+        for request in self.running:
+            if request.computed >= request.to_prefill:
+                decoding += 1
+                context += request.prompt_tokens + len(request.token_times_s)
+            else:
+                prefills += 1
+                prefill_s += steps.prefill_s(request.step_tokens, request.computed)
+            request.computed += request.step_tokens
+        return steps.step_s(prefill_s, prefills, decoding, context)
 
-    def act(self, action, subject):
-        if action == "submit":
-            self.waiting.append(subject)
-        elif action == "factor":
-            self.factor = subject
-        elif subject in self.waiting:
-            subject.aborted = True
-            self.waiting.remove(subject)
-        elif subject in self.running:
-            subject.aborted = True
-            self.running.remove(subject)
-            self.free(subject)
+    # Preemption and order
 
-    def end_step(self, now_s):
-        for item in list(self.running):
-            item.computed += item.chunk
-            item.chunk = 0
-            if item.computed < item.goal:
-                continue
-            item.token_times_s.append(now_s)
-            if len(item.token_times_s) == item.output:
-                self.running.remove(item)
-                self.free(item)
-                self.finished.append(item)
+    def victim(self) -> Request:
+        """Return the request to preempt."""
+        if self.config.order == "fcfs":
+            return self.running[-1]
+        worst = max(request.priority for request in self.running)
+        return [request for request in self.running if request.priority == worst][-1]
 
-    def run(self, actions):
-        """Carry out all *actions*, and run until nothing is left."""
-        actions = list(actions)
-        now_s = 0.0
-        while actions or self.running or self.waiting:
-            if not self.running and not self.waiting:
-                now_s = max(now_s, actions[0][0])
-            while actions and actions[0][0] <= now_s:
-                self.act(*actions.pop(0)[1:])
-            if not self.plan(now_s):
-                continue
-            self.kv_blocks_over_time.append((now_s, self.blocks_in_use()))
-            end_s = now_s + self.step_s()
-            while actions and actions[0][0] <= end_s:
-                self.act(*actions.pop(0)[1:])
-            self.end_step(end_s)
-            now_s = end_s
-        return self.finished
+    def preempt(self, request: Request) -> None:
+        """Send a request back to the head of the queue, without its cache."""
+        self.running.remove(request)
+        self.release(request)
+        request.preemptions += 1
+        self.returns += 1
+        request.place = (-1, -self.returns)
+        self.waiting.append(request)
+        self.sort_waiting()
+
+    def sort_waiting(self) -> None:
+        """Bring the queue into order."""
+        if self.config.order == "fcfs":
+            self.waiting.sort(key=lambda each: each.place)
+        else:
+            self.waiting.sort(key=lambda each: (each.priority, *each.place))
+
+    # The cache
+
+    def blocks_for(self, tokens: int) -> int:
+        """Return how many blocks hold so many tokens."""
+        return math.ceil(tokens / self.config.block_tokens)
+
+    def blocks_of(self, request: Request) -> int:
+        """Return how many blocks a request uses."""
+        return request.own_blocks + sum(self.cached[each] for each in request.shared)
+
+    def used(self) -> int:
+        """Count the blocks that running requests use, shared ones once."""
+        shared = {each for request in self.running for each in request.shared}
+        own = sum(request.own_blocks for request in self.running)
+        return own + sum(self.cached[each] for each in shared)
+
+    def empty(self) -> int:
+        """Count the blocks that hold nothing."""
+        own = sum(request.own_blocks for request in self.running)
+        total = self.config.kv_capacity_tokens // self.config.block_tokens
+        return total - own - sum(self.cached.values())
+
+    def available(self) -> int:
+        """Count the blocks that hold nothing, or nothing that is in use."""
+        return self.empty() + sum(self.cached[each] for each in self.unused)
+
+    def allocate(self, request: Request, blocks: int) -> None:
+        """Give a request blocks of its own; what was used longest ago makes room."""
+        while self.empty() < blocks:
+            del self.cached[self.unused.pop(0)]
+            self.evictions += 1
+        request.own_blocks += blocks
+
+    def release(self, request: Request) -> None:
+        """Free the blocks of a request; its cached ones stay until room is needed."""
+        request.own_blocks = 0
+        shared, request.shared = request.shared, []
+        for each in reversed(shared):
+            if not any(each in other.shared for other in self.running if other is not request):
+                self.unused.append(each)
+
+    def can_cache(self, request: Request) -> bool:
+        """Say whether the blocks of a prompt are whole blocks of the engine."""
+        if not self.config.prefix_cache or request.block_tokens == 0:
+            return False
+        return request.block_tokens % self.config.block_tokens == 0
+
+    def hit(self, request: Request) -> list[int]:
+        """Return the leading blocks of a prompt that are cached; one token must be computed."""
+        found: list[int] = []
+        if self.can_cache(request):
+            for number, each in enumerate(request.blocks, start=1):
+                end = number * request.block_tokens
+                if each not in self.cached or end > request.prompt_tokens:
+                    break
+                if end > request.to_prefill - 1:
+                    break
+                found.append(each)
+        return found
+
+    def cache_prompt(self, request: Request) -> None:
+        """Let others find the blocks of a prompt that are full when the planned step ends."""
+        if not self.can_cache(request):
+            return
+        for number, each in enumerate(request.blocks, start=1):
+            end = number * request.block_tokens
+            planned = request.computed + request.step_tokens
+            if end > min(planned, request.prompt_tokens):
+                return
+            if end > request.computed and each not in self.cached:
+                size = request.block_tokens // self.config.block_tokens
+                self.cached[each] = size
+                request.own_blocks -= size
+                request.shared.append(each)
