@@ -75,14 +75,15 @@ def gpus(word: str) -> Listing:
         title="GPU profiles: model/precision/gpu/tp(number of GPUs)",
         about=(
             f"prefill: the step that computes a prompt of {_PROMPT:,} tokens; decode: a step of "
-            f"{_BATCH} requests with {_CONTEXT:,} tokens each. In a scenario: engine: {{profile: "
-            "NAME}."
+            f"{_BATCH} requests with {_CONTEXT:,} tokens each; error: the mean of the fits of "
+            "both. In a scenario: engine: {profile: NAME}."
         ),
         headings=(
             Heading("name", "name"),
             Heading("cache tokens", "kv_capacity_tokens"),
             Heading("prefill ms", "prefill_s", 1e3),
             Heading("decode ms", "decode_s", 1e3),
+            Heading("error %", "fit_error", 1e2, rank=1),
         ),
         rows=_with(word, rows),
     )

@@ -65,13 +65,15 @@ def _columns(listing: Listing, rows: list[Row]) -> list[Column]:
             left=isinstance(rows[0][each.key], str),
         )
         for each in listing.headings
-        if any(row[each.key] is not None for row in rows)
+        if any(row[each.key] not in (None, {}) for row in rows)
     ]
 
 
 def _cell(value: Any, heading: Heading) -> str:
-    if value is None:
+    if value is None or value == {}:
         return MISSING
+    if isinstance(value, dict):
+        return "/".join(f"{each * heading.scale:.1f}" for each in value.values())
     if isinstance(value, str):
         return value
     if isinstance(value, int):

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
 
 from fedsim.cli import app
+from tests import small_scenario
+
+
+def run(*words: str):
+    """Run the command line on a terminal of 80 columns."""
+    return CliRunner(env={"COLUMNS": "80"}).invoke(app, list(words), prog_name="fedsim")
 
 
 def catalogue(*words: str):
-    """Run the command on a terminal of 80 columns."""
-    return CliRunner(env={"COLUMNS": "80"}).invoke(app, ["catalogue", *words], prog_name="fedsim")
+    """Run the command."""
+    return run("catalogue", *words)
 
 
 @pytest.mark.parametrize(
@@ -79,3 +86,13 @@ def test_a_wrong_word_is_answered(words, answer):
 
     assert done.exit_code == 2
     assert answer in done.stderr
+
+
+def test_check_counts_figures(tmp_path):
+    """The check says how many figures are whose, and lists them as JSON."""
+    small_scenario.write(tmp_path)
+    check = ["check", str(tmp_path / "small.yaml")]
+
+    assert re.search(r"^Of \d+ figures, .*your own\.$", run(*check).stdout, re.MULTILINE)
+    figures = json.loads(run(*check, "--json").stdout)["figures"]
+    assert {"path", "value", "label", "source"} == set(figures[0])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+import fedsim
+from fedsim.results.run import Run
 from fedsim.results.sources import Figure, count_by_label, told
 from fedsim.scenario.load import load
 from tests.unit.scenario.writing import loaded, problems, write
@@ -170,6 +174,21 @@ class TestFigures:
             "faults": [{"kind": "crash", "pool": "chat", "at": "1min", "lasts": "1min"}],
         }
         assert loaded(tmp_path, CLOUDS, given).figures == loaded(tmp_path, CLOUDS).figures
+
+    def test_stay_with_the_run(self, tmp_path):
+        """The manifest has them, and a run that is read again."""
+        scenario = loaded(tmp_path, CLOUDS, {"duration": "10s"})
+        run = fedsim.simulate(scenario)
+        run.save(tmp_path / "run", charts=False)
+        manifest = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))
+
+        assert Run.load(tmp_path / "run").figures == run.figures == scenario.figures
+        assert manifest["figures"][0] == {
+            "path": "network.between.us/eu",
+            "value": "83ms, 95th percentile 89ms",
+            "label": "measured",
+            "source": scenario.figures[0].source,
+        }
 
     def test_are_counted(self):
         """One sentence says how many are worth how much, leaving out what there is none of."""
