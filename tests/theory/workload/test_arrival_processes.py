@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.special import gammainc, kolmogorov
 
-from fedsim.kernel.streams import generator
+from fedsim.kernel.streams import Streams, generator
+from fedsim.workload import Traffic
 from fedsim.workload.arrivals import (
     Diurnal,
     GammaRenewal,
@@ -330,6 +331,41 @@ def two_rows(counts, busy):
     table = np.array(counts)[:, busy]
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
     return table.ravel(), (expected / table.sum()).ravel()
+
+
+class TestOrigins:
+    """Where requests come from over two days of three time zones."""
+
+    def test_shares_by_the_hour(self):
+        """In every hour the origins have the shares of their own curves, and in all their own."""
+        process = Modulated(GammaRenewal(1.0, 2.0), (DAY, SPIKE), ZONES)
+        weights = (("us", 5.0), ("eu", 3.0), ("ap", 2.0))
+        blocks = list(Traffic("chat", weights, process).blocks(Streams(1), UNTIL_S))
+        arrived_s = np.concatenate([block.times_s for block in blocks])
+        origins = np.concatenate([block.origins for block in blocks])
+        hours = (arrived_s // HOUR_S).astype(int)
+
+        p_values = []
+        for hour in range(48):
+            here = hours == hour
+            at_s = arrived_s[here]
+            parts = zone_values((DAY, SPIKE), ZONES, at_s)
+            shares = (parts / parts.sum(axis=0)).mean(axis=1)
+            p_values.append(chi_square_p(np.bincount(origins[here], minlength=3), shares))
+        assert min(p_values) > P_LEAST
+        assert ks_p(np.array(p_values)) > P_LEAST
+        awake = [np.bincount(origins[hours % 24 == hour])[0] for hour in (7, 19)]
+        assert awake[1] > 3.5 * awake[0]  # 2 and 14 o'clock in the first zone
+
+    def test_origins_leave_the_times(self):
+        """The times are those of the process alone, in blocks of any size."""
+        process = Modulated(GammaRenewal(1.0, 2.0), (DAY,), ZONES)
+        weights = (("us", 5.0), ("eu", 3.0), ("ap", 2.0))
+        blocks = Traffic("chat", weights, process).blocks(Streams(1), UNTIL_S, block_size=100)
+
+        assert [time_s for block in blocks for time_s in block.times_s] == times_s(
+            process, UNTIL_S
+        ).tolist()
 
 
 def test_burstiness_goes_with_the_curve():
