@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,13 +25,21 @@ _COLUMNS = (
     ("latency_p95_s", "p95 s", 10),
     ("latency_p99_s", "p99 s", 3),
     ("latency_p999_s", "p99.9 s", 7),
-    ("ttft_p50_s", "ttft p50 s", 11),
-    ("ttft_p99_s", "ttft p99 s", 12),
     ("queue_wait_mean_s", "wait s", 5),
     ("attempts_per_request", "attempts", 6),
     ("cross_region_share", "elsewhere %", 9),
 )
 """Measure, heading with unit, and rank; see ``Column``."""
+
+_TOKEN_COLUMNS = (
+    ("ttft_p50_s", "ttft p50 s", 2),
+    ("ttft_p90_s", "ttft p90 s", 5),
+    ("ttft_p99_s", "ttft p99 s", 1),
+    ("tpot_p50_s", "tpot p50 s", 4),
+    ("tpot_p99_s", "tpot p99 s", 3),
+    ("cache_hit_share", "cached %", 6),
+)
+"""The same for requests whose tokens have times."""
 
 
 def print_run(
@@ -41,9 +50,13 @@ def print_run(
     console.print(f"{run.name}: {run.strategy}, seed {run.seed}", style="bold")
     paragraph(console, _coverage(run, scenario))
     heading(console, "By stream, with latency percentiles of the successful requests")
-    _print_groups(console, run.summary("stream"), run.summary())
+    streams, whole = run.summary("stream"), run.summary()
+    _print_groups(console, _COLUMNS, streams, whole)
+    if whole["ttft_p50_s"].notna().any():
+        heading(console, "By stream, time to the first token and time per output token")
+        _print_groups(console, _TOKEN_COLUMNS, streams[streams["ttft_p50_s"].notna()], whole)
     heading(console, "By region of origin")
-    _print_groups(console, run.summary("origin"))
+    _print_groups(console, _COLUMNS, run.summary("origin"))
     heading(console, "Requests and nodes")
     sentences(console, [_outcomes(run), _fleet(run)])
     if run.verdicts():
@@ -64,7 +77,12 @@ def _coverage(run: Run, scenario: Scenario) -> str:
     return f"{text}. Simulated in {plain(run.wall_s, 2)} s."
 
 
-def _print_groups(console: Console, groups: DataFrame, whole: DataFrame | None = None) -> None:
+def _print_groups(
+    console: Console,
+    measures: Sequence[tuple[str, str, int]],
+    groups: DataFrame,
+    whole: DataFrame | None = None,
+) -> None:
     import pandas as pd
 
     by = groups.index.name
@@ -73,7 +91,7 @@ def _print_groups(console: Console, groups: DataFrame, whole: DataFrame | None =
         Column(str(by), [str(name) for name in table.index], left=True),
         Column("requests", [f"{count:,}" for count in table["requests"]]),
     ]
-    for measure, title, rank in _COLUMNS:
+    for measure, title, rank in measures:
         if table[measure].notna().any():
             form = percent if title.endswith("%") else plain
             columns.append(Column(title, [form(value) for value in table[measure]], rank))
