@@ -62,6 +62,18 @@ class TestProfiles:
         assert blis_s == pytest.approx(0.047, abs=5e-5)
         assert 0.8 * blis_s < steps.step_s(steps.prefill_s(2048, 0), 1, 0, 0) < blis_s
 
+    @pytest.mark.parametrize(
+        ("gpu", "prefill_ms", "decode_ms"), [("a100_sxm", 274, 53), ("h100_sxm", 137, 38.6)]
+    )
+    def test_are_faster_than_engines_of_2023(self, gpu, prefill_ms, decode_ms):
+        """Splitwise measured llama2-70b on 8 GPUs: 2,048 tokens, and batch 32 at 512 tokens."""
+        steps = profile(f"llama-3.1-70b/bf16/{gpu}/tp8").steps
+        prefill_s = steps.step_s(steps.prefill_s(2048, 0), 1, 0, 0)
+        decode_s = steps.step_s(0.0, 0, 32, 32 * 512)
+
+        assert 1.1 < prefill_ms / (1e3 * prefill_s) < 1.7
+        assert 2.4 < decode_ms / (1e3 * decode_s) < 3.8
+
     def test_a_name_says_what_the_node_is(self):
         """Model, GPU and their number stand in the name; the source says how it was measured."""
         found = profile("llama-3.1-70b/bf16/h100_sxm/tp4")
