@@ -21,10 +21,11 @@ def check(
     with reported():
         from fedsim.scenario.capacity import capacity_problems
         from fedsim.scenario.load import load
+        from fedsim.scenario.oversized import oversized_problems
 
         loaded = load(scenario, parsed(overrides))
         _find_plugins(loaded)
-        problems = capacity_problems(loaded)
+        problems = [*capacity_problems(loaded), *oversized_problems(loaded)]
         if as_json:
             print_json(_json(loaded) | {"problems": [str(problem) for problem in problems]})
         elif not quiet:
@@ -58,10 +59,10 @@ def _json(scenario: Scenario) -> dict[str, Any]:
 
     from fedsim.scenario.capacity import capability_table, capacity_table
 
-    pools = [asdict(row) | {"utilization": row.utilization} for row in capacity_table(scenario)]
-    loads = [
-        asdict(row) | {"offered_erlangs": row.offered_erlangs} for row in capability_table(scenario)
-    ]
+    pools, loads = (
+        [asdict(row) | {"capacity_rps": row.capacity_rps} for row in table(scenario)]
+        for table in (capacity_table, capability_table)
+    )
     return {
         "scenario": scenario.name,
         "seed": scenario.seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -104,27 +105,34 @@ def _print_pools(console: Console, scenario: Scenario) -> None:
 
     rows = capacity_table(scenario)
     pools = scenario.world.pools
-    heading(console, "Pools, each with its even share of the load")
+    heading(console, "Pools, each with its share of the load by what it can do")
     print_table(
         console,
         [
             Column("pool", [row.pool for row in rows], left=True),
-            Column("region", [row.region for row in rows], 5, left=True),
+            Column("region", [row.region for row in rows], 2, left=True),
             Column("nodes", [str(row.nodes) for row in rows]),
-            Column("slots", [str(row.slots) for row in rows]),
-            Column("erlangs", [f"{row.offered_erlangs:.1f}" for row in rows]),
-            Column("busy %", [percent(row.utilization) for row in rows]),
-            Column("queue", [_limit(pool.queue_limit) for pool in pools], 4),
+            Column("slots", [str(row.slots) for row in rows], 6),
+            Column("req/s", [plain(row.offered_rps) for row in rows]),
+            Column("max req/s", [plain(row.capacity_rps) for row in rows]),
+            Column("mean %", [_busy(row.utilization) for row in rows]),
+            Column("peak %", [_busy(row.peak_utilization) for row in rows]),
+            Column("queue", [_limit(pool.queue_limit) for pool in pools], 5),
             Column("USD/h each", [_price(pool.cost_usd_per_hour) for pool in pools], 3),
-            Column("capabilities", [", ".join(row.capabilities) for row in rows], 2, left=True),
+            Column("capabilities", [", ".join(row.capabilities) for row in rows], 4, left=True),
         ],
     )
     loads = [
-        f"{row.capability}: {row.offered_erlangs:.1f} erlangs on {row.slots} slots, "
-        f"{percent(row.utilization)} % busy if it had them alone"
+        f"{row.capability}: {plain(row.offered_rps)} requests/s of at most "
+        f"{plain(row.capacity_rps)} if it had its pools alone; {_busy(row.utilization)} % on "
+        f"average, {_busy(row.peak_utilization)} % at its peak"
         for row in capability_table(scenario)
     ]
     sentences(console, loads)
+
+
+def _busy(utilization: float) -> str:
+    return "inf" if math.isinf(utilization) else f"{100.0 * utilization:.1f}"
 
 
 def _limit(queue_limit: int | None) -> str:

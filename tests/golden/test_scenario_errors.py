@@ -11,28 +11,29 @@ from pathlib import Path
 
 import pytest
 
-from fedsim.errors import ScenarioError
+from fedsim.errors import Problem, ScenarioError
 from fedsim.scenario.capacity import capacity_problems
 from fedsim.scenario.load import load
+from fedsim.scenario.oversized import oversized_problems
 
 FOLDER = Path(__file__).parent / "scenario_errors"
 CASES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def objections(name: str) -> str:
+def objections(name: str) -> list[Problem]:
     """Return what ``fedsim check`` has to say against a scenario in the current folder."""
     try:
-        problems = capacity_problems(load(f"{name}.yaml"))
+        scenario = load(f"{name}.yaml")
     except ScenarioError as error:
-        problems = list(error.problems)
-    return "".join(f"{problem}\n" for problem in problems)
+        return list(error.problems)
+    return [*capacity_problems(scenario), *oversized_problems(scenario)]
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_malformed_scenario_says_what_to_do(name: str, monkeypatch: pytest.MonkeyPatch):
     """Each malformed scenario gives its messages, with positions and remedies."""
     monkeypatch.chdir(FOLDER)
-    text = objections(name)
+    text = "".join(f"{problem}\n" for problem in objections(name))
     if os.environ.get("FEDSIM_ACCEPT"):
         Path(f"{name}.out").write_text(text, encoding="utf-8")
 
@@ -43,10 +44,7 @@ def test_malformed_scenario_says_what_to_do(name: str, monkeypatch: pytest.Monke
 def test_every_objection_has_a_position_and_a_remedy(name: str, monkeypatch: pytest.MonkeyPatch):
     """No message leaves open where to look or what to write."""
     monkeypatch.chdir(FOLDER)
-    try:
-        problems = capacity_problems(load(f"{name}.yaml"))
-    except ScenarioError as error:
-        problems = list(error.problems)
+    problems = objections(name)
 
     assert problems
     for problem in problems:

@@ -26,24 +26,48 @@ def test_load_is_rate_times_mean_service_time(tmp_path: Path):
     """Two requests a second of one second each keep two of eight slots busy."""
     (row,) = capacity_table(loaded(tmp_path, SMALLEST))
 
-    assert (row.pool, row.region, row.nodes, row.slots) == ("chat", "us", 1, 8)
-    assert row.offered_erlangs == pytest.approx(2.0)
-    assert row.utilization == pytest.approx(0.25)
+    assert (row.pool, row.region, row.kind, row.nodes, row.slots) == ("chat", "us", "slots", 1, 8)
+    assert row.offered_rps == pytest.approx(2.0)
+    assert row.capacity_rps == pytest.approx(8.0)
+    assert row.utilization == row.peak_utilization == pytest.approx(0.25)
 
 
-def test_load_is_spread_evenly_over_slots(tmp_path: Path):
-    """Each slot gets the same share of a stream, and a slow one is busier for it."""
+def test_load_is_spread_by_what_pools_can_do(tmp_path: Path):
+    """Of a stream that two pools may serve, the faster one gets more."""
     fast, slow = capacity_table(loaded(tmp_path, TWO_POOLS))
 
-    assert fast.offered_erlangs == pytest.approx(3 * 1.0 + 3 * 1.0)
-    assert slow.offered_erlangs == pytest.approx(3 * 2.0)
+    assert fast.offered_rps == pytest.approx(6 * 2 / 3 + 3)
+    assert slow.offered_rps == pytest.approx(6 * 1 / 3)
+    assert fast.utilization == pytest.approx((4 * 1.0 + 3 * 1.0) / 10)
+    assert slow.utilization == pytest.approx(2 * 2.0 / 10)
+
+
+def test_peak_is_that_of_the_arrivals(tmp_path: Path):
+    """A spike of three times the rate counts at the peak, and little on average."""
+    arrivals = {"process": "spike", "rate": "2/s", "at": "1min", "lasts": "6s", "factor": 3}
+    (row,) = capacity_table(loaded(tmp_path, SMALLEST, {"workload.chat.arrivals": arrivals}))
+    (alone,) = capability_table(loaded(tmp_path, SMALLEST, {"workload.chat.arrivals": arrivals}))
+
+    assert row.peak_utilization == alone.peak_utilization == pytest.approx(3 * 0.25)
+    assert row.utilization == alone.utilization == pytest.approx(1.02 * 0.25)
+
+
+def test_closed_loop_is_no_problem(tmp_path: Path):
+    """Users who wait for answers ask for no more than the pools can do."""
+    think = {"distribution": "exponential", "mean": "1s"}
+    arrivals = {"process": "closed_loop", "users": 100, "think": think}
+    scenario = loaded(tmp_path, SMALLEST, {"workload.chat.arrivals": arrivals})
+
+    assert capacity_table(scenario)[0].utilization == pytest.approx(100 / 8)
+    assert capacity_problems(scenario) == []
 
 
 def test_capability_counts_all_that_its_pools_could_serve(tmp_path: Path):
     """A capability alone has ten slots of one second and ten of two: 15 requests a second."""
     generate, code = capability_table(loaded(tmp_path, TWO_POOLS))
 
-    assert (generate.capability, generate.slots) == ("generate", 20)
+    assert (generate.capability, generate.nodes) == ("generate", 2)
+    assert generate.capacity_rps == pytest.approx(15)
     assert generate.utilization == pytest.approx(6 / 15)
     assert code.utilization == pytest.approx(3 / 10)
 
@@ -67,10 +91,9 @@ def test_overload_names_load_slots_and_position(tmp_path: Path):
 
     assert capacity_problems(scenario) == [
         Problem(
-            "The load of generate can never be served: it asks for 10.0 erlangs (slots busy on "
-            "average), and the pools that may serve it have 8 slots with every node up, a "
-            "utilization of 125%.",
-            "Lower the rate, or add nodes, slots or a pool.",
+            "The load of generate can never be served: 10 requests/s arrive on average, and the "
+            "one node that may serve them can do 8/s, a utilization of 125%.",
+            "Lower the rate, or add nodes or a pool.",
             "workload.chat.arrivals",
             str(tmp_path / "scenario.yaml"),
             4,
@@ -100,7 +123,7 @@ def test_pools_that_may_not_hold_the_data_do_not_count(tmp_path: Path):
     }
     (problem,) = capacity_problems(loaded(tmp_path, TWO_POOLS, overrides))
 
-    assert "have 2 slots" in problem.message
+    assert "the one node that may serve them can do 2/s" in problem.message
     assert not capacity_problems(
         loaded(tmp_path, TWO_POOLS, {**overrides, "federation.policies": {}})
     )
@@ -113,7 +136,7 @@ def test_trace_counts_as_its_mean_over_the_run(tmp_path: Path):
     arrivals = {"process": "trace", "file": "trace.csv"}
     (row,) = capacity_table(loaded(tmp_path, SMALLEST, {"workload.chat.arrivals": arrivals}))
 
-    assert row.offered_erlangs == pytest.approx(10 / 600)
+    assert row.offered_rps == pytest.approx(10 / 600)
 
 
 def test_infinite_mean_can_never_be_served(tmp_path: Path):
@@ -121,4 +144,66 @@ def test_infinite_mean_can_never_be_served(tmp_path: Path):
     service = {"distribution": "pareto", "median": "1s", "p99": "100s"}
     (problem,) = capacity_problems(loaded(tmp_path, SMALLEST, {"pools.chat.service": service}))
 
-    assert "inf erlangs" in problem.message
+    assert problem.message.endswith("the one node that may serve them can do none.")
+
+
+class TestBatchesAndModels:
+    """Pools whose requests share a batch, or wait for models to load."""
+
+    def test_batches_can_do_as_much_as_full_ones(self, tmp_path: Path):
+        """A full batch of 4 takes 1 s + 4 · 100 tokens at 400 tokens a second: two a second."""
+        text = """\
+            duration: 10min
+            regions: {us: {}}
+            pools:
+              embed:
+                region: us
+                count: 3
+                capabilities: [embed]
+                batching: {max_batch: 4}
+                service: {base: 1s, tokens_per_second: 400}
+            workload:
+              embed:
+                capability: embed
+                arrivals: {process: poisson, rate: 3/s}
+                tokens: {prompt: {distribution: constant, value: 100}}
+        """
+        (row,) = capacity_table(loaded(tmp_path, text))
+
+        assert (row.kind, row.slots) == ("batches", 12)
+        assert row.capacity_rps == pytest.approx(6.0)
+        assert row.utilization == pytest.approx(0.5)
+
+    def test_speech_counts_its_audio(self, tmp_path: Path):
+        """A minute of audio at a factor of 20 after 2 s holds a slot for 5 s."""
+        overrides: dict[str, object] = {
+            "pools.chat.service": {"real_time_factor": 20, "base": "2s"},
+            "workload.chat.audio.length": {"distribution": "constant", "value": "1min"},
+        }
+        (row,) = capacity_table(loaded(tmp_path, SMALLEST, overrides))
+
+        assert row.capacity_rps == pytest.approx(8 / 5)
+
+    @pytest.mark.parametrize(("models", "loads"), [(1, 0.5), (2, 0.0)])
+    def test_models_are_loaded_as_often_as_they_change(
+        self, tmp_path: Path, models: int, loads: float
+    ):
+        """Of two models asked for alike, a node that holds one loads for half of the requests."""
+        overrides: dict[str, object] = {
+            "pools.chat.service": {"per_step": "50ms"},
+            "pools.chat.slots": 1,
+            "pools.chat.switch": {
+                "model_load": {"distribution": "exponential", "mean": "22s"},
+                "adapter_load": {"distribution": "exponential", "mean": "4s"},
+                "models": models,
+            },
+            "workload.chat.pictures": {
+                "steps": {"distribution": "constant", "value": 30},
+                "models": {"count": 2, "zipf": 0},
+                "adapters": {"distribution": "constant", "value": 2},
+            },
+        }
+        (row,) = capacity_table(loaded(tmp_path, SMALLEST, overrides))
+
+        expected_s = 30 * 0.05 + loads * 22 + 2 * 4
+        assert 1 / row.capacity_rps == pytest.approx(expected_s, abs=22 * 0.06)
