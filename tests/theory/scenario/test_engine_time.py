@@ -1,0 +1,141 @@
+"""What an engine can do at most, by the formula, against engines that have more than enough to do.
+
+The formula is in ``fedsim.scenario.engine_time``; runs are of whole scenarios, with their network.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fedsim
+from fedsim.kernel.streams import Streams
+from fedsim.scenario.capacity import capacity_table
+from fedsim.scenario.catalogues.profiles import profile
+from fedsim.scenario.engine_time import engine_time_s, formula_time_s, served_time_s
+from fedsim.scenario.request_samples import RequestSample
+from fedsim.workload.details import Prompt
+from fedsim.workload.distributions import Constant, Distribution, Lognormal
+from fedsim.world.engine.config import EngineConfig
+from fedsim.world.engine.steps import Coefficients
+from tests.unit.scenario.writing import loaded
+
+CHAT = (Lognormal.from_median_p99(1020, 4142), Lognormal.from_median_p99(129, 601))
+CODE = (Lognormal.from_median_p99(1469, 7436), Lognormal.from_median_p99(13, 252))
+H100 = "llama-3.1-8b/bf16/h100_sxm/tp1"
+L40S = "llama-3.1-8b/bf16/l40s/tp1"
+MIXTURE = "qwen3-30b-a3b/bf16/h100_sxm/tp2"
+
+
+def engine(name: str, **settings: object) -> EngineConfig:
+    """Return an engine with a profile of the catalogue."""
+    found = profile(name)
+    return EngineConfig(found.steps, found.kv_capacity_tokens, **settings)  # type: ignore[arg-type]
+
+
+def sample(prompt: Distribution, output: Distribution, count: int = 1000) -> RequestSample:
+    """Return requests of independent sizes."""
+    rng = Streams(1).generator("sizes")
+    sizes = [np.maximum(np.rint(each.quantiles(rng.random(count))), 1) for each in (prompt, output)]
+    return RequestSample(sizes[0], sizes[1], [None] * count)
+
+
+def test_formula_by_hand():
+    """With a batch of 4, 3 output tokens and 10 prompt tokens, each step begins 4/3 requests."""
+    steps = Coefficients(p0_s=0.0, p1_s=0.001, p2_s=0.0, d0_s=0.06, d1_s=0.003, d2_s=0.0001)
+    config = EngineConfig(steps, kv_capacity_tokens=10_000, max_batch=4, token_budget=100)
+
+    found = engine_time_s(config, sample(Constant(10), Constant(3)))
+
+    per_step = 4 / 3
+    context = round(per_step * (11 + 12))
+    step_s = 0.06 + 0.003 * round(per_step * 2) + 0.0001 * context + 0.001 * 10 * per_step
+    assert found == pytest.approx(step_s / per_step)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "settings", "within"),
+    [
+        (H100, (Constant(1000), Constant(100)), {}, 0.03),
+        (H100, CHAT, {}, 0.03),
+        (H100, CHAT, {"max_batch": 64}, 0.03),
+        (H100, CHAT, {"chunked_prefill": False, "token_budget": 16384}, 0.05),
+        (H100, CODE, {}, 0.05),
+        (H100, (CHAT[0], Constant(1)), {}, 0.03),
+        (L40S, CHAT, {"max_batch": 64}, 0.05),
+        (MIXTURE, CHAT, {}, 0.05),
+    ],
+)
+def test_formula_is_what_an_engine_does_without_pressure_on_its_cache(
+    name: str,
+    sizes: tuple[Distribution, Distribution],
+    settings: dict[str, object],
+    within: float,
+):
+    """An engine with requests in store serves them at the rate that the formula gives."""
+    config = engine(name, **settings)
+    requests = sample(*sizes, count=3000)
+
+    assert formula_time_s(config, requests) == pytest.approx(
+        served_time_s(config, requests), rel=within
+    )
+
+
+def test_preemption_costs_more_than_the_formula_knows():
+    """Where the cache limits the batch, the engine is run, as the formula promises too much."""
+    config = engine(H100, prefix_cache=False)
+    requests = sample(Lognormal.from_median_p99(8000, 60000), CHAT[1])
+
+    assert engine_time_s(config, requests) == served_time_s(config, requests)
+    assert engine_time_s(config, requests) > 1.2 * formula_time_s(config, requests)
+
+
+def test_prefix_caches_save_prompts():
+    """Requests that share all but the last block of a prompt take much less."""
+    requests = sample(Constant(2000), Constant(20))
+    shared = [Prompt((*range(1, 125), 1000 + number), 16) for number in range(1000)]
+    alike = RequestSample(requests.prompt_tokens, requests.output_tokens, shared)
+    config = engine(H100)
+
+    assert engine_time_s(config, alike) < 0.5 * engine_time_s(config, requests)
+    without = engine(H100, prefix_cache=False)
+    assert engine_time_s(without, alike) == engine_time_s(config, requests)
+
+
+def test_requests_that_never_fit_take_forever():
+    """None of the requests fits into the cache."""
+    assert engine_time_s(engine(H100), sample(Constant(500_000), Constant(1))) == math.inf
+
+
+SCENARIO = """\
+duration: 5min
+warmup: 1min
+regions: {us: {}}
+pools:
+  chat: {region: us, engine: {profile: llama-3.1-8b/bf16/h100_sxm/tp1, max_batch: 64}}
+workload:
+  chat:
+    arrivals: {process: poisson, rate: 10/s}
+    tokens:
+      prompt: {distribution: lognormal, median: 1020, p99: 4142}
+      output: {distribution: lognormal, median: 129, p99: 601}
+federation: {health: off, circuit_breaker: off, timeout: off, retries: off}
+"""
+
+
+def test_load_just_below_capacity_is_stable_and_just_above_is_not(tmp_path: Path):
+    """At 92 % the waiting stays; at 108 % it grows by what arrives too much."""
+    capacity_rps = capacity_table(loaded(tmp_path, SCENARIO))[0].capacity_rps
+    waits_s = {}
+    for share in (0.92, 1.08):
+        rate = {"workload.chat.arrivals.rate": f"{share * capacity_rps:.4f}/s"}
+        requests = fedsim.simulate(loaded(tmp_path, SCENARIO, rate)).requests
+        late = requests[requests["arrived_s"].between(240, 300)]
+        waits_s[share] = late["queue_wait_s"].mean()
+
+    # What arrives at time t above capacity waits for about t times the excess share.
+    assert waits_s[0.92] < 3.0
+    assert waits_s[1.08] == pytest.approx(270 * 0.08, rel=0.3)
