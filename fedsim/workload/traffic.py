@@ -143,10 +143,14 @@ class Traffic:
         means = self._means_apart
         if self.conversation is None:
             return means
-        system_tokens = 0.0 if self.sizes.prefixes is None else self.sizes.prefixes.tokens.mean
-        turn_tokens = means.prompt_tokens - system_tokens + means.output_tokens
+        turn_tokens = means.prompt_tokens - self._system_tokens + means.output_tokens
         repeated = self.conversation.earlier_turns_mean * turn_tokens
         return MeanSizes(means.prompt_tokens + repeated, means.output_tokens)
+
+    @property
+    def _system_tokens(self) -> float:
+        """Mean tokens of a system prompt; 0 where there are none."""
+        return 0.0 if self.sizes.prefixes is None else self.sizes.prefixes.tokens.mean
 
     @property
     def _means_apart(self) -> MeanSizes:
@@ -163,9 +167,8 @@ class Traffic:
         stream = self.sizes.tokens
         every = [stream if each is None else each for each in own]
         shares = self.tenants.shares
-        prefix = means.prompt_tokens - stream.prompt_mean
         return MeanSizes(
-            float(shares @ [each.prompt_mean for each in every]) + prefix,
+            float(shares @ [each.prompt_mean for each in every]) + self._system_tokens,
             float(shares @ [each.output_mean for each in every]),
             means.audio_s,
             means.picture_steps,
