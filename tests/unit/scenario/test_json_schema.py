@@ -15,7 +15,7 @@ from fedsim.scenario.load import load
 from fedsim.scenario.schema.base import Settings
 from fedsim.scenario.source import read_document
 from tests.conftest import ROOT
-from tests.unit.scenario.writing import CLIENT_LENGTHS, CLIENT_RATES, write
+from tests.unit.scenario.writing import CLIENT_LENGTHS, CLIENT_RATES, PROFILE, STEPS, write
 
 EVERY_KEY = Path(__file__).parent / "every_key.yaml"
 SCENARIOS = [EVERY_KEY, *sorted((ROOT / "scenarios").glob("*.yaml"))]
@@ -86,6 +86,8 @@ def test_example_uses_every_key(tmp_path: Path):
         "trace.csv",
     )
     write(tmp_path, CLIENT_RATES, "rates.csv")
+    write(tmp_path, STEPS, "steps.csv")
+    write(tmp_path, PROFILE, "my-llama.yaml")
     write(tmp_path, json.dumps(CLIENT_LENGTHS), "lengths.jsonl")
     text = EVERY_KEY.read_text(encoding="utf-8")
     fields = {

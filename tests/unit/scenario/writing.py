@@ -35,6 +35,32 @@ workload:
 """
 
 
+STEPS = """\
+step,new_tokens,cached_tokens,sequences,context_tokens,time_ms
+prefill,512,0,,,15
+prefill,2048,0,,,45
+decode,,,1,512,7
+decode,,,1,2048,7.5
+decode,,,32,512,9
+decode,,,32,2048,11
+"""
+"""A table of measured steps."""
+
+PROFILE = """\
+name: my-llama
+model: llama-3.1-8b
+gpu: h100_sxm
+gpus: 2
+kv_capacity: 400000
+prefill: {p0: 3ms, p1: 19us}
+decode: {d0: 6ms, d1: 10us, d2: 44ns}
+step_overhead: 1.5ms
+request_overhead: 10ms
+source: a benchmark of our own
+"""
+"""A profile as ``fedsim calibrate`` writes it."""
+
+
 def write(folder: Path, text: str, name: str = "scenario.yaml") -> Path:
     """Write the scenario *text* into *folder*, and return its path."""
     path = folder / name
