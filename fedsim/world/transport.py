@@ -23,7 +23,7 @@ from fedsim.kernel.tasks import Cancelled, SimClock
 from fedsim.world.live import LiveRequest
 from fedsim.world.network import Network
 from fedsim.world.nodes.base import Node
-from fedsim.world.nodes.job import Job, Ledger
+from fedsim.world.nodes.job import Job, Ledger, StreamedJob
 from fedsim.world.observer import WorldObserver
 from fedsim.world.stream import NodeStream
 
@@ -148,8 +148,8 @@ class WorldTransport:
         live.node = node.code
         attempt = live.attempts
         leg_s = self._network.leg_s(self._region, node.region, live, attempt)
-        job = Job(live, node, attempt, leg_s, self._ledger)
-        job.streamed = streamed
+        kind = StreamedJob if streamed else Job
+        job = kind(live, node, attempt, leg_s, self._ledger)
         attempt_row = self._observer.attempt_started(
             live.row, attempt, self._gateway, node.code, False, self._env._now
         )
@@ -189,7 +189,8 @@ class WorldTransport:
             live.ttft_s = first_s + job.leg_s - live.arrived_s
             if live.output_tokens > 1:
                 live.tpot_s = (job.ended_s - first_s) / (live.output_tokens - 1)
-            live.cached_tokens = node.cached_tokens(job)
+            if node.caches_prompts:
+                live.cached_tokens = node.cached_tokens(job)
         self._observer.attempt_finished(attempt_row, now_s, "ok", wait_s, service_s)
 
     def _given_up(self, job: Job, attempt_row: int, thrown: BaseException) -> None:

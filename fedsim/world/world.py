@@ -318,7 +318,7 @@ class World:
         )
         request_id = info.request_id(index)
         tenant_id = self._tenants[stream][tenant] if tenant >= 0 else None
-        if not isinstance(details, Prompt):
+        if details is None or not isinstance(details, Prompt):
             request = InferenceRequest(config.capability, b"", config.qos, request_id, tenant_id)
         else:
             request = InferenceRequest(

@@ -58,9 +58,11 @@ class Node(ABC):
         wasted_slot_s: Slot-seconds in use whose result nobody took.
         usd_per_slot_s: Price of a slot in USD per second; NaN where none is given.
         knows_first_token: Whether `first_token_s` is known.
+        caches_prompts: Whether `cached_tokens` is known.
     """
 
     knows_first_token = False
+    caches_prompts = False
 
     def __init__(
         self,
@@ -153,8 +155,8 @@ class Node(ABC):
         return math.nan
 
     def cached_tokens(self, job: Job) -> int:
-        """Return how many tokens of a job's prompt were in a prefix cache; -1 without one."""
-        return -1
+        """Return how many tokens of a served job's prompt were in a prefix cache."""
+        return 0
 
     def kv_used_tokens(self) -> int:
         """Return the room in the key-value cache in use, in tokens; -1 without one."""

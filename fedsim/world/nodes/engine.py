@@ -27,6 +27,7 @@ class EngineNode(Node):
     """
 
     knows_first_token = True
+    caches_prompts = True
 
     def __init__(
         self,

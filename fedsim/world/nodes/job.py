@@ -56,7 +56,7 @@ class Job(LightEvent):
         done: Whether the answer has arrived at the gateway.
         on_change: Is called when service begins, takes longer or is over, and when the answer
             arrives; for streams, and for attempts that were given up.
-        streamed: Whether somebody reads the answer token by token.
+        streamed: Whether somebody reads the answer token by token; then it is a `StreamedJob`.
         work: What the node keeps for it, if anything.
     """
 
@@ -77,9 +77,10 @@ class Job(LightEvent):
         "live",
         "node",
         "on_change",
-        "streamed",
         "work",
     )
+
+    streamed = False
 
     def __init__(
         self, live: LiveRequest, node: Node, attempt: int, leg_s: float, ledger: Ledger
@@ -96,7 +97,6 @@ class Job(LightEvent):
         self.abandoned = False
         self.done = False
         self.on_change: Callable[[], None] | None = None
-        self.streamed = False
         self.work: Any = None
         self._wake: Wake | None = None
         self._stage = _TRAVELS
@@ -228,3 +228,11 @@ class Job(LightEvent):
         self.ledger.job_over(self)
         if self.on_change is not None:
             self.on_change()
+
+
+class StreamedJob(Job):
+    """A job whose answer somebody reads token by token."""
+
+    __slots__ = ()
+
+    streamed = True
