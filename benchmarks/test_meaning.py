@@ -86,7 +86,7 @@ def test_the_world_is_loaded_as_it_says() -> None:
     for nodes in (16, 1024):
         config = world_config(Size(nodes, requests=20))
         stream, pool = config.streams[0], config.pools[0]
-        offered = stream.traffic.arrivals.rate_rps * pool.service.mean_s(0.0, 0.0)
+        offered = stream.traffic.mean_rps(1.0) * pool.service.mean_s(0.0, 0.0)
 
         assert sum(each.count for each in config.pools) == nodes
         assert offered == pytest.approx(LOAD * nodes * SLOTS)

@@ -10,6 +10,7 @@ from fedsim.cli.figures import MISSING, duration, percent, plain
 from fedsim.cli.output import heading, paragraph, sentences, stdout
 from fedsim.cli.tables import Column, print_table
 from fedsim.results.sources import told
+from fedsim.workload.arrivals import ClosedLoop
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,7 +74,7 @@ def _print_streams(console: Console, scenario: Scenario) -> None:
         console,
         [
             Column("stream", [stream.traffic.name for stream in streams], left=True),
-            Column("arrivals", [_arrivals(stream) for stream in streams], left=True),
+            Column("arrivals", [_arrivals(stream, scenario) for stream in streams], left=True),
             Column("capability", [str(stream.capability) for stream in streams], 1, left=True),
             Column("privacy", [stream.qos.privacy.name.lower() for stream in streams], 2),
             Column("max latency", [_max_latency(stream) for stream in streams], 3),
@@ -82,10 +83,15 @@ def _print_streams(console: Console, scenario: Scenario) -> None:
     )
 
 
-def _arrivals(stream: StreamConfig) -> str:
-    arrivals = stream.traffic.arrivals
-    rate = f"{plain(arrivals.rate_rps)}/s"
-    return rate if arrivals.trace is None else f"{rate}, a trace of {len(arrivals.trace):,}"
+def _arrivals(stream: StreamConfig, scenario: Scenario) -> str:
+    """Return the mean rate over the run, and the peak where it is another."""
+    traffic, trace = stream.traffic, stream.traffic.arrivals.trace
+    if isinstance(traffic.arrivals, ClosedLoop):
+        return f"{traffic.arrivals.users:,} users"
+    mean = plain(traffic.mean_rps(scenario.duration_s))
+    peak = plain(traffic.peak_rps(scenario.duration_s))
+    rate = f"{mean}/s" if peak == mean else f"{mean}/s, peak {peak}/s"
+    return rate if trace is None else f"{rate}, a trace of {len(trace):,}"
 
 
 def _max_latency(stream: StreamConfig) -> str:

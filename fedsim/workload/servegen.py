@@ -140,11 +140,6 @@ class ServeGen:
             float(shares @ np.trapezoid(self.lengths.output, LEVELS, axis=1)),
         )
 
-    @property
-    def rate_rps(self) -> float:
-        """The mean rate between *from_s* and *to_s*, in requests per second of the run."""
-        return float(np.mean([self._window_rps(window) for window in self._windows]))
-
     def mean_rps(self, until_s: float) -> float:
         """Return the expected number of requests in [0, *until_s*) over *until_s*."""
         played_s = WINDOW_S / self.speed

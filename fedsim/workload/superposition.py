@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.workload.arrivals import BLOCK, ArrivalProcess
-from fedsim.workload.arrived import Arrived, Generators
+from fedsim.workload.arrived import Arrived, Generators, has_zones
 from fedsim.workload.mean_sizes import MeanSizes
 
 Floats = NDArray[np.float64]
@@ -24,9 +24,12 @@ class Superposition:
 
     Attributes:
         processes: The name of each tenant, and when its requests come; no names twice.
+        weights: Weights of the stream's origins, where some process has origins whose shares
+            change with time; the others' have these shares at all times.
     """
 
     processes: tuple[tuple[str, ArrivalProcess], ...]
+    weights: tuple[float, ...] = ()
 
     @property
     def trace(self) -> None:
@@ -47,11 +50,6 @@ class Superposition:
     def tenant_names(self) -> tuple[str, ...]:
         """The name of each tenant."""
         return tuple(name for name, _ in self.processes)
-
-    @property
-    def rate_rps(self) -> float:
-        """The rates of all together, in requests per second."""
-        return sum(process.rate_rps for _, process in self.processes)
 
     def shares(self, until_s: float) -> Floats:
         """Return the share of each tenant in the expected arrivals of [0, *until_s*)."""
@@ -79,8 +77,23 @@ class Superposition:
             process.times(generator(f"arrivals/{name}"), until_s, block_size)
             for name, process in self.processes
         ]
+        shares_at = self._origin_shares(until_s)
         for times_s, tenants in in_blocks(merged(sources), block_size):
-            yield Arrived(times_s, tenants=tenants)
+            arrived = Arrived(times_s, tenants=tenants)
+            if shares_at:
+                arrived.origin_shares = np.tile(self.weights, (len(times_s), 1))
+                for number, shares in shares_at.items():
+                    its = tenants == number
+                    arrived.origin_shares[its] = shares(times_s[its])
+            yield arrived
+
+    def _origin_shares(self, until_s: float) -> dict[int, Callable[[Floats], Floats]]:
+        """Return what gives the shares of origins, for the tenants where they change with time."""
+        return {
+            number: shares
+            for number, (_, process) in enumerate(self.processes)
+            if has_zones(process) and (shares := process.origin_shares(until_s)) is not None
+        }
 
 
 Marked = tuple[Floats, NDArray[np.int64]]

@@ -51,13 +51,20 @@ def token_source(tokens: AnyTokens, samples: Mapping[str, Trace]) -> TokenSource
     )
 
 
-def tenants(stream: Stream, samples: Mapping[str, Trace]) -> Senders | None:
-    """Return who sends the requests of a stream, or None for nobody in particular."""
+def tenants(stream: Stream, samples: Mapping[str, Trace], until_s: float) -> Senders | None:
+    """Return who sends the requests of a stream, or None for nobody in particular.
+
+    Args:
+        stream: The settings.
+        samples: The traces that token counts are drawn from, by full file name.
+        until_s: End of the arrivals in seconds, up to which shares follow from rates.
+    """
     if isinstance(stream.tenants, TenantSettings):
         return Tenants(stream.tenants.count, stream.tenants.zipf)
     if stream.tenants is None:
         return None
-    shares = _shares(stream.tenants, superposition(stream))
+    together = superposition(stream)
+    shares = _shares(stream.tenants) if together is None else together.shares(until_s)
     return NamedTenants(
         tuple(
             Tenant(name, share, None if own.tokens is None else token_source(own.tokens, samples))
@@ -76,7 +83,8 @@ def superposition(stream: Stream) -> Superposition | None:
             (name, arrival_process(tenant.arrivals, origins, None))
             for name, tenant in stream.named_tenants.items()
             if tenant.arrivals is not None
-        )
+        ),
+        tuple(origins.values()),
     )
 
 
@@ -89,9 +97,7 @@ def conversation(settings: ConversationSettings | None) -> Conversation | None:
     )
 
 
-def _shares(settings: NamedTenantSettings, together: Superposition | None) -> list[float]:
-    if together is not None:
-        return [process.rate_rps for _, process in together.processes]
+def _shares(settings: NamedTenantSettings) -> list[float]:
     return [1.0 if tenant.share is None else tenant.share for tenant in settings.values()]
 
 

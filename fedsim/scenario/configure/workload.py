@@ -16,14 +16,14 @@ from fedsim.workload.traffic import Traffic
 from fedsim.world.config import StreamConfig
 
 
-def stream_config(name: str, stream: Stream, files: WorkloadFiles) -> StreamConfig:
-    """Return the stream *name*; *files* holds what it names."""
+def stream_config(name: str, stream: Stream, files: WorkloadFiles, until_s: float) -> StreamConfig:
+    """Return the stream *name*; *files* holds what it names, *until_s* is the end of arrivals."""
     traffic = Traffic(
         name=name,
         origins=tuple((stream.origins or {}).items()),
         arrivals=_arrivals(name, stream, files),
         sizes=sizes(stream, files.samples),
-        tenants=tenants(stream, files.samples),
+        tenants=tenants(stream, files.samples, until_s),
         conversation=conversation(stream.conversation),
     )
     return StreamConfig(traffic, Capability(stream.capability), _qos(stream.qos), stream.priority)

@@ -31,7 +31,10 @@ def world_config(file: ScenarioFile, files: WorkloadFiles, engines: EngineSource
         ),
         network=network_config(file.network, file.regions),
         pools=tuple(pool_config(name, pool, engines) for name, pool in file.pools.items()),
-        streams=tuple(stream_config(name, stream, files) for name, stream in file.workload.items()),
+        streams=tuple(
+            stream_config(name, stream, files, file.duration)
+            for name, stream in file.workload.items()
+        ),
         faults=tuple(fault_config(fault) for fault in file.faults),
         nodes_every_s=None if isinstance(every, str) else every,
         abort=file.federation.abort == "on",

@@ -38,22 +38,17 @@ class ClosedLoop:
             raise ValueError(message)
 
     @property
-    def rate_rps(self) -> float:
-        """The rate at which the users would send if answers took no time: an upper bound."""
-        return self.users / self.think_s.mean if self.think_s.mean > 0.0 else math.inf
-
-    @property
     def trace(self) -> None:
         """None: the times are drawn."""
         return None
 
     def mean_rps(self, until_s: float) -> float:
-        """Return the rate if answers took no time, whatever *until_s*."""
-        return self.rate_rps
+        """Return the rate if answers took no time, an upper bound, whatever *until_s*."""
+        return self.users / self.think_s.mean if self.think_s.mean > 0.0 else math.inf
 
     def peak_rps(self, until_s: float) -> float:
-        """Return the rate if answers took no time, whatever *until_s*."""
-        return self.rate_rps
+        """Return the same bound as ``mean_rps``."""
+        return self.mean_rps(until_s)
 
     def times(
         self, rng: np.random.Generator, until_s: float, block_size: int = BLOCK

@@ -51,19 +51,14 @@ class Mmpp:
         positive(owner, greatest_rate=max(self.rates_rps))
 
     @property
-    def rate_rps(self) -> float:
-        """The mean rate, each state weighted by the time that it takes."""
-        expected = sum(r * s for r, s in zip(self.rates_rps, self.sojourns_s, strict=True))
-        return expected / sum(self.sojourns_s)
-
-    @property
     def trace(self) -> None:
         """None: the times are drawn."""
         return None
 
     def mean_rps(self, until_s: float) -> float:
-        """Return the mean rate, whatever *until_s*."""
-        return self.rate_rps
+        """Return the rates weighted by the times that the states last, whatever *until_s*."""
+        expected = sum(r * s for r, s in zip(self.rates_rps, self.sojourns_s, strict=True))
+        return expected / sum(self.sojourns_s)
 
     def peak_rps(self, until_s: float) -> float:
         """Return the rate of the busiest state, whatever *until_s*."""

@@ -40,18 +40,13 @@ class Modulated:
     zones: tuple[Zone, ...] = (Zone(1.0),)
 
     @property
-    def rate_rps(self) -> float:
-        """The rate of the steady process, in requests per second."""
-        return self.steady.rate_rps
-
-    @property
     def trace(self) -> None:
         """None: the times are drawn."""
         return None
 
     def mean_rps(self, until_s: float) -> float:
         """Return the expected number of arrivals in [0, *until_s*) over *until_s*."""
-        return self.steady.rate_rps * self._intensity(until_s).total / until_s
+        return self.steady.mean_rps(until_s) * self._intensity(until_s).total / until_s
 
     def peak_rps(self, until_s: float) -> float:
         """Return the highest value of the curves in [0, *until_s*), times the steady peak."""

@@ -18,11 +18,6 @@ class ArrivalProcess(Protocol):
     """When the requests of a stream arrive."""
 
     @property
-    def rate_rps(self) -> float:
-        """The mean arrival rate in requests per second."""
-        ...
-
-    @property
     def trace(self) -> Trace | None:
         """The trace whose rows the arrivals are, one by one from its first, or None."""
         ...

@@ -32,14 +32,6 @@ class TraceReplay:
     def __post_init__(self) -> None:
         positive("a trace replay", speed=self.speed)
 
-    @property
-    def rate_rps(self) -> float:
-        """Requests per second between the first and the last row; 0 for a single one."""
-        if len(self.trace) < 2:
-            return 0.0
-        span_s = self.trace.span_s / self.speed
-        return (len(self.trace) - 1) / span_s if span_s > 0.0 else float("inf")
-
     def mean_rps(self, until_s: float) -> float:
         """Return the requests in [0, *until_s*) per second of it."""
         return len(before(self.trace.times_s / self.speed, until_s)) / until_s

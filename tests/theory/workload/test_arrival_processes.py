@@ -195,14 +195,14 @@ class TestMmpp:
         process = Mmpp((1.0, 10.0, 100.0, 0.0), (4.0, 3.0, 2.0, 1.0))
         counts = counts_in(process, 200.0, 20).mean(axis=1)
 
-        assert process.rate_rps == pytest.approx(23.4)
+        assert process.mean_rps(1.0) == pytest.approx(23.4)
         assert abs(z_of(counts, 200.0 * 23.4)) < Z_MOST
 
     def test_count_from_the_start(self):
         """The process is stationary from the start: no state is the usual first one."""
         counts = [len(times_s(self.PROCESS, 0.5, seed)) for seed in range(1000)]
 
-        assert abs(z_of(counts, 0.5 * self.PROCESS.rate_rps)) < Z_MOST
+        assert abs(z_of(counts, 0.5 * self.PROCESS.mean_rps(1.0))) < Z_MOST
 
     def test_silence(self):
         """In a state without arrivals there are none: the long gaps are its sojourns and a bit."""

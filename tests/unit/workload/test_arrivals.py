@@ -95,7 +95,7 @@ class TestTraceReplay:
         replay = TraceReplay(trace_of(0.0, 1.0, 4.0), speed=2.0)
 
         assert all_times(replay, 100.0) == [0.0, 0.5, 2.0]
-        assert replay.rate_rps == 1.0
+        assert replay.mean_rps(4.0) == 0.75
 
     def test_is_cut(self):
         """What arrives at or after the end of the run is left out."""
@@ -104,12 +104,6 @@ class TestTraceReplay:
         assert all_times(replay, 5.0) == [0.0, 1.0]
         assert all_times(replay, 0.5) == [0.0]
         assert all_times(replay, 0.0) == []
-
-    def test_rate(self):
-        """The rate is that of the gaps; a single row has none, rows of one instant no bound."""
-        assert TraceReplay(trace_of(0.0, 1.0, 4.0)).rate_rps == 0.5
-        assert TraceReplay(trace_of(0.0)).rate_rps == 0.0
-        assert TraceReplay(trace_of(0.0, 0.0)).rate_rps == math.inf
 
     def test_mean_and_peak(self):
         """The mean is over the run, the peak over its busiest minute."""

@@ -9,7 +9,7 @@ import pytest
 
 from fedsim.kernel.streams import Streams
 from fedsim.workload import Constant, Poisson, Sizes, Tokens, Traffic
-from fedsim.workload.arrivals import GammaRenewal, Regular
+from fedsim.workload.arrivals import GammaRenewal, Modulated, Regular, Steps, Zone
 from fedsim.workload.superposition import Superposition, in_blocks, merged
 from fedsim.workload.tenants import NamedTenants, Tenant
 from tests.unit.workload.test_traffic import collect
@@ -65,9 +65,22 @@ class TestSuperposition:
 
     def test_rates(self):
         """The rates are the sums."""
-        assert TOGETHER.rate_rps == TOGETHER.mean_rps(60.0) == TOGETHER.peak_rps(60.0) == 27.0
+        assert TOGETHER.mean_rps(60.0) == TOGETHER.peak_rps(60.0) == 27.0
         assert TOGETHER.tenant_names == TRAFFIC.tenant_names == ("acme", "globex", "initech")
         assert not TRAFFIC.has_tokens
+
+    def test_zones(self):
+        """Where a tenant follows local time its origins do, and the others' keep their weights."""
+        day = Steps((0.0, 5.0), (1.0, 0.0), 10.0)
+        zoned = Modulated(Poisson(20.0), (day,), (Zone(1.0), Zone(1.0, 5.0), Zone(2.0)))
+        arrivals = Superposition((("a", Poisson(20.0)), ("b", zoned)), (1.0, 1.0, 2.0))
+        origins = (("us", 1.0), ("eu", 1.0), ("ap", 2.0))
+        block = collect(dataclasses.replace(TRAFFIC, origins=origins, arrivals=arrivals))
+        rows = list(zip(block.times_s, block.tenants, block.origins, strict=True))
+
+        assert {o for t, tenant, o in rows if tenant == 1 and t % 10.0 < 5.0} == {0, 2}
+        assert {o for t, tenant, o in rows if tenant == 1 and t % 10.0 >= 5.0} == {1}
+        assert {o for t, tenant, o in rows if tenant == 0 and t % 10.0 < 5.0} == {0, 1, 2}
 
     def test_sizes(self):
         """Sizes are the tenants', and their means weigh by rates."""
