@@ -1,0 +1,138 @@
+"""``fedsim calibrate``: what a scenario needs to know of a node, from a log of its requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fedsim.cli.failures import reported
+from fedsim.cli.options import Json, Out, Quiet
+from fedsim.cli.output import print_json
+from fedsim.cli.progress import progress_bar, writing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fedsim.studies.calibrate import Column, Labels, Limits
+
+LogPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="LOG", help="Requests as CSV, JSON lines or Parquet.", show_default=False
+    ),
+]
+Service = Annotated[
+    bool, typer.Option("--service", help="Fit a distribution to service times instead.")
+]
+ColumnNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--columns",
+        metavar="FIELD=COLUMN[:UNIT],…",
+        help="Columns by field, such as arrival=t,ttft=first:ms. Repeatable.",
+    ),
+]
+MaxBatch = Annotated[
+    int, typer.Option("--max-batch", min=1, metavar="N", help="Most requests at once on a node.")
+]
+TokenBudget = Annotated[
+    int, typer.Option("--token-budget", min=1, metavar="N", help="Most tokens of a step.")
+]
+KvCapacity = Annotated[
+    int | None,
+    typer.Option("--kv-capacity", min=16, metavar="N", help="Tokens that the KV cache holds."),
+]
+Chunked = Annotated[
+    bool,
+    typer.Option("--chunked-prefill/--whole-prefill", help="Whether steps may split a prompt."),
+]
+Model = Annotated[str, typer.Option("--model", metavar="NAME", help="For the profile.")]
+Gpu = Annotated[str, typer.Option("--gpu", metavar="NAME", help="For the profile.")]
+Gpus = Annotated[int, typer.Option("--gpus", min=1, metavar="N", help="GPUs of a node.")]
+
+
+def calibrate(
+    log: LogPath,
+    service: Service = False,
+    columns: ColumnNames = None,
+    max_batch: MaxBatch = 256,
+    token_budget: TokenBudget = 8192,
+    kv_capacity: KvCapacity = None,
+    chunked_prefill: Chunked = True,
+    model: Model = "unknown",
+    gpu: Gpu = "unknown",
+    gpus: Gpus = 1,
+    out: Out = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Fit an engine, or a service distribution, to a log, and test it on requests held out."""
+    with reported():
+        from fedsim.results.rundir import refuse_foreign
+        from fedsim.studies.calibrate import Labels, Limits
+
+        directory = out or Path("runs") / f"{log.name.split('.')[0]}-calibrate"
+        refuse_foreign(directory)
+        chosen = _columns(columns)
+        if service:
+            _service(log, chosen, directory, quiet, as_json)
+        else:
+            limits = Limits(max_batch, max(token_budget, 1), kv_capacity, chunked_prefill)
+            _engine(log, chosen, limits, Labels(model, gpu, gpus), directory, quiet, as_json)
+
+
+def _columns(texts: list[str] | None) -> Mapping[str, Column]:
+    from fedsim.errors import Problem, ScenarioError
+    from fedsim.studies.calibrate import parse_columns
+
+    try:
+        return parse_columns(texts or [])
+    except ValueError as error:
+        raise ScenarioError([Problem(str(error), path="--columns")]) from None
+
+
+def _engine(
+    log: Path,
+    columns: Mapping[str, Column],
+    limits: Limits,
+    labels: Labels,
+    directory: Path,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    from fedsim.studies.calibrate import calibrate_engine, save_engine
+    from fedsim.studies.calibrate.storage import engine_json
+
+    with progress_bar(quiet or as_json, "fitting") as tell:
+        fit = calibrate_engine(log, columns=columns, limits=limits, progress=tell)
+    with writing(quiet or as_json):
+        save_engine(fit, directory, labels)
+    if as_json:
+        print_json(engine_json(fit) | {"directory": str(directory)})
+    elif quiet:
+        typer.echo(directory)
+    else:
+        from fedsim.cli.calibrate_report import print_engine
+
+        print_engine(fit, directory)
+
+
+def _service(
+    log: Path, columns: Mapping[str, Column], directory: Path, quiet: bool, as_json: bool
+) -> None:
+    from fedsim.studies.calibrate import calibrate_service, save_service
+    from fedsim.studies.calibrate.storage import service_json
+
+    fit = calibrate_service(log, columns=columns)
+    with writing(quiet or as_json):
+        save_service(fit, directory)
+    if as_json:
+        print_json(service_json(fit) | {"directory": str(directory)})
+    elif quiet:
+        typer.echo(directory)
+    else:
+        from fedsim.cli.calibrate_report import print_service
+
+        print_service(fit, directory)

@@ -1,0 +1,240 @@
+"""Which column of a log is which, in which unit, and its cells as numbers."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedsim.studies.calibrate.files import Cells, LogError
+
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "arrival": (
+        "arrived",
+        "arrival_time",
+        "arrival_timestamp",
+        "received",
+        "received_at",
+        "request_time",
+        "timestamp",
+        "time",
+    ),
+    "first_token": ("first_token_time", "first_token_at", "first_token_timestamp"),
+    "ttft": ("time_to_first_token",),
+    "last_token": (
+        "last_token_time",
+        "last_token_at",
+        "finished",
+        "finished_at",
+        "finish_time",
+        "completed",
+        "completed_at",
+        "end",
+        "end_time",
+    ),
+    "latency": ("e2e", "e2e_latency", "e2el", "end_to_end", "duration", "request_latency"),
+    "tpot": ("time_per_output_token",),
+    "prompt_tokens": (
+        "input_tokens",
+        "num_prompt_tokens",
+        "input_length",
+        "input_len",
+        "prompt_len",
+        "context_tokens",
+        "contexttokens",
+    ),
+    "output_tokens": (
+        "completion_tokens",
+        "generated_tokens",
+        "generation_tokens",
+        "generatedtokens",
+        "num_output_tokens",
+        "num_generation_tokens",
+        "output_length",
+        "output_len",
+    ),
+    "cached_tokens": ("num_cached_tokens", "cached_prompt_tokens", "prompt_cached_tokens"),
+    "node": ("server", "worker", "instance", "replica", "host", "pod"),
+    "start": ("started", "started_at", "start_time", "begun", "service_start"),
+    "end": ("finished", "finished_at", "end_time", "completed", "completed_at", "service_end"),
+    "service": ("service_time", "exec_time", "execution_time", "processing_time"),
+}
+"""The names that each field is known by, besides its own; in lower case, without the unit."""
+
+TIMES = ("arrival", "first_token", "ttft", "last_token", "latency", "tpot", "start", "end")
+UNITS: Mapping[str, float] = {
+    "s": 1.0,
+    "seconds": 1.0,
+    "sec": 1.0,
+    "ms": 1e-3,
+    "us": 1e-6,
+    "ns": 1e-9,
+}
+"""What a column's name may end in after ``_``, or a mapping after ``:``."""
+
+_MAPPING = re.compile(r"\s*(?P<field>\w+)\s*=\s*(?P<column>.+?)\s*(?::(?P<unit>[a-z]+))?\s*")
+_UTC = re.compile(r"(Z|[+-]00:?00)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the file.
+
+    Attributes:
+        name: Its name in the file.
+        unit: What one of its numbers is in seconds; 1 where it does not hold times.
+    """
+
+    name: str
+    unit: float = 1.0
+
+
+def parse_columns(texts: Sequence[str]) -> dict[str, Column]:
+    """Return the columns named by texts such as ``arrival=t,ttft=first:ms``.
+
+    Raises:
+        ValueError: One does not have that form, or names a field or unit that there is not.
+    """
+    chosen: dict[str, Column] = {}
+    for text in (part for each in texts for part in each.split(",") if part.strip()):
+        match = _MAPPING.fullmatch(text)
+        if match is None or match["field"] not in ALIASES:
+            message = (
+                f"{text!r} does not map a field to a column. Write FIELD=COLUMN or "
+                f"FIELD=COLUMN:UNIT, with one of the fields {', '.join(ALIASES)}."
+            )
+            raise ValueError(message)
+        name, unit = match["column"], match["unit"]
+        if unit is not None and unit not in UNITS:
+            message = f"There is no unit {unit!r} in {text!r}. Write one of {', '.join(UNITS)}."
+            raise ValueError(message)
+        chosen[match["field"]] = Column(name, _unit_of(name) if unit is None else UNITS[unit])
+    return chosen
+
+
+class Columns:
+    """The columns of a file by field, with the caller's choice before the known names.
+
+    Args:
+        cells: The file's cells.
+        chosen: Columns that the caller named, by field.
+
+    Raises:
+        LogError: The file does not have a column that the caller named.
+    """
+
+    def __init__(self, cells: Cells, chosen: Mapping[str, Column]) -> None:
+        self._cells = cells
+        self._found = dict(chosen)
+        for field, column in chosen.items():
+            if column.name not in cells.columns:
+                message = f"There is no column {column.name!r} for {field}."
+                raise LogError(cells.file, [(None, message)], self._choices())
+        for field, aliases in ALIASES.items():
+            if field not in chosen:
+                self._find(field, (field, *aliases))
+
+    def _find(self, field: str, names: Sequence[str]) -> None:
+        bare = {_bare(name): name for name in reversed([*self._cells.columns])}
+        for name in names:
+            if name in bare:
+                self._found[field] = Column(bare[name], _unit_of(bare[name]))
+                return
+
+    def __contains__(self, field: str) -> bool:
+        return field in self._found
+
+    def require(self, *fields: str) -> None:
+        """Check that one of *fields* is there.
+
+        Raises:
+            LogError: None is.
+        """
+        if not any(field in self for field in fields):
+            message = f"No column is {' or '.join(fields)}."
+            raise LogError(self._cells.file, [(None, message)], self._choices())
+
+    def _choices(self) -> str:
+        names = ", ".join(self._cells.columns)
+        return f"Name it by --columns FIELD=COLUMN; the file has {names}."
+
+    def times_s(self, field: str) -> NDArray[np.float64]:
+        """Return the times of a field in seconds, NaN where a cell is empty.
+
+        Raises:
+            LogError: A cell is neither a number nor a date and time.
+        """
+        return self._numbers(field, self._found[field].unit)
+
+    def counts(self, field: str) -> NDArray[np.float64]:
+        """Return the numbers of a field, NaN where a cell is empty.
+
+        Raises:
+            LogError: A cell is not a number.
+        """
+        return self._numbers(field, None)
+
+    def texts(self, field: str) -> list[str]:
+        """Return the cells of a field as texts, empty ones as the empty text."""
+        cells = self._cells.columns[self._found[field].name]
+        return ["" if cell is None else str(cell) for cell in cells]
+
+    def _numbers(self, field: str, unit: float | None) -> NDArray[np.float64]:
+        name = self._found[field].name
+        values: list[float] = []
+        problems: list[tuple[int | None, str]] = []
+        for line, cell in zip(self._cells.lines, self._cells.columns[name], strict=True):
+            value = _number(cell, unit)
+            if value is None:
+                kind = "a number" if unit is None else "a time"
+                problems.append((line, f"{name} is {_shown(cell)}, not {kind}."))
+            else:
+                values.append(value)
+        if problems:
+            raise LogError(self._cells.file, problems, "Correct or remove such rows.")
+        return np.array(values, dtype=np.float64)
+
+
+def _bare(name: str) -> str:
+    """Return a column's name in lower case, with ``_`` between words and without its unit."""
+    name = re.sub(r"[\s.-]+", "_", name.strip().lower())
+    stem, _, unit = name.rpartition("_")
+    return stem if stem and unit in UNITS else name
+
+
+def _unit_of(name: str) -> float:
+    stem, _, unit = name.strip().lower().rpartition("_")
+    return UNITS.get(unit, 1.0) if stem else 1.0
+
+
+def _number(cell: object, unit: float | None) -> float | None:
+    """Return a cell's value, NaN where it is empty, None where it is no number or time."""
+    if cell is None:
+        return math.nan
+    if isinstance(cell, bool):
+        return None
+    if isinstance(cell, int | float | str):
+        try:
+            value = float(cell)
+        except ValueError:
+            return None if unit is None else _timestamp_s(str(cell))
+        return None if math.isinf(value) else value * (1.0 if unit is None else unit)
+    return None if unit is None else _timestamp_s(str(cell))
+
+
+def _timestamp_s(text: str) -> float | None:
+    """Return the seconds since 1970 of a date and time in UTC, or None where it is none."""
+    try:
+        time = np.datetime64(_UTC.sub("", text.strip()), "ns")
+    except ValueError:
+        return None
+    return None if np.isnat(time) else int(time.astype(np.int64)) / 1e9
+
+
+def _shown(cell: object) -> str:
+    text = repr(cell)
+    return text if len(text) <= 40 else text[:39] + "…"
