@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fedsim import __version__
+from fedsim.cli.calibrate import calibrate
 from fedsim.cli.catalogue import catalogue
 from fedsim.cli.check import check
 from fedsim.cli.compare import compare
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (run, compare, check, catalogue):
+for _command in (run, compare, check, calibrate, catalogue):
     app.command()(_command)
 
 

@@ -7,10 +7,14 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress_bar(quiet: bool) -> Iterator[Callable[[float, int], None]]:
+def progress_bar(quiet: bool, doing: str = "simulating") -> Iterator[Callable[[float, int], None]]:
     """Yield what to call with the number of runs that are done, and of all.
 
     The bar and the time that is left are on standard error, where that is a terminal.
+
+    Args:
+        quiet: Whether to show nothing.
+        doing: What is done where there is one run.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -28,7 +32,7 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[float, int], None]]:
     task = bar.add_task("starting", total=None)
 
     def tell(done: float, runs: int) -> None:
-        what = "simulating" if runs == 1 else f"{int(done)} of {runs} runs"
+        what = doing if runs == 1 else f"{int(done)} of {runs} runs"
         bar.update(task, description=what, completed=done, total=runs)
 
     with bar:
