@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from benchmarks import simpy_callbacks, simpy_processes, simpy_textbook
 from benchmarks.parts import STEPS, STRATEGIES, WITHOUT_POLICY
 from benchmarks.records import frame
+from benchmarks.replay import LENGTHS, NODES, equal_lengths, replay
 from benchmarks.world import Size, Variant, build
 
 if TYPE_CHECKING:
@@ -63,6 +64,18 @@ def run_ciw(size: Size) -> Finished:
     return Finished((table,), float(len(table)), None)
 
 
+def run_replay(node: str, _: Size) -> Finished:
+    """Replay a trace on eight nodes of a kind."""
+    requests = replay(node).requests
+    return Finished((requests,), float(len(requests)), None)
+
+
+def run_equal_lengths(length: int, size: Size) -> Finished:
+    """Run requests with answers of one length on eight engines."""
+    requests = equal_lengths(length, size.requests).requests
+    return Finished((requests,), float(len(requests)), None)
+
+
 CIW_MISSING = find_spec("ciw") is None
 """Whether Ciw is not installed; it comes with the extra ``bench``."""
 
@@ -72,6 +85,8 @@ PROGRAMS: dict[str, Callable[[Size], Finished]] = {
     "simpy-textbook": partial(run_simpy, simpy_textbook.Program),
     "simpy-callbacks": partial(run_simpy, simpy_callbacks.Program),
     "ciw": run_ciw,
+    **{f"replay:{node}": partial(run_replay, node) for node in NODES},
+    **{f"length:{length}": partial(run_equal_lengths, length) for length in LENGTHS},
     **{f"strategy:{name}": partial(run_fedsim, variant=v) for name, v in STRATEGIES.items()},
     **{f"step:{name}": partial(run_fedsim, variant=v) for name, v in STEPS.items()},
     **{f"without:{name}": partial(run_fedsim, variant=v) for name, v in WITHOUT_POLICY.items()},

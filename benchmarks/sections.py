@@ -9,6 +9,7 @@ from itertools import pairwise
 from benchmarks.meaning import check_meaning
 from benchmarks.parts import STEPS, STRATEGIES, WITHOUT_POLICY
 from benchmarks.programs import CIW_MISSING
+from benchmarks.replay import LENGTHS, trace_file
 from benchmarks.rounds import (
     Job,
     Samples,
@@ -25,6 +26,8 @@ from benchmarks.world import Size
 SIMPY_TARGET = 1.0
 LARGE_TARGET = 0.25
 BYTES_TARGET = 400.0
+ENGINE_TARGET = 0.25
+LENGTH_TARGET = 1.5
 
 NAMES = {
     "fedsim": "fedsim",
@@ -218,6 +221,45 @@ def parts(report: Report, effort: Effort, progress: Progress) -> None:
     report.tables.append(Table(title, ["part", "µs a request (range)"], rows, note))
 
 
+def engines(report: Report, effort: Effort, progress: Progress) -> None:
+    """Compare nodes with engines to nodes with slots, and short answers to long ones."""
+    jobs = [Job(name, f"replay:{name}", effort.part) for name in ("engine", "slots")]
+    jobs += [Job(str(length), f"length:{length}", effort.part) for length in LENGTHS]
+    samples = report.samples["engines"] = interleave(effort.part_rounds, jobs, progress)
+    against = ratio(samples["engine"], samples["slots"])
+    rows = [
+        [
+            f"8 nodes with {name}s" if name == "engine" else f"8 nodes with {name}",
+            f"{samples[name][0]['requests']:,.0f}",
+            f"{spread(rates_rps(samples[name])).middle:,.0f}",
+            f"{ratio(samples[name], samples['slots']):.2f}",
+        ]
+        for name in ("engine", "slots")
+    ]
+    what = "the conversation trace of Azure" if trace_file() else "a stream like Azure's"
+    columns = ["program", "requests", "requests/s", "/ slots (range)"]
+    report.tables.append(Table(f"Engines and slots, {what}", columns, rows))
+    shortest = samples[str(LENGTHS[0])]
+    rows = [
+        [
+            f"{length:,}",
+            f"{spread([1e6 / rate for rate in rates_rps(samples[str(length)])]).middle:.0f}",
+            f"{ratio(shortest, samples[str(length)]):.2f}",
+        ]
+        for length in LENGTHS
+    ]
+    columns = ["output tokens", "µs a request", f"/ {LENGTHS[0]} tokens (range)"]
+    note = "At rates that keep about eight requests in each of eight engines."
+    report.tables.append(Table("What a request on an engine costs", columns, rows, note))
+    _target(report, "engine nodes / slot nodes, one replay", against, ENGINE_TARGET)
+    dearest = max(
+        (ratio(shortest, samples[str(length)]) for length in LENGTHS),
+        key=lambda each: each.middle,
+    )
+    figures = (dearest.middle, LENGTH_TARGET, dearest.middle <= LENGTH_TARGET)
+    report.figures["dearest length of answers / 10 tokens"] = figures
+
+
 def _target(report: Report, name: str, figure: Spread, target: float) -> None:
     report.figures[name] = (figure.middle, target, figure.middle >= target)
 
@@ -228,5 +270,6 @@ SECTIONS: dict[str, Callable[[Report, Effort, Progress], None]] = {
     "memory": memory,
     "strategies": strategies,
     "parts": parts,
+    "engines": engines,
 }
 """All sections by the name that ``--only`` takes."""

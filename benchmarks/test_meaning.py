@@ -23,6 +23,7 @@ from benchmarks.run import BEGIN, END, write_page
 from benchmarks.sections import Report
 from benchmarks.tables import Table
 from benchmarks.world import LOAD, SLOTS, Benchmark, Size, Variant, build, world_config
+from fedsim.workload.mean_sizes import MeanSizes
 
 Counted = tuple[Benchmark, Counter[str]]
 
@@ -86,7 +87,8 @@ def test_the_world_is_loaded_as_it_says() -> None:
     for nodes in (16, 1024):
         config = world_config(Size(nodes, requests=20))
         stream, pool = config.streams[0], config.pools[0]
-        offered = stream.traffic.mean_rps(1.0) * pool.service.mean_s(0.0, 0.0)
+        assert pool.service is not None
+        offered = stream.traffic.mean_rps(1.0) * pool.service.mean_s(MeanSizes())
 
         assert sum(each.count for each in config.pools) == nodes
         assert offered == pytest.approx(LOAD * nodes * SLOTS)
