@@ -15,7 +15,7 @@ class StepTimes(Protocol):
     """
 
     def prefill_s(self, new: int, cached: int) -> float:
-        """Return what *new* prompt tokens on top of *cached* ones add to a step, in seconds."""
+        """Return what *new* prompt tokens on top of *cached* ones are to ``step_s``, in seconds."""
         ...
 
     def step_s(self, prefill_s: float, prefills: int, decoding: int, context: int) -> float:
