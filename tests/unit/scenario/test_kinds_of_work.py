@@ -1,0 +1,44 @@
+"""The scenarios of the repository for each kind of work: they are right, and quick to run."""
+
+from __future__ import annotations
+
+import pytest
+
+import fedsim
+from fedsim.scenario.capacity import capacity_problems, capacity_table
+from fedsim.scenario.load import load
+from fedsim.scenario.oversized import oversized_problems
+from tests.conftest import ROOT
+
+KINDS = {
+    "engine-chat": "engine",
+    "speech-recognition": "slots",
+    "speech-synthesis": "slots",
+    "embeddings": "batches",
+    "image-generation": "slots",
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_scenario_is_as_loaded_as_check_says(name: str):
+    """Each can serve its load, and nearly all of its requests are answered in time."""
+    scenario = load(ROOT / "scenarios" / f"{name}.yaml")
+    rows = capacity_table(scenario)
+
+    assert [*capacity_problems(scenario), *oversized_problems(scenario)] == []
+    assert {row.kind for row in rows} == {KINDS[name]}
+    assert all(0.3 < row.utilization < 0.8 for row in rows)
+    summary = fedsim.simulate(scenario).summary()
+    assert summary.loc["all", "success_rate"] > 0.999
+    assert summary.loc["all", "goodput_share"] > 0.97
+
+
+def test_capacity_of_batches_and_slots_is_what_runs_show():
+    """Nodes are as busy in a run as the check says, models and their loading included."""
+    for name in ("speech-recognition", "speech-synthesis", "image-generation"):
+        scenario = load(ROOT / "scenarios" / f"{name}.yaml")
+        (row,) = capacity_table(scenario)
+
+        busy = fedsim.simulate(scenario).summary().loc["all", "utilization_mean"]
+
+        assert busy == pytest.approx(row.utilization, rel=0.06), name
