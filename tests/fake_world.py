@@ -152,7 +152,11 @@ class FakeWorld:
             self.at(attempt["started_s"], "start", row, facts[3], attempt)
         last = attempts[-1]
         ok = last["outcome"] == "ok"
-        ttft_s = last["started_s"] - arrived_s + last["leg_s"] + 0.1 if ok else math.nan
+        ttft_s = tpot_s = math.nan
+        if ok:
+            ttft_s = last["started_s"] + last["leg_s"] + last["wait_s"] - arrived_s
+            ttft_s += 0.1 * last["service_s"]
+            tpot_s = 0.9 * last["service_s"] / 129
         self.at(
             last["finished_s"],
             "request_finished",
@@ -164,7 +168,7 @@ class FakeWorld:
             last["wait_s"],
             last["service_s"],
             ttft_s,
-            0.01 if ok else math.nan,
+            tpot_s,
             0.001 if ok else 0.0,
             130 if ok else -1,
             -1,

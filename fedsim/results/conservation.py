@@ -108,6 +108,24 @@ def _request_faults(requests: DataFrame) -> Iterator[tuple[str, NDArray[np.bool_
         left_s -= part_s
     ok = (requests["outcome"] == "ok").to_numpy()
     yield "its parts are longer than its latency", ok & (left_s < 0.0)
+    yield from _token_faults(requests, ok)
+
+
+def _token_faults(
+    requests: DataFrame, ok: NDArray[np.bool_]
+) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    latency_s, ttft_s = requests["latency_s"].to_numpy(), requests["ttft_s"].to_numpy()
+    latest_s = latency_s + _ROUNDING * np.maximum(requests["finished_s"].to_numpy(), 1.0)
+    yield (
+        "its first token came before it, or after its answer",
+        ok & ((ttft_s < 0.0) | (ttft_s > latest_s)),
+    )
+    output = requests["output_tokens"].to_numpy(np.float64, na_value=np.nan)
+    last_s = ttft_s + requests["tpot_s"].to_numpy() * (output - 1.0)
+    yield "its last token came after its answer", ok & (last_s > latest_s)
+    prompt = requests["prompt_tokens"].to_numpy(np.float64, na_value=np.nan)
+    cached = requests["cached_tokens"].to_numpy(np.float64, na_value=np.nan)
+    yield "more of its prompt was cached than there is", cached > prompt
 
 
 def _attempt_faults(

@@ -74,5 +74,7 @@ def test_kinds_of_measures():
     assert is_share("goodput_share")
     assert not is_share("throughput_rps")
     assert of_successful("ttft_p50_s")
+    assert of_successful("tpot_p50_s")
+    assert of_successful("cache_hit_share")
     assert of_successful("queue_wait_mean_s")
     assert not of_successful("attempts_per_request")
