@@ -4,9 +4,10 @@ Two files, gzipped or not, made of the published ones (github.com/alibaba/ServeG
 
 - *rates*: CSV with the header ``category,model,client,t_s,rate_rps,iat_cv,iat_dist,iat_shape,
   iat_scale``, a row for each window of 600 s in which a client of a model sent anything.
-- *lengths*: JSON lines with ``model``, ``client``, ``t_s`` (a multiple of 21,600) and, each with 16
-  quantiles ``q`` at ``fedsim.workload.servegen.LEVELS``, ``input_tokens`` and ``output_tokens``;
-  ``text_tokens`` and ``image_tokens`` together stand for the input of a model that sees.
+- *lengths*: JSON lines with ``model``, ``client``, ``t_s`` (a multiple of 21,600), and
+  ``input_tokens`` and ``output_tokens``, each with its ``mean`` and 16 quantiles ``q`` at
+  ``fedsim.workload.servegen.LEVELS``; ``text_tokens`` and ``image_tokens`` together stand for the
+  input of a model that sees.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ from fedsim.workload.servegen import (
     WINDOW_S,
     ClientLengths,
     ClientRates,
+    LengthTables,
 )
 from fedsim.workload.traces import TraceError
 
 _HEADER = "category,model,client,t_s,rate_rps,iat_cv,iat_dist,iat_shape,iat_scale"
+_Table = tuple[np.ndarray[Any, np.dtype[np.float64]], float]
 _FAMILIES = {"Gamma": False, "Weibull": True}
 
 
@@ -88,8 +91,8 @@ def read_lengths(
     column = {client: number for number, client in enumerate(clients)}
     of_lengths = int(np.ceil(windows * WINDOW_S / LENGTH_WINDOW_S))
     rows = np.full((of_lengths, len(clients)), -1, dtype=np.int64)
-    prompt: list[np.ndarray[Any, np.dtype[np.float64]]] = []
-    output: list[np.ndarray[Any, np.dtype[np.float64]]] = []
+    prompt: list[_Table] = []
+    output: list[_Table] = []
     for line, row in enumerate(_lines(file), start=1):
         if f'"{model}"' not in row:
             continue
@@ -101,7 +104,7 @@ def read_lengths(
             tokens = _input(table), _table(table["output_tokens"])
         except (ValueError, KeyError, TypeError) as failure:
             message = f"The row is not a table of lengths: {type(failure).__name__} {failure}."
-            remedy = "Write model, client, t_s, input_tokens.q and output_tokens.q."
+            remedy = "Write model, client, t_s, and mean and q of input_tokens and output_tokens."
             raise TraceError(file, line, message, remedy) from None
         if window < of_lengths:
             rows[window, column[table["client"]]] = len(prompt)
@@ -110,7 +113,7 @@ def read_lengths(
     if not prompt:
         message = f"No client of the model {model!r} has lengths."
         raise TraceError(file, None, message, "Leave out lengths, and give the stream tokens.")
-    return ClientLengths(rows, np.array(prompt), np.array(output))
+    return ClientLengths(rows, _tables(prompt), _tables(output))
 
 
 def _rates(
@@ -152,19 +155,26 @@ def _rate(file: str, line: int, fields: list[str]) -> tuple[int, int, float, boo
     return client, int(time_s // WINDOW_S), rate_rps, weibull, shape
 
 
-def _input(table: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return the quantiles of the input; text and pictures of a request are large together."""
+def _input(table: dict[str, Any]) -> _Table:
+    """Return the table of the input; text and pictures of a request are large together."""
     if "input_tokens" in table:
         return _table(table["input_tokens"])
-    return _table(table["text_tokens"]) + _table(table["image_tokens"])
+    text, pictures = _table(table["text_tokens"]), _table(table["image_tokens"])
+    return text[0] + pictures[0], text[1] + pictures[1]
 
 
-def _table(quantiles: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    values = np.array(quantiles["q"], dtype=np.float64)
+def _table(table: dict[str, Any]) -> _Table:
+    values = np.array(table["q"], dtype=np.float64)
     if values.shape != LEVELS.shape or np.any(np.diff(values) < 0.0) or not values[0] >= 0.0:
         message = f"q must be {len(LEVELS)} quantiles that do not fall"
         raise ValueError(message)
-    return values
+    return values, float(table["mean"])
+
+
+def _tables(tables: list[_Table]) -> LengthTables:
+    return LengthTables(
+        np.array([quantiles for quantiles, _ in tables]), np.array([mean for _, mean in tables])
+    )
 
 
 def _lines(file: str) -> Iterator[str]:

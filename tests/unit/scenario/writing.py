@@ -94,7 +94,7 @@ CLIENT_LENGTHS = {
     "model": "m-large",
     "client": 3,
     "t_s": 0,
-    "input_tokens": {"q": list(range(100, 260, 10))},
-    "output_tokens": {"q": list(range(10, 26))},
+    "input_tokens": {"mean": 175.0, "q": list(range(100, 260, 10))},
+    "output_tokens": {"mean": 17.5, "q": list(range(10, 26))},
 }
 """A row of the lengths of one of them."""
