@@ -57,6 +57,12 @@ class Network:
         stretches: list[float] = self._stretch.quantiles(luck).tolist()
         return stretches
 
+    def stretch(self, key: int) -> float:
+        """Return by how much the first attempt of the request with *key* is stretched."""
+        if self._stretch is None:
+            return 1.0
+        return self._stretch.quantile(keyed_uniform(key, JITTER, 1))
+
     def leg_s(self, source: int, target: int, live: LiveRequest, attempt: int) -> float:
         """Return the time of one leg for an attempt of a request, in seconds."""
         leg_s = self._legs_s[source][target]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fedsim.kernel.environment import Environment, LightEvent
@@ -30,7 +30,7 @@ class UserSource(LightEvent):
         users: The users.
         until_s: Arrivals stop at this time, in seconds.
         regions: Code of the region of each of the stream's origins.
-        stretches: Gives by how much round trips are stretched, for the keys of requests.
+        stretch: Gives by how much round trips are stretched, for the key of a request.
         arrive: Is called for every arrival.
     """
 
@@ -43,7 +43,7 @@ class UserSource(LightEvent):
         "_regions",
         "_starts",
         "_starts_s",
-        "_stretches_of",
+        "_stretch",
         "_until_s",
         "_users",
     )
@@ -55,7 +55,7 @@ class UserSource(LightEvent):
         users: Users,
         until_s: float,
         regions: list[int],
-        stretches: Callable[[Sequence[int]], list[float]],
+        stretch: Callable[[int], float],
         arrive: Arrive,
     ) -> None:
         self._env = env
@@ -63,7 +63,7 @@ class UserSource(LightEvent):
         self._until_s = until_s
         self._code = code
         self._regions = regions
-        self._stretches_of = stretches
+        self._stretch = stretch
         self._arrive = arrive
         self._starts = users.starts()
         self._starts_s: list[float] = []
@@ -95,7 +95,7 @@ class UserSource(LightEvent):
             turn.output_tokens,
             turn.key,
             turn.service_uniform,
-            self._stretches_of((turn.key,))[0],
+            self._stretch(turn.key),
             turn.details,
             user.request_over,
         )

@@ -269,13 +269,14 @@ class World:
 
     def _source(self, code: int, stream: StreamConfig) -> Source | UserSource:
         """Return what lets the requests of a stream arrive."""
-        until_s, stretches = self._config.duration_s, self._network.stretches
+        until_s = self._config.duration_s
         regions = [self._region_codes[region] for region, _ in stream.traffic.origins]
         if stream.traffic.is_reactive:
             users = stream.traffic.users(self.streams, until_s)
-            return UserSource(self.env, code, users, until_s, regions, stretches, self._arrive)
+            stretch = self._network.stretch
+            return UserSource(self.env, code, users, until_s, regions, stretch, self._arrive)
         blocks = stream.traffic.blocks(self.streams, until_s)
-        return Source(self.env, code, blocks, regions, stretches, self._arrive)
+        return Source(self.env, code, blocks, regions, self._network.stretches, self._arrive)
 
     def _run_to_the_end(self) -> None:
         """Run the queue, with the asyncio loop for plug-ins installed."""

@@ -67,10 +67,10 @@ def play(users, until_s, served_s, outcome="ok"):
         else:
             env.call_at(env.now + served_s, lambda _: on_over(live, outcome))
 
-    def stretches(keys):
-        return [key / 1000.0 for key in keys]
+    def stretch(key):
+        return key / 1000.0
 
-    UserSource(env, 4, users, until_s, [7, 8], stretches, arrive).start()
+    UserSource(env, 4, users, until_s, [7, 8], stretch, arrive).start()
     env.run()
     return env, seen
 
