@@ -101,7 +101,7 @@ class PoolConfig:
 
     Raises:
         ValueError: Not exactly one of *service*, *engine* and *batching* is given, *slots* is not
-            their ``max_batch``, or *switch* is given without *service*.
+            their ``max_batch``, or *switch* is given without a *service* that makes no tokens.
     """
 
     name: str
@@ -128,8 +128,11 @@ class PoolConfig:
         if batches is not None and self.slots != batches.max_batch:
             msg = f"the slots of pool {self.name} must be its max_batch, {batches.max_batch}"
             raise ValueError(msg)
-        if self.switch is not None and self.service is None:
-            msg = f"pool {self.name} can only switch models where it has slots with a service"
+        if self.switch is not None and (self.service is None or self.service.knows_first_token):
+            msg = (
+                f"pool {self.name} can only switch models where it has slots with a service that "
+                "makes no tokens"
+            )
             raise ValueError(msg)
 
 

@@ -288,6 +288,24 @@ class TestTelemetry:
         assert runs[0].tolist() == runs[1].tolist()
 
 
+def test_littles_law_inside_the_batch():
+    """The integral of the number in the batch is the sum of the times that requests were in it.
+
+    All steps end at whole seconds, so that the number half a second later holds for a second. The
+    first request keeps the engine busy, and nobody is preempted.
+    """
+    rows = [(0.0, 99), *((0.37 * number, 1 + number * 7 % 20) for number in range(1, 200))]
+    played = serving(rows, engine={"kv_capacity_tokens": 16_000}, nodes_every_s=0.5).play()
+
+    samples = played.tables.nodes
+    middles = samples["time_s"] % 1.0 == 0.5
+    area_s = float(samples["running"][middles].sum())
+    assert area_s == pytest.approx(played.tables.requests["service_s"].sum())
+    assert area_s == pytest.approx(played.busy_s)
+    waited_s = float(samples["queued"][middles].sum())
+    assert waited_s == pytest.approx(played.tables.requests["queue_wait_s"].sum(), rel=0.02)
+
+
 def test_a_request_costs_few_entries_of_the_queue():
     """However long an answer is, its tokens are no events."""
     entries = []
@@ -359,7 +377,11 @@ class TestStream:
 
     @settings(max_examples=25)
     @given(
-        st.lists(st.tuples(st.integers(0, 5000).map(lambda n: n / 1000), st.integers(1, 30)), min_size=1, max_size=8),
+        st.lists(
+            st.tuples(st.integers(0, 5000).map(lambda n: n / 1000), st.integers(1, 30)),
+            min_size=1,
+            max_size=8,
+        ),
         st.sampled_from([100, 130, 1600]),
     )
     def test_are_what_the_rows_say(self, rows, kv_capacity_tokens):

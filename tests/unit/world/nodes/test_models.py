@@ -9,7 +9,7 @@ from fedsim.workload.details import Pictures
 from fedsim.workload.distributions import Constant, Exponential
 from fedsim.world.config import SwitchConfig
 from fedsim.world.nodes.models import Models
-from fedsim.world.service import PictureService
+from fedsim.world.service import DistributedService, PictureService
 from tests.unit.world.scripted import Script, outage, slowdown
 
 
@@ -65,7 +65,8 @@ class TestOnANode:
 
     def test_a_request_without_details_asks_for_the_first_model(self):
         """Custom work may run on such a node: it takes model 0 and no adapters."""
-        script = Script([(0.0, 1), (0.0, 1)], pool={"switch": TEN})
+        service = DistributedService(Constant(1.0))
+        script = Script([(0.0, 1), (0.0, 1)], service=service, pool={"switch": TEN})
 
         assert script.play().held_s == [11.0, 1.0]
 
