@@ -19,8 +19,8 @@ from fedsim.workload.sources import StreamSource
 if TYPE_CHECKING:
     from fedsim.workload.traffic import Traffic
 
-_TURNS_AT_ONCE = 64
-_TURNS_IN_STORE = 1 << 16
+_DRAWN_AT_ONCE = 64
+_USERS_DRAWN_BY_THEMSELVES = 1024
 
 
 class LoopUsers:
@@ -58,8 +58,12 @@ class LoopUsers:
         # Who asks for pictures is followed user by user; token counts may be the tenant's own.
         by_user = traffic.sizes.pictures is not None
         self._senders = np.arange(loop.users) if by_user else self._tenants
-        self._at_once = min(_TURNS_AT_ONCE, max(_TURNS_IN_STORE // loop.users, 1))
-        self._drawn: dict[int, Iterator[Turn]] = {}
+        # Many users are drawn some together, rather than many turns of one that may never come.
+        self._together = min(max(loop.users // _USERS_DRAWN_BY_THEMSELVES, 1), _DRAWN_AT_ONCE)
+        self._at_once = _DRAWN_AT_ONCE // self._together
+        self._next_turns: dict[int, int] = {}
+        self._drawn: dict[int, list[Turn]] = {}
+        self._released: set[int] = set()
 
     def starts(self) -> Iterator[NDArray[np.float64]]:
         """Yield the times of the users' first turns; see ``Users.starts``."""
@@ -71,9 +75,11 @@ class LoopUsers:
 
     def turn(self, user: int, turn: int) -> Turn:
         """Return turn number *turn* of *user*; see ``Users.turn``."""
-        if turn % self._at_once == 0:
-            self._drawn[user] = self._draw(user, turn)
-        return next(self._drawn[user])
+        if user in self._released:
+            raise LookupError(user)
+        if not self._drawn.get(user):
+            self._draw(user // self._together)
+        return self._drawn[user].pop(0)
 
     def index(self, user: int, turn: int) -> int:
         """Return the number of that request: all first turns, then all second ones, and so on."""
@@ -82,23 +88,30 @@ class LoopUsers:
     def release(self, user: int) -> None:
         """Forget the turns of *user* that were drawn ahead."""
         self._drawn.pop(user, None)
+        self._released.add(user)
 
-    def _draw(self, user: int, first: int) -> Iterator[Turn]:
-        """Return the turns of *user* from number *first* on that are drawn at once."""
-        count = self._at_once
-        turns = np.arange(first, first + count, dtype=np.uint64)
-        keys = self._streams.keyed_words(self._keys[user : user + 1], TURN, turns)
+    def _draw(self, group: int) -> None:
+        """Draw the next turns of all users of a *group*."""
+        first = self._next_turns.get(group, 0)
+        self._next_turns[group] = first + self._at_once
+        begin = group * self._together
+        users = np.arange(begin, min(begin + self._together, self._loop.users))
+        rows = np.repeat(users, self._at_once)
+        turns = np.tile(np.arange(first, first + self._at_once, dtype=np.uint64), len(users))
+        keys = self._streams.keyed_words(self._keys[rows], TURN, turns)
         luck = KeyedLuck(self._streams, keys)
-        sizes = self._sizes.draw(luck, keys, np.full(count, self._senders[user]))
-        details = [None] * count if sizes.details is None else sizes.details
-        return map(
+        sizes = self._sizes.draw(luck, keys, self._senders[rows])
+        drawn = map(
             Turn,
-            [int(self._origins[user])] * count,
-            [int(self._tenants[user])] * count,
+            self._origins[rows].tolist(),
+            self._tenants[rows].tolist(),
             sizes.prompt_tokens.tolist(),
             sizes.output_tokens.tolist(),
             keys.tolist(),
             self._streams.service_uniforms(keys, 1).tolist(),
-            details,
+            [None] * len(rows) if sizes.details is None else sizes.details,
             self._loop.think_s.quantiles(luck("think")).tolist(),
         )
+        for user, turn in zip(rows.tolist(), drawn, strict=True):
+            if user not in self._released:
+                self._drawn.setdefault(user, []).append(turn)

@@ -14,7 +14,8 @@ from fedsim.workload.arrivals import ClosedLoop
 from fedsim.workload.sizes import Sizes
 from fedsim.workload.tokens import Tokens
 
-LOOP = ClosedLoop(10, Exponential(5.0))
+THINK = Exponential(5.0)
+LOOP = ClosedLoop(10, THINK)
 TRAFFIC = Traffic(
     "chat",
     (("us", 2.0), ("eu", 1.0), ("ap", 2.0)),
@@ -64,15 +65,29 @@ class TestTurns:
                 seen[user].append(in_turns.turn(user, turn))
         assert seen == expected
 
-    def test_do_not_depend_on_their_number(self):
-        """A loop of more users has other users, and each of them the same kind of turns."""
-        many = dataclasses.replace(TRAFFIC, arrivals=ClosedLoop(70_000, LOOP.think_s))
-        first = turns_of(users_of(many), 0, 3)
-        again = users_of(dataclasses.replace(many, arrivals=ClosedLoop(60_000, LOOP.think_s)))
+    @pytest.mark.parametrize("count", [1, 1024, 5000, 70_000])
+    def test_do_not_depend_on_what_is_drawn_together(self, count):
+        """Also of many users, each has the turns that belong to user and turn alone."""
+        many = dataclasses.replace(TRAFFIC, arrivals=ClosedLoop(count, THINK))
+        users = [0] if count == 1 else [count - 1, 3, 0, 2, 1]
+        once, again = users_of(many), users_of(many)
+        expected = {user: turns_of(once, user, 70) for user in users}
 
-        assert [turn.prompt_tokens for turn in first] == [
-            turn.prompt_tokens for turn in turns_of(again, 0, 3)
+        seen = [[again.turn(user, turn) for user in reversed(users)] for turn in range(70)]
+        assert [list(each) for each in zip(*seen, strict=True)] == [
+            expected[user] for user in reversed(users)
         ]
+        assert len({turn.key for turns in expected.values() for turn in turns}) == 70 * len(users)
+
+    def test_begin_as_in_a_smaller_loop(self):
+        """The first user of a larger loop sends the same requests."""
+        small, large = (
+            turns_of(users_of(dataclasses.replace(TRAFFIC, arrivals=ClosedLoop(n, THINK))), 0, 90)
+            for n in (10, 5000)
+        )
+
+        assert [turn.key for turn in small] == [turn.key for turn in large]
+        assert [turn.think_s for turn in small] == [turn.think_s for turn in large]
 
     def test_are_all_different(self):
         """No two turns share their luck, and the luck in service is that of the key."""
@@ -103,7 +118,7 @@ class TestTurns:
         users.release(4)
 
         assert users.turns(3) is None
-        with pytest.raises(KeyError):
+        with pytest.raises(LookupError):
             users.turn(3, 1)
 
     def test_another_seed(self):
