@@ -37,15 +37,10 @@ def grid(data_dir: Path) -> dict[str, list[dict[str, str]]]:
 
 
 def errors(found: Profile, points: list[dict[str, str]], phase: str) -> Iterator[float]:
-    """Yield the relative errors of a profile at the points of a phase that a node can reach.
-
-    What a table of points holds is one prompt in a step, so several count for formulas alone.
-    """
+    """Yield the relative errors of a profile at the points of a phase that a node can reach."""
     for row in points:
         batch, tokens = int(row["batch"]), int(row["ctx_tokens"])
         if row["phase"] != phase or batch * (tokens + 1) > found.kv_capacity_tokens:
-            continue
-        if phase == "prefill" and batch > 1 and not found.fit_error:
             continue
         if phase == "decode":
             step_s = found.steps.step_s(0.0, 0, batch, batch * tokens)
