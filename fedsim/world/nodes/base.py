@@ -61,6 +61,31 @@ class Node(ABC):
         caches_prompts: Whether `cached_tokens` is known.
     """
 
+    __slots__ = (
+        "_cold_starts",
+        "_down",
+        "_error_probability",
+        "_errors",
+        "_history",
+        "_jobs",
+        "_loading",
+        "_queue_limit",
+        "_slowdowns",
+        "_troubled",
+        "_up_s",
+        "_up_since_s",
+        "_watcher",
+        "code",
+        "env",
+        "factor",
+        "name",
+        "node_id",
+        "pool",
+        "region",
+        "usd_per_slot_s",
+        "wasted_slot_s",
+    )
+
     knows_first_token = False
     caches_prompts = False
 

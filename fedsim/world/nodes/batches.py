@@ -23,6 +23,12 @@ class BatchNode(CountingNode):
     batch at once, which takes as long as before.
     """
 
+    __slots__ = (
+        "_batching",
+        "_end",
+        "_patience",
+    )
+
     def __init__(
         self,
         env: Environment,

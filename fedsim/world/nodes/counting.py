@@ -20,8 +20,18 @@ class CountingNode(Node):
         tokens: Output tokens finished so far.
     """
 
-    running = 0
-    queued = 0
+    __slots__ = (
+        "_busy_s",
+        "_busy_slot_s",
+        "_queue",
+        "_since_s",
+        "queued",
+        "running",
+        "tokens",
+    )
+
+    running: int
+    queued: int
 
     def __init__(
         self,
@@ -34,6 +44,7 @@ class CountingNode(Node):
         watcher: NodeWatcher,
     ) -> None:
         super().__init__(env, code, name, region, pool, streams, watcher)
+        self.running = self.queued = 0
         self.tokens = 0
         self._queue: deque[Job] = deque()
         self._busy_slot_s = self._busy_s = self._since_s = 0.0

@@ -26,6 +26,15 @@ class EngineNode(Node):
     An attempt's ``work`` is its sequence in the engine, once it was submitted.
     """
 
+    __slots__ = (
+        "_change",
+        "_config",
+        "_engine",
+        "_held_s",
+        "_preparing",
+        "_streams",
+    )
+
     knows_first_token = True
     caches_prompts = True
 

@@ -17,6 +17,14 @@ from fedsim.world.nodes.models import Models
 class SlotNode(CountingNode):
     """A node with slots and one queue, first come, first served."""
 
+    __slots__ = (
+        "_model",
+        "_models",
+        "_service_s",
+        "_slots",
+        "knows_first_token",
+    )
+
     def __init__(
         self,
         env: Environment,
