@@ -1,0 +1,94 @@
+"""Conversations on an engine: what its prefix cache must find, turn by turn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import fedsim
+from fedsim.kernel.streams import Streams
+from tests.conftest import ROOT
+
+SCENARIO = """\
+duration: 3min
+regions: {us: {}}
+pools:
+  chat:
+    region: us
+    engine: {profile: llama-3.1-8b/bf16/h200_sxm/tp1}     # its cache holds all that is said
+workload:
+  chat:
+    arrivals: {process: poisson, rate: 1/s}
+    conversation:
+      turns: {distribution: exponential, mean: 4}
+      think: {distribution: exponential, mean: 5s}
+    tokens:
+      prompt: {distribution: lognormal, median: 80, p99: 2000}
+      output: {distribution: exponential, mean: 50}
+    prefixes: {count: 5, tokens: {distribution: uniform, low: 100, high: 1000}}
+federation: {timeout: off}
+record: {nodes_every: off}
+"""
+
+
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> fedsim.Scenario:
+    """Return a few hundred sessions on one node."""
+    path = tmp_path_factory.mktemp("conversations") / "one-node.yaml"
+    path.write_text(SCENARIO)
+    return fedsim.load(path)
+
+
+@pytest.fixture(scope="module")
+def requests(scenario: fedsim.Scenario) -> pd.DataFrame:
+    """Return what came of them, by the name of the request."""
+    return fedsim.simulate(scenario).requests.set_index("request_id")
+
+
+def test_a_turn_finds_the_prompt_before(scenario: fedsim.Scenario, requests: pd.DataFrame) -> None:
+    """With room for all, a later turn finds the full blocks of the prompt before it, no more."""
+    traffic = scenario.world.streams[0].traffic
+    users = traffic.users(Streams(scenario.seed), scenario.duration_s)
+    sessions = sum(len(block) for block in users.starts())
+    cached = requests["cached_tokens"]
+    followed = 0
+    for user in range(sessions):
+        for number in range(1, users.turns(user)):
+            name = f"chat-{users.index(user, number)}"
+            if name in cached.index:
+                before = users.turn(user, number - 1).prompt_tokens
+                assert cached[name] == before // 16 * 16
+                followed += 1
+
+    assert followed > 300
+
+
+def test_a_turn_waits_for_the_one_before(scenario: fedsim.Scenario, requests: pd.DataFrame) -> None:
+    """A turn arrives when the one before is over and its user has thought about it."""
+    traffic = scenario.world.streams[0].traffic
+    users = traffic.users(Streams(scenario.seed), scenario.duration_s)
+    starts_s = [time_s for block in users.starts() for time_s in block.tolist()]
+    for user, start_s in enumerate(starts_s):
+        due_s = start_s
+        for number in range(users.turns(user)):
+            name = f"chat-{users.index(user, number)}"
+            if name not in requests.index:
+                assert due_s >= scenario.duration_s
+                break
+            assert requests.at[name, "arrived_s"] == pytest.approx(due_s, abs=1e-9)
+            due_s = requests.at[name, "finished_s"] + users.turn(user, number).think_s
+
+
+def test_keeping_a_user_on_a_node_pays() -> None:
+    """In the scenario of this kind, hashing by tenant finds more of prompts and is faster."""
+    path = Path(ROOT / "scenarios" / "conversations.yaml")
+    overrides = {"duration": "3min", "warmup": "1min"}
+    kept, spread = (
+        fedsim.simulate(fedsim.load(path, overrides), strategy=strategy).summary()
+        for strategy in ("consistent_hash", "round_robin")
+    )
+
+    assert kept["cache_hit_share"].item() > spread["cache_hit_share"].item() + 0.05
+    assert kept["ttft_p90_s"].item() < spread["ttft_p90_s"].item()
