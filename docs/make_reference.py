@@ -47,11 +47,49 @@ SECTIONS = (
     Section("`network`", "Network"),
     Section("`pools.<name>`", "Pool"),
     Section("`pools.<name>.service`, times per token", "TokenService", 4),
+    Section("`pools.<name>.service`, speech recognition", "RecognitionService", 4),
+    Section("`pools.<name>.service`, speech synthesis", "SynthesisService", 4),
+    Section("`pools.<name>.service`, images", "PictureService", 4),
+    Section("`pools.<name>.service`, batches", "BatchService", 4),
+    Section("`pools.<name>.batching`", "Batching", 4),
+    Section("`pools.<name>.switch`", "Switch", 4),
+    Section("`pools.<name>.engine`", "Engine", 4),
+    Section("`pools.<name>.engine.prefill`", "PrefillSettings", 4),
+    Section("`pools.<name>.engine.decode`", "DecodeSettings", 4),
     Section("`workload.<name>`", "Stream"),
     Section("`workload.<name>.arrivals`, `process: poisson`", "PoissonArrivals", 4, "process"),
+    Section(
+        "`workload.<name>.arrivals`, `process: gamma` or `weibull`", "RenewalArrivals", 4, "process"
+    ),
+    Section("`workload.<name>.arrivals`, `process: constant`", "ConstantArrivals", 4, "process"),
+    Section("`workload.<name>.arrivals`, `process: mmpp`", "MmppArrivals", 4, "process"),
+    Section("`workload.<name>.arrivals`, `process: diurnal`", "DiurnalArrivals", 4, "process"),
+    Section("`workload.<name>.arrivals`, `process: steps`", "StepsArrivals", 4, "process"),
+    Section("`workload.<name>.arrivals`, `process: spike`", "SpikeArrivals", 4, "process"),
+    Section(
+        "`workload.<name>.arrivals`, `process: closed_loop`", "ClosedLoopArrivals", 4, "process"
+    ),
+    Section("A step of `process: steps`", "RateStep", 4),
+    Section("`workload.<name>.arrivals.shape`, `curve: diurnal`", "DiurnalCurve", 4, "curve"),
+    Section("`workload.<name>.arrivals.shape`, `curve: steps`", "StepsCurve", 4, "curve"),
+    Section("A step of `curve: steps`", "FactorStep", 4),
+    Section("`workload.<name>.arrivals.shape`, `curve: spike`", "SpikeCurve", 4, "curve"),
     Section("`workload.<name>.arrivals`, `process: trace`", "TraceArrivals", 4, "process"),
+    Section(
+        "`workload.<name>.arrivals`, `process: trace`, `format: servegen`",
+        "ServeGenArrivals",
+        4,
+        "process",
+    ),
     Section("`workload.<name>.tokens`", "Tokens", 4),
-    Section("`workload.<name>.tenants`", "TenantSettings", 4),
+    Section("`workload.<name>.tokens`, from a trace", "TokenSample", 4),
+    Section("`workload.<name>.prefixes`", "PrefixSettings", 4),
+    Section("`workload.<name>.conversation`", "ConversationSettings", 4),
+    Section("`workload.<name>.audio`", "AudioSettings", 4),
+    Section("`workload.<name>.pictures`", "PictureSettings", 4),
+    Section("`workload.<name>.pictures.models`", "ModelSettings", 4),
+    Section("`workload.<name>.tenants`, numbered", "TenantSettings", 4),
+    Section("`workload.<name>.tenants.<name>`", "NamedTenant", 4),
     Section("`workload.<name>.qos`", "Qos", 4),
     Section("`federation`", "Federation"),
     Section("`federation.policies.<name>`", "PolicySettings", 4),
@@ -83,8 +121,8 @@ SECTIONS = (
 DISTRIBUTIONS = """\
 ## Distributions
 
-Of durations in `service`, of token counts in `tokens`: where a table says *duration*, a token count
-is a number without a unit, drawn values being rounded to whole tokens, at least 1.
+Of durations, as in `service`, and of counts, as in `tokens`: where a table says *duration*, a count
+is a number without a unit. Drawn counts are rounded to whole numbers, token counts to at least 1.
 Give one of the sets of parameters that the sentence names, and no others.
 """
 
@@ -102,6 +140,12 @@ MAPPINGS = {
     "between": "mapping of durations by pair of regions",
     "gateways": "mapping of whole numbers by region",
     "origins": "mapping of weights by region",
+    "shape": "list of curves: [diurnal](#workloadnamearrivalsshape-curve-diurnal), "
+    "[steps](#workloadnamearrivalsshape-curve-steps) or "
+    "[spike](#workloadnamearrivalsshape-curve-spike)",
+    "utc_offsets": "mapping of durations by region",
+    "tenants": "mapping, [numbered](#workloadnametenants-numbered) or "
+    "[by name](#workloadnametenantsname)",
     "policies": "mapping of [settings](#federationpoliciesname) by policy",
 }
 ELSEWHERE = {
@@ -111,15 +155,39 @@ ELSEWHERE = {
     "Record": "mapping, [see below](#record)",
     "Compare": "mapping, [see below](#compare)",
     "Tokens": "mapping, [see below](#workloadnametokens)",
-    "TenantSettings": "mapping, [see below](#workloadnametenants)",
+    "TokenSample": "[of a trace](#workloadnametokens-from-a-trace)",
+    "PrefixSettings": "mapping, [see below](#workloadnameprefixes)",
+    "ConversationSettings": "mapping, [see below](#workloadnameconversation)",
+    "AudioSettings": "mapping, [see below](#workloadnameaudio)",
+    "PictureSettings": "mapping, [see below](#workloadnamepictures)",
+    "ModelSettings": "mapping, [see below](#workloadnamepicturesmodels)",
     "Qos": "mapping, [see below](#workloadnameqos)",
     "HealthSettings": "mapping, [see below](#federationhealth)",
     "BreakerSettings": "mapping, [see below](#federationcircuit_breaker)",
     "TimeoutSettings": "mapping, [see below](#federationtimeout)",
     "RetrySettings": "mapping, [see below](#federationretries)",
     "PoissonArrivals": "mapping with `process`, [poisson](#workloadnamearrivals-process-poisson)",
+    "RenewalArrivals": "[gamma or weibull](#workloadnamearrivals-process-gamma-or-weibull)",
+    "ConstantArrivals": "[constant](#workloadnamearrivals-process-constant)",
+    "MmppArrivals": "[mmpp](#workloadnamearrivals-process-mmpp)",
+    "DiurnalArrivals": "[diurnal](#workloadnamearrivals-process-diurnal)",
+    "StepsArrivals": "[steps](#workloadnamearrivals-process-steps)",
+    "SpikeArrivals": "[spike](#workloadnamearrivals-process-spike)",
+    "ClosedLoopArrivals": "[closed_loop](#workloadnamearrivals-process-closed_loop)",
     "TraceArrivals": "[trace](#workloadnamearrivals-process-trace)",
+    "ServeGenArrivals": "[servegen](#workloadnamearrivals-process-trace-format-servegen)",
+    "RateStep": "[step](#a-step-of-process-steps)",
+    "FactorStep": "[step](#a-step-of-curve-steps)",
     "TokenService": "[times per token](#poolsnameservice-times-per-token)",
+    "RecognitionService": "[speech recognition](#poolsnameservice-speech-recognition)",
+    "SynthesisService": "[speech synthesis](#poolsnameservice-speech-synthesis)",
+    "PictureService": "[images](#poolsnameservice-images)",
+    "BatchService": "[batches](#poolsnameservice-batches)",
+    "Batching": "mapping, [see below](#poolsnamebatching)",
+    "Switch": "mapping, [see below](#poolsnameswitch)",
+    "Engine": "mapping, [see below](#poolsnameengine)",
+    "PrefillSettings": "mapping, [see below](#poolsnameengineprefill)",
+    "DecodeSettings": "mapping, [see below](#poolsnameenginedecode)",
 }
 
 AS_BELOW = "as below"
@@ -135,9 +203,20 @@ DEFAULTS = {
     ("Network", "within_region"): "the catalogue's, or `1ms`",
     ("Network", "between"): "the catalogue's",
     ("Network", "jitter"): "the catalogue's, or `5%`",
-    ("Pool", "model"): "the pool's name",
+    ("Pool", "model"): "the profile's, or the pool's name",
     ("Pool", "capabilities"): "`[generate]`",
-    ("Pool", "gpu"): "`none`",
+    ("Pool", "slots"): "`8`",
+    ("Pool", "service"): "**required**, or `engine`",
+    ("Pool", "engine"): "none",
+    ("Pool", "batching"): "none",
+    ("Pool", "switch"): "none",
+    ("Pool", "cold_start"): "none",
+    ("Pool", "queue_limit"): "`64`, or `unlimited`",
+    ("Pool", "gpu"): "the profile's, or `none`",
+    ("Switch", "adapter_load"): "no time",
+    ("Engine", "kv_capacity"): "the profile's, or **required**",
+    ("Engine", "step_overhead"): "the profile's, or `0s`",
+    ("Engine", "request_overhead"): "the profile's, or `0s`",
     ("Stream", "origins"): "all regions, evenly",
     ("Stream", "tokens"): "unknown",
     ("Stream", "tenants"): "none",
@@ -252,6 +331,8 @@ def _of_words(words: list[str]) -> str:
 
 
 def _of_pattern(pattern: str) -> str:
+    if pattern.endswith("ya?ml$"):
+        return "name of a file"
     if pattern.startswith("^custom:"):
         return "`custom:<name>`"
     if ":" in pattern and "USD" not in pattern and pattern not in TEXTS:

@@ -69,7 +69,7 @@ ProfileName = Annotated[
 
 
 class Engine(Settings):
-    """Continuous batching as vLLM does it; the times of its steps come from one of three places."""
+    """Continuous batching; a profile, a table, or prefill and decode say how long steps take."""
 
     profile: ProfileName | None = Field(
         default=None,
