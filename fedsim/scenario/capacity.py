@@ -141,7 +141,7 @@ class _Load:
 
     Args:
         scenario: The scenario.
-        closed_loops: Whether they count, with the rate that they would have without waiting.
+        closed_loops: Whether they count, with the rate that they have if nobody waits.
     """
 
     def __init__(self, scenario: Scenario, *, closed_loops: bool = True) -> None:
@@ -151,15 +151,8 @@ class _Load:
         self.pools: Sequence[PoolConfig] = world.pools
         self.nodes = np.array([pool.count for pool in self.pools], dtype=float)
         traffics = [stream.traffic for stream in self.streams]
-        counts = [
-            closed_loops or not isinstance(traffic.arrivals, ClosedLoop) for traffic in traffics
-        ]
-        self.rates_rps = np.array(
-            [each.mean_rps(until_s) if n else 0.0 for each, n in zip(traffics, counts, strict=True)]
-        )
-        self.peaks_rps = np.array(
-            [each.peak_rps(until_s) if n else 0.0 for each, n in zip(traffics, counts, strict=True)]
-        )
+        self.rates_rps = np.array([traffic.mean_rps(until_s) for traffic in traffics])
+        self.peaks_rps = np.array([traffic.peak_rps(until_s) for traffic in traffics])
         levels = {region.name: region.privacy for region in world.regions}
         federation = scenario.federation
         lawful = "privacy" in federation.policies and federation.router is None
@@ -174,6 +167,10 @@ class _Load:
             ]
         )
         self.node_s = np.array([self._times_s(n, scenario) for n in range(len(self.streams))])
+        for row, traffic in enumerate(traffics):
+            if isinstance(traffic.arrivals, ClosedLoop):
+                rate_rps = self._loop_rps(row, traffic.arrivals) if closed_loops else 0.0
+                self.rates_rps[row] = self.peaks_rps[row] = rate_rps
 
     def _times_s(self, row: int, scenario: Scenario) -> list[float]:
         """Return what a request of a stream takes of a node of each pool; 0 where it may not."""
@@ -184,6 +181,15 @@ class _Load:
             max(node_time_s(pool, sizes, sample), _LEAST_TIME_S) if may else 0.0
             for pool, may in zip(self.pools, self.may_serve[row], strict=True)
         ]
+
+    def _loop_rps(self, row: int, loop: ClosedLoop) -> float:
+        """Return the rate of users who never wait: their number over think and service time."""
+        services_s = [
+            node_s * pool.slots if _kind(pool) == "slots" else node_s
+            for pool, node_s in zip(self.pools, self.node_s[row].tolist(), strict=True)
+            if node_s > 0.0
+        ]
+        return loop.users / (loop.think_s.mean + min(services_s, default=0.0))
 
     def shares(self) -> NDArray[np.float64]:
         """Return which share of each stream each pool serves, by what the pool could serve of it.

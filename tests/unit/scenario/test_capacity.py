@@ -58,7 +58,7 @@ def test_closed_loop_is_no_problem(tmp_path: Path):
     arrivals = {"process": "closed_loop", "users": 100, "think": think}
     scenario = loaded(tmp_path, SMALLEST, {"workload.chat.arrivals": arrivals})
 
-    assert capacity_table(scenario)[0].utilization == pytest.approx(100 / 8)
+    assert capacity_table(scenario)[0].utilization == pytest.approx(100 / (1 + 1) / 8)
     assert capacity_problems(scenario) == []
 
 
