@@ -89,8 +89,8 @@ class Intensity:
     @property
     def peak(self) -> float:
         """The highest value in the run, to within a share of 0.0001."""
-        places = np.arange(len(self._starts_s))
-        widths_s = np.minimum(self._ends_s, self._until_s) - self._starts_s
+        places = np.flatnonzero(self._starts_s < self._until_s)
+        widths_s = np.minimum(self._ends_s, self._until_s)[places] - self._starts_s[places]
         shares = [number / _SAMPLES for number in range(_SAMPLES + 1)]
         samples = [self._all.integral_and_value(places, share * widths_s)[1] for share in shares]
         return float(np.max(samples))

@@ -150,6 +150,13 @@ class TestDiurnal:
         assert process.peak_rps(24.0) == pytest.approx(45.0, rel=1e-4)
         assert process.peak_rps(6.0) == pytest.approx(30.0 * (1.0 - 0.5 * 0.5), rel=1e-4)
 
+    def test_peak_is_inside_the_run(self):
+        """What begins after the run is no peak of it, however soon after."""
+        process = Modulated(Poisson(30.0), (DAY, Spike(24.0 + 1e-6, 1.0, 9.0)))
+
+        assert process.peak_rps(24.0) == pytest.approx(45.0, rel=1e-4)
+        assert process.peak_rps(24.1) > 200.0
+
     def test_flat(self):
         """A ratio of 1 leaves a process as it is, to the last digits."""
         flat = Modulated(Poisson(20.0), (Diurnal(1.0, 14.0, 24.0),))
