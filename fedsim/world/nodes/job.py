@@ -132,15 +132,19 @@ class Job(LightEvent):
             yield self
 
     def abandon(self, abort: bool) -> None:
-        """Wait no longer; with *abort* a message tells the node, one leg later."""
+        """Wait no longer; with *abort* a message tells the node, one leg later.
+
+        An answer that is on its way back, or is there and is not taken, was made in vain.
+        """
         self.abandoned = True
         self._wake = None
-        if self._stage == _RETURNS:
-            self.due_s = _NEVER_S
+        if self._stage >= _RETURNS:
             if self.error is None:
                 self.node.wasted_slot_s += self.ended_s - self.begun_s
-            self._close()
-        elif abort and self._stage != _OVER:
+            if self._stage == _RETURNS:
+                self.due_s = _NEVER_S
+                self._close()
+        elif abort:
             env = self.env
             env.call_at(env._now + self.leg_s, lambda _: self.node.abort(self))
 

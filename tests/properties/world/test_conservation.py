@@ -5,6 +5,7 @@ The checks are those of ``tests/laws.py``, which every run passes; here are runs
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 import pytest
@@ -12,7 +13,14 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
-from fedsim.federation.contracts import Capability, LoadBalanceStrategy, QoSRequirements
+from fedsim.federation.contracts import (
+    Capability,
+    InferenceResponse,
+    Internal,
+    LoadBalanceStrategy,
+    NodeId,
+    QoSRequirements,
+)
 from fedsim.federation.policies import HealthPolicy, LatencyPolicy, LocalityPolicy
 from fedsim.results.conservation import littles_law
 from fedsim.workload.arrivals import Poisson
@@ -147,8 +155,37 @@ def worlds(draw):
     )
 
 
+class Reader:
+    """A gateway that reads every answer token by token, and stops after thirty."""
+
+    def __init__(self, gateway):
+        self.gateway = gateway
+
+    async def infer(self, request):
+        """Read the stream of a request to its end, if that comes soon enough."""
+        stream = await self.gateway.infer_stream(request)
+        count = 0
+        while await stream.next_token() is not None:
+            count += 1
+            if count > 30:
+                await stream.cancel()
+                reason = "was read enough of"
+                raise Internal(reason)
+        return InferenceResponse(b"", NodeId(""), 0.0, count)
+
+
+@dataclass(frozen=True)
+class ReadingFederation(Federation):
+    """A federation whose clients read streams."""
+
+    def build(self, site):
+        """Return the gateway of *site*, behind a reader."""
+        return Reader(super().build(site))
+
+
 federations = st.builds(
-    Federation,
+    lambda kind, **parts: kind(**parts),
+    st.sampled_from([Federation, Federation, ReadingFederation]),
     strategy=st.sampled_from(LoadBalanceStrategy),
     policies=st.sampled_from([tuple, lambda: (HealthPolicy(), LatencyPolicy(), LocalityPolicy())]),
     timeout=st.sampled_from([None, TimeoutConfig(1.0, 3.0), TimeoutConfig(0.5, 0.5)]),
@@ -167,6 +204,7 @@ def test_nothing_is_lost(world, federation, gateways):
     """Whatever the world and the federation, requests, slots and money add up."""
     outcome = run_world(world, federation, gateways)
 
+    event(f"gateways: {type(outcome.world.gateways[0][1]).__name__}")
     for kind in sorted({type(node).__name__ for node in outcome.world.nodes}):
         event(f"nodes: {kind}")
     for kind in sorted(set(outcome.attempts["outcome"])):

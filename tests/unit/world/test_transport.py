@@ -154,6 +154,15 @@ class TestStream:
         assert played.held_s == [2.5]  # from 0.25 to 2.75 s
         assert played.tables.attempts["outcome"].tolist() == ["cancelled"]
 
+    def test_cancelled_when_all_has_come(self):
+        """An answer of which the last token was not taken as the end was made in vain."""
+        log, played = read(Script([(0.0, 4)], leg_s=0.25, service=TOKENS), stop_after=4)
+
+        assert log[4:6] == [(4, 3.5), ("end", 3.5)]
+        assert played.tables.attempts["outcome"].tolist() == ["cancelled"]
+        assert played.held_s == [3.0]
+        assert played.wasted_s == 3.0
+
     def test_refused(self):
         """A node that is full says so when the stream is opened."""
         script = Script([(0.0, 4), (1.0, 4)], leg_s=0.25, queue_limit=0, service=TOKENS)
