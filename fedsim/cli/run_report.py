@@ -33,11 +33,11 @@ _COLUMNS = (
 
 _TOKEN_COLUMNS = (
     ("ttft_p50_s", "ttft p50 s", 2),
-    ("ttft_p90_s", "ttft p90 s", 5),
+    ("ttft_p90_s", "ttft p90 s", 6),
     ("ttft_p99_s", "ttft p99 s", 1),
     ("tpot_p50_s", "tpot p50 s", 4),
-    ("tpot_p99_s", "tpot p99 s", 3),
-    ("cache_hit_share", "cached %", 6),
+    ("tpot_p99_s", "tpot p99 s", 5),
+    ("cache_hit_share", "cached %", 3),
 )
 """The same for requests whose tokens have times."""
 
