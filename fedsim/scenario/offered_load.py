@@ -1,0 +1,170 @@
+"""Streams against the pools that may serve them: how much they ask of them, and the best spread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedsim.scenario.node_time import node_time_s
+from fedsim.scenario.request_samples import sample_requests
+from fedsim.scenario.spec import Scenario
+from fedsim.workload.arrivals import ClosedLoop
+from fedsim.world.config import PoolConfig, StreamConfig
+
+_LEAST_TIME_S = 1e-12
+
+
+class OfferedLoad:
+    """Streams against pools, as arrays with a row per stream and a column per pool.
+
+    Args:
+        scenario: The scenario.
+        closed_loops: Whether they count, with the rate that they have if nobody waits.
+
+    Attributes:
+        streams: The streams.
+        pools: The pools.
+        nodes: Nodes of each pool.
+        rates_rps: Mean rate of each stream over the run, in requests per second.
+        peaks_rps: Highest rate of each stream.
+        may_serve: Whether a pool has a stream's capability, and may hold its data.
+        node_s: What a request takes of a node at full load, in seconds; 0 where it may not.
+    """
+
+    def __init__(self, scenario: Scenario, *, closed_loops: bool = True) -> None:
+        world = scenario.world
+        until_s = world.duration_s
+        self.streams: Sequence[StreamConfig] = world.streams
+        self.pools: Sequence[PoolConfig] = world.pools
+        self.nodes = np.array([pool.count for pool in self.pools], dtype=float)
+        traffics = [stream.traffic for stream in self.streams]
+        self.rates_rps = np.array([traffic.mean_rps(until_s) for traffic in traffics])
+        self.peaks_rps = np.array([traffic.peak_rps(until_s) for traffic in traffics])
+        levels = {region.name: region.privacy for region in world.regions}
+        federation = scenario.federation
+        lawful = "privacy" in federation.policies and federation.router is None
+        self.may_serve = np.array(
+            [
+                [
+                    stream.capability in pool.capabilities
+                    and not (lawful and levels[pool.region] < stream.qos.privacy)
+                    for pool in self.pools
+                ]
+                for stream in self.streams
+            ]
+        )
+        self.node_s = np.array([self._times_s(n, scenario) for n in range(len(self.streams))])
+        for row, traffic in enumerate(traffics):
+            if isinstance(traffic.arrivals, ClosedLoop):
+                rate_rps = self._loop_rps(row, traffic.arrivals) if closed_loops else 0.0
+                self.rates_rps[row] = self.peaks_rps[row] = rate_rps
+
+    def _times_s(self, row: int, scenario: Scenario) -> list[float]:
+        """Return what a request of a stream takes of a node of each pool; 0 where it may not."""
+        traffic = self.streams[row].traffic
+        sample = sample_requests(traffic, scenario.seed, scenario.duration_s)
+        sizes = traffic.mean_sizes
+        return [
+            max(node_time_s(pool, sizes, sample), _LEAST_TIME_S) if may else 0.0
+            for pool, may in zip(self.pools, self.may_serve[row], strict=True)
+        ]
+
+    def _loop_rps(self, row: int, loop: ClosedLoop) -> float:
+        """Return the rate of users who never wait: their number over think and service time."""
+        services_s = [
+            node_s * pool.slots if kind(pool) == "slots" else node_s
+            for pool, node_s in zip(self.pools, self.node_s[row].tolist(), strict=True)
+            if node_s > 0.0
+        ]
+        return loop.users / (loop.think_s.mean + min(services_s, default=0.0))
+
+    def shares(self) -> NDArray[np.float64]:
+        """Return which share of each stream each pool serves, by what the pool could serve of it.
+
+        Pools that could serve none, having requests that take forever, share evenly.
+        """
+        could_rps = np.zeros_like(self.node_s)
+        np.divide(self.nodes, self.node_s, out=could_rps, where=self.may_serve)
+        hopeless = ~could_rps.any(axis=1)
+        could_rps[hopeless] = self.may_serve[hopeless]
+        total = could_rps.sum(axis=1, keepdims=True)
+        shares = np.zeros_like(could_rps)
+        np.divide(could_rps, total, out=shares, where=total > 0)
+        return shares
+
+    def utilizations(
+        self, shares: NDArray[np.float64], rates_rps: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the busy share of each pool that serves these *shares* of the streams."""
+        served_rps = rates_rps[:, None] * shares
+        busy = np.zeros_like(served_rps)
+        np.multiply(served_rps, self.node_s, out=busy, where=served_rps > 0.0)
+        by_pool: NDArray[np.float64] = busy.sum(axis=0) / self.nodes
+        return by_pool
+
+    def least_utilization(self, rows: list[int], rates_rps: NDArray[np.float64]) -> float:
+        """Return the utilization of the busiest pool under the best split, a linear program.
+
+        Args:
+            rows: The streams that count.
+            rates_rps: Rate of each stream, of those too that do not count.
+        """
+        rows = [row for row in rows if rates_rps[row] > 0.0]
+        pairs = [
+            (row, column)
+            for row in rows
+            for column in range(len(self.pools))
+            if self.may_serve[row, column] and math.isfinite(self.node_s[row, column])
+        ]
+        served = {row for row, _ in pairs}
+        if any(row not in served for row in rows):
+            return math.inf
+        alone = sum(self._alone(row, pairs, rates_rps) for row in rows)
+        return alone if len(rows) < 2 else self._solve(rows, pairs, rates_rps, alone)
+
+    def _alone(
+        self, row: int, pairs: list[tuple[int, int]], rates_rps: NDArray[np.float64]
+    ) -> float:
+        """Return the utilization if a stream had its pools for itself."""
+        columns = [column for each, column in pairs if each == row]
+        capacity_rps = sum(self.nodes[column] / self.node_s[row, column] for column in columns)
+        return float(rates_rps[row] / capacity_rps)
+
+    def _solve(
+        self,
+        rows: list[int],
+        pairs: list[tuple[int, int]],
+        rates_rps: NDArray[np.float64],
+        bound: float,
+    ) -> float:
+        """Return the optimum; *bound*, which is no less, where the numbers are too extreme."""
+        from scipy.optimize import linprog
+
+        if not math.isfinite(bound):
+            return bound
+        # Unknowns: the share of each stream that each pool serves, then the utilization.
+        busy = np.zeros((len(self.pools), len(pairs) + 1))
+        busy[:, -1] = -1.0
+        all_served = np.zeros((len(rows), len(pairs) + 1))
+        for number, (row, column) in enumerate(pairs):
+            node_seconds = rates_rps[row] * self.node_s[row, column]
+            busy[column, number] = node_seconds / self.nodes[column]
+            all_served[rows.index(row), number] = 1.0
+        solution = linprog(
+            c=[0.0] * len(pairs) + [1.0],
+            A_ub=busy,
+            b_ub=np.zeros(len(self.pools)),
+            A_eq=all_served,
+            b_eq=np.ones(len(rows)),
+        )
+        return bound if solution.x is None else float(solution.x[-1])
+
+
+def kind(pool: PoolConfig) -> str:
+    """Return what the nodes of a pool have: ``slots``, ``engine`` or ``batches``."""
+    if pool.engine is not None:
+        return "engine"
+    return "slots" if pool.batching is None else "batches"
