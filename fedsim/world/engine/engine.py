@@ -206,6 +206,7 @@ class Engine:
         self._busy_s = self.busy_s
         lost = [*self._running, *self._queue.clear()]
         for sequence in lost:
+            self._note_tokens(sequence, self._step - self._run_step)
             sequence.state = OVER
             self._watched.pop(sequence, None)
         self._cache.clear()
@@ -472,7 +473,6 @@ class Engine:
         chunk = min(sequence.target - sequence.computed, self._budget)
         blocks = self._blocks(sequence.computed + chunk) - sequence.held
         if self._make_room(blocks, sequence):
-            self._budget = self.config.token_budget - self._batch.size
             self._prefill(sequence, chunk, blocks)
 
     def _admit(self, now_s: float) -> None:
