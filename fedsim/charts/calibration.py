@@ -86,7 +86,8 @@ def _diagonal(axes: Axes, times_s: Floats) -> None:
     ends = np.array([low, high])
     axes.plot(ends, ends, color=INK, linewidth=1.0)
     for factor in (0.8, 1.2):
-        axes.plot(ends, ends * factor, color=GREY, linewidth=0.8, linestyle=":")
+        label = "20 % off" if factor > 1.0 else None
+        axes.plot(ends, ends * factor, color=GREY, linewidth=0.8, linestyle=":", label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(low, high)

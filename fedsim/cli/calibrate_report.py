@@ -100,9 +100,8 @@ def _print_errors(console: Console, fit: EngineFit) -> None:
         ],
     )
     singles = [
-        f"{MEASURES[name]} {plain(100.0 * error, 2)} %"
-        for name, error in fit.errors()["held_out"].items()
-        if error == error
+        f"{MEASURES[str(name)]} {plain(100.0 * error, 2)} %"
+        for name, error in fit.errors()["held_out"].dropna().items()
     ]
     paragraph(console, f"Mean absolute error of single requests: {', '.join(singles)}.")
 

@@ -18,7 +18,7 @@ from fedsim.studies.calibrate.coefficients import (
 )
 from fedsim.studies.calibrate.columns import Column
 from fedsim.studies.calibrate.fit import Fitter
-from fedsim.studies.calibrate.log import RequestLog, read_log
+from fedsim.studies.calibrate.log import Floats, RequestLog, read_log
 from fedsim.studies.calibrate.replay import replay
 from fedsim.studies.calibrate.validation import MEASURES, Validation
 from fedsim.studies.workers import Progress
@@ -124,7 +124,9 @@ class EngineFit:
                 *wrong,
                 "The engine of fedsim does not describe these nodes under these limits. Check the "
                 "columns and their units, --max-batch, --token-budget and --kv-capacity, that the "
-                "log has all requests of its nodes, and that nothing else ran on them.",
+                "log has all requests of its nodes, and that nothing else ran on them. No node had "
+                f"more than {_most(self.log, np.ones(len(self.log)))} requests between first and "
+                "last token at once.",
             ]
         if self.limits.kv_capacity_tokens is None:
             found.append(
@@ -209,14 +211,19 @@ def engine_config(log: RequestLog, limits: Limits) -> EngineConfig:
 
 def tokens_held(log: RequestLog) -> int:
     """Return the most tokens that requests between first and last token had on any node."""
+    return _most(log, (log.prompt_tokens + log.output_tokens).astype(np.float64))
+
+
+def _most(log: RequestLog, sizes: Floats) -> int:
+    """Return the most that requests between first and last token had of something on any node."""
     most = 0.0
     for place in range(len(log.nodes)):
         rows = log.node == place
-        tokens = (log.prompt_tokens + log.output_tokens)[rows].astype(np.float64)
         times_s = np.concatenate([log.last_token_s[rows], log.first_token_s[rows]])
         order = np.argsort(times_s, kind="stable")
-        most = max(most, float(np.cumsum(np.concatenate([-tokens, tokens])[order]).max()))
-    return int(most)
+        changes = np.concatenate([-sizes[rows], sizes[rows]])[order]
+        most = max(most, float(np.cumsum(changes).max()))
+    return round(most)
 
 
 def _weakness(estimate: Estimate) -> str:

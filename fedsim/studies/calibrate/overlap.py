@@ -99,13 +99,14 @@ def _on_a_node(log: RequestLog, rows: Rows, pace: Pace | None) -> tuple[Floats, 
     new, attention = (work[rows] for work in prompt_work(log))
     steps = np.asarray(log.output_tokens[rows] - 1.0, dtype=np.float64)
     decoded = _Decoded(first_s, last_s, log.prompt_tokens[rows].astype(np.float64), steps)
+    step_s = decoded.step_s
     if pace is not None:
         clock = _clock(decoded, first_s, _stalls_s(pace, new, attention), pace)
         decoded = decoded.on(clock)
     else:
         clock = _wall_clock
     order = np.argsort(first_s, kind="stable")
-    prefilled = _Prefilled(first_s[order], decoded.step_s)
+    prefilled = _Prefilled(first_s[order], step_s)
     empty = met_empty(log)[rows]
 
     def ran(begin_s: Floats, end_s: Floats) -> list[Floats]:
@@ -202,7 +203,7 @@ class _Decoded:
 
     @property
     def step_s(self) -> float:
-        """The median time between two tokens of a request."""
+        """The median time between two tokens of a request, on its clock."""
         first, last, _, steps = self._requests
         return float(np.median((last - first) / steps)) if len(steps) else 0.0
 

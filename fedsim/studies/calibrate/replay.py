@@ -89,6 +89,6 @@ def _require_room(engine: Engine, prompt: int, output: int) -> None:
     if problem is not None:
         message = (
             f"The log has a request of {prompt:,} prompt and {output:,} output tokens, which the "
-            f"engine can never serve: {problem} Give the limits that the node really had."
+            f"engine can never serve: {problem}. Give the limits that the node really had."
         )
         raise ReplayError(message)

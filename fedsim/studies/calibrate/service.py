@@ -184,7 +184,7 @@ def calibrate_service(
         constant = Constant(float(times_s.mean()))
         return ServiceFit(name, (), held_out, len(fitted), constant, left_out)
     fits = [_compared(fit(fitted), held_out) for fit in FAMILIES.values()]
-    fits.sort(key=lambda fit: -fit.log_likelihood)
+    fits.sort(key=lambda fit: (-round(fit.log_likelihood, 4), fit.fitted.parameters))
     best = fits[0].fitted.distribution
     return ServiceFit(name, tuple(fits), held_out, len(fitted), best, left_out)
 

@@ -60,7 +60,7 @@ def save_service(fit: ServiceFit, directory: str | os.PathLike[str]) -> Path:
 
 def engine_profile(fit: EngineFit, labels: Labels) -> Profile:
     """Return a fitted engine as a profile of the user's own."""
-    steps, errors = fit.config.steps, fit.errors()["held_out"]
+    steps, errors = fit.config.steps, fit.errors()["held_out"].dropna()
     assert isinstance(steps, Coefficients)
     rounded = {name: _rounded(value) for name, value in asdict(steps).items()}
     fitted, held_out = int(fit.fitted.rows.sum()), int(fit.held_out.rows.sum())
@@ -83,7 +83,7 @@ def engine_profile(fit: EngineFit, labels: Labels) -> Profile:
                 ("time_per_output_token", "tpot_s"),
                 ("end_to_end", "latency_s"),
             )
-            if errors[measure] == errors[measure]
+            if measure in errors
         },
         request_overhead_s=_rounded(fit.config.request_overhead_s),
     )
