@@ -291,6 +291,14 @@ class Node(ABC):
         """Return the share of its GPU in use, None without one: its slots in use right now."""
         return None if self.pool.gpu is None else self.running / self.pool.slots
 
+    def _busy_share(self) -> float | None:
+        """Return the share of the last minute or so in which it worked, None without a GPU."""
+        if self.pool.gpu is None:
+            return None
+        since_s, before, now = self._since()
+        passed_s = self.env._now - since_s
+        return (now.busy_s - before.busy_s) / passed_s if passed_s > 0.0 else 0.0
+
     def _since(self) -> tuple[float, Work, Work]:
         """Return when the window of telemetry began, the work done until then, and until now."""
         now_s, now = self.env._now, self._work()

@@ -84,6 +84,10 @@ class BatchNode(CountingNode):
             return math.inf
         return self._end.due_s if job.in_service else job.ended_s
 
+    def gpu_utilization(self) -> float | None:
+        """Return the share of the last minute or so with a batch at work, None without a GPU."""
+        return self._busy_share()
+
     def _end_batch(self) -> None:
         """Answer all requests of the batch, and begin the next if it is time to."""
         batch = list(self._jobs)

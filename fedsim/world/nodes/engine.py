@@ -216,11 +216,7 @@ class EngineNode(Node):
 
     def gpu_utilization(self) -> float | None:
         """Return the share of the last minute or so in which it stepped, None without a GPU."""
-        if self.pool.gpu is None:
-            return None
-        since_s, before, now = self._since()
-        passed_s = self.env._now - since_s
-        return (now.busy_s - before.busy_s) / passed_s if passed_s > 0.0 else 0.0
+        return self._busy_share()
 
     def _work(self) -> Work:
         self._engine.hear(self.env._now)

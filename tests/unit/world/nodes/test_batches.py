@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fedsim.world.config import BatchConfig
 from fedsim.world.service import TokenBatches
-from tests.unit.world.scripted import Script, errors, outage, slowdown
+from tests.unit.world.scripted import Reader, Script, errors, outage, send, slowdown
 
 
 def batching(rows, limits_s=None, *, max_batch=3, max_wait_s=0.0, **settings):
@@ -143,3 +145,30 @@ def test_samples_and_throughput():
     assert played.tables.nodes["kv_used_tokens"].isna().all()
     (node,) = played.world.nodes
     assert node._work() == (12, 14.0)
+
+
+def test_probe():
+    """The GPU was in use while a batch was at work, full or not."""
+    seen = []
+
+    async def act(site, target, request):
+        if request.request_id == "chat-1":
+            seen.append(await site.transport.probe(target.node_id))
+        return await send(site, target, request)
+
+    batching([(0.0, 4), (10.0, 1)], act=act).play()
+
+    (health,) = seen
+    assert health.gpu_utilization == 0.5
+    assert health.throughput == round(4 / 5)
+    assert health.kv_usage is None
+
+
+def test_a_stream_comes_all_at_once():
+    """All of an answer comes when its batch ends, also to a reader who waits for the first part."""
+    reader = Reader()
+    script = batching([(0.0, 4)], faults=[slowdown(3.0, 9.0, 2.0)], leg_s=0.25)
+
+    replace(script, rows=[(0.0, 2)], act=reader).play()
+
+    assert reader.log == [("open", 0.5), (1, 7.75), (2, 7.75), ("end", 7.75)]
