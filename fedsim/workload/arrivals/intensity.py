@@ -28,7 +28,7 @@ CELLS_PER_PERIOD = 32
 
 _SINE = tuple((-1.0) ** k / math.factorial(2 * k + 1) for k in range(6))
 _COSINE = tuple((-1.0) ** k / math.factorial(2 * k + 2) for k in range(6))
-_EPSILON = 2.0**-52
+_LAST_STEP = 1e-9
 _ROUNDS_MOST = 100
 _SAMPLES = 8
 
@@ -140,7 +140,9 @@ class Intensity:
     def _solved(self, places: Places, integrals: Floats) -> Floats:
         """Return how far into its cell each is, where the integral inside the cell is given.
 
-        Newton's method from the solution for an intensity that changes linearly in the cell. Every
+        Newton's method from the solution for an intensity that changes linearly in the cell. The
+        error after a step is its square times a factor that is less than 1,000 even at the steepest
+        day, in widths of the cell: what moves by a billionth of it is where it belongs. Every
         element stops by itself.
         """
         widths_s = self._widths_s[places]
@@ -156,7 +158,7 @@ class Intensity:
             reached, value = self._all.integral_and_value(places[open_], before_s)
             after_s = before_s + (integrals[open_] - reached) / value
             inside_s[open_] = after_s = np.clip(after_s, 0.0, widths_s[open_])
-            moved = np.abs(after_s - before_s) > _EPSILON * self._ends_s[places[open_]]
+            moved = np.abs(after_s - before_s) > _LAST_STEP * widths_s[open_]
             open_ = open_[moved]
             if not len(open_):
                 break
