@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from itertools import accumulate
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from fedsim.federation.contracts import NoCapacity
 from fedsim.workload.details import Prompt
 from fedsim.world.engine.config import EngineConfig
-from fedsim.world.engine.engine import Sequence
+from fedsim.world.engine.engine import Engine, Sequence
 from fedsim.world.engine.steps import Coefficients
 from tests.given import Given, GivenArrivals
 from tests.unit.world.scripted import Reader, Script, errors, outage, send, slowdown
@@ -286,6 +288,43 @@ class TestTelemetry:
         ]
 
         assert runs[0].tolist() == runs[1].tolist()
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(
+        st.tuples(st.floats(0.001, 2.0), st.integers(1, 200), st.integers(1, 60)),
+        min_size=1,
+        max_size=30,
+    ),
+    st.sampled_from([272, 400, 16_000]),
+    st.sampled_from([0.0, 0.013]),
+)
+def test_is_the_engine_in_the_worlds_time(gaps, kv_capacity_tokens, overhead_s):
+    """A node answers exactly when an engine does that is told of the same requests by hand."""
+    steps = Coefficients(0.008, 5e-5, 3e-9, 0.0116, 3e-5, 8e-8)
+    engine = {"kv_capacity_tokens": kv_capacity_tokens, "request_overhead_s": overhead_s}
+    times_s = list(accumulate(gap_s for gap_s, _, _ in gaps))
+    script = serving(
+        [(time_s, tokens) for time_s, (_, _, tokens) in zip(times_s, gaps, strict=True)],
+        prompts=[prompt for _, prompt, _ in gaps],
+        steps=steps,
+        engine=engine,
+    )
+    played = script.play()
+
+    alone = Engine(script.config.pools[0].engine)
+    sequences = [Sequence(prompt, tokens) for _, prompt, tokens in gaps]
+    for time_s, sequence in zip(times_s, sequences, strict=True):
+        while alone.next_change_s() < time_s + overhead_s:
+            alone.advance(alone.next_change_s())
+        alone.submit(sequence, time_s + overhead_s)
+    while alone.next_change_s() < math.inf:
+        alone.advance(alone.next_change_s())
+    requests = played.tables.requests
+    assert requests["finished_s"].tolist() == [each.finished_s for each in sequences]
+    begun_s = requests["arrived_s"] + requests["queue_wait_s"]
+    assert begun_s.tolist() == pytest.approx([each.begun_s for each in sequences])
 
 
 def test_littles_law_inside_the_batch():
