@@ -12,6 +12,7 @@ from fedsim.cli.catalogue import catalogue
 from fedsim.cli.check import check
 from fedsim.cli.compare import compare
 from fedsim.cli.run import run
+from fedsim.cli.trace import trace
 
 app = typer.Typer(
     help="Simulate a federation of GPU inference nodes, run by its real routers.",
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (run, compare, check, calibrate, catalogue):
+for _command in (run, compare, check, calibrate, catalogue, trace):
     app.command()(_command)
 
 

@@ -56,7 +56,7 @@ class Tokens:
         return message, f"Write a whole number from 0 to {TOKENS_MAX}, without blanks."
 
     def convert(self, column: Any) -> NDArray[np.int64]:
-        """Return a column\'s values; see ``Field``."""
+        """Return a column's values; see ``Field``."""
         if pa.types.is_string(column.type):
             _require(pc.match_substring_regex(column, "^[0-9]{1,9}$"))
         elif not pa.types.is_integer(column.type):
@@ -89,7 +89,7 @@ class Seconds:
         return float(value) / self.per_second
 
     def convert(self, column: Any) -> NDArray[np.float64]:
-        """Return a column\'s values; see ``Field``."""
+        """Return a column's values; see ``Field``."""
         if pa.types.is_string(column.type):
             _require(pc.match_substring_regex(column, f"^(?:{_NUMBER})$"))
         values: NDArray[np.float64] = _numpy(column.cast(pa.float64(), safe=False))
@@ -119,7 +119,7 @@ class Stamp:
         return int(np.datetime64(re.sub(_UTC, "", value), "ns").astype(np.int64))
 
     def convert(self, column: Any) -> NDArray[np.int64]:
-        """Return a column\'s values; see ``Field``."""
+        """Return a column's values; see ``Field``."""
         if pa.types.is_timestamp(column.type):
             times: NDArray[np.int64] = _numpy(column.cast(pa.timestamp("ns")).cast(pa.int64()))
             return times
@@ -140,7 +140,7 @@ class Text:
         return f"{name} is {shown(value) if value is not None else 'missing'}.", "Write a name."
 
     def convert(self, column: Any) -> Any:
-        """Return a column\'s values; see ``Field``."""
+        """Return a column's values; see ``Field``."""
         texts = column.cast(pa.string())
         if texts.null_count or pc.any(pc.equal(texts, "")).as_py():
             raise UnfitError
