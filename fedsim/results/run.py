@@ -184,7 +184,11 @@ class Run:
     def warnings(self) -> list[str]:
         """What a user should know before trusting the numbers, as sentences."""
         if self._warnings_found is None:
-            self._warnings_found = [*_plugins(self.events), *_unfinished(self.requests)]
+            self._warnings_found = [
+                *_plugins(self.events),
+                *_refusals(self.events),
+                *_unfinished(self.requests),
+            ]
         return [*self._warnings, *self._warnings_found]
 
     @property
@@ -265,6 +269,15 @@ def _plugins(events: DataFrame) -> list[str]:
         f"plug-in {name}: {problem}{_occasions(counts[name, problem], request)}"
         for (name, problem), request in first.items()
     ]
+
+
+def _refusals(events: DataFrame) -> list[str]:
+    """Return how many attempts nodes refused because they could never serve them."""
+    details = events.loc[events["kind"] == "refusal", "detail"]
+    if details.empty:
+        return []
+    times = "attempt was" if len(details) == 1 else "attempts were"
+    return [f"{len(details):,} {times} refused for good; the first: {details.iloc[0]}."]
 
 
 def _occasions(count: int, request: str) -> str:
