@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fedsim.scenario.emit import dump_yaml
@@ -23,6 +26,7 @@ from fedsim.workload.arrivals import (
 )
 from fedsim.workload.distributions import Exponential
 
+ROOT = Path(__file__).resolve().parents[3]
 FILE = """
 duration: 20min
 regions: {us: {}, eu: {}, ap: {}}
@@ -118,3 +122,24 @@ def test_rates_can_be_overridden(tmp_path):
     process = scenario.world.streams[0].traffic.arrivals
     assert process.peak_rps(1200.0) == 40.0
     assert process.mean_rps(1200.0) == pytest.approx(32.5)
+
+
+def test_day_of_traffic():
+    """The scenario of a day has its mean and its peak where its comments say, and shifted origins.
+
+    The spike multiplies by 1.8 what three shifted days add up to at the nineteenth minute.
+    """
+    scenario = load(ROOT / "scenarios" / "day-of-traffic.yaml")
+    process: Any = scenario.world.streams[0].traffic.arrivals
+    swing, turn = 0.6, 2.0 * math.pi / 24.0
+    at_min = 19.0
+    together = sum(
+        weight * (1.0 + swing * math.cos(turn * (at_min + offset_min - 14.0)))
+        for weight, offset_min in ((0.5, -5.0), (0.3, 1.0), (0.2, 5.5))
+    )
+
+    assert process.mean_rps(scenario.duration_s) == pytest.approx(30.0, rel=0.05)
+    assert process.peak_rps(scenario.duration_s) == pytest.approx(54.0 * together, rel=0.01)
+    shares = process.origin_shares(scenario.duration_s)(np.array([60.0 * at_min]))
+    assert shares[0].argmax() == 0
+    assert shares[0, 0] > 0.6
