@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence as Items
 
-from fedsim.world.engine.batch import Batch
 from fedsim.world.engine.config import EngineConfig
-from fedsim.world.engine.kv_cache import KvCache
-from fedsim.world.engine.queue import WaitingQueue
 from fedsim.world.engine.runs import Run, TokenTimes
-from fedsim.world.engine.sequence import DECODING, NEW, OVER, PREFILLING, WAITING, Sequence
+from fedsim.world.engine.scheduler import Scheduler
+from fedsim.world.engine.sequence import DECODING, NEW, PREFILLING, WAITING, Sequence
 
 __all__ = ["Engine", "Sequence"]
 
@@ -39,53 +36,33 @@ class Engine:
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
         self._steps = config.steps
-        self._block_tokens = config.block_tokens
-        self._max_batch = config.max_batch
-        self._by_priority = config.order == "priority"
-        self._cache = KvCache(config.kv_blocks, config.prefix_cache)
-        self._queue = WaitingQueue(self._by_priority)
-        self._batch = Batch(config.block_tokens)
-        self._running: dict[Sequence, None] = {}
+        self._scheduler = Scheduler(config)
         self._watched: dict[Sequence, None] = {}
         self._finished: list[Sequence] = []
-        self._unfinished: Sequence | None = None
-        """The sequence, always the last admitted, whose prompt takes more than one step."""
-        self._prefilled: list[Sequence] = []
-        """The sequences that the step in flight prefills."""
-        self._prefill_s = 0.0
-        self._budget = 0
-        """Tokens that the step could compute beside what it does; negative if nobody may join."""
-        self._head_hits = 0
-        """Cached blocks of the head of the queue when it found too little room."""
-        self._admissions = 0
-        self._step = 0
-        """Number of the step that batch and cache stand at."""
         self._run: Run | None = None
-        self._run_step = 0
-        """Number of the first step of the run."""
+        self._run_step = 0  # the number of its first step
         self._change_s = math.inf
         self._factor = 1.0
         self._now_s = -math.inf
         self._busy_s = 0.0
-        self._tokens_out = 0
 
     # What it says of itself
 
     @property
     def running(self) -> int:
         """Sequences that hold a place in the batch."""
-        return len(self._running)
+        return len(self._scheduler.running)
 
     @property
     def waiting(self) -> int:
         """Sequences that wait for a place, those included that were preempted."""
-        return len(self._queue)
+        return len(self._scheduler.queue)
 
     @property
     def kv_used_tokens(self) -> int:
         """Room of the blocks that running sequences hold, in tokens, when it last heard a time."""
         self._catch_up()
-        return self._cache.used * self._block_tokens
+        return self._scheduler.cache.used * self.config.block_tokens
 
     @property
     def busy_s(self) -> float:
@@ -97,16 +74,16 @@ class Engine:
     def tokens_out(self) -> int:
         """Output tokens made until it last heard a time."""
         self._catch_up()
-        return self._tokens_out
+        return self._scheduler.tokens_out
 
     def why_never(self, prompt_tokens: int, output_tokens: int) -> str | None:
         """Return a sentence that says why a request of this size can never be served, or None."""
         config = self.config
         longest = max(prompt_tokens, 1) + max(output_tokens, 1) - 1
-        if self._blocks(longest) > self._cache.blocks:
+        if self._scheduler.blocks(longest) > self._scheduler.cache.blocks:
             return (
                 f"{prompt_tokens} prompt tokens and {output_tokens} output tokens need room for "
-                f"{longest} tokens in blocks of {self._block_tokens}, and the KV cache holds "
+                f"{longest} tokens in blocks of {self.config.block_tokens}, and the KV cache holds "
                 f"{config.kv_capacity_tokens}"
             )
         if not config.chunked_prefill and prompt_tokens > config.token_budget:
@@ -126,17 +103,16 @@ class Engine:
         """
         self._check_new(sequence)
         self._pass(now_s)
-        sequence.state = WAITING
-        queue = self._queue
-        queue.push(sequence)
-        run = self._run
+        scheduler, run = self._scheduler, self._run
+        may_join = scheduler.enqueue(sequence)
         if run is None:
-            self._plan(now_s)
-        elif len(self._running) < self._max_batch and queue.head() is sequence:
+            scheduler.plan(now_s)
+            self._time(now_s)
+        elif may_join:
             if now_s != run.start_s:
                 self._cut(run, now_s)
-            elif self._budget > 0:
-                self._admit(now_s)
+            elif scheduler.open:
+                scheduler.admit(now_s)
                 self._time(now_s)
 
     def _check_new(self, sequence: Sequence) -> None:
@@ -147,7 +123,7 @@ class Engine:
             message = f"{reason}: ask why_never before"
             raise ValueError(message)
         if sequence.blocks:
-            unit, rest = divmod(sequence.block_tokens, self._block_tokens)
+            unit, rest = divmod(sequence.block_tokens, self.config.block_tokens)
             sequence.unit = 0 if rest or not self.config.prefix_cache else unit
 
     def abort(self, sequence: Sequence, now_s: float) -> None:
@@ -156,30 +132,16 @@ class Engine:
         One that is over, or was never submitted, is left as it is.
         """
         self._pass(now_s)
-        state = sequence.state
-        if state == WAITING:
-            was_head = self._queue.head() is sequence
-            sequence.state = OVER
-            self._queue.leave()
-            if was_head and self._run is not None:
-                self._cut(self._run, now_s)
-        elif state in {PREFILLING, DECODING}:
-            assert self._run is not None
-            self._cut(self._run, now_s)
-            self._settle(self._run_step + self._run.steps - 1)
-            self._budget = -1
-            self._note_tokens(sequence, self._run.steps - 1)
-            if state == DECODING:
-                self._batch.leave(sequence, self._step)
-                self._release(sequence, self._blocks(sequence.offset + self._step))
-            else:
-                self._release(sequence, sequence.held)
-            if sequence is self._unfinished:
-                self._unfinished = None
-            sequence.state = OVER
-            del self._running[sequence]
-        else:
-            return
+        scheduler, run = self._scheduler, self._run
+        if sequence.state == WAITING:
+            if scheduler.give_up(sequence) and run is not None:
+                self._cut(run, now_s)
+        elif sequence.state in {PREFILLING, DECODING}:
+            assert run is not None
+            self._cut(run, now_s)
+            scheduler.go_to(self._run_step + run.steps - 1)
+            _note_tokens(sequence, run, run.steps - 1)
+            scheduler.stop(sequence)
         self._watched.pop(sequence, None)
 
     def set_factor(self, factor: float, now_s: float) -> None:
@@ -204,16 +166,14 @@ class Engine:
         self._pass(now_s)
         self._catch_up()
         self._busy_s = self.busy_s
-        lost = [*self._running, *self._queue.clear()]
+        scheduler = self._scheduler
+        if self._run is not None:
+            for sequence in self._watched:
+                _note_tokens(sequence, self._run, scheduler.step - self._run_step)
+        lost = scheduler.clear()
         for sequence in lost:
-            self._note_tokens(sequence, self._step - self._run_step)
-            sequence.state = OVER
             self._watched.pop(sequence, None)
-        self._cache.clear()
-        self._batch.clear()
-        self._running.clear()
-        self._prefilled = []
-        self._unfinished = self._run = None
+        self._run = None
         self._change_s = math.inf
         return lost
 
@@ -287,15 +247,7 @@ class Engine:
             return math.inf
         if sequence.state == DECODING:
             return run.end_s(step)
-        completes = sequence.computed + sequence.chunk == sequence.target
-        return (
-            run.end_s(1) if sequence.state == PREFILLING and completes and step == 1 else math.inf
-        )
-
-    def _note_tokens(self, sequence: Sequence, tokens: int) -> None:
-        if sequence.times is not None and sequence.state == DECODING:
-            assert self._run is not None
-            sequence.times.add(self._run, tokens)
+        return run.end_s(1) if step == 1 and _completes(sequence) else math.inf
 
     # Runs
 
@@ -307,252 +259,58 @@ class Engine:
             self._change_s = run.end_s(step)
 
     def _catch_up(self) -> None:
-        """Let batch and cache stand at the step in flight."""
+        """Let the scheduler stand at the step in flight."""
         run = self._run
         if run is not None:
-            self._settle(self._run_step + run.step_at(self._now_s) - 1)
-
-    def _settle(self, step: int) -> None:
-        """Let batch and cache stand at *step*, which is in the run and not over yet."""
-        passed = step - self._step
-        if passed > 0:
-            batch = self._batch
-            self._cache.allocate(batch.growth(self._step + 1, passed))
-            batch.context += batch.size * passed
-            self._tokens_out += batch.size * passed
-            self._step = step
+            self._scheduler.go_to(self._run_step + run.step_at(self._now_s) - 1)
 
     def _end_run(self) -> None:
         """Do what is due at the end of the run, and plan what comes next."""
-        run, now_s, batch = self._run, self._change_s, self._batch
+        run, now_s, scheduler = self._run, self._change_s, self._scheduler
         assert run is not None
-        step = self._run_step + run.steps - 1
-        self._settle(step)
+        scheduler.go_to(self._run_step + run.steps - 1)
         self._busy_s += now_s - run.start_s
-        self._tokens_out += batch.size
         for sequence in self._watched:
-            self._note_tokens(sequence, run.steps)
-        for sequence in batch.finish(step):
-            self._finish(sequence, now_s, self._blocks(sequence.offset + step))
-        batch.context += batch.size
-        self._step = self._run_step = step + 1
-        if self._prefilled:
-            self._end_prefills(run, now_s)
-        self._plan(now_s)
-
-    def _end_prefills(self, run: Run, now_s: float) -> None:
-        """Let the sequences decode, or finish, whose prompts are in the cache now."""
-        for sequence in self._prefilled:
-            if sequence.state != PREFILLING:
-                continue
-            sequence.computed += sequence.chunk
-            if sequence.computed < sequence.target:
-                self._unfinished = sequence
-                continue
-            self._tokens_out += 1
-            if sequence.times is not None:
-                sequence.times.add(run, 1)
-            if sequence is self._unfinished:
-                self._unfinished = None
-            if not sequence.made:
-                sequence.first_token_s = now_s
-            if sequence.made + 1 < sequence.output_tokens:
-                self._batch.join(sequence, self._step)
-            else:
-                self._finish(sequence, now_s, sequence.held)
-
-    def _finish(self, sequence: Sequence, now_s: float, blocks: int) -> None:
-        sequence.state = OVER
-        sequence.finished_s = now_s
-        self._release(sequence, blocks)
-        del self._running[sequence]
-        if self._watched:
-            self._watched.pop(sequence, None)
-        self._finished.append(sequence)
+            _note_tokens(sequence, run, run.steps)
+        finished = scheduler.end_step(now_s)
+        if finished:
+            self._finished += finished
+            if self._watched:
+                for sequence in finished:
+                    self._watched.pop(sequence, None)
+        self._run_step = scheduler.step
+        scheduler.plan(now_s)
+        self._time(now_s)
 
     def _time(self, now_s: float) -> None:
         """Find out how long what is planned takes, and when it next has to be planned."""
-        batch, factor = self._batch, self._factor
-        if self._prefilled:
-            step_s = self._steps.step_s(
-                self._prefill_s, len(self._prefilled), batch.size, batch.context
-            )
+        scheduler, factor = self._scheduler, self._factor
+        decoding, context = scheduler.batch.size, scheduler.batch.context
+        prefills = len(scheduler.prefilled)
+        if prefills:
+            step_s = self._steps.step_s(scheduler.prefill_s, prefills, decoding, context)
             self._run = Run(now_s, factor * step_s, 0.0, 1)
-        elif batch.size:
-            intercept_s, slope_s, until = self._steps.decode_line(batch.size, batch.context)
-            self._run = Run(
-                now_s,
-                factor * (intercept_s + slope_s * batch.context),
-                factor * slope_s * batch.size,
-                self._steps_until(until),
-            )
+        elif decoding:
+            intercept_s, slope_s, until = self._steps.decode_line(decoding, context)
+            first_s = factor * (intercept_s + slope_s * context)
+            steps = scheduler.steps_alike(until)
+            self._run = Run(now_s, first_s, factor * slope_s * decoding, steps)
         else:
             self._run = None
             self._change_s = math.inf
             return
         self._change_s = self._run.end_s(self._run.steps)
 
-    def _steps_until(self, until_context: float) -> int:
-        """Return after how many steps of decoding something has to be looked at again."""
-        if self._budget < 0:
-            return 1
-        batch, step = self._batch, self._step
-        steps = batch.next_finish() - step + 1
-        if until_context < math.inf:
-            steps = min(steps, int((until_context - batch.context) // batch.size) + 1)
-        cache = self._cache
-        room = cache.free if self._head_hits else cache.available
-        return 1 + batch.affordable(step + 1, steps - 1, room) if steps > 1 else 1
 
-    # Planning
+def _completes(sequence: Sequence) -> bool:
+    """Say whether the step in flight completes a sequence's prompt."""
+    return sequence.state == PREFILLING and sequence.computed + sequence.chunk == sequence.target
 
-    def _plan(self, now_s: float) -> None:
-        """Plan the step that begins now."""
-        batch, cache = self._batch, self._cache
-        preemptions = len(self._queue)
-        self._prefilled = []
-        self._prefill_s = 0.0
-        self._head_hits = 0
-        grown = batch.growth(self._step)
-        if grown > cache.available:
-            self._grow_in_turn()
-        elif grown:
-            cache.allocate(grown)
-        self._budget = self.config.token_budget - batch.size
-        if self._unfinished is not None:
-            self._continue(self._unfinished)
-        if len(self._queue) > preemptions:
-            self._budget = -1
-        else:
-            self._admit(now_s)
-        self._time(now_s)
 
-    def _grow_in_turn(self) -> None:
-        """Give each decoding sequence the block that it needs, and preempt others for it."""
-        step, cache = self._step, self._cache
-        for sequence in list(self._running):
-            if sequence.state != DECODING or (sequence.offset + step - 1) % self._block_tokens:
-                continue
-            if self._make_room(1, sequence):
-                cache.allocate(1)
-
-    def _make_room(self, blocks: int, sequence: Sequence) -> bool:
-        """Preempt until there are *blocks* for *sequence*; say whether it is still running."""
-        while self._cache.available < blocks:
-            victim = self._victim()
-            self._preempt(victim, has_grown=victim.admission < sequence.admission)
-            if victim is sequence:
-                return False
-        return True
-
-    def _victim(self) -> Sequence:
-        """Return the running sequence to preempt."""
-        if not self._by_priority:
-            return next(reversed(self._running))
-        return max(self._running, key=lambda each: (each.priority, each.admission))
-
-    def _preempt(self, sequence: Sequence, has_grown: bool) -> None:
-        """Send a sequence back to the head of the queue, to compute all its tokens again."""
+def _note_tokens(sequence: Sequence, run: Run, steps: int) -> None:
+    """Note the tokens that the first *steps* steps of a run made for a watched sequence."""
+    if sequence.times is not None and steps:
         if sequence.state == DECODING:
-            context = sequence.offset + self._step
-            sequence.made = context - sequence.prompt_tokens
-            sequence.target = context
-            self._batch.leave(sequence, self._step)
-            blocks = self._blocks(context if has_grown else context - 1)
-        else:
-            self._unfinished = None
-            blocks = sequence.held
-        self._release(sequence, blocks)
-        del self._running[sequence]
-        sequence.state = WAITING
-        sequence.preemptions += 1
-        self._queue.push_front(sequence)
-
-    def _continue(self, sequence: Sequence) -> None:
-        """Prefill the next chunk of a prompt that is in the batch."""
-        chunk = min(sequence.target - sequence.computed, self._budget)
-        blocks = self._blocks(sequence.computed + chunk) - sequence.held
-        if self._make_room(blocks, sequence):
-            self._prefill(sequence, chunk, blocks)
-
-    def _admit(self, now_s: float) -> None:
-        """Admit waiting sequences, while there is room for them."""
-        queue, running, cache = self._queue, self._running, self._cache
-        while queue and len(running) < self._max_batch and self._budget > 0:
-            sequence = queue.head()
-            hits = self._hits(sequence) if sequence.unit else 0
-            cached = hits * sequence.block_tokens
-            chunk = self._first_chunk(sequence.target - cached)
-            if not chunk:
-                return
-            blocks = self._blocks(cached + chunk) - hits * sequence.unit
-            used = sequence.blocks[:hits] if hits else ()
-            if blocks > (cache.available_beside(used) if hits else cache.available):
-                self._head_hits = hits
-                return
-            queue.pop()
-            self._admissions = sequence.admission = self._admissions + 1
-            running[sequence] = None
-            sequence.state = PREFILLING
-            if sequence.begun_s != sequence.begun_s:  # it is NaN: this is its first admission
-                sequence.begun_s = now_s
-                sequence.cached_tokens = cached
-            sequence.computed = cached
-            sequence.held = hits * sequence.unit
-            if hits:
-                cache.use(used)
-                sequence.kept = list(used)
-            sequence.tried = hits
-            self._prefill(sequence, chunk, blocks)
-
-    def _first_chunk(self, rest: int) -> int:
-        """Return how many of *rest* prompt tokens fit into the step; 0 if they have to wait.
-
-        Without chunked prefill a prompt is computed in one step, but for one that has grown beyond
-        the token budget of a step since it was preempted.
-        """
-        budget = self._budget
-        if rest <= budget:
-            return rest
-        whole = not self.config.chunked_prefill and rest <= self.config.token_budget
-        return 0 if whole else budget
-
-    def _prefill(self, sequence: Sequence, chunk: int, blocks: int) -> None:
-        """Plan a chunk of a prompt that takes *blocks* more of the cache."""
-        self._cache.allocate(blocks)
-        sequence.held += blocks
-        sequence.chunk = chunk
-        self._budget -= chunk
-        self._prefilled.append(sequence)
-        self._prefill_s += self._steps.prefill_s(chunk, sequence.computed)
-        if sequence.unit:
-            self._keep(sequence, sequence.computed + chunk)
-
-    # The cache
-
-    def _blocks(self, tokens: int) -> int:
-        """Return the number of blocks that *tokens* fill."""
-        return -(-tokens // self._block_tokens)
-
-    def _hits(self, sequence: Sequence) -> int:
-        """Return how many leading blocks of a prompt are cached; one token is left to compute."""
-        full = min(sequence.prompt_tokens, sequence.target - 1) // sequence.block_tokens
-        return self._cache.hits(sequence.blocks, min(full, len(sequence.blocks)))
-
-    def _keep(self, sequence: Sequence, computed: int) -> None:
-        """Have the blocks of a prompt found again that are full with *computed* tokens."""
-        blocks: Items[int] = sequence.blocks
-        full = min(computed, sequence.prompt_tokens) // sequence.block_tokens
-        for index in range(sequence.tried, min(full, len(blocks))):
-            if self._cache.keep(blocks[index], sequence.unit):
-                sequence.kept.append(blocks[index])
-        sequence.tried = max(sequence.tried, full)
-
-    def _release(self, sequence: Sequence, blocks: int) -> None:
-        """Give back the *blocks* that a sequence holds."""
-        kept = sequence.kept
-        if kept:
-            self._cache.release(blocks - len(kept) * sequence.unit, kept)
-            sequence.kept = []
-        else:
-            self._cache.release(blocks)
+            sequence.times.add(run, steps)
+        elif _completes(sequence):
+            sequence.times.add(run, 1)
