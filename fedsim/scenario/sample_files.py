@@ -8,7 +8,7 @@ from pathlib import Path
 from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.source import KeyPath
-from fedsim.workload.traces import Trace, TraceError, read_azure
+from fedsim.workload.traces import FORMATS, Trace, TraceError, read_trace
 
 
 def read_samples(facts: Facts, folder: Path) -> tuple[dict[str, Trace], list[Problem]]:
@@ -21,10 +21,13 @@ def read_samples(facts: Facts, folder: Path) -> tuple[dict[str, Trace], list[Pro
     samples: dict[str, Trace] = {}
     problems: list[Problem] = []
     for path, file in _named(facts):
+        form = facts.text(*path[:-1], "format")
+        if form is not None and form not in FORMATS:
+            continue
         try:
             full = (folder / file).resolve()
             if full.as_posix() not in samples:
-                samples[full.as_posix()] = read_azure(folder / file)
+                samples[full.as_posix()] = read_trace(folder / file, form)
         except TraceError as failure:
             place = file if failure.line is None else f"{file}:{failure.line}"
             message = f"{place}: {failure.message}"

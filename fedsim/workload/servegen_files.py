@@ -13,12 +13,9 @@ Two files, gzipped or not, made of the published ones (github.com/alibaba/ServeG
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 import json
 from collections.abc import Iterator
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +29,7 @@ from fedsim.workload.servegen import (
     LengthTables,
 )
 from fedsim.workload.traces import TraceError
+from fedsim.workload.traces.content import lines, readable
 
 _HEADER = "category,model,client,t_s,rate_rps,iat_cv,iat_dist,iat_shape,iat_scale"
 _Table = tuple[np.ndarray[Any, np.dtype[np.float64]], float]
@@ -120,14 +118,14 @@ def _rates(
     file: str, model: str
 ) -> tuple[list[tuple[int, int, float, bool, float]], dict[str, None]]:
     """Return client, window, rate, family and shape of each row of a model, and all models."""
-    lines = _lines(file)
-    header = next(lines, "").strip()
+    rows_of_text = _lines(file)
+    header = next(rows_of_text, "").strip()
     if header != _HEADER:
         message = f"The header is {header[:60]!r}, not {_HEADER}."
         raise TraceError(file, 1, message, "Name the file of ServeGen's client rates.")
     rows = []
     models: dict[str, None] = {}
-    for line, fields in enumerate(csv.reader(lines), start=2):
+    for line, fields in enumerate(csv.reader(rows_of_text), start=2):
         if len(fields) != 9:
             message = f"The row has {len(fields)} fields instead of 9."
             raise TraceError(file, line, message, f"Write {_HEADER}.")
@@ -179,14 +177,5 @@ def _tables(tables: list[_Table]) -> LengthTables:
 
 def _lines(file: str) -> Iterator[str]:
     """Yield the lines of a text file, compressed or not."""
-    try:
-        content = Path(file).read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-        yield from io.StringIO(content.decode("utf-8"), newline=None)
-    except FileNotFoundError:
-        remedy = "Correct the name, or the folder that it is relative to."
-        raise TraceError(file, None, "The file does not exist.", remedy) from None
-    except (OSError, EOFError, UnicodeDecodeError) as failure:
-        message = f"The file cannot be read: {failure}."
-        raise TraceError(file, None, message, "Name a text file, gzipped or not.") from None
+    with readable(file, "Give the files of ServeGen's clients."):
+        yield from lines(file)

@@ -56,7 +56,11 @@ class TokenSample(Settings):
         description="The trace, gzipped or not; relative to the scenario file.",
         examples=["traces/synthetic_code.csv.gz"],
     )
-    format: Literal["azure"] = Field(default="azure", description="Columns of the file.")
+    format: (
+        Literal["azure", "burstgpt", "bailian", "mooncake", "csv", "jsonl", "parquet"] | None
+    ) = Field(
+        default=None, description="Format of the file; told from its content where not given."
+    )
 
 
 def _kind_of_tokens(value: Any) -> str:
