@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedsim.errors import Problem, ScenarioError
-from fedsim.scenario.capacity import capacity_problems
+from fedsim.scenario.capacity import capacity_problems, capacity_table
 from fedsim.scenario.load import load
+from fedsim.scenario.oversized import oversized_problems
 from fedsim.scenario.source import parse_document, read_document
 from fedsim.scenario.spec import Scenario
 from tests.conftest import ROOT
+from tests.unit.scenario.writing import CLIENT_LENGTHS, CLIENT_RATES, PROFILE, STEPS
 
 EVERY_KEY = ROOT / "tests" / "unit" / "scenario" / "every_key.yaml"
 TREE = read_document(EVERY_KEY).tree
-TRACE = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:00:00.0000000,10,1\n"
+FILES = {
+    "trace.csv": "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:00:00.0000000,10,1\n",
+    "rates.csv": CLIENT_RATES,
+    "lengths.jsonl": json.dumps(CLIENT_LENGTHS),
+    "steps.csv": STEPS,
+    "my-llama.yaml": PROFILE,
+}
 
 
 def paths(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -95,7 +104,8 @@ def check(text: str) -> None:
     """Load *text* as a scenario; all that may be raised is a complete ``ScenarioError``."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scenario.yaml"
-        (Path(folder) / "trace.csv").write_text(TRACE, encoding="utf-8")
+        for name, content in FILES.items():
+            (Path(folder) / name).write_text(content, encoding="utf-8")
         path.write_text(text, encoding="utf-8")
         scenario, problems = outcome(path)
         if scenario is None:
@@ -114,7 +124,9 @@ def outcome(path: Path) -> tuple[Scenario | None, tuple[Problem, ...]]:
         scenario = load(path)
     except ScenarioError as error:
         return None, error.problems
+    capacity_table(scenario)
     capacity_problems(scenario)
+    oversized_problems(scenario)
     return scenario, ()
 
 

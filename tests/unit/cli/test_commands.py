@@ -222,7 +222,7 @@ class TestCheck:
             "40s of arrivals, 5s of it warm-up",
             "east    restricted",
             "chat    12.0/s",
-            "east-chat      2      6",
+            "east-chat  east        2",
             "strategy least_latency",
             "outage of node east-chat-0, at 15s for 10s",
             "its load can be served",
