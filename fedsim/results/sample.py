@@ -77,8 +77,8 @@ class Sample:
             ttft_s=requests["ttft_s"].to_numpy(),
             tpot_s=requests["tpot_s"].to_numpy(),
             queue_wait_s=requests["queue_wait_s"].to_numpy(),
-            prompt_tokens=requests["prompt_tokens"].to_numpy(np.int64, na_value=-1),
-            cached_tokens=requests["cached_tokens"].to_numpy(np.int64, na_value=-1),
+            prompt_tokens=requests["prompt_tokens"].to_numpy(np.int32, na_value=-1),
+            cached_tokens=requests["cached_tokens"].to_numpy(np.int32, na_value=-1),
         )
 
     def part(self, rows: NDArray[np.integer[Any]]) -> Sample:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-MOST_BYTES = 300
-"""A request with one attempt, tables and summary included; measured: about 270."""
+MOST_BYTES = 320
+"""A request with one attempt, tables and summary included; measured: about 297."""
 
 SCRIPT = """
 import resource, sys
@@ -48,7 +48,7 @@ def python(script: str, *arguments: str) -> str:
 
 @pytest.mark.slow
 def test_bytes_a_request() -> None:
-    """The peak grows by at most 300 bytes a request, DataFrames and summary included."""
+    """The peak grows by at most 320 bytes a request, DataFrames and summary included."""
     few, many = 100_000, 600_000
 
     growth = int(python(SCRIPT, str(many))) - int(python(SCRIPT, str(few)))
