@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fedsim.kernel.streams import Streams, generator, keyed_uniform, keyed_uniforms
 from fedsim.workload import (
     ArrivalBlock,
+    Constant,
     Exponential,
     Lognormal,
     Poisson,
@@ -19,6 +20,8 @@ from fedsim.workload import (
     Tokens,
     Traffic,
 )
+from fedsim.workload.conversations import Conversation
+from fedsim.workload.prefixes import Prefixes
 
 seeds = st.integers(0, 2**70)
 words = st.integers(0, 2**64 - 1)
@@ -39,6 +42,59 @@ def test_streams_differ(seed, names):
     draws = [generator(seed, name).random() for name in names]
 
     assert len(set(draws)) == len(names)
+
+
+counts = st.one_of(
+    st.builds(Constant, st.floats(0.0, 300.0)),
+    st.builds(Exponential, st.floats(0.1, 300.0)),
+    st.builds(Lognormal.from_mean_cv, st.floats(1.0, 300.0), st.floats(0.1, 3.0)),
+)
+
+
+@st.composite
+def conversations(draw):
+    """Return a stream of sessions of any shape."""
+    prefixes = st.builds(
+        Prefixes, st.integers(1, 9), st.floats(0.0, 3.0), counts, st.integers(1, 64)
+    )
+    return Traffic(
+        "chat",
+        (("a", 1.0), ("b", 2.0)),
+        Poisson(1.0),
+        Sizes(Tokens(draw(counts), draw(counts)), prefixes=draw(st.none() | prefixes)),
+        Tenants(20, 1.0),
+        Conversation(
+            draw(counts.filter(lambda turns: turns.mean < 30.0)),
+            draw(counts),
+            draw(st.none() | st.integers(2, 2000)),
+        ),
+    )
+
+
+@given(seeds, conversations(), st.integers(1, 50))
+def test_conversations(seed, traffic, block_size):
+    """Contexts only grow, stay within their limit, and hold the blocks of the turn before."""
+    most = traffic.conversation.max_context or float("inf")
+    users = traffic.users(Streams(seed), 10.0)
+    started = sum(len(block) for block in users.starts())
+    parts = traffic.users(Streams(seed), 10.0, block_size)
+    assert sum(len(block) for block in parts.starts()) == started
+    indices = []
+    for user in range(started):
+        count = users.turns(user)
+        assert count >= 1
+        turns = [users.turn(user, turn) for turn in range(count)]
+        assert [parts.turn(user, turn) for turn in reversed(range(count))] == turns[::-1]
+        indices += [users.index(user, turn) for turn in range(count)]
+        said, known = 0, ()
+        for turn in turns:
+            prompt = turn.details
+            assert said < turn.prompt_tokens <= most - turn.output_tokens
+            assert len(prompt.blocks) == -(-turn.prompt_tokens // prompt.block_tokens)
+            assert prompt.blocks[: len(known)] == known
+            said = turn.prompt_tokens + turn.output_tokens
+            known = prompt.blocks[: turn.prompt_tokens // prompt.block_tokens]
+    assert indices == list(range(len(indices)))
 
 
 @given(seeds, st.integers(1, 50), st.floats(0.01, 30.0))

@@ -14,7 +14,7 @@ from fedsim.workload.pictures import BaseModels, PictureSizes
 from fedsim.workload.popularity import zipf_shares
 from fedsim.workload.prefixes import Prefixes
 from fedsim.workload.tokens import Tokens
-from tests.theory.workload.uniformity import P_LEAST, Z_MOST, chi_square_p
+from tests.theory.workload.uniformity import P_LEAST, Z_MOST, chi_square_p, correlation_z, ks_p
 
 ORIGINS = (("us", 1.0),)
 TOKENS = Tokens(Constant(50.0), Constant(20.0))
@@ -114,6 +114,22 @@ class TestConversations:
         )
 
         assert abs(thinks_s.mean() - 20.0) < Z_MOST * 20.0 / math.sqrt(len(thinks_s))
+
+    def test_turns_are_independent(self, seed):
+        """The luck of turns is uniform, and says nothing of the next turn's or session's."""
+        conversation = Conversation(Constant(8.0), Constant(1.0))
+        traffic = Traffic("chat", ORIGINS, Poisson(10.0), Sizes(TOKENS), None, conversation)
+        users = traffic.users(Streams(seed), 500.0)
+        luck = np.array(
+            [
+                [users.turn(user, turn).service_uniform for turn in range(8)]
+                for user in range(self.begun(users))
+            ]
+        )
+
+        assert ks_p(luck.ravel()) > P_LEAST
+        assert abs(correlation_z(luck[:, :-1].ravel(), luck[:, 1:].ravel())) < Z_MOST
+        assert abs(correlation_z(luck[:-1].ravel(), luck[1:].ravel())) < Z_MOST
 
     @staticmethod
     def sessions(seed):

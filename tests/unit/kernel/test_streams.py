@@ -18,6 +18,7 @@ from fedsim.kernel.streams import (
     generator,
     keyed_uniform,
     keyed_uniforms,
+    keyed_words,
     python_random,
 )
 
@@ -102,6 +103,29 @@ class TestKeyedUniform:
     def test_takes_no_keys(self):
         """An empty block of keys gives an empty block of uniforms."""
         assert len(keyed_uniforms(np.array([], dtype=np.uint64), SERVICE, 1)) == 0
+
+
+class TestKeyedWords:
+    def test_are_behind_the_uniforms(self):
+        """A uniform is made of the upper 52 bits of the word."""
+        words = keyed_words(np.arange(100, dtype=np.uint64), ERROR, 3)
+        uniforms = keyed_uniforms(np.arange(100, dtype=np.uint64), ERROR, 3)
+
+        assert [(word >> 12) + 0.5 for word in words.tolist()] == (uniforms * 2**52).tolist()
+
+    def test_take_a_number_for_each_key(self):
+        """One key with many numbers, or as many of both, give what each pair gives by itself."""
+        keys, numbers = np.array([5, 2**64 - 1], dtype=np.uint64), np.array([0, 7], dtype=np.uint64)
+        alone = [
+            keyed_words(keys[place : place + 1], 30, number).item()
+            for place, number in enumerate([0, 7])
+        ]
+
+        assert keyed_words(keys, 30, numbers).tolist() == alone
+        assert keyed_words(keys[:1], 30, numbers).tolist() == [
+            alone[0],
+            keyed_words(keys[:1], 30, 7).item(),
+        ]
 
 
 class TestStreams:
