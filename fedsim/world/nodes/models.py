@@ -11,6 +11,8 @@ from fedsim.world.live import LiveRequest
 class Models:
     """The loaded base models, the one used longest ago first; none at the start.
 
+    With several slots, a model may make room for another one while a slot still works with it.
+
     Args:
         config: How many fit, and how long loading takes.
 
