@@ -55,6 +55,7 @@ def _rate(axes: Axes, times_s: NDArray[np.float64]) -> None:
         va="bottom",
         size=8.5,
         color=INK,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0},
     )
     axes.set_xlim(first_s / unit_s, last_s / unit_s)
     axes.set_ylim(bottom=0.0)

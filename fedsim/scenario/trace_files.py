@@ -2,39 +2,146 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
+from fedsim.scenario.schema.base import suggestion
 from fedsim.scenario.schema.servegen import is_servegen
-from fedsim.workload.traces import Trace, TraceError, read_azure
+from fedsim.scenario.schema.trace_arrivals import TraceArrivals, TraceColumns
+from fedsim.scenario.source import KeyPath
+from fedsim.workload.traces import (
+    OWN_FORMATS,
+    Columns,
+    Labels,
+    Trace,
+    TraceError,
+    at_rate,
+    cut,
+    read_trace,
+    recognised,
+    spread,
+)
+from fedsim.workload.traces.transform import BUCKET_S
 
 
 def read_traces(facts: Facts, folder: Path) -> tuple[dict[str, Trace], list[Problem]]:
-    """Return the trace of each stream that replays one, and what is wrong with the others.
+    """Return what each stream that replays a trace replays, and what is wrong with the others.
 
     Args:
         facts: The scenario.
         folder: What the names of the files are relative to.
     """
     traces: dict[str, Trace] = {}
-    by_file: dict[str, Trace] = {}
+    read: dict[str, Trace] = {}
     problems: list[Problem] = []
     for stream in facts.streams:
-        path = ("workload", stream, "arrivals", "file")
-        file = facts.text(*path)
-        arrivals = facts.mapping(*path[:-1])
-        if not file or arrivals.get("process") != "trace" or is_servegen(arrivals):
+        settings = _settings(facts, stream)
+        if settings is None:
             continue
+        path: KeyPath = ("workload", stream, "arrivals")
+        file = settings.file
         try:
-            if file not in by_file:
-                by_file[file] = read_azure(folder / file)
-            traces[stream] = by_file[file]
+            trace, form = _read(settings, folder, read)
         except TraceError as failure:
             place = file if failure.line is None else f"{file}:{failure.line}"
             message = f"{place}: {failure.message}"
-            problems.append(facts.document.problem(path, message, failure.remedy))
+            problems.append(facts.document.problem((*path, "file"), message, failure.remedy))
+            continue
         except ValueError as failure:
             message = f"{file!r} is not the name of a file: {failure}."
-            problems.append(facts.document.problem(path, message, "Correct the name."))
+            problem = facts.document.problem((*path, "file"), message, "Correct the name.")
+            problems.append(problem)
+            continue
+        unknown = _unknown_origins(facts, stream, settings, trace)
+        problems += unknown
+        if unknown:
+            continue
+        try:
+            traces[stream] = _transformed(trace, form, settings)
+        except ValueError as failure:
+            key = "to" if settings.end is not None else "from"
+            key = "rate_factor" if "rate_factor" in str(failure) else key
+            message, _, remedy = str(failure).partition(": ")
+            message, remedy = (f"{text[:1].upper()}{text[1:]}." for text in (message, remedy))
+            problems.append(facts.document.problem((*path, key), message, remedy))
     return traces, problems
+
+
+def _settings(facts: Facts, stream: str) -> TraceArrivals | None:
+    """Return what a stream says of its trace; None where it has none, or says something wrong."""
+    arrivals = facts.mapping("workload", stream, "arrivals")
+    if arrivals.get("process") != "trace" or is_servegen(arrivals):
+        return None
+    try:
+        return TraceArrivals.model_validate(arrivals)
+    except ValidationError:
+        return None
+
+
+def _read(settings: TraceArrivals, folder: Path, read: dict[str, Trace]) -> tuple[Trace, str]:
+    """Return the trace as recorded, with the names of regions for origins, and its format."""
+    file = str(folder / settings.file)
+    named = settings.columns or TraceColumns()
+    where = {column: _text(value) for column, value in settings.where.items()}
+    key = repr((file, settings.format, named, where))
+    try:
+        form = settings.format or recognised(file)
+        if settings.columns is not None and form not in OWN_FORMATS:
+            message = f"The trace is in the format {form}, which has columns of its own."
+            raise TraceError(file, None, message, "Remove columns.")
+        if key not in read:
+            columns = Columns(**{name: getattr(named, name) for name in TraceColumns.model_fields})
+            read[key] = read_trace(file, form, columns, where)
+    except TraceError as failure:
+        raise TraceError(settings.file, failure.line, failure.message, failure.remedy) from failure
+    trace = read[key]
+    if trace.origins is not None:
+        names = tuple(settings.regions.get(name, name) for name in trace.origins.names)
+        trace = replace(trace, origins=Labels(trace.origins.codes, names))
+    return trace, form
+
+
+def _text(value: str | float | bool) -> str:
+    """Return a value as it stands in a file."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+def _unknown_origins(
+    facts: Facts, stream: str, settings: TraceArrivals, trace: Trace
+) -> list[Problem]:
+    """Return a problem for each name of a trace that is no origin of its stream."""
+    if trace.origins is None:
+        return []
+    known = list(facts.origins(stream))
+    path = ("workload", stream, "arrivals", "columns", "origin")
+    problems = []
+    for name in dict.fromkeys(trace.origins.names):
+        if name in known:
+            continue
+        message = f"{settings.file}: {name!r} is no region that the stream comes from."
+        remedy = f"Map it with regions: {{{name}: …}}. {suggestion(name, known)}".rstrip()
+        problems.append(facts.document.problem(path, message, remedy))
+    return problems
+
+
+def _transformed(trace: Trace, form: str, settings: TraceArrivals) -> Trace:
+    """Return what is replayed of a trace, as fast as it was recorded.
+
+    Raises:
+        ValueError: Nothing is left; the text is of the form ``what is wrong: what to do``.
+    """
+    bucket_s = settings.spread
+    if bucket_s is None:
+        bucket_s = BUCKET_S if form == "mooncake" else "off"
+    if not isinstance(bucket_s, str):
+        trace = spread(trace, bucket_s)
+    if settings.start or settings.end is not None:
+        trace = cut(trace, settings.start, math.inf if settings.end is None else settings.end)
+    return trace if settings.rate_factor == 1.0 else at_rate(trace, settings.rate_factor)

@@ -23,6 +23,7 @@ from fedsim.workload.reactive import Users
 from fedsim.workload.sizes import SizeDraws, Sizes
 from fedsim.workload.sources import StreamSource
 from fedsim.workload.tenants import Senders
+from fedsim.workload.traces import Trace
 
 _NO_SIZES = Sizes()
 
@@ -95,6 +96,14 @@ class Traffic:
             raise ValueError(message)
         if self.conversation is not None:
             self._check_conversation()
+        self._check_recorded_origins()
+
+    def _check_recorded_origins(self) -> None:
+        trace = self.arrivals.trace
+        for name in () if trace is None or trace.origins is None else trace.origins.names:
+            if name not in self._regions:
+                message = f"{self.name} replays a trace with the origin {name!r}: add it to origins"
+                raise ValueError(message)
 
     def _check_conversation(self) -> None:
         if isinstance(self.arrivals, ClosedLoop):
@@ -109,6 +118,10 @@ class Traffic:
         if self.sizes.audio_s is not None or self.sizes.pictures is not None:
             message = f"{self.name} has conversations, which are of text: leave out the other kind"
             raise ValueError(message)
+
+    @property
+    def _regions(self) -> list[str]:
+        return [region for region, _ in self.origins]
 
     @property
     def is_reactive(self) -> bool:
@@ -185,6 +198,9 @@ class Traffic:
         """The names of the tenants by number, or None for ``<stream>-tenant-<number>``."""
         if is_marked(self.arrivals) and self.arrivals.tenant_names is not None:
             return self.arrivals.tenant_names
+        trace = self.arrivals.trace
+        if trace is not None and trace.tenants is not None:
+            return trace.tenants.names
         return None if self.tenants is None else self.tenants.names
 
     def blocks(
@@ -202,7 +218,9 @@ class Traffic:
             block_size: Most arrivals in a block, >= 1; it changes no value.
         """
         draws = _Draws(self, streams)
-        for arrived in _arrivals(self.arrivals, draws.generator, until_s, block_size):
+        for arrived in _arrivals(
+            self.arrivals, self._regions, draws.generator, until_s, block_size
+        ):
             yield draws.block(arrived)
 
     def users(self, streams: StreamSource, until_s: float, block_size: int = BLOCK) -> Users:
@@ -217,7 +235,9 @@ class Traffic:
             return LoopUsers(self, self.arrivals, streams, until_s)
         assert self.conversation is not None
         draws = _Draws(self, streams)
-        begun = draws.begun(_arrivals(self.arrivals, draws.generator, until_s, block_size))
+        begun = draws.begun(
+            _arrivals(self.arrivals, self._regions, draws.generator, until_s, block_size)
+        )
         return Sessions(self.conversation, draws.sizes, begun, streams, draws.luck, draws.generator)
 
 
@@ -288,13 +308,26 @@ def _numbers(ends: NDArray[np.float64] | None, purpose: str, luck: Luck, count: 
 
 
 def _arrivals(
-    arrivals: ArrivalProcess, generator: Generators, until_s: float, block_size: int
+    arrivals: ArrivalProcess,
+    regions: Sequence[str],
+    generator: Generators,
+    until_s: float,
+    block_size: int,
 ) -> Iterator[Arrived]:
-    """Yield what arrives in [0, *until_s*), with all that it brings along."""
+    """Yield what arrives in [0, *until_s*), with all that it brings along.
+
+    Args:
+        arrivals: The process.
+        regions: The names of the origins, by number.
+        generator: Gives the streams that it draws from.
+        until_s: End of the arrivals in seconds.
+        block_size: Most arrivals in a block.
+    """
     if is_marked(arrivals):
         yield from arrivals.marked(generator, until_s, block_size)
         return
     trace, first = arrivals.trace, 0
+    origins = None if trace is None else _recorded_origins(trace, regions)
     shares_at = arrivals.origin_shares(until_s) if has_zones(arrivals) else None
     for times_s in arrivals.times(generator("arrivals"), until_s, block_size):
         arrived = Arrived(times_s)
@@ -304,8 +337,21 @@ def _arrivals(
             rows = slice(first, first + len(times_s))
             arrived.prompt_tokens = trace.prompt_tokens[rows]
             arrived.output_tokens = trace.output_tokens[rows]
+            arrived.details = trace.prompts(rows)
+            if trace.tenants is not None:
+                arrived.tenants = trace.tenants.codes[rows]
+            if origins is not None:
+                arrived.origins = origins[rows]
         first += len(times_s)
         yield arrived
+
+
+def _recorded_origins(trace: Trace, regions: Sequence[str]) -> Integers | None:
+    """Return the number of the origin of each row, or None where the trace does not say."""
+    if trace.origins is None:
+        return None
+    numbers = np.array([regions.index(name) for name in trace.origins.names], dtype=np.int64)
+    return numbers[trace.origins.codes]
 
 
 def _brings_tokens(arrivals: ArrivalProcess) -> bool:

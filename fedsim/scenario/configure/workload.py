@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from fedsim.federation.contracts import Capability, QoSRequirements
 from fedsim.scenario.client_files import Clients
 from fedsim.scenario.configure.arrivals import arrival_process
@@ -12,6 +14,7 @@ from fedsim.scenario.schema.servegen import ServeGenArrivals
 from fedsim.scenario.schema.workload import Qos, Stream
 from fedsim.workload.arrivals import ArrivalProcess
 from fedsim.workload.servegen import ServeGen
+from fedsim.workload.traces import Trace
 from fedsim.workload.traffic import Traffic
 from fedsim.world.config import StreamConfig
 
@@ -20,13 +23,25 @@ def stream_config(name: str, stream: Stream, files: WorkloadFiles, until_s: floa
     """Return the stream *name*; *files* holds what it names, *until_s* is the end of arrivals."""
     traffic = Traffic(
         name=name,
-        origins=tuple((stream.origins or {}).items()),
+        origins=_origins(stream, files.traces.get(name)),
         arrivals=_arrivals(name, stream, files),
         sizes=sizes(stream, files.samples),
         tenants=tenants(stream, files.samples, until_s),
         conversation=conversation(stream.conversation),
     )
     return StreamConfig(traffic, Capability(stream.capability), _qos(stream.qos), stream.priority)
+
+
+def _origins(stream: Stream, trace: Trace | None) -> tuple[tuple[str, float], ...]:
+    """Return where requests come from; where a trace says so, by its numbers of requests."""
+    origins = stream.origins or {}
+    if trace is None or trace.origins is None:
+        return tuple(origins.items())
+    counts = dict.fromkeys(origins, 0.0)
+    requests = np.bincount(trace.origins.codes, minlength=len(trace.origins.names))
+    for region, number in zip(trace.origins.names, requests.tolist(), strict=True):
+        counts[region] += number
+    return tuple(counts.items())
 
 
 def _arrivals(name: str, stream: Stream, files: WorkloadFiles) -> ArrivalProcess:

@@ -195,6 +195,10 @@ class Stream(Settings):
         if isinstance(self.arrivals, ServeGenArrivals) and self.tenants is not None:
             message = "The clients of the file are the tenants of the stream."
             raise error(message, "Remove tenants.", "tenants")
+        columns = self.arrivals.columns if isinstance(self.arrivals, TraceArrivals) else None
+        if columns is not None and columns.tenant is not None and self.tenants is not None:
+            message = "The trace says who sends each request."
+            raise error(message, "Remove tenants, or the column of tenants.", "tenants")
         return self
 
     @model_validator(mode="after")

@@ -75,7 +75,7 @@ def check_columns(file: str, names: list[str], layout: Layout) -> None:
             message = f"The column {shown(name)} is there {names.count(name)} times."
             raise TraceError(file, 1, message, "Give each column a name of its own.")
         message = f"There is no column {shown(name)}."
-        remedy = f"Name one of those that there are: {shown(', '.join(names), 300)[1:-1]}."
+        remedy = f"Name it under columns, out of {shown(', '.join(names), 300)[1:-1]}."
         raise TraceError(file, 1, message, remedy)
 
 

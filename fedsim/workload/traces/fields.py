@@ -131,18 +131,24 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Any text; a number stands for its digits."""
+    """Any text; a number stands for its digits.
+
+    Attributes:
+        required: Whether there must be one.
+    """
+
+    required: bool = True
 
     def wrong(self, name: str, value: Any) -> Wrong | None:
         """Return what is wrong with the field; see ``Field``."""
-        if isinstance(value, str | int | float) and value != "":
+        if not self.required or (isinstance(value, str | int | float) and value != ""):
             return None
         return f"{name} is {shown(value) if value is not None else 'missing'}.", "Write a name."
 
     def convert(self, column: Any) -> Any:
         """Return a column's values; see ``Field``."""
         texts = column.cast(pa.string())
-        if texts.null_count or pc.any(pc.equal(texts, "")).as_py():
+        if self.required and (texts.null_count or pc.any(pc.equal(texts, "")).as_py()):
             raise UnfitError
         return texts
 

@@ -61,7 +61,7 @@ class _Gatherer:
         layout = self._layout
         columns = {name: kind.convert(chunk[name]) for name, kind in layout.fields()}
         self._check_order(columns[layout.time])
-        kept = self._kept(columns)
+        kept = self._kept(columns, chunk)
         self._keep("times", columns[layout.time][kept])
         self._keep("prompt", columns[layout.prompt][kept])
         self._keep("output", columns[layout.output][kept])
@@ -101,12 +101,13 @@ class _Gatherer:
             raise UnfitError
         self._latest = times[-1]
 
-    def _kept(self, columns: Chunk) -> Any:
+    def _kept(self, columns: Chunk, chunk: Chunk) -> Any:
         """Return which rows are kept: a mask, or a slice where all are."""
         layout = self._layout
         kept: Any = slice(None)
         for name, value in layout.where.items():
-            kept = _both(kept, _as_numpy(pc.equal(Text().convert(columns[name]), value)))
+            fits = pc.fill_null(pc.equal(Text(required=False).convert(chunk[name]), value), False)
+            kept = _both(kept, _as_numpy(fits))
         if layout.drops_failures:
             succeeded = columns[layout.output] > 0
             self.failures += int(np.count_nonzero(_mask(kept, len(succeeded)) & ~succeeded))

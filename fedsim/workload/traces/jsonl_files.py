@@ -56,7 +56,7 @@ def _first_row(file: str, layout: Layout) -> Mapping[str, Any]:
     for name in layout.columns:
         if name not in row:
             message = f"The row has no {name}."
-            remedy = f"Name one of what it has: {shown(', '.join(row), 300)[1:-1]}."
+            remedy = f"Name it under columns, out of {shown(', '.join(row), 300)[1:-1]}."
             raise TraceError(file, 1, message, remedy)
     return row
 

@@ -49,9 +49,12 @@ class Layout:
         yield self.output, Tokens()
         if self.blocks is not None:
             yield self.blocks, Hashes()
-        for name in (self.tenant, self.origin, *self.where):
-            if name is not None:
-                yield name, Text()
+        labels = [name for name in (self.tenant, self.origin) if name is not None]
+        for name in labels:
+            yield name, Text()
+        for name in self.where:
+            if name not in labels:
+                yield name, Text(required=False)
 
     @property
     def columns(self) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fedsim.workload.traces.errors import TraceError, shown
-from fedsim.workload.traces.fields import Seconds, Stamp
+from fedsim.workload.traces.fields import Seconds, Stamp, Text
 from fedsim.workload.traces.layout import Layout
 
 Rows = Iterator[tuple[int, Mapping[str, Any]]]
@@ -24,10 +24,10 @@ def scan(file: str, rows: Rows, layout: Layout) -> None:
     before: tuple[float, Any] | None = None
     for line, row in rows:
         for name, kind in fields:
-            if name not in row:
+            if name not in row and kind != Text(required=False):
                 message = f"The row has no {name}."
                 raise TraceError(file, line, message, "Add it, or remove the row.")
-            wrong = kind.wrong(name, row[name])
+            wrong = kind.wrong(name, row.get(name))
             if wrong is not None:
                 raise TraceError(file, line, *wrong)
         before = _in_order(file, line, before, row[layout.time], layout.time, clock)

@@ -56,8 +56,9 @@ def cut(trace: Trace, from_s: float = 0.0, to_s: float = math.inf) -> Trace:
     """
     first, last = np.searchsorted(trace.times_s, (from_s, to_s), side="left").tolist()
     if first >= last:
+        part = f"from {from_s:g} s on" if to_s == math.inf else f"from {from_s:g} s to {to_s:g} s"
         message = (
-            f"the trace has no request between {from_s:g} s and {to_s:g} s: "
+            f"the trace has no request {part}: "
             f"choose a part of its {trace.times_s[-1]:g} s"
         )
         raise ValueError(message)
@@ -108,6 +109,8 @@ def at_rate(trace: Trace, factor: float) -> Trace:
 def _shifted(times_s: Floats, copies: Integers, trace: Trace) -> Floats:
     """Return the times of all copies; multiples of the golden ratio keep the copies apart."""
     first_s, span_s = float(trace.times_s[0]), trace.span_s
+    if span_s == 0.0:
+        return times_s
     gap_s = span_s / max(len(trace) - 1, 1)
     longest_s = LAG_S if span_s >= 2.0 * LAG_S else span_s
     lags_s = longest_s * np.modf(copies * _GOLDEN)[0]

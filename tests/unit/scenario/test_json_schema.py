@@ -85,6 +85,8 @@ def test_example_uses_every_key(tmp_path: Path):
         "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:00:00.0000000,10,1\n",
         "trace.csv",
     )
+    row = {"t": 0, "in": 10, "out": 1, "who": "acme", "site": "Ashburn", "model": "large"}
+    write(tmp_path, json.dumps(row), "own.jsonl")
     write(tmp_path, CLIENT_RATES, "rates.csv")
     write(tmp_path, STEPS, "steps.csv")
     write(tmp_path, PROFILE, "my-llama.yaml")
