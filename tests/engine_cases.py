@@ -87,7 +87,8 @@ def random_case(seed: int) -> Case:
             prompt = min(prompt, config.token_budget)
         output = draw.choice((0, 1, 2, draw.randrange(1, 12), draw.randrange(1, 120)))
         output = min(output, longest - prompt + 1)
-        blocks = _blocks(draw, prompt, unit, families) if draw.random() < share else ()
+        hashed = prompt + draw.choice((0, 0, draw.randrange(200)))
+        blocks = _blocks(draw, hashed, unit, families) if draw.random() < share else ()
         block_tokens = unit if blocks else 0
         request = Request(number, prompt, output, blocks, block_tokens, draw.randrange(3))
         requests.append(request)
@@ -117,11 +118,11 @@ def _coefficients(draw: Random) -> Coefficients:
     return Coefficients(p0, p1, p2, d0 + 1e-3, d1, d2, floor, dw, step_overhead_s=1e-3)
 
 
-def _blocks(draw: Random, prompt: int, unit: int, families: int) -> tuple[int, ...]:
-    """Return hashes of a prompt that has its beginning in common with others."""
+def _blocks(draw: Random, tokens: int, unit: int, families: int) -> tuple[int, ...]:
+    """Return hashes of tokens that have their beginning in common with others."""
     family, branch = draw.randrange(families), draw.randrange(3)
     common = draw.choice((0, 2, 5, 1000))
-    count = math.ceil(prompt / unit)
+    count = math.ceil(tokens / unit)
     own = draw.randrange(2**40)
     return tuple(
         (family * 10 + (branch if index >= 5 else 0)) * 10**6 + index

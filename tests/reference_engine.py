@@ -91,6 +91,7 @@ class ReferenceEngine:
             self.waiting.remove(request)
         else:
             self.running.remove(request)
+            self.cache_answer(request, request.computed)
             self.release(request)
 
     def set_factor(self, factor: float, now_s: float) -> None:
@@ -138,6 +139,7 @@ class ReferenceEngine:
                 request.finished_s = now_s
                 request.over = True
                 self.running.remove(request)
+                self.cache_answer(request, request.computed)
                 self.release(request)
                 self.finished.append(request)
         self.plan_due_s, self.step_ends_s = now_s, math.inf
@@ -238,6 +240,7 @@ class ReferenceEngine:
     def preempt(self, request: Request) -> None:
         """Send a request back to the head of the queue, without its cache."""
         self.running.remove(request)
+        self.cache_answer(request, request.computed)
         self.release(request)
         request.preemptions += 1
         self.returns += 1
@@ -305,23 +308,36 @@ class ReferenceEngine:
         if self.can_cache(request):
             for number, each in enumerate(request.blocks, start=1):
                 end = number * request.block_tokens
-                if each not in self.cached or end > request.prompt_tokens:
+                if each not in self.cached or end > self.hashed(request):
                     break
                 if end > request.to_prefill - 1:
                     break
                 found.append(each)
         return found
 
+    def hashed(self, request: Request) -> int:
+        """Return how many tokens the blocks of a request stand for, prompt or answer."""
+        if len(request.blocks) > math.ceil(request.prompt_tokens / request.block_tokens):
+            return len(request.blocks) * request.block_tokens
+        return request.prompt_tokens
+
     def cache_prompt(self, request: Request) -> None:
         """Let others find the blocks of a prompt that are full when the planned step ends."""
-        if not self.can_cache(request):
-            return
+        if self.can_cache(request) and request.computed < request.to_prefill:
+            self.cache_blocks(request, request.computed, request.computed + request.step_tokens)
+
+    def cache_answer(self, request: Request, computed: int) -> None:
+        """Let others find the blocks of an answer, when a request leaves that has decoded."""
+        if self.can_cache(request) and computed > request.to_prefill:
+            self.cache_blocks(request, request.to_prefill, computed)
+
+    def cache_blocks(self, request: Request, before: int, after: int) -> None:
+        """Let others find the blocks that fill between *before* and *after* tokens."""
         for number, each in enumerate(request.blocks, start=1):
             end = number * request.block_tokens
-            planned = request.computed + request.step_tokens
-            if end > min(planned, request.prompt_tokens):
+            if end > min(after, self.hashed(request)):
                 return
-            if end > request.computed and each not in self.cached:
+            if end > before and each not in self.cached:
                 size = request.block_tokens // self.config.block_tokens
                 self.cached[each] = size
                 request.own_blocks -= size

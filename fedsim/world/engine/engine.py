@@ -122,9 +122,6 @@ class Engine:
         if reason := self.why_never(sequence.prompt_tokens, sequence.output_tokens):
             message = f"{reason}: ask why_never before"
             raise ValueError(message)
-        if sequence.blocks:
-            unit, rest = divmod(sequence.block_tokens, self.config.block_tokens)
-            sequence.unit = 0 if rest or not self.config.prefix_cache else unit
 
     def abort(self, sequence: Sequence, now_s: float) -> None:
         """Let a sequence leave; place and cache are free, the step in flight goes on as it was.

@@ -43,6 +43,7 @@ class Scheduler:
         "_by_priority",
         "_chunked",
         "_head_hits",
+        "_keeps",
         "_max_batch",
         "_prefill_time_s",
         "_token_budget",
@@ -61,6 +62,7 @@ class Scheduler:
         self._block_tokens = config.block_tokens
         self._by_priority = config.order == "priority"
         self._chunked = config.chunked_prefill
+        self._keeps = config.prefix_cache
         self._max_batch = config.max_batch
         self._token_budget = config.token_budget
         self._prefill_time_s = config.steps.prefill_s
@@ -83,6 +85,8 @@ class Scheduler:
     def enqueue(self, sequence: Sequence) -> bool:
         """Let a new sequence wait; say whether the next plan may admit it."""
         sequence.state = WAITING
+        if sequence.blocks:
+            self._measure_blocks(sequence)
         queue = self.queue
         queue.push(sequence)
         return len(self.running) < self._max_batch and queue.head() is sequence
@@ -99,9 +103,9 @@ class Scheduler:
         self._budget = -1
         if sequence.state == DECODING:
             self.batch.leave(sequence, self.step)
-            self._leave(sequence, self.blocks(sequence.offset + self.step))
+            self._leave(sequence, sequence.offset + self.step)
         else:
-            self._leave(sequence, sequence.held)
+            self._leave(sequence, sequence.computed + sequence.chunk)
             if sequence is self._unfinished:
                 self._unfinished = None
 
@@ -117,10 +121,10 @@ class Scheduler:
         self._unfinished = None
         return lost
 
-    def _leave(self, sequence: Sequence, blocks: int) -> None:
-        """Take place and cache from a sequence, which is over."""
+    def _leave(self, sequence: Sequence, tokens: int) -> None:
+        """Take place and cache from a sequence of so many *tokens*, which is over."""
         sequence.state = OVER
-        self._release(sequence, blocks)
+        self._release(sequence, tokens, self.blocks(tokens))
         del self.running[sequence]
 
     @property
@@ -147,7 +151,7 @@ class Scheduler:
         finished = batch.finish(step)
         for sequence in finished:
             sequence.finished_s = now_s
-            self._leave(sequence, self.blocks(sequence.offset + step))
+            self._leave(sequence, sequence.offset + step)
         batch.context += batch.size
         self.step = step + 1
         for sequence in self.prefilled:
@@ -170,7 +174,7 @@ class Scheduler:
             self.batch.join(sequence, self.step)
         else:
             sequence.finished_s = now_s
-            self._leave(sequence, sequence.held)
+            self._leave(sequence, sequence.computed)
             finished.append(sequence)
 
     def steps_alike(self, until_context: float) -> int:
@@ -242,11 +246,11 @@ class Scheduler:
             sequence.made = context - sequence.prompt_tokens
             sequence.target = context
             self.batch.leave(sequence, self.step)
-            blocks = self.blocks(context if has_grown else context - 1)
+            tokens, blocks = context - 1, self.blocks(context if has_grown else context - 1)
         else:
             self._unfinished = None
-            blocks = sequence.held
-        self._release(sequence, blocks)
+            tokens, blocks = sequence.computed, sequence.held
+        self._release(sequence, tokens, blocks)
         del self.running[sequence]
         sequence.state = WAITING
         sequence.preemptions += 1
@@ -318,25 +322,34 @@ class Scheduler:
         """Return the number of blocks that *tokens* fill."""
         return -(-tokens // self._block_tokens)
 
+    def _measure_blocks(self, sequence: Sequence) -> None:
+        """Find out whether the blocks of a sequence can be cached, and how far they reach."""
+        size, count = sequence.block_tokens, len(sequence.blocks)
+        unit, rest = divmod(size, self._block_tokens)
+        sequence.unit = 0 if rest or not self._keeps else unit
+        beyond = count * size >= sequence.prompt_tokens + size
+        sequence.hashed = count * size if beyond else sequence.prompt_tokens
+
     def _hits(self, sequence: Sequence) -> int:
-        """Return how many leading blocks of a prompt are cached; one token is left to compute."""
-        full = min(sequence.prompt_tokens, sequence.target - 1) // sequence.block_tokens
+        """Return how many leading blocks are cached; one token is left to compute."""
+        full = min(sequence.hashed, sequence.target - 1) // sequence.block_tokens
         return self.cache.hits(sequence.blocks, min(full, len(sequence.blocks)))
 
     def _keep(self, sequence: Sequence, computed: int) -> None:
-        """Have the blocks of a prompt found again that are full with *computed* tokens."""
+        """Have the blocks of a sequence found again that are full with *computed* tokens."""
         blocks = sequence.blocks
-        full = min(computed, sequence.prompt_tokens) // sequence.block_tokens
+        full = min(computed, sequence.hashed) // sequence.block_tokens
         for index in range(sequence.tried, min(full, len(blocks))):
             if self.cache.keep(blocks[index], sequence.unit):
                 sequence.kept.append(blocks[index])
         sequence.tried = max(sequence.tried, full)
 
-    def _release(self, sequence: Sequence, blocks: int) -> None:
-        """Give back the *blocks* that a sequence holds."""
-        kept = sequence.kept
-        if kept:
-            self.cache.release(blocks - len(kept) * sequence.unit, kept)
-            sequence.kept = []
-        else:
+    def _release(self, sequence: Sequence, tokens: int, blocks: int) -> None:
+        """Give back the *blocks* that a sequence holds, of which *tokens* are computed."""
+        if not sequence.unit:
             self.cache.release(blocks)
+            return
+        self._keep(sequence, tokens)
+        kept = sequence.kept
+        self.cache.release(blocks - len(kept) * sequence.unit, kept)
+        sequence.kept = []

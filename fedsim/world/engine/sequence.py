@@ -18,7 +18,9 @@ class Sequence:
         prompt_tokens: Tokens of the prompt; fewer than 1 count as 1.
         output_tokens: Tokens to make; fewer than 1 count as 1.
         blocks: A hash for each consecutive block of the prompt; equal hashes stand for equal
-            content from the beginning of the prompt to the end of the block.
+            content from the beginning of the prompt to the end of the block. Where there are more
+            of them than the prompt has blocks, they go on into the answer, which is then cached
+            when the sequence leaves.
         block_tokens: Tokens of such a block; the last may be shorter, and is then not cached.
         priority: Lower is served first, where the engine goes by priority.
         owner: Whatever the caller wants to find again.
@@ -38,9 +40,10 @@ class Sequence:
         held: Blocks of the KV cache that it holds, while it prefills.
         offset: Its context in a decode step, less the number of that step.
         finish_step: Number of the step that makes its last token, once it decodes.
-        unit: KV blocks that a block of its prompt fills; 0 where prompts are not cached.
+        unit: KV blocks that one of its blocks fills; 0 where they are not cached.
+        hashed: Tokens of its prompt, and of its answer, that its blocks stand for.
         kept: Hashes of the blocks that it uses of the prefix cache.
-        tried: Blocks of its prompt that were found in the cache or offered to it.
+        tried: Blocks of it that were found in the cache or offered to it.
         times: When its tokens were made, if somebody watches it.
     """
 
@@ -55,6 +58,7 @@ class Sequence:
         "finish_step",
         "finished_s",
         "first_token_s",
+        "hashed",
         "held",
         "kept",
         "made",
@@ -90,6 +94,6 @@ class Sequence:
         self.cached_tokens = self.preemptions = self.made = 0
         self.state = NEW
         self.admission = self.computed = self.chunk = self.held = 0
-        self.offset = self.finish_step = self.unit = self.tried = 0
+        self.offset = self.finish_step = self.unit = self.hashed = self.tried = 0
         self.kept: list[int] = []
         self.times: TokenTimes | None = None

@@ -308,6 +308,18 @@ class TestPrefixes:
             assert sequence.cached_tokens == expected
             assert sequence.first_token_s == start_s + 2.0 + 0.5 * (prompt - expected)
 
+    def test_an_answer_is_found_by_the_turn_that_follows(self):
+        """Where its hashes are known: here 6 + 10 tokens, of which all but the last are cached."""
+        for blocks, expected in [((1, 2), 4), ((1, 2, 3, 4), 12)]:
+            engine = Engine(replace(BROAD, block_tokens=4))
+            engine.submit(Sequence(6, 10, blocks, 4), 0.0)
+            finish_all(engine)
+            following = Sequence(20, 1, (1, 2 if len(blocks) > 2 else 20, 3, 4, 5), 4)
+            engine.submit(following, 1_000.0)
+            finish_all(engine)
+
+            assert following.cached_tokens == expected
+
     def test_shared_blocks_are_held_once(self):
         """Two prompts with 8 tokens in common and 4 of their own hold 16 tokens, not 24."""
         engine = Engine(replace(BROAD, block_tokens=4))
