@@ -16,7 +16,7 @@ from fedsim.kernel.streams import Streams
 from fedsim.scenario.capacity import capacity_table
 from fedsim.scenario.catalogues.profiles import profile
 from fedsim.scenario.engine_time import engine_time_s, formula_time_s, served_time_s
-from fedsim.scenario.request_samples import RequestSample
+from fedsim.scenario.request_samples import RequestSample, sample_requests
 from fedsim.workload.details import Prompt
 from fedsim.workload.distributions import Constant, Distribution, Lognormal
 from fedsim.world.engine.config import EngineConfig
@@ -131,7 +131,7 @@ def test_load_just_below_capacity_is_stable_and_just_above_is_not(tmp_path: Path
     capacity_rps = capacity_table(loaded(tmp_path, SCENARIO))[0].capacity_rps
     waits_s = {}
     for share in (0.92, 1.08):
-        rate = {"workload.chat.arrivals.rate": f"{share * capacity_rps:.4f}/s"}
+        rate: dict[str, object] = {"workload.chat.arrivals.rate": f"{share * capacity_rps:.4f}/s"}
         requests = fedsim.simulate(loaded(tmp_path, SCENARIO, rate)).requests
         late = requests[requests["arrived_s"].between(240, 300)]
         waits_s[share] = late["queue_wait_s"].mean()
@@ -139,3 +139,32 @@ def test_load_just_below_capacity_is_stable_and_just_above_is_not(tmp_path: Path
     # What arrives at time t above capacity waits for about t times the excess share.
     assert waits_s[0.92] < 3.0
     assert waits_s[1.08] == pytest.approx(270 * 0.08, rel=0.3)
+
+
+LONG: dict[str, object] = {
+    "duration": "15min",
+    "pools.chat.engine": {"profile": L40S},
+    "workload.chat.tokens": {
+        "prompt": {"distribution": "lognormal", "median": 4000, "p99": 20000},
+        "output": {"distribution": "lognormal", "median": 250, "p99": 900},
+    },
+}
+
+
+def test_capacity_of_a_full_cache_is_that_with_preemption(tmp_path: Path):
+    """Where the cache is the limit, a load that the formula takes for stable is not."""
+    scenario = loaded(tmp_path, SCENARIO, LONG)
+    config = scenario.world.pools[0].engine
+    assert config is not None
+    requests = sample_requests(scenario.world.streams[0].traffic, scenario.seed, 900.0)
+    capacity_rps = capacity_table(scenario)[0].capacity_rps
+    assert 1.15 * capacity_rps < 1 / formula_time_s(config, requests)
+
+    waits_s = {}
+    for share in (0.85, 1.15):
+        rate = {"workload.chat.arrivals.rate": f"{share * capacity_rps:.4f}/s"}
+        run = fedsim.simulate(loaded(tmp_path, SCENARIO, {**LONG, **rate})).requests
+        waits_s[share] = run[run["arrived_s"].between(600, 900)]["queue_wait_s"].mean()
+
+    assert waits_s[0.85] < 5.0
+    assert waits_s[1.15] > 750 * 0.15 / 2

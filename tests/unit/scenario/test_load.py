@@ -159,7 +159,9 @@ class TestValues:
         """A service of a base alone serves streams that have no token counts."""
         scenario = loaded(tmp_path, SMALLEST, {"pools.chat.service": {"base": "50ms"}})
 
-        assert not scenario.world.pools[0].service.needs_tokens
+        service = scenario.world.pools[0].service
+        assert service is not None
+        assert not service.needs_tokens
 
     def test_pool_and_quality_of_service(self, tmp_path: Path):
         """Prices, limits and requirements arrive in SI units and contract types."""
