@@ -28,6 +28,7 @@ from fedsim.workload.distributions import (
     Uniform,
     Weibull,
 )
+from fedsim.workload.tenants import Tenants
 from fedsim.world.config import FaultConfig, WorldConfig
 from fedsim.world.service import DistributedService, TokenService
 from tests.conftest import ROOT
@@ -185,7 +186,7 @@ class TestValues:
         assert world.pools[0].gpu == "h100_sxm"
         assert world.pools[0].cost_usd_per_hour == 6.88
         assert world.streams[0].qos == QoSRequirements(8.0, 100, PrivacyLevel.PUBLIC, False, 0)
-        assert tenants is not None
+        assert isinstance(tenants, Tenants)
         assert (tenants.count, tenants.zipf) == (500, 1.1)
 
     def test_round_trips_count_in_both_directions(self, tmp_path: Path):
