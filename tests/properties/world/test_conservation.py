@@ -64,6 +64,7 @@ engines = st.builds(
     chunked_prefill=st.booleans(),
     request_overhead_s=st.sampled_from([0.0, 0.1]),
     prefix_cache=st.booleans(),
+    order=st.sampled_from(["fcfs", "priority"]),
 )
 batches = st.builds(
     BatchConfig,
