@@ -75,6 +75,7 @@ SECTIONS = (
     Section("A step of `curve: steps`", "FactorStep", 4),
     Section("`workload.<name>.arrivals.shape`, `curve: spike`", "SpikeCurve", 4, "curve"),
     Section("`workload.<name>.arrivals`, `process: trace`", "TraceArrivals", 4, "process"),
+    Section("`workload.<name>.arrivals.columns`", "TraceColumns", 4),
     Section(
         "`workload.<name>.arrivals`, `process: trace`, `format: servegen`",
         "ServeGenArrivals",
@@ -176,6 +177,7 @@ ELSEWHERE = {
     "ClosedLoopArrivals": "[closed_loop](#workloadnamearrivals-process-closed_loop)",
     "TraceArrivals": "[trace](#workloadnamearrivals-process-trace)",
     "ServeGenArrivals": "[servegen](#workloadnamearrivals-process-trace-format-servegen)",
+    "TraceColumns": "mapping, [see below](#workloadnamearrivalscolumns)",
     "RateStep": "[step](#a-step-of-process-steps)",
     "FactorStep": "[step](#a-step-of-curve-steps)",
     "TokenService": "[times per token](#poolsnameservice-times-per-token)",
