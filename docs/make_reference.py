@@ -284,7 +284,7 @@ def _section(section: Section, whole: dict[str, Any]) -> str:
     rows = [
         (
             f"`{key}`",
-            _value(key, each),
+            _value(section, key, each),
             _default(section, key, each, key in required),
             _meaning(each),
         )
@@ -297,7 +297,9 @@ def _section(section: Section, whole: dict[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _value(key: str, found: dict[str, Any]) -> str:
+def _value(section: Section, key: str, found: dict[str, Any]) -> str:
+    if (section.definition, key) == ("TraceArrivals", "regions"):
+        return "mapping of regions by name in the trace"
     if key in MAPPINGS:
         return MAPPINGS[key]
     if key == "faults":
