@@ -25,6 +25,7 @@ from fedsim.federation.policies import HealthPolicy, LatencyPolicy, LocalityPoli
 from fedsim.results.conservation import littles_law
 from fedsim.workload.arrivals import Poisson
 from fedsim.workload.distributions import Constant, Exponential, Lognormal
+from fedsim.workload.prefixes import Prefixes
 from fedsim.workload.sizes import Sizes
 from fedsim.workload.tokens import Tokens
 from fedsim.workload.traffic import Traffic
@@ -107,7 +108,10 @@ def pools(draw):
     )
 
 
-TOKENS = Sizes(Tokens(Lognormal.from_mean_cv(80.0, 0.5), Lognormal.from_mean_cv(20.0, 0.5)))
+TOKENS = Sizes(
+    Tokens(Lognormal.from_mean_cv(40.0, 0.5), Lognormal.from_mean_cv(20.0, 0.5)),
+    prefixes=Prefixes(5, 1.0, Lognormal.from_mean_cv(40.0, 0.5), block_tokens=16),
+)
 
 
 @st.composite
@@ -208,6 +212,7 @@ def test_nothing_is_lost(world, federation, gateways):
     event(f"gateways: {type(outcome.world.gateways[0][1]).__name__}")
     for kind in sorted({type(node).__name__ for node in outcome.world.nodes}):
         event(f"nodes: {kind}")
+    event(f"cached: {bool((outcome.requests['cached_tokens'] > 0).any())}")
     for kind in sorted(set(outcome.attempts["outcome"])):
         event(f"attempts: {kind}")
     for kind in sorted(set(outcome.requests["outcome"])):
