@@ -71,7 +71,7 @@ def calibrate(
     """Fit an engine, or a service distribution, to a log, and test it on requests held out."""
     with reported():
         from fedsim.results.rundir import refuse_foreign
-        from fedsim.studies.calibrate import Labels, Limits
+        from fedsim.studies.calibrate import Labels
 
         directory = out or Path("runs") / f"{log.name.split('.')[0]}-calibrate"
         refuse_foreign(directory)
@@ -79,7 +79,7 @@ def calibrate(
         if service:
             _service(log, chosen, directory, quiet, as_json)
         else:
-            limits = Limits(max_batch, max(token_budget, 1), kv_capacity, chunked_prefill)
+            limits = _limits(max_batch, token_budget, kv_capacity, chunked_prefill)
             _engine(log, chosen, limits, Labels(model, gpu, gpus), directory, quiet, as_json)
 
 
@@ -91,6 +91,18 @@ def _columns(texts: list[str] | None) -> Mapping[str, Column]:
         return parse_columns(texts or [])
     except ValueError as error:
         raise ScenarioError([Problem(str(error), path="--columns")]) from None
+
+
+def _limits(
+    max_batch: int, token_budget: int, kv_capacity: int | None, chunked_prefill: bool
+) -> Limits:
+    from fedsim.errors import Problem, ScenarioError
+    from fedsim.studies.calibrate import Limits
+
+    try:
+        return Limits(max_batch, token_budget, kv_capacity, chunked_prefill)
+    except ValueError as error:
+        raise ScenarioError([Problem(str(error), path="--token-budget")]) from None
 
 
 def _engine(

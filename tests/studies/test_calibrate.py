@@ -18,6 +18,7 @@ from fedsim.studies.calibrate import (
     EngineFit,
     Labels,
     Limits,
+    LogError,
     ReplayError,
     RequestLog,
     fit_engine,
@@ -39,6 +40,15 @@ from tests.studies.measured_logs import (
 
 Z_MOST = 3.5
 OVERHEAD_S = 5e-3
+COLUMNS = (
+    "arrived_s",
+    "first_token_s",
+    "last_token_s",
+    "prompt_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "node",
+)
 
 
 def true_value(steps: Coefficients, estimate: Estimate) -> float:
@@ -175,6 +185,24 @@ class TestWrongModels:
         assert other.error("latency_s") > 0.3
         assert len(other.warnings()) > 5
 
+    def test_a_log_without_tokens_is_refused(self, log):
+        """Requests of one output token have no time between tokens."""
+        short = replace(log, output_tokens=np.ones_like(log.output_tokens))
+
+        with pytest.raises(LogError, match="Almost no request has three output tokens or more"):
+            fit_engine(short, Limits())
+
+    def test_nodes_are_simulated_apart(self, log):
+        """A log of two nodes is the two logs."""
+        node = np.arange(len(log)) % 2
+        config = replace(engine_config(log, Limits()), steps=A100)
+        both = replay(replace(log, node=node, nodes=("a", "b")), config)
+
+        for place in (0, 1):
+            rows = node == place
+            part = replace(log, **{name: getattr(log, name)[rows] for name in COLUMNS})
+            assert (replay(part, config).last_token_s == both.last_token_s[rows]).all()
+
     def test_a_request_that_never_fits_is_refused(self, log):
         """The limits cannot be right."""
         with pytest.raises(ReplayError, match="the engine can never serve"):
@@ -281,6 +309,20 @@ class TestCommand:
         )
         done = self._call("calibrate", "log.csv")
 
-        assert done.exit_code == 2
+        assert done.exit_code == 2, done.output
         assert "log.csv:2: ttft is 'x', not a time." in done.stderr
         assert not (folder / "runs").exists()
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--token-budget", "64"], "--token-budget: A step of at most 64 tokens has no room"),
+            (["--columns", "nonsense"], "--columns: 'nonsense' does not map a field to a column."),
+        ],
+    )
+    def test_a_wrong_option_is_status_2(self, folder, options, message):
+        """The message names the option."""
+        done = self._call("calibrate", "log.csv", *options)
+
+        assert done.exit_code == 2
+        assert message in done.stderr

@@ -17,9 +17,11 @@ from fedsim.studies.calibrate.coefficients import (
     estimates,
 )
 from fedsim.studies.calibrate.columns import Column
+from fedsim.studies.calibrate.files import LogError
 from fedsim.studies.calibrate.fit import Fitter
 from fedsim.studies.calibrate.log import Floats, RequestLog, read_log
 from fedsim.studies.calibrate.replay import replay
+from fedsim.studies.calibrate.start import decodes
 from fedsim.studies.calibrate.validation import MEASURES, Validation
 from fedsim.studies.workers import Progress
 from fedsim.world.engine.config import EngineConfig
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from fedsim.charts.figure import Chart
+
+
+_FEWEST_DECODING = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +46,23 @@ class Limits:
         kv_capacity_tokens: Tokens that its KV cache holds; None where that is not known, and the
             log's requests are taken to have had room.
         chunked_prefill: Whether a prompt may be computed in several steps.
+
+    Raises:
+        ValueError: The token budget is less than the batch limit.
     """
 
     max_batch: int = 256
     token_budget: int = 8192
     kv_capacity_tokens: int | None = None
     chunked_prefill: bool = True
+
+    def __post_init__(self) -> None:
+        if self.token_budget < self.max_batch:
+            message = (
+                f"A step of at most {self.token_budget} tokens has no room for {self.max_batch} "
+                "requests, each of which needs one: lower max_batch, or raise token_budget."
+            )
+            raise ValueError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +198,10 @@ def fit_engine(log: RequestLog, limits: Limits, *, progress: Progress | None = N
     """Fit the engine of the nodes of *log*; see ``calibrate_engine``."""
     begun = engine_config(log, limits)
     fitted = np.arange(len(log)) % 2 == 0
+    if (decodes(log) & fitted).sum() < _FEWEST_DECODING:
+        message = "Almost no request has three output tokens or more and a time between them."
+        remedy = "Log first and last tokens, or fit service times by --service."
+        raise LogError(log.name, [(None, message)], remedy)
     tell = progress or (lambda _done, _runs: None)
     fit = Fitter(log, fitted, begun).fit(lambda share: tell(share, 1))
     steps, overhead_s = coefficients(fit.values_s)

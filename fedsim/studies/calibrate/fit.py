@@ -126,7 +126,10 @@ class Fitter:
             tell((work - ROUNDS + turn + 1) / work)
         place = total / (ROUNDS - ROUNDS // 2)
         errors = _standard_errors(self._simulate(place), len(self._log))
-        return Fit(place * self._scale, errors * self._scale)
+        values_s = place * self._scale
+        if values_s[FLOOR] <= values_s[P0]:  # no step is that short
+            values_s[FLOOR] = 0.0
+        return Fit(values_s, errors * self._scale)
 
     def _simulate(self, place: Floats) -> _Round:
         log, rows, decoding = self._log, self._rows, self._decoding
@@ -178,7 +181,8 @@ def _target(found: _Round, place: Floats) -> Floats:
 
     left = np.concatenate([found.slopes, _RIDGE * np.eye(len(place))])
     right = np.concatenate([found.errors + found.slopes @ place, _RIDGE * place])
-    return np.asarray(nnls(left, right)[0])
+    orthogonal, triangular = np.linalg.qr(left)  # the same problem, with as many rows as columns
+    return np.asarray(nnls(triangular, orthogonal.T @ right)[0])
 
 
 def _standard_errors(found: _Round, requests: int) -> Floats:
