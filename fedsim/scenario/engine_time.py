@@ -96,7 +96,12 @@ def served_time_s(engine: EngineConfig, sample: RequestSample) -> float:
 def _sequences(sample: RequestSample) -> list[Sequence]:
     rows = zip(sample.prompt_tokens, sample.output_tokens, sample.details, strict=True)
     return [
-        Sequence(max(int(prompt), 1), int(output), details.blocks, details.block_tokens)
+        Sequence(
+            max(int(prompt), 1),
+            int(output),
+            details.with_answer(int(prompt)),
+            details.block_tokens,
+        )
         if isinstance(details, Prompt)
         else Sequence(max(int(prompt), 1), int(output))
         for prompt, output, details in rows

@@ -8,7 +8,7 @@ has that need only compute the rest.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,16 +138,16 @@ class Sessions:
     def turn(self, user: int, turn: int) -> Turn:
         """Return a turn of session *user*; see ``Users.turn``."""
         session = self._sessions[user]
-        prompt_tokens = session.prompt_tokens[turn]
+        prompt_tokens, output_tokens = session.prompt_tokens[turn], session.output_tokens[turn]
         key = session.keys[turn]
         return Turn(
             origin=session.origin,
             tenant=session.tenant,
             prompt_tokens=prompt_tokens,
-            output_tokens=session.output_tokens[turn],
+            output_tokens=output_tokens,
             key=key,
             service_uniform=session.service_uniforms[turn],
-            details=self._prompt(session, prompt_tokens, key),
+            details=self._prompt(session, prompt_tokens, output_tokens, key),
             think_s=session.think_s[turn],
         )
 
@@ -159,9 +159,12 @@ class Sessions:
         """Forget session *user*."""
         del self._sessions[user]
 
-    def _prompt(self, session: _Session, tokens: int, key: int) -> Prompt:
-        """Return the blocks of a prompt; the last one is its own unless it is full."""
-        return text(session.shared, tokens, session.first_hash, self._block_tokens, key >> 2)
+    def _prompt(self, session: _Session, tokens: int, answer_tokens: int, key: int) -> Prompt:
+        """Return the blocks of a prompt, the last its own unless it is full, and of its answer."""
+        first, size = session.first_hash, self._block_tokens
+        prompt = text(session.shared, tokens, first, size, key >> 2)
+        said = range(first + tokens // size, first + (tokens + answer_tokens) // size + 1)
+        return replace(prompt, answer=tuple(said))
 
     @property
     def _block_tokens(self) -> int:

@@ -13,10 +13,19 @@ class Prompt:
         blocks: A hash for each consecutive block of the prompt, 0 <= hash < 2**63; equal hashes
             stand for equal content from the beginning of the prompt up to the block's end.
         block_tokens: Tokens of a block, >= 1; the last one may be shorter.
+        answer: Where others may continue the answer, such hashes of what is said with it: of the
+            block in which it begins, of all others up to its end, and of the one after that.
     """
 
     blocks: tuple[int, ...]
     block_tokens: int
+    answer: tuple[int, ...] = ()
+
+    def with_answer(self, prompt_tokens: int) -> tuple[int, ...]:
+        """Return the hashes of prompt and answer together, as far as the answer's are known."""
+        if not self.answer:
+            return self.blocks
+        return self.blocks[: prompt_tokens // self.block_tokens] + self.answer
 
 
 @dataclass(frozen=True, slots=True)

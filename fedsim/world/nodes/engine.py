@@ -228,7 +228,8 @@ def _sequence(live: LiveRequest, job: Job) -> Sequence:
     blocks: tuple[int, ...] = ()
     block_tokens = 0
     if isinstance(live.details, Prompt):
-        blocks, block_tokens = live.details.blocks, live.details.block_tokens
+        blocks = live.details.with_answer(live.prompt_tokens)
+        block_tokens = live.details.block_tokens
     return Sequence(
         max(live.prompt_tokens, 1), live.output_tokens, blocks, block_tokens, live.priority, job
     )

@@ -103,6 +103,15 @@ class TestBlocks:
                 if before.prompt_tokens % 16:
                     assert turn.details.blocks[full] != before.details.blocks[full]
 
+    def test_go_on_with_the_answer(self):
+        """A prompt begins with all full blocks of the prompt and the answer before it."""
+        for _, turns in sessions():
+            for before, turn in pairwise(turns):
+                said = before.details.with_answer(before.prompt_tokens)
+                full = (before.prompt_tokens + before.output_tokens) // 16
+                assert len(said) == full + 1
+                assert turn.details.blocks[:full] == said[:full]
+
     def test_hits_of_an_unbounded_cache(self):
         """A cache of all blocks hits what token counts alone say that it must.
 
