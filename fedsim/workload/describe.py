@@ -163,7 +163,7 @@ def quantised(times_s: Floats) -> Quantised | None:
     neighbouring distinct ones hardly vary: by less than a tenth around their median, in nine cases
     of ten, up to a few steps without any request.
     """
-    distinct = np.unique(times_s)
+    distinct = times_s[np.diff(times_s, prepend=-np.inf) > 0.0]
     if len(distinct) < 3 or len(distinct) > _DISTINCT_MOST * len(times_s):
         return None
     steps_s = np.diff(distinct)
@@ -196,4 +196,6 @@ def _correlation(prompt: Integers, output: Integers) -> float:
 
 
 def _sharing(blocks: Blocks) -> Sharing:
-    return Sharing(len(blocks.hashes), len(np.unique(blocks.hashes)), blocks.block_tokens)
+    ordered = np.sort(blocks.hashes)  # several times as fast as np.unique of ten million
+    unique = np.count_nonzero(ordered[1:] != ordered[:-1]) + bool(len(ordered))
+    return Sharing(len(ordered), int(unique), blocks.block_tokens)

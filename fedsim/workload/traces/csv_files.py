@@ -22,7 +22,7 @@ _EMPTY = (b"\n\n", b"\n\r", b"\r\r")
 
 
 def read_csv(file: str, layout: Layout) -> Trace:
-    """Read a trace that is a CSV file with a header, about 0.3 microseconds a row.
+    """Read a trace that is a CSV file with a header, about a microsecond a row.
 
     Args:
         file: The file, gzipped or not.
