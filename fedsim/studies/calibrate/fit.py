@@ -92,10 +92,17 @@ class Fitter:
         log: The log; all of its requests load the simulated nodes.
         rows: Which requests are fitted.
         config: The engine; its step times and request overhead do not matter.
+        tell: Is told the share of the work that is done.
     """
 
-    def __init__(self, log: RequestLog, rows: NDArray[np.bool_], config: EngineConfig) -> None:
-        self._log, self._config = log, config
+    def __init__(
+        self,
+        log: RequestLog,
+        rows: NDArray[np.bool_],
+        config: EngineConfig,
+        tell: Callable[[float], None],
+    ) -> None:
+        self._log, self._config, self._tell = log, config, tell
         self._rows = np.flatnonzero(rows)
         self._decoding = np.flatnonzero(rows & decodes(log))
         self._pace = rough_pace(log, rows)
@@ -103,33 +110,42 @@ class Fitter:
         self._scale = _scales(log)
         self._starts = starts(log, rows, self._pace)
 
-    def fit(self, tell: Callable[[float], None]) -> Fit:
-        """Return the fitted coefficients; *tell* is told the share of the work that is done."""
-        work = TRIAL * len(self._starts) + ROUNDS
-        trials = []
+    def fit(self) -> Fit:
+        """Return the fitted coefficients."""
+        place = self._settled(self._tried())
+        errors = _standard_errors(self._simulate(place), len(self._log))
+        values_s = place * self._scale
+        if values_s[FLOOR] <= values_s[P0]:  # no step is that short
+            values_s[FLOOR] = 0.0
+        return Fit(values_s, errors * self._scale)
+
+    def _tried(self) -> Floats:
+        """Return where whole steps lead, from the start that leads to the smaller errors."""
+        losses, ends = [], []
         for number, begin in enumerate(self._starts):
-            losses, place = [], begin / self._scale
+            found, place = [], begin / self._scale
             for turn in range(TRIAL):
-                found = self._simulate(place)
-                losses.append(found.loss)
-                place = _target(found, place)
-                tell((number * TRIAL + turn + 1) / work)
-            trials.append((np.mean(losses[-_JUDGED:], axis=0), place))
-        least = np.maximum(np.min([loss for loss, _ in trials], axis=0), _LEAST_SPREAD)
-        place = min(trials, key=lambda trial: float((trial[0] / least).sum()))[1]
+                found.append(self._simulate(place))
+                place = _target(found[-1], place)
+                self._done(number * TRIAL + turn + 1)
+            losses.append(np.mean([each.loss for each in found[-_JUDGED:]], axis=0))
+            ends.append(place)
+        least = np.maximum(np.min(losses, axis=0), _LEAST_SPREAD)
+        return ends[int(np.argmin((losses / least).sum(axis=1)))]
+
+    def _settled(self, place: Floats) -> Floats:
+        """Return the mean of where ever smaller steps lead."""
         total = np.zeros(len(NAMES))
         for turn in range(ROUNDS):
             gain = max(1.5 / (turn + 1.5), _LEAST_GAIN)
             place = place + gain * (_target(self._simulate(place), place) - place)
             if turn >= ROUNDS // 2:
                 total += place
-            tell((work - ROUNDS + turn + 1) / work)
-        place = total / (ROUNDS - ROUNDS // 2)
-        errors = _standard_errors(self._simulate(place), len(self._log))
-        values_s = place * self._scale
-        if values_s[FLOOR] <= values_s[P0]:  # no step is that short
-            values_s[FLOOR] = 0.0
-        return Fit(values_s, errors * self._scale)
+            self._done(TRIAL * len(self._starts) + turn + 1)
+        return total / (ROUNDS - ROUNDS // 2)
+
+    def _done(self, rounds: int) -> None:
+        self._tell(rounds / (TRIAL * len(self._starts) + ROUNDS))
 
     def _simulate(self, place: Floats) -> _Round:
         log, rows, decoding = self._log, self._rows, self._decoding
