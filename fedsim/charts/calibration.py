@@ -53,7 +53,12 @@ def predicted_measured(pairs: Mapping[str, tuple[Floats, Floats]], *, subtitle: 
 def _panel(axes: Axes, name: str, measured_s: Floats, predicted_s: Floats) -> None:
     tidy(axes, grid="both")
     error = float(np.mean(np.abs(predicted_s / measured_s - 1.0)))
-    axes.set_title(f"{name}\nmean error {100.0 * error:.1f} %", size=9, color=INK, loc="left")
+    axes.set_title(
+        f"{name}\nmean error {100.0 * error:.{0 if error >= 1.0 else 1}f} %",
+        size=9,
+        color=INK,
+        loc="left",
+    )
     every = max(len(measured_s) // _MOST_POINTS, 1)
     axes.plot(
         measured_s[::every],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fedsim.cli.failures import reported
-from fedsim.cli.options import Json, Out, Quiet
+from fedsim.cli.options import Json, Quiet
 from fedsim.cli.output import print_json
 from fedsim.cli.progress import progress_bar, writing
 
@@ -50,6 +50,10 @@ Chunked = Annotated[
 ]
 Model = Annotated[str, typer.Option("--model", metavar="NAME", help="For the profile.")]
 Gpu = Annotated[str, typer.Option("--gpu", metavar="NAME", help="For the profile.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Where to write; default runs/LOG-calibrate."),
+]
 Gpus = Annotated[int, typer.Option("--gpus", min=1, metavar="N", help="GPUs of a node.")]
 
 

@@ -114,12 +114,12 @@ def print_service(fit: ServiceFit, directory: Path) -> None:
     """Print the fitted families, the best first, warnings, the snippet and the directory."""
     console = stdout()
     console.print(f"{fit.name}: service times, best as {fit.family}", style="bold")
-    paragraph(
-        console,
-        f"Every second time, {fit.fitted_count:,}, was fitted by maximum likelihood; the families "
-        f"are compared on the other {len(fit.observed_s):,}.",
-    )
     if fit.fits:
+        paragraph(
+            console,
+            f"Every second time, {fit.fitted_count:,}, was fitted by maximum likelihood; the families "
+            f"are compared on the other {len(fit.observed_s):,}.",
+        )
         heading(console, "Families, the best first")
         table = fit.summary()
         columns = [Column("family", [str(name) for name in table.index], left=True)]
@@ -127,6 +127,8 @@ def print_service(fit: ServiceFit, directory: Path) -> None:
             cells = [plain(value) for value in table[name]]
             columns.append(Column(title, cells, rank))
         print_table(console, columns)
+    else:
+        paragraph(console, "All times are equal.")
     if fit.warnings():
         heading(console, "Warnings")
         sentences(console, fit.warnings(), "yellow")
