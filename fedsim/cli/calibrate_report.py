@@ -117,8 +117,8 @@ def print_service(fit: ServiceFit, directory: Path) -> None:
     if fit.fits:
         paragraph(
             console,
-            f"Every second time, {fit.fitted_count:,}, was fitted by maximum likelihood; the families "
-            f"are compared on the other {len(fit.observed_s):,}.",
+            f"Every second time, {fit.fitted_count:,}, was fitted by maximum likelihood; the "
+            f"families are compared on the other {len(fit.observed_s):,}.",
         )
         heading(console, "Families, the best first")
         table = fit.summary()
