@@ -109,7 +109,7 @@ def _complete_stream(stream: Stream, regions: list[str], folder: Path) -> Stream
 def _complete_tokens(tokens: AnyTokens | None, folder: Path) -> AnyTokens | None:
     if not isinstance(tokens, TokenSample):
         return tokens
-    return tokens.model_copy(update={"trace": (folder / tokens.trace).resolve().as_posix()})
+    return tokens.found_in(folder)
 
 
 def _complete_federation(

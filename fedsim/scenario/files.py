@@ -20,7 +20,7 @@ class WorkloadFiles:
 
     Attributes:
         traces: The trace of each stream that replays one.
-        samples: The traces that token counts are drawn from, by full file name.
+        samples: The traces that token counts are drawn from, by `TokenSample.key`.
         clients: The clients of each stream that draws from theirs.
     """
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
+from fedsim.scenario.schema.sizes import TokenSample
 from fedsim.scenario.source import KeyPath
-from fedsim.workload.traces import FORMATS, Trace, TraceError, read_trace
+from fedsim.scenario.trace_files import recorded
+from fedsim.workload.traces import Trace, TraceError
 
 
 def read_samples(facts: Facts, folder: Path) -> tuple[dict[str, Trace], list[Problem]]:
-    """Return the traces that token counts are drawn from, by full file name, and what is wrong.
+    """Return the traces that token counts are drawn from, by `TokenSample.key`, and what is wrong.
 
     Args:
         facts: The scenario.
@@ -20,31 +24,31 @@ def read_samples(facts: Facts, folder: Path) -> tuple[dict[str, Trace], list[Pro
     """
     samples: dict[str, Trace] = {}
     problems: list[Problem] = []
-    for path, file in _named(facts):
-        form = facts.text(*path[:-1], "format")
-        if form is not None and form not in FORMATS:
-            continue
+    for path, sample in _named(facts):
+        key = sample.found_in(folder).key
         try:
-            full = (folder / file).resolve()
-            if full.as_posix() not in samples:
-                samples[full.as_posix()] = read_trace(folder / file, form)
+            if key not in samples:
+                samples[key] = recorded(folder, sample.trace, sample.format, sample.columns)
         except TraceError as failure:
-            place = file if failure.line is None else f"{file}:{failure.line}"
+            place = sample.trace if failure.line is None else f"{sample.trace}:{failure.line}"
             message = f"{place}: {failure.message}"
             problems.append(facts.document.problem(path, message, failure.remedy))
         except ValueError as failure:
-            message = f"{file!r} is not the name of a file: {failure}."
+            message = f"{sample.trace!r} is not the name of a file: {failure}."
             problems.append(facts.document.problem(path, message, "Correct the name."))
     return samples, problems
 
 
-def _named(facts: Facts) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the files that token counts come from, with the paths that name them."""
+def _named(facts: Facts) -> Iterator[tuple[KeyPath, TokenSample]]:
+    """Yield what token counts are drawn from, with the paths of the files' names."""
     for stream in facts.streams:
         here: KeyPath = ("workload", stream)
         tenants = [(*here, "tenants", name) for name in facts.mapping(*here, "tenants")]
         for owner in (here, *tenants):
-            path: KeyPath = (*owner, "tokens", "trace")
-            file = facts.text(*path)
-            if file:
-                yield path, file
+            path: KeyPath = (*owner, "tokens")
+            if facts.at(*path, "trace") is None:
+                continue
+            try:
+                yield (*path, "trace"), TokenSample.model_validate(facts.at(*path))
+            except ValidationError:
+                continue

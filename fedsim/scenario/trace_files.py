@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,25 +86,54 @@ def _settings(facts: Facts, stream: str) -> TraceArrivals | None:
 
 def _read(settings: TraceArrivals, folder: Path, read: dict[str, Trace]) -> tuple[Trace, str]:
     """Return the trace as recorded, with the names of regions for origins, and its format."""
-    file = str(folder / settings.file)
-    named = settings.columns or TraceColumns()
     where = {column: _text(value) for column, value in settings.where.items()}
-    key = repr((file, settings.format, named, where))
-    try:
-        form = settings.format or recognised(file)
-        if settings.columns is not None and form not in OWN_FORMATS:
-            message = f"The trace is in the format {form}, which has columns of its own."
-            raise TraceError(file, None, message, "Remove columns.")
-        if key not in read:
-            columns = Columns(**{name: getattr(named, name) for name in TraceColumns.model_fields})
-            read[key] = read_trace(file, form, columns, where)
-    except TraceError as failure:
-        raise TraceError(settings.file, failure.line, failure.message, failure.remedy) from failure
+    key = repr((settings.file, settings.format, settings.columns, where))
+    form = settings.format or _recognised(folder, settings.file)
+    if key not in read:
+        read[key] = recorded(folder, settings.file, form, settings.columns, where)
     trace = read[key]
     if trace.origins is not None:
         names = tuple(settings.regions.get(name, name) for name in trace.origins.names)
         trace = replace(trace, origins=Labels(trace.origins.codes, names))
     return trace, form
+
+
+def recorded(
+    folder: Path,
+    file: str,
+    form: str | None,
+    named: TraceColumns | None,
+    where: Mapping[str, str] | None = None,
+) -> Trace:
+    """Return a trace as it was recorded.
+
+    Args:
+        folder: What the name of the file is relative to.
+        file: The file, as the scenario calls it.
+        form: Its format, or None to tell it from its content.
+        named: Its columns, or None where the scenario does not say.
+        where: The value that a row must have, by column.
+
+    Raises:
+        TraceError: It cannot be read; the error calls the file as the scenario does.
+    """
+    form = form or _recognised(folder, file)
+    if named is not None and form not in OWN_FORMATS:
+        message = f"The trace is in the format {form}, which has columns of its own."
+        raise TraceError(file, None, message, "Remove columns.")
+    settings = named or TraceColumns()
+    columns = Columns(**{name: getattr(settings, name) for name in TraceColumns.model_fields})
+    try:
+        return read_trace(folder / file, form, columns, where)
+    except TraceError as failure:
+        raise TraceError(file, failure.line, failure.message, failure.remedy) from failure
+
+
+def _recognised(folder: Path, file: str) -> str:
+    try:
+        return recognised(str(folder / file))
+    except TraceError as failure:
+        raise TraceError(file, failure.line, failure.message, failure.remedy) from failure
 
 
 def _text(value: str | float | bool) -> str:

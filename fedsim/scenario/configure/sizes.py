@@ -30,7 +30,7 @@ def sizes(stream: Stream, samples: Mapping[str, Trace]) -> Sizes:
 
     Args:
         stream: The settings.
-        samples: The traces that token counts are drawn from, by full file name.
+        samples: The traces that token counts are drawn from, by `TokenSample.key`.
     """
     return Sizes(
         tokens=Tokens() if stream.tokens is None else token_source(stream.tokens, samples),
@@ -43,7 +43,7 @@ def sizes(stream: Stream, samples: Mapping[str, Trace]) -> Sizes:
 def token_source(tokens: AnyTokens, samples: Mapping[str, Trace]) -> TokenSource:
     """Return where token counts come from."""
     if isinstance(tokens, TokenSample):
-        trace = samples[tokens.trace]
+        trace = samples[tokens.key]
         return TokenSamples(trace.prompt_tokens, trace.output_tokens)
     return Tokens(
         None if tokens.prompt is None else tokens.prompt.build(),
@@ -56,7 +56,7 @@ def tenants(stream: Stream, samples: Mapping[str, Trace], until_s: float) -> Sen
 
     Args:
         stream: The settings.
-        samples: The traces that token counts are drawn from, by full file name.
+        samples: The traces that token counts are drawn from, by `TokenSample.key`.
         until_s: End of the arrivals in seconds, up to which shares follow from rates.
     """
     if isinstance(stream.tenants, TenantSettings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
@@ -13,6 +14,7 @@ from fedsim.scenario.schema.distributions import (
     CountDistribution,
     DurationDistribution,
 )
+from fedsim.scenario.schema.trace_arrivals import TraceColumns, check_columns
 from fedsim.scenario.schema.types import CountFrom1, Probability, TokenCount, Weight
 from fedsim.workload.pictures import BaseModels
 from fedsim.workload.prefixes import BLOCK_TOKENS
@@ -61,6 +63,26 @@ class TokenSample(Settings):
     ) = Field(
         default=None, description="Format of the file; told from its content where not given."
     )
+    columns: TraceColumns | None = Field(
+        default=None,
+        description="Names of the columns of your own csv, jsonl or parquet file.",
+        examples=[{"prompt_tokens": "in", "output_tokens": "out"}],
+    )
+
+    @model_validator(mode="after")
+    def _columns_are_of_own_files(self) -> Self:
+        if self.columns is not None:
+            check_columns(self.format)
+        return self
+
+    @property
+    def key(self) -> str:
+        """A text that tells samples apart, as long as their files are named in full."""
+        return repr(self)
+
+    def found_in(self, folder: Path) -> TokenSample:
+        """Return the sample with its file, which is relative to *folder*, named in full."""
+        return self.model_copy(update={"trace": (folder / self.trace).resolve().as_posix()})
 
 
 def _kind_of_tokens(value: Any) -> str:

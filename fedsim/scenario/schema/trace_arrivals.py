@@ -97,11 +97,21 @@ class TraceArrivals(Settings):
 
     @model_validator(mode="after")
     def _columns_are_of_own_files(self) -> Self:
-        if self.columns is not None and self.format not in {None, *OWN_FORMATS}:
-            message = f"The format {self.format} has columns of its own."
-            remedy = f"Remove columns, or write format: {listed(list(OWN_FORMATS))}."
-            raise error(message, remedy, "columns")
+        if self.columns is not None:
+            check_columns(self.format)
         if self.regions and (self.columns is None or self.columns.origin is None):
             message = "No column says where requests come from."
             raise error(message, "Name it: columns: {origin: …}, or remove regions.", "regions")
         return self
+
+
+def check_columns(form: str | None) -> None:
+    """Check that a trace in the format *form* may have columns with names of one's own.
+
+    Raises:
+        PydanticCustomError: It may not.
+    """
+    if form not in {None, *OWN_FORMATS}:
+        message = f"The format {form} has columns of its own."
+        remedy = f"Remove columns, or write format: {listed(list(OWN_FORMATS))}."
+        raise error(message, remedy, "columns")

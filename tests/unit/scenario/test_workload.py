@@ -101,6 +101,27 @@ def test_samples(tmp_path: Path, name: str, text: str) -> None:
     assert chat.traffic.sizes.tokens.output_tokens.tolist() == [1]
 
 
+def test_samples_with_columns_of_their_own(tmp_path: Path) -> None:
+    """Two streams may read one file by different columns."""
+    write(tmp_path, "time,in,out,more\n0.5,10,1,20\n", "own.csv")
+    columns = {"prompt_tokens": "in", "output_tokens": "out"}
+    tenants = {
+        "acme": {"tokens": {"trace": "own.csv", "columns": columns}},
+        "globex": {"tokens": {"trace": "own.csv", "columns": columns | {"output_tokens": "more"}}},
+    }
+    chat = stream(tmp_path, {"tokens": TOKENS, "tenants": tenants})
+
+    assert [own.output_tokens.tolist() for own in chat.traffic.tenants.tokens] == [[1], [20]]
+
+
+def test_published_formats_have_their_own_columns(tmp_path: Path) -> None:
+    """Columns of a published format cannot be called otherwise."""
+    azure = {"trace": "x.csv", "format": "azure", "columns": {"time": "when"}}
+
+    with pytest.raises(ScenarioError, match="The format azure has columns of its own"):
+        stream(tmp_path, {"tokens": azure})
+
+
 def test_resolved_samples_are_found_from_anywhere(tmp_path: Path) -> None:
     """The resolved scenario names the file in full, of tenants too."""
     write(tmp_path, "time,prompt_tokens,output_tokens\n0.5,10,1\n", "own.csv")
