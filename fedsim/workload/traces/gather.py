@@ -47,11 +47,11 @@ def gather(file: str, chunks: Iterable[Chunk], layout: Layout) -> Trace:
 
 
 class _Gatherer:
-    """Keeps the parts of each column."""
+    """Keeps the columns."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._parts: dict[str, list[NDArray[Any]]] = {}
+        self._columns: dict[str, _Column] = {}
         self._tenants, self._origins = _Names(), _Names()
         self._latest: Any = None
         self.rows = self.failures = 0
@@ -65,7 +65,7 @@ class _Gatherer:
         self._keep("times", columns[layout.time][kept])
         self._keep("prompt", columns[layout.prompt][kept])
         self._keep("output", columns[layout.output][kept])
-        self.rows += len(self._parts["times"][-1])
+        self.rows += len(columns[layout.time][kept])
         for name, names in ((layout.tenant, self._tenants), (layout.origin, self._origins)):
             if name is not None:
                 names.add(columns[name], kept)
@@ -79,7 +79,8 @@ class _Gatherer:
         layout = self._layout
         times = self._joined("times")
         integral = times.dtype.kind == "i"
-        times_s = (times - times[0]) / 1e9 if integral else times - times[0]
+        times -= times[0]
+        times_s = times / 1e9 if integral else times
         blocks = None
         if layout.blocks is not None:
             offsets = np.concatenate(([0], np.cumsum(self._joined("lengths"))))
@@ -115,11 +116,34 @@ class _Gatherer:
         return kept
 
     def _keep(self, name: str, part: NDArray[Any]) -> None:
-        self._parts.setdefault(name, []).append(part)
+        if name not in self._columns:
+            self._columns[name] = _Column(part.dtype)
+        self._columns[name].add(part)
 
     def _joined(self, name: str) -> NDArray[Any]:
-        """Return a column, and forget its parts: no two columns are in memory twice at once."""
-        return np.concatenate(self._parts.pop(name))
+        """Return a column, and forget it."""
+        return self._columns.pop(name).values()
+
+
+class _Column:
+    """A column that grows in its place, so that it is never in memory twice."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self._values: NDArray[Any] = np.empty(0, dtype)
+        self._count = 0
+
+    def add(self, part: NDArray[Any]) -> None:
+        """Add values at the end."""
+        end = self._count + len(part)
+        if end > len(self._values):
+            self._values.resize(max(end, len(self._values) * 5 // 4), refcheck=False)
+        self._values[self._count : end] = part
+        self._count = end
+
+    def values(self) -> NDArray[Any]:
+        """Return all values, after which none may be added."""
+        self._values.resize(self._count, refcheck=False)
+        return self._values
 
 
 class _Names:

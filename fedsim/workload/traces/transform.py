@@ -57,10 +57,7 @@ def cut(trace: Trace, from_s: float = 0.0, to_s: float = math.inf) -> Trace:
     first, last = np.searchsorted(trace.times_s, (from_s, to_s), side="left").tolist()
     if first >= last:
         part = f"from {from_s:g} s on" if to_s == math.inf else f"from {from_s:g} s to {to_s:g} s"
-        message = (
-            f"the trace has no request {part}: "
-            f"choose a part of its {trace.times_s[-1]:g} s"
-        )
+        message = f"the trace has no request {part}: choose a part of its {trace.times_s[-1]:g} s"
         raise ValueError(message)
     kept = _rows(trace, np.arange(first, last))
     return replace(kept, times_s=kept.times_s - from_s)
