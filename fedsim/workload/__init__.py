@@ -1,5 +1,6 @@
 """What arrives: arrival processes, token lengths, tenants and published traces."""
 
+from fedsim.workload.arrival_blocks import ArrivalBlock
 from fedsim.workload.arrivals import ArrivalProcess, Poisson, TraceReplay
 from fedsim.workload.distributions import (
     Constant,
@@ -18,7 +19,7 @@ from fedsim.workload.sources import StreamSource
 from fedsim.workload.tenants import Tenants
 from fedsim.workload.tokens import Tokens, TokenSamples
 from fedsim.workload.traces import Trace, TraceError, read_azure
-from fedsim.workload.traffic import ArrivalBlock, Traffic
+from fedsim.workload.traffic import Traffic
 
 __all__ = [
     "ArrivalBlock",

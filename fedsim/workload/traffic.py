@@ -6,54 +6,20 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from fedsim.workload.arrival_blocks import ArrivalBlock, Draws
 from fedsim.workload.arrivals import BLOCK, ArrivalProcess, ClosedLoop
-from fedsim.workload.arrived import Arrived, Begun, Generators, Integers, has_zones, is_marked
+from fedsim.workload.arrived import is_marked
 from fedsim.workload.checks import not_negative
 from fedsim.workload.closed_loop import LoopUsers
 from fedsim.workload.conversations import Conversation, Sessions
-from fedsim.workload.counts import UNKNOWN
-from fedsim.workload.details import Details
-from fedsim.workload.luck import Luck, StreamLuck
+from fedsim.workload.marks import arriving, brings_tokens, brought_means
 from fedsim.workload.mean_sizes import MeanSizes
-from fedsim.workload.popularity import bounds, pick, pick_each
 from fedsim.workload.reactive import Users
-from fedsim.workload.sizes import SizeDraws, Sizes
+from fedsim.workload.sizes import Sizes
 from fedsim.workload.sources import StreamSource
 from fedsim.workload.tenants import Senders
-from fedsim.workload.traces import Trace
 
 _NO_SIZES = Sizes()
-
-
-@dataclass(slots=True)
-class ArrivalBlock:
-    """Consecutive arrivals of a stream, as lists of equal length.
-
-    Attributes:
-        times_s: Arrival times in seconds, ascending.
-        origins: Where each comes from, as an index into ``Traffic.origins``.
-        tenants: Who sends it, as a number from 0, or -1.
-        prompt_tokens: Tokens of the prompt, or -1 where unknown.
-        output_tokens: Tokens of the answer, or -1 where unknown.
-        keys: The 64-bit key of each request, from which its luck follows.
-        service_uniforms: Its luck in service at the first attempt, in (0, 1).
-        details: What each request is beyond its token counts, or None where none is more.
-    """
-
-    times_s: list[float]
-    origins: list[int]
-    tenants: list[int]
-    prompt_tokens: list[int]
-    output_tokens: list[int]
-    keys: list[int]
-    service_uniforms: list[float]
-    details: Sequence[Details | None] | None = None
-
-    def __len__(self) -> int:
-        return len(self.times_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +57,7 @@ class Traffic:
             raise ValueError(message)
         means = self.sizes.mean
         drawn = not (math.isnan(means.prompt_tokens) and math.isnan(means.output_tokens))
-        if drawn and _brings_tokens(self.arrivals):
+        if drawn and brings_tokens(self.arrivals):
             message = f"{self.name} replays a trace, which brings its own tokens: leave out tokens"
             raise ValueError(message)
         if self.conversation is not None:
@@ -109,7 +75,7 @@ class Traffic:
         if isinstance(self.arrivals, ClosedLoop):
             message = f"{self.name} is a closed loop, whose users never leave: draw the arrivals"
             raise ValueError(message)
-        if _brings_tokens(self.arrivals):
+        if brings_tokens(self.arrivals):
             message = f"{self.name} replays a trace, whose rows are no sessions: draw the arrivals"
             raise ValueError(message)
         if not self.has_tokens:
@@ -169,8 +135,8 @@ class Traffic:
     def _means_apart(self) -> MeanSizes:
         """The mean sizes of requests that repeat nothing."""
         means = self.sizes.mean
-        if _brings_tokens(self.arrivals):
-            brought = _brought_means(self.arrivals)
+        if brings_tokens(self.arrivals):
+            brought = brought_means(self.arrivals)
             return MeanSizes(
                 brought.prompt_tokens, brought.output_tokens, means.audio_s, means.picture_steps
             )
@@ -217,10 +183,8 @@ class Traffic:
             until_s: End of the arrivals in seconds.
             block_size: Most arrivals in a block, >= 1; it changes no value.
         """
-        draws = _Draws(self, streams)
-        for arrived in _arrivals(
-            self.arrivals, self._regions, draws.generator, until_s, block_size
-        ):
+        draws = Draws(self, streams)
+        for arrived in arriving(self.arrivals, self._regions, draws.generator, until_s, block_size):
             yield draws.block(arrived)
 
     def users(self, streams: StreamSource, until_s: float, block_size: int = BLOCK) -> Users:
@@ -234,135 +198,8 @@ class Traffic:
         if isinstance(self.arrivals, ClosedLoop):
             return LoopUsers(self, self.arrivals, streams, until_s)
         assert self.conversation is not None
-        draws = _Draws(self, streams)
+        draws = Draws(self, streams)
         begun = draws.begun(
-            _arrivals(self.arrivals, self._regions, draws.generator, until_s, block_size)
+            arriving(self.arrivals, self._regions, draws.generator, until_s, block_size)
         )
         return Sessions(self.conversation, draws.sizes, begun, streams, draws.luck, draws.generator)
-
-
-class _Draws:
-    """The draws of one pass through a stream's arrivals, each at the same arrival."""
-
-    def __init__(self, traffic: Traffic, streams: StreamSource) -> None:
-        def generator(purpose: str) -> np.random.Generator:
-            return streams.generator(f"workload/{traffic.name}/{purpose}")
-
-        tenants = traffic.tenants
-        own_tokens = tenants.tokens if tenants is not None else ()
-        self._streams = streams
-        self._key = generator("key")
-        self.generator: Generators = generator
-        self.luck = StreamLuck(generator)
-        self.sizes = SizeDraws(traffic.sizes, own_tokens, generator)
-        self._origin_bounds = bounds([weight for _, weight in traffic.origins])
-        self._tenant_bounds = None if tenants is None else bounds(tenants.shares)
-
-    def block(self, arrived: Arrived) -> ArrivalBlock:
-        """Return all that belongs to the next arrivals."""
-        count = len(arrived.times_s)
-        luck = self.luck.following(count)
-        keys = self._key.integers(0, 2**64, size=count, dtype=np.uint64)
-        origins, tenants = self._senders(arrived, luck)
-        sizes = self.sizes.draw(luck, keys, tenants)
-        if arrived.prompt_tokens is not None:
-            sizes.prompt_tokens = arrived.prompt_tokens
-        if arrived.output_tokens is not None:
-            sizes.output_tokens = arrived.output_tokens
-        return ArrivalBlock(
-            times_s=arrived.times_s.tolist(),
-            origins=origins.tolist(),
-            tenants=tenants.tolist(),
-            prompt_tokens=sizes.prompt_tokens.tolist(),
-            output_tokens=sizes.output_tokens.tolist(),
-            keys=keys.tolist(),
-            service_uniforms=self._streams.service_uniforms(keys, 1).tolist(),
-            details=sizes.details if arrived.details is None else arrived.details,
-        )
-
-    def begun(self, arrivals: Iterator[Arrived]) -> Iterator[Begun]:
-        """Yield the users whose first requests are *arrivals*."""
-        for arrived in arrivals:
-            luck = self.luck.following(len(arrived.times_s))
-            yield Begun(arrived.times_s, *self._senders(arrived, luck))
-
-    def _senders(self, arrived: Arrived, luck: Luck) -> tuple[Integers, Integers]:
-        count = len(arrived.times_s)
-        origins, tenants = arrived.origins, arrived.tenants
-        if origins is None and arrived.origin_shares is not None:
-            origins = pick_each(arrived.origin_shares, luck("origin"))
-        elif origins is None:
-            origins = _numbers(self._origin_bounds, "origin", luck, count)
-        if tenants is None:
-            tenants = _numbers(self._tenant_bounds, "tenant", luck, count)
-        return origins, tenants
-
-
-def _numbers(ends: NDArray[np.float64] | None, purpose: str, luck: Luck, count: int) -> Integers:
-    """Return *count* numbers drawn by the shares that *ends* delimit, or as many unknowns."""
-    if ends is None:
-        return np.full(count, UNKNOWN, dtype=np.int64)
-    if len(ends) == 1:
-        return np.zeros(count, dtype=np.int64)
-    return pick(ends, luck(purpose))
-
-
-def _arrivals(
-    arrivals: ArrivalProcess,
-    regions: Sequence[str],
-    generator: Generators,
-    until_s: float,
-    block_size: int,
-) -> Iterator[Arrived]:
-    """Yield what arrives in [0, *until_s*), with all that it brings along.
-
-    Args:
-        arrivals: The process.
-        regions: The names of the origins, by number.
-        generator: Gives the streams that it draws from.
-        until_s: End of the arrivals in seconds.
-        block_size: Most arrivals in a block.
-    """
-    if is_marked(arrivals):
-        yield from arrivals.marked(generator, until_s, block_size)
-        return
-    trace, first = arrivals.trace, 0
-    origins = None if trace is None else _recorded_origins(trace, regions)
-    shares_at = arrivals.origin_shares(until_s) if has_zones(arrivals) else None
-    for times_s in arrivals.times(generator("arrivals"), until_s, block_size):
-        arrived = Arrived(times_s)
-        if shares_at is not None:
-            arrived.origin_shares = shares_at(times_s)
-        if trace is not None:
-            rows = slice(first, first + len(times_s))
-            arrived.prompt_tokens = trace.prompt_tokens[rows]
-            arrived.output_tokens = trace.output_tokens[rows]
-            arrived.details = trace.prompts(rows)
-            if trace.tenants is not None:
-                arrived.tenants = trace.tenants.codes[rows]
-            if origins is not None:
-                arrived.origins = origins[rows]
-        first += len(times_s)
-        yield arrived
-
-
-def _recorded_origins(trace: Trace, regions: Sequence[str]) -> Integers | None:
-    """Return the number of the origin of each row, or None where the trace does not say."""
-    if trace.origins is None:
-        return None
-    numbers = np.array([regions.index(name) for name in trace.origins.names], dtype=np.int64)
-    return numbers[trace.origins.codes]
-
-
-def _brings_tokens(arrivals: ArrivalProcess) -> bool:
-    if is_marked(arrivals):
-        return arrivals.brings_tokens
-    return arrivals.trace is not None
-
-
-def _brought_means(arrivals: ArrivalProcess) -> MeanSizes:
-    if is_marked(arrivals):
-        return arrivals.mean_sizes
-    assert arrivals.trace is not None
-    trace = arrivals.trace
-    return MeanSizes(float(np.mean(trace.prompt_tokens)), float(np.mean(trace.output_tokens)))

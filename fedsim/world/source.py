@@ -13,7 +13,7 @@ from fedsim.workload.details import Details
 from fedsim.world.live import OnOver
 
 if TYPE_CHECKING:
-    from fedsim.workload.traffic import ArrivalBlock
+    from fedsim.workload.arrival_blocks import ArrivalBlock
 
 
 class Arrive(Protocol):

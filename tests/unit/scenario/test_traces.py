@@ -11,8 +11,9 @@ import pytest
 import fedsim
 from fedsim.kernel.streams import Streams
 from fedsim.scenario.load import load
+from fedsim.workload.arrival_blocks import ArrivalBlock
 from fedsim.workload.details import Prompt
-from fedsim.workload.traffic import ArrivalBlock, Traffic
+from fedsim.workload.traffic import Traffic
 
 SCENARIO = """\
 duration: 1h
