@@ -9,7 +9,8 @@ from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.schema.servegen import is_servegen
 from fedsim.scenario.source import KeyPath
-from fedsim.workload.servegen import ClientLengths, ClientRates
+from fedsim.workload.length_tables import ClientLengths
+from fedsim.workload.servegen import ClientRates
 from fedsim.workload.servegen_files import read_lengths, read_rates
 from fedsim.workload.traces import TraceError
 

@@ -6,8 +6,8 @@ Two files, gzipped or not, made of the published ones (github.com/alibaba/ServeG
   iat_scale``, a row for each window of 600 s in which a client of a model sent anything.
 - *lengths*: JSON lines with ``model``, ``client``, ``t_s`` (a multiple of 21,600), and
   ``input_tokens`` and ``output_tokens``, each with its ``mean`` and 16 quantiles ``q`` at
-  ``fedsim.workload.servegen.LEVELS``; ``text_tokens`` and ``image_tokens`` together stand for the
-  input of a model that sees.
+  ``fedsim.workload.length_tables.LEVELS``; ``text_tokens`` and ``image_tokens`` together stand for
+  the input of a model that sees.
 """
 
 from __future__ import annotations
@@ -20,14 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from fedsim.workload.servegen import (
-    LENGTH_WINDOW_S,
-    LEVELS,
-    WINDOW_S,
-    ClientLengths,
-    ClientRates,
-    LengthTables,
-)
+from fedsim.workload.length_tables import LEVELS, ClientLengths, LengthTables
+from fedsim.workload.servegen import LENGTH_WINDOW_S, WINDOW_S, ClientRates
 from fedsim.workload.traces import TraceError
 from fedsim.workload.traces.content import lines, readable
 

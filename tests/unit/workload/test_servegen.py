@@ -12,7 +12,8 @@ import pytest
 from scipy.special import gammainc
 
 from fedsim.workload import TraceError, Traffic
-from fedsim.workload.servegen import LEVELS, ClientLengths, ClientRates, LengthTables, ServeGen
+from fedsim.workload.length_tables import LEVELS, ClientLengths, LengthTables
+from fedsim.workload.servegen import ClientRates, ServeGen
 from fedsim.workload.servegen_files import read_lengths, read_rates
 from tests.theory.workload.uniformity import P_LEAST, ks_p
 from tests.unit.scenario.writing import CLIENT_LENGTHS, CLIENT_RATES
