@@ -76,9 +76,9 @@ class Seconds:
     def wrong(self, name: str, value: Any) -> Wrong | None:
         """Return what is wrong with the field; see ``Field``."""
         if isinstance(value, str):
-            fits = re.fullmatch(_NUMBER, value, re.ASCII) is not None
+            fits = re.fullmatch(_NUMBER, value, re.ASCII) and abs(float(value)) < _LATEST
         else:
-            fits = type(value) in {int, float} and bool(np.isfinite(value))
+            fits = type(value) in {int, float} and abs(value) < _LATEST
         if fits:
             return None
         unit = "seconds" if self.per_second == 1.0 else "milliseconds"
@@ -93,7 +93,7 @@ class Seconds:
         if pa.types.is_string(column.type):
             _require(pc.match_substring_regex(column, f"^(?:{_NUMBER})$"))
         values: NDArray[np.float64] = _numpy(column.cast(pa.float64(), safe=False))
-        if not np.all(np.isfinite(values)):
+        if not np.all(np.abs(values) < _LATEST):
             raise UnfitError
         return values / self.per_second
 
@@ -179,7 +179,8 @@ _TIMESTAMP = (
     r"(?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
     r"(?:Z|\+00:00)?"
 )
-_NUMBER = r"-?[0-9]{1,18}(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?"
+_LATEST = 1e18
+_NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?"
 
 
 def time_field(value: Any) -> Seconds | Stamp:

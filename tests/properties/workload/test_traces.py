@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fedsim.workload import TraceError, read_azure
+from fedsim.workload.traces import FORMATS, Columns, read_trace
 
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
 
@@ -70,3 +74,76 @@ def test_any_bytes_are_refused(path, content):
 
     with pytest.raises(TraceError):
         read_azure(path)
+
+
+values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(0, 10),
+    st.just(10**400),
+    st.just(-(2**63)),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.one_of(st.integers(), st.none(), st.text(max_size=2)), max_size=3),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
+)
+objects = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        ("timestamp", "input_length", "output_length", "hash_ids", "time", "who"), values
+    ),
+)
+lines = st.lists(
+    st.one_of(objects.map(json.dumps), st.text(st.characters(codec="utf-8"), max_size=20)),
+    max_size=4,
+)
+
+
+@pytest.mark.parametrize("form", [None, *FORMATS])
+@given(content=st.one_of(st.binary(max_size=100), lines.map("\n".join).map(str.encode)))
+def test_anything_is_read_or_refused(path, form, content):
+    """No content whatever gives another error than a ``TraceError``, in any format."""
+    path.write_bytes(content)
+    columns = Columns("time", "input_length", "output_length", "who")
+
+    for where in ({}, {"who": "1"}):
+        with suppress(TraceError):
+            assert len(read_trace(path, form, columns, where)) > 0
+
+
+good = st.fixed_dictionaries(
+    {
+        "timestamp": st.integers(0, 10**6),
+        "input_length": st.integers(0, 999_999_999),
+        "output_length": st.integers(0, 999_999_999),
+        "hash_ids": st.lists(st.integers(0, 2**63 - 1), max_size=4),
+    }
+)
+
+
+@given(rows=st.lists(good, min_size=1, max_size=8), end=st.sampled_from(["", "\n", "\r\n", "\n\n"]))
+def test_round_trip_of_blocks(path, rows, end):
+    """What is written as JSON lines is read back exactly."""
+    rows = sorted(rows, key=lambda row: row["timestamp"])
+    path.write_text("\n".join(map(json.dumps, rows)) + end, encoding="utf-8")
+    trace = read_trace(path, "mooncake")
+    prompts = trace.prompts(slice(0, len(rows)))
+
+    assert prompts is not None
+    assert trace.prompt_tokens.tolist() == [row["input_length"] for row in rows]
+    assert [list(each.blocks) for each in prompts] == [row["hash_ids"] for row in rows]
+
+
+@given(rows=st.lists(good, min_size=1, max_size=5), wrong=objects, data=st.data())
+def test_a_wrong_object_is_named(path, rows, wrong, data):
+    """An object that lacks something is refused by its line, whatever else stands in it."""
+    rows = sorted(rows, key=lambda row: row["timestamp"])
+    gone = data.draw(st.sampled_from(sorted(rows[0])))
+    at = data.draw(st.integers(1, len(rows)))
+    broken = {name: value for name, value in (rows[0] | wrong).items() if name != gone}
+    path.write_text("\n".join(map(json.dumps, [*rows[:at], broken, *rows[at:]])), encoding="utf-8")
+
+    with pytest.raises(TraceError) as caught:
+        read_trace(path, "mooncake")
+    assert caught.value.line == at + 1
