@@ -16,23 +16,31 @@ csv, jsonl, parquet    one's own files, whose columns are named
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
 from fedsim.workload.traces.content import first_line, readable
-from fedsim.workload.traces.csv_files import read_csv
-from fedsim.workload.traces.fields import Seconds, Stamp
-from fedsim.workload.traces.jsonl_files import read_jsonl
-from fedsim.workload.traces.layout import Layout
-from fedsim.workload.traces.parquet_files import read_parquet
 from fedsim.workload.traces.trace import Trace
 
 AZURE_HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
 
+_BLOCKS = frozenset(("timestamp", "input_length", "output_length", "hash_ids"))
+
+_MARKS: Mapping[str, tuple[str, frozenset[str]]] = {
+    "azure": ("csv", frozenset(AZURE_HEADER.split(","))),
+    "burstgpt": ("csv", frozenset(("Timestamp", "Request tokens", "Response tokens"))),
+    "bailian": ("jsonl", _BLOCKS | {"chat_id"}),
+    "mooncake": ("jsonl", _BLOCKS),
+}
+"""The kind of file, and the columns by which it is recognised; the first that fits counts."""
+
 OWN_FORMATS = ("csv", "jsonl", "parquet")
 """Formats of files whose columns the user names."""
+
+FORMATS = ("azure", "burstgpt", "mooncake", "bailian", *OWN_FORMATS)
+"""All formats that ``read_trace`` reads."""
 
 _EXPECTED = "Give a trace: a CSV file with a header, JSON lines, or a Parquet file."
 
@@ -59,59 +67,6 @@ class Columns:
 _OWN = Columns()
 
 
-@dataclass(frozen=True, slots=True)
-class _Format:
-    """A published format.
-
-    Attributes:
-        layout: Its columns.
-        read: Reads it.
-        marks: Columns by which a file is recognised.
-    """
-
-    layout: Layout
-    read: Callable[[str, Layout], Trace]
-    marks: frozenset[str] = field(default_factory=frozenset)
-
-
-_PUBLISHED: Mapping[str, _Format] = {
-    "azure": _Format(
-        Layout("TIMESTAMP", "ContextTokens", "GeneratedTokens", Stamp(), header=AZURE_HEADER),
-        read_csv,
-        frozenset(AZURE_HEADER.split(",")),
-    ),
-    "burstgpt": _Format(
-        Layout("Timestamp", "Request tokens", "Response tokens", Seconds(), drops_failures=True),
-        read_csv,
-        frozenset(("Timestamp", "Request tokens", "Response tokens")),
-    ),
-    "bailian": _Format(
-        Layout(
-            "timestamp", "input_length", "output_length", Seconds(), "hash_ids", block_tokens=16
-        ),
-        read_jsonl,
-        frozenset(("chat_id", "timestamp", "input_length", "output_length", "hash_ids")),
-    ),
-    "mooncake": _Format(
-        Layout(
-            "timestamp",
-            "input_length",
-            "output_length",
-            Seconds(per_second=1000.0),
-            "hash_ids",
-            block_tokens=512,
-        ),
-        read_jsonl,
-        frozenset(("timestamp", "input_length", "output_length", "hash_ids")),
-    ),
-}
-
-_READERS = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_parquet}
-
-FORMATS = (*_PUBLISHED, *OWN_FORMATS)
-"""All formats that ``read_trace`` reads."""
-
-
 def read_trace(
     path: str | PathLike[str],
     form: str | None = None,
@@ -130,20 +85,10 @@ def read_trace(
         TraceError: The file is missing, unreadable, empty or not in this format, or its rows are
             not in the order of their times. It names the first line that is wrong.
     """
+    from fedsim.workload.traces.reading import read
+
     file = str(path)
-    form = form or recognised(file)
-    if form in _PUBLISHED:
-        published = _PUBLISHED[form]
-        return published.read(file, replace(published.layout, where=where or {}))
-    layout = Layout(
-        columns.time,
-        columns.prompt_tokens,
-        columns.output_tokens,
-        tenant=columns.tenant,
-        origin=columns.origin,
-        where=where or {},
-    )
-    return _READERS[form](file, layout)
+    return read(file, form or recognised(file), columns, where or {})
 
 
 def read_azure(path: str | PathLike[str]) -> Trace:
@@ -173,8 +118,8 @@ def recognised(file: str) -> str:
     keys = _keys(line)
     names = {name.strip() for name in line.split(",")} if keys is None else keys
     own = "csv" if keys is None else "jsonl"
-    for name, published in _PUBLISHED.items():
-        if published.marks <= names and (published.read is read_csv) == (own == "csv"):
+    for name, (kind, marks) in _MARKS.items():
+        if kind == own and marks <= names:
             return name
     return own
 
