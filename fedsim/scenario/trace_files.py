@@ -58,19 +58,23 @@ def read_traces(facts: Facts, folder: Path) -> tuple[dict[str, Trace], list[Prob
             problem = facts.document.problem((*path, "file"), message, "Correct the name.")
             problems.append(problem)
             continue
-        unknown = _unknown_origins(facts, stream, settings, trace)
-        problems += unknown
-        if unknown:
-            continue
-        try:
-            traces[stream] = _transformed(trace, form, settings)
-        except ValueError as failure:
-            key = "to" if settings.end is not None else "from"
-            key = "rate_factor" if "rate_factor" in str(failure) else key
-            message, _, remedy = str(failure).partition(": ")
-            message, remedy = (f"{text[:1].upper()}{text[1:]}." for text in (message, remedy))
-            problems.append(facts.document.problem((*path, key), message, remedy))
+        found = _unknown_origins(facts, stream, settings, trace)
+        if not found:
+            try:
+                traces[stream] = _transformed(trace, form, settings)
+            except ValueError as failure:
+                found = [_nothing_left(facts, path, settings, str(failure))]
+        problems += found
     return traces, problems
+
+
+def _nothing_left(facts: Facts, path: KeyPath, settings: TraceArrivals, failure: str) -> Problem:
+    """Return the problem of a trace of which nothing is left, at the key that is to blame."""
+    key = "to" if settings.end is not None else "from"
+    key = "rate_factor" if "rate_factor" in failure else key
+    message, _, remedy = failure.partition(": ")
+    message, remedy = (f"{text[:1].upper()}{text[1:]}." for text in (message, remedy))
+    return facts.document.problem((*path, key), message, remedy)
 
 
 def _settings(facts: Facts, stream: str) -> TraceArrivals | None:

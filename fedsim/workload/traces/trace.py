@@ -67,8 +67,6 @@ class Trace:
         tenants: Who sends each request, or None.
         origins: Where each comes from, or None.
         failures: Rows that were left out as they are requests that failed.
-        spread_s: Width of the bucket over which requests of one time were spread, in seconds; 0
-            where the times are as recorded.
     """
 
     times_s: Floats
@@ -78,7 +76,6 @@ class Trace:
     tenants: Labels | None = None
     origins: Labels | None = None
     failures: int = 0
-    spread_s: float = 0.0
 
     def __len__(self) -> int:
         return len(self.times_s)
