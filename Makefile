@@ -23,7 +23,7 @@ demo: $(CORE)  ## Compare five strategies on three regions with failures
 	$(BIN)/fedsim compare scenarios/three-regions.yaml --out runs/demo
 
 test: lint  ## Check style, types and layers, then run the fast tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 lint: $(DEV)  ## Check style, types and layers
 	$(BIN)/ruff check --quiet .
@@ -32,7 +32,7 @@ lint: $(DEV)  ## Check style, types and layers
 	$(BIN)/lint-imports --no-cache --no-logo
 
 slow: $(DEV)  ## Run the slow tests
-	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow $(PYTEST_ARGS)
 
 bench: $(DEV)  ## Run the benchmarks (some minutes, on a quiet machine)
 	$(PIP) -e ".[dev,bench]"
