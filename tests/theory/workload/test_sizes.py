@@ -83,7 +83,7 @@ class TestSamples:
             for part in ("prompt_tokens", "output_tokens")
         ]
         expected = np.corrcoef(np.log(prompt), np.log(output))[0, 1]
-        z = np.arctanh(np.corrcoef(*drawn)[0, 1]) - np.arctanh(expected)
+        z = np.arctanh(np.corrcoef(np.array(drawn))[0, 1]) - np.arctanh(expected)
 
         assert expected < -0.5
         assert abs(z) * math.sqrt(len(drawn[0]) - 3) < Z_MOST

@@ -58,7 +58,7 @@ def test_a_turn_finds_the_prompt_before(scenario: fedsim.Scenario, requests: pd.
     cached = requests["cached_tokens"]
     followed = 0
     for user in range(sessions):
-        for number in range(1, users.turns(user)):
+        for number in range(1, users.turns(user) or 0):
             name = f"chat-{users.index(user, number)}"
             if name in cached.index:
                 before = users.turn(user, number - 1)
@@ -74,15 +74,16 @@ def test_a_turn_waits_for_the_one_before(scenario: fedsim.Scenario, requests: pd
     traffic = scenario.world.streams[0].traffic
     users = traffic.users(Streams(scenario.seed), scenario.duration_s)
     starts_s = [time_s for block in users.starts() for time_s in block.tolist()]
+    finished_s = dict(zip(requests.index, requests["finished_s"].to_list(), strict=True))
     for user, start_s in enumerate(starts_s):
         due_s = start_s
-        for number in range(users.turns(user)):
+        for number in range(users.turns(user) or 0):
             name = f"chat-{users.index(user, number)}"
             if name not in requests.index:
                 assert due_s >= scenario.duration_s
                 break
             assert requests.at[name, "arrived_s"] == pytest.approx(due_s, abs=1e-9)
-            due_s = requests.at[name, "finished_s"] + users.turn(user, number).think_s
+            due_s = finished_s[name] + users.turn(user, number).think_s
 
 
 def test_keeping_a_user_on_a_node_pays() -> None:

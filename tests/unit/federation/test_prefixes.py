@@ -66,7 +66,8 @@ def test_needs_room():
 )
 def test_is_a_cache_of_the_blocks_used_last(capacity, prompts):
     """It knows what a plain cache knows that is told of one block at a time, from the last on."""
-    index, cache = PrefixIndex(capacity), OrderedDict()
+    index = PrefixIndex(capacity)
+    cache: OrderedDict[int, None] = OrderedDict()
     for blocks in prompts:
         index.sent(A, prompt(*blocks))
         for block in reversed(blocks):

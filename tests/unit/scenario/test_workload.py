@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,7 +128,8 @@ def test_resolved_samples_are_found_from_anywhere(tmp_path: Path) -> None:
     write(tmp_path, "time,prompt_tokens,output_tokens\n0.5,10,1\n", "own.csv")
     tenants = {"acme": {"tokens": {"trace": "own.csv"}}}
     overrides = {"workload.chat.tokens": {"trace": "own.csv"}, "workload.chat.tenants": tenants}
-    chat = loaded(tmp_path, SMALLEST, overrides).resolved["workload"]["chat"]
+    resolved: Any = loaded(tmp_path, SMALLEST, overrides).resolved
+    chat = resolved["workload"]["chat"]
 
     full = (tmp_path / "own.csv").resolve().as_posix()
     assert chat["tokens"] == chat["tenants"]["acme"]["tokens"] == {"trace": full}

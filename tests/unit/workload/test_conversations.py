@@ -47,13 +47,14 @@ def sessions(traffic=TRAFFIC, seed=1, until_s=100.0, **options):
     users = traffic.users(Streams(seed), until_s, **options)
     starts_s = [time_s for block in users.starts() for time_s in block.tolist()]
     return [
-        (start_s, [users.turn(user, turn) for turn in range(users.turns(user))])
+        (start_s, [users.turn(user, turn) for turn in range(users.turns(user) or 0)])
         for user, start_s in enumerate(starts_s)
     ]
 
 
 def replaced(**changes):
     """Return the traffic with other properties of its conversation."""
+    assert TRAFFIC.conversation is not None
     conversation = dataclasses.replace(TRAFFIC.conversation, **changes)
     return dataclasses.replace(TRAFFIC, conversation=conversation)
 
@@ -211,7 +212,7 @@ class TestDraws:
         """Requests are numbered session by session, without a gap."""
         users = TRAFFIC.users(Streams(1), 100.0)
         count = sum(len(block) for block in users.starts())
-        turns = [(user, turn) for user in range(count) for turn in range(users.turns(user))]
+        turns = [(user, turn) for user in range(count) for turn in range(users.turns(user) or 0)]
         indices = [users.index(*each) for each in turns]
 
         assert indices == list(range(len(indices)))

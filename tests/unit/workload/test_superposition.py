@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ class TestMerging:
 
     def test_blocks(self):
         """Parts of any length become blocks of one."""
-        parts = [(np.arange(n) + 0.0, np.arange(n)) for n in (3, 0, 5, 1)]
+        parts: list[Any] = [(np.arange(n) + 0.0, np.arange(n)) for n in (3, 0, 5, 1)]
 
         assert [len(times_s) for times_s, _ in in_blocks(iter(parts), 4)] == [4, 4, 1]
         assert list(in_blocks(iter([]), 4)) == []

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,12 +27,9 @@ def painting(rows, switch, **settings):
     )
 
 
-class Asking:
-    """A request as far as loading goes."""
-
-    def __init__(self, key, details):
-        self.key = key
-        self.details = details
+def asking(key, details) -> Any:
+    """Return a request as far as loading goes."""
+    return SimpleNamespace(key=key, details=details)
 
 
 TEN = SwitchConfig(Constant(10.0), Constant(2.0))
@@ -75,7 +75,7 @@ class TestModels:
     def test_luck_is_the_requests_own(self):
         """Loads are drawn by the request's key and attempt, each adapter by itself."""
         config = SwitchConfig(Exponential(10.0), Exponential(2.0))
-        asking = Asking(99, Pictures(1, 1, 4, 2))
+        asking = asking(99, Pictures(1, 1, 4, 2))
 
         for attempt in (1, 2):
             model_s, adapters_s = Models(config).load_s(asking, attempt)
@@ -91,7 +91,7 @@ class TestModels:
         """Without a time for adapters only base models are loaded."""
         models = Models(SwitchConfig(Constant(10.0)))
 
-        assert models.load_s(Asking(1, Pictures(1, 1, 4, 3)), 1) == (10.0, 0.0)
+        assert models.load_s(asking(1, Pictures(1, 1, 4, 3)), 1) == (10.0, 0.0)
 
     @given(st.integers(1, 4), st.lists(st.integers(0, 5)))
     def test_keeps_those_used_last(self, room, asked):
@@ -100,5 +100,5 @@ class TestModels:
 
         for place, model in enumerate(asked):
             recent = list(dict.fromkeys(reversed(asked[:place])))[:room]
-            loaded = models.load_s(Asking(1, Pictures(1, 1, model, 0)), 1)[0] is not None
+            loaded = models.load_s(asking(1, Pictures(1, 1, model, 0)), 1)[0] is not None
             assert loaded == (model not in recent)
