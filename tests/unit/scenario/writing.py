@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 from fedsim.errors import ScenarioError
 from fedsim.scenario.load import load
@@ -90,7 +91,7 @@ language,m-small,0,0,9.0,1.0,Gamma,1.0,0.1
 """
 """The rates of a few clients, as ServeGen's are written."""
 
-CLIENT_LENGTHS = {
+CLIENT_LENGTHS: dict[str, Any] = {
     "model": "m-large",
     "client": 3,
     "t_s": 0,

@@ -27,7 +27,7 @@ def painting(rows, switch, **settings):
     )
 
 
-def asking(key, details) -> Any:
+def request_for(key, details) -> Any:
     """Return a request as far as loading goes."""
     return SimpleNamespace(key=key, details=details)
 
@@ -75,7 +75,7 @@ class TestModels:
     def test_luck_is_the_requests_own(self):
         """Loads are drawn by the request's key and attempt, each adapter by itself."""
         config = SwitchConfig(Exponential(10.0), Exponential(2.0))
-        asking = asking(99, Pictures(1, 1, 4, 2))
+        asking = request_for(99, Pictures(1, 1, 4, 2))
 
         for attempt in (1, 2):
             model_s, adapters_s = Models(config).load_s(asking, attempt)
@@ -91,7 +91,7 @@ class TestModels:
         """Without a time for adapters only base models are loaded."""
         models = Models(SwitchConfig(Constant(10.0)))
 
-        assert models.load_s(asking(1, Pictures(1, 1, 4, 3)), 1) == (10.0, 0.0)
+        assert models.load_s(request_for(1, Pictures(1, 1, 4, 3)), 1) == (10.0, 0.0)
 
     @given(st.integers(1, 4), st.lists(st.integers(0, 5)))
     def test_keeps_those_used_last(self, room, asked):
@@ -100,5 +100,5 @@ class TestModels:
 
         for place, model in enumerate(asked):
             recent = list(dict.fromkeys(reversed(asked[:place])))[:room]
-            loaded = models.load_s(asking(1, Pictures(1, 1, model, 0)), 1)[0] is not None
+            loaded = models.load_s(request_for(1, Pictures(1, 1, model, 0)), 1)[0] is not None
             assert loaded == (model not in recent)
