@@ -35,7 +35,6 @@ class KvCache:
         blocks: Blocks in all.
         available: Blocks that are free or evictable.
         free: Blocks that hold nothing.
-        free: Blocks that hold nothing.
     """
 
     __slots__ = ("_entries", "_evictable", "_keep", "available", "blocks", "free")

@@ -85,7 +85,10 @@ class BatchNode(CountingNode):
         return self._end.due_s if job.in_service else job.ended_s
 
     def gpu_utilization(self) -> float | None:
-        """Return the share of the last minute or so with a batch at work, None without a GPU."""
+        """Return the share of the last minute or so with requests in a batch, None without a GPU.
+
+        What is left of a batch whose requests were all aborted does not count.
+        """
         return self._busy_share()
 
     def _end_batch(self) -> None:
