@@ -133,6 +133,7 @@ def _print_pools(console: Console, scenario: Scenario) -> None:
         f"{plain(row.capacity_rps)} if it had its pools alone; {_busy(row.utilization)} % on "
         f"average, {_busy(row.peak_utilization)} % at its peak"
         for row in capability_table(scenario)
+        if row.offered_rps > 0.0
     ]
     sentences(console, loads)
 

@@ -59,8 +59,11 @@ class _Needs:
 def engine_time_s(engine: EngineConfig, sample: RequestSample) -> float:
     """Return how long a request takes an engine at full load, in seconds.
 
-    It is infinite where none of the requests fits into the engine.
+    Requests that never fit into the engine are left out; it is infinite where none fits.
     """
+    sample = _fitting(engine, sample)
+    if not len(sample.details):
+        return math.inf
     if _shares_prompts(engine, sample):
         return served_time_s(engine, sample)
     needs = _needs(engine, sample)
@@ -91,6 +94,21 @@ def served_time_s(engine: EngineConfig, sample: RequestSample) -> float:
     if ends_s[last] == ends_s[first]:
         first, last = 0, len(ends_s) - 1
     return (ends_s[last] - ends_s[first]) / (last - first)
+
+
+def _fitting(engine: EngineConfig, sample: RequestSample) -> RequestSample:
+    """Return the requests of a sample that the engine can serve at all."""
+    limits = Engine(engine)
+    fits = [
+        row
+        for row, each in enumerate(_sequences(sample))
+        if limits.why_never(each.prompt_tokens, each.output_tokens) is None
+    ]
+    return RequestSample(
+        prompt_tokens=sample.prompt_tokens[fits],
+        output_tokens=sample.output_tokens[fits],
+        details=[sample.details[row] for row in fits],
+    )
 
 
 def _sequences(sample: RequestSample) -> list[Sequence]:

@@ -28,7 +28,8 @@ class OfferedLoad:
         streams: The streams.
         pools: The pools.
         nodes: Nodes of each pool.
-        rates_rps: Mean rate of each stream over the run, in requests per second.
+        rates_rps: Mean rate of each stream over the run, in requests per second; 0 where its
+            requests fit into no engine that they may get, and are all refused.
         peaks_rps: Highest rate of each stream.
         may_serve: Whether a pool has a stream's capability, and may hold its data.
         node_s: What a request takes of a node at full load, in seconds; 0 where it may not.
@@ -61,6 +62,14 @@ class OfferedLoad:
             if isinstance(traffic.arrivals, ClosedLoop):
                 rate_rps = self._loop_rps(row, traffic.arrivals) if closed_loops else 0.0
                 self.rates_rps[row] = self.peaks_rps[row] = rate_rps
+            if self._is_refused(row):
+                self.rates_rps[row] = self.peaks_rps[row] = 0.0
+
+    def _is_refused(self, row: int) -> bool:
+        """Whether all that may serve a stream are engines into which no request of it fits."""
+        engines = np.array([pool.engine is not None for pool in self.pools])
+        may = self.may_serve[row]
+        return bool(may.any() and engines[may].all() and np.isinf(self.node_s[row, may]).all())
 
     def _times_s(self, row: int, scenario: Scenario) -> list[float]:
         """Return what a request of a stream takes of a node of each pool; 0 where it may not."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.errors import Problem
+from fedsim.scenario.request_samples import RequestSample, sample_requests
 from fedsim.scenario.source import Place
 from fedsim.scenario.spec import Scenario
 from fedsim.workload.distributions import Constant
@@ -35,14 +36,19 @@ class _Known:
 def oversized_problems(scenario: Scenario) -> list[Problem]:
     """Return a problem for each stream and pool where a request can never be served.
 
-    Constant sizes and those of a trace within the run are looked at. A run refuses such requests.
+    Constant sizes and those of a trace within the run are looked at; of sizes that are drawn, the
+    first ones, which are no problem if some of them fit. A run refuses requests that do not.
     """
     found = []
     for stream in scenario.world.streams:
         known = _known_sizes(stream.traffic, scenario.duration_s)
+        drawn = known is None
+        if known is None:
+            sample = sample_requests(stream.traffic, scenario.seed, scenario.duration_s)
+            known = _drawn_sizes(sample)
         for pool in scenario.world.pools:
-            if known is not None and stream.capability in pool.capabilities:
-                problem = _problem(scenario, stream.traffic.name, known, pool)
+            if stream.capability in pool.capabilities:
+                problem = _problem(scenario, stream.traffic.name, known, pool, drawn=drawn)
                 found += [] if problem is None else [problem]
     return found
 
@@ -64,7 +70,15 @@ def _known_sizes(traffic: Traffic, until_s: float) -> _Known | None:
     return _Known("tokens", np.array([prompt_tokens]), np.array([round(output.mean)]))
 
 
-def _problem(scenario: Scenario, stream: str, known: _Known, pool: PoolConfig) -> Problem | None:
+def _drawn_sizes(sample: RequestSample) -> _Known:
+    """Return the sizes of a sample, the unknown ones as the least."""
+    prompts = np.maximum(sample.prompt_tokens, 1).astype(np.int64)
+    return _Known("tokens", prompts, sample.output_tokens.astype(np.int64))
+
+
+def _problem(
+    scenario: Scenario, stream: str, known: _Known, pool: PoolConfig, *, drawn: bool
+) -> Problem | None:
     if pool.engine is None or len(known.prompts) == 0:
         return None
     engine = Engine(pool.engine)
@@ -75,7 +89,7 @@ def _problem(scenario: Scenario, stream: str, known: _Known, pool: PoolConfig) -
         if reason is None:
             break
         reasons.append(reason)
-    if not reasons:
+    if not reasons or (drawn and len(reasons) < len(known.prompts)):
         return None
     few = known.key == "arrivals"
     who = f"{len(reasons):,} of the {len(known.prompts):,} requests" if few else "The requests"

@@ -8,6 +8,7 @@ import pytest
 
 from fedsim.errors import Problem
 from fedsim.scenario.capacity import capability_table, capacity_problems, capacity_table
+from fedsim.scenario.oversized import oversized_problems
 from tests.unit.scenario.writing import SMALLEST, loaded, write
 
 TWO_POOLS = """\
@@ -145,6 +146,37 @@ def test_infinite_mean_can_never_be_served(tmp_path: Path):
     (problem,) = capacity_problems(loaded(tmp_path, SMALLEST, {"pools.chat.service": service}))
 
     assert problem.message.endswith("the one node that may serve them can do none.")
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        {"distribution": "constant", "value": 1000},
+        {"distribution": "uniform", "low": 600, "high": 1000},
+    ],
+)
+def test_requests_that_fit_nowhere_are_no_load(tmp_path: Path, prompt: dict[str, object]):
+    """They are refused: what is told is their size, and the other streams load the pool alone."""
+    text = """\
+        duration: 1min
+        regions: {us: {}}
+        pools:
+          chat: {region: us, engine: {profile: llama-3.1-8b/bf16/h100_sxm/tp1, kv_capacity: 512}}
+        workload:
+          small:
+            arrivals: {process: poisson, rate: 2/s}
+            tokens: {prompt: {distribution: constant, value: 100}, output: OUTPUT}
+        """.replace("OUTPUT", "{distribution: constant, value: 20}")
+    alone = loaded(tmp_path, text)
+    output = {"distribution": "constant", "value": 20}
+    arrivals = {"process": "poisson", "rate": "9/s"}
+    large = {"arrivals": arrivals, "tokens": {"prompt": prompt, "output": output}}
+    scenario = loaded(tmp_path, text, {"workload.large": large})
+
+    assert capacity_problems(scenario) == []
+    assert capacity_table(scenario) == capacity_table(alone)
+    (problem,) = oversized_problems(scenario)
+    assert problem.path == "workload.large.tokens"
 
 
 class TestBatchesAndModels:
