@@ -38,7 +38,7 @@ def read_csv(file: str, layout: Layout) -> Trace:
             return gather(file, _chunks(file, header, layout), layout)
     except (UnfitError, pa.ArrowInvalid) as failure:
         scan(file, _rows(file, header, layout), layout)
-        message = f"The trace cannot be read: {failure}."
+        message = f"The trace cannot be read: {str(failure).rstrip('.')}."
         raise TraceError(file, None, message, _expected(layout)) from failure
 
 
@@ -117,8 +117,11 @@ def _chunks(file: str, header: list[str], layout: Layout) -> Iterator[Chunk]:
             ),
         ) as batches,
     ):
-        for batch in batches:
-            yield dict(zip(layout.columns, batch.columns, strict=True))
+        try:
+            for batch in batches:
+                yield dict(zip(layout.columns, batch.columns, strict=True))
+        finally:
+            watch.over = True  # arrow reads ahead in a thread, which must not outlive a failure
     if watch.empty_lines:
         for _ in full_lines(file, _expected(layout)):
             pass
@@ -132,10 +135,12 @@ class _Watched:
     def __init__(self, content: BinaryIO) -> None:
         self._content = content
         self._end = b""
-        self.empty_lines = False
+        self.empty_lines = self.over = False
 
     def read(self, count: int) -> bytes:
-        """Return the next bytes."""
+        """Return the next bytes; none once nobody wants them."""
+        if self.over:
+            return b""
         content = self._content.read(count)
         around = self._end + content[:4]
         self.empty_lines |= any(end in part for end in _EMPTY for part in (around, content))

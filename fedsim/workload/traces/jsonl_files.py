@@ -40,7 +40,7 @@ def read_jsonl(file: str, layout: Layout) -> Trace:
             return gather(file, _chunks(file, schema), layout)
     except (UnfitError, pa.ArrowInvalid) as failure:
         scan(file, _rows(file, layout), layout)
-        message = f"The trace cannot be read: {failure}."
+        message = f"The trace cannot be read: {str(failure).rstrip('.')}."
         remedy = "Write fields of one type in all rows."
         raise TraceError(file, None, message, remedy) from failure
 

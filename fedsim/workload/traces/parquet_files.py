@@ -44,7 +44,7 @@ def read_parquet(file: str, layout: Layout) -> Trace:
         remedy = "Write times as numbers or timestamps and tokens as integers."
         raise TraceError(file, None, message, remedy) from failure
     except pa.ArrowException as failure:
-        message = f"The trace cannot be read: {failure}."
+        message = f"The trace cannot be read: {str(failure).rstrip('.')}."
         raise TraceError(file, None, message, _EXPECTED) from failure
 
 
