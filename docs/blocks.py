@@ -158,12 +158,13 @@ def _run_console(block: Block, folder: Path) -> str:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Return an environment in which ``fedsim`` is this fedsim, on a terminal of fixed width."""
+    """Return an environment with this ``fedsim`` and ``python``, on a terminal of fixed width."""
     programs = folder / ".bin"
     programs.mkdir(exist_ok=True)
-    script = programs / "fedsim"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fedsim "$@"\n', encoding="utf-8")
-    script.chmod(0o755)
+    for name, arguments in (("fedsim", ' -m fedsim "$@"'), ("python", ' "$@"')):
+        script = programs / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments}\n', encoding="utf-8")
+        script.chmod(0o755)
     path = os.pathsep.join([str(programs), os.environ.get("PATH", "")])
     own = {"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": COLUMNS, "NO_COLOR": "1"}
     return {**os.environ, **own, "MPLBACKEND": "Agg"}
