@@ -29,7 +29,7 @@ from fedsim.federation.contracts import (
     QoSRequirements,
     RoutingPolicyTrait,
 )
-from fedsim.federation.strategies import Strategy
+from fedsim.federation.strategies.base import Strategy
 from fedsim.kernel.environment import Environment
 from fedsim.kernel.streams import SERVICE, Streams, keyed_uniforms
 from fedsim.results.recorder import Recorder

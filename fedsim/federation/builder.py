@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
 from fedsim.federation.breaker import CircuitBreaker
 from fedsim.federation.catalog import ModelCatalog
 from fedsim.federation.config import BreakerConfig, GatewayConfig, HealthConfig
+from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import (
     CircuitBreakerTrait,
     GatewayMiddleware,
@@ -24,35 +25,9 @@ from fedsim.federation.gateway import Gateway
 from fedsim.federation.health import HealthChecker
 from fedsim.federation.prefixes import PrefixIndex
 from fedsim.federation.router import Router
-from fedsim.federation.runtime import Clock, Observer, Random, Tasks, Transport
-from fedsim.federation.strategies import Strategy, build_strategy
-
-
-@dataclass(slots=True)
-class GatewayContext:
-    """What a plug-in is given that is built as ``Class(context)``.
-
-    Attributes:
-        catalog: The federation's catalog.
-        health: The gateway's health checker.
-        breaker: The gateway's circuit breaker, or None where it is off.
-        policies: The gateway's policies so far.
-        clock: Time; simulated in a simulation.
-        tasks: Background tasks and deadlines.
-        rng: A seeded source of randomness of the plug-in's own.
-        region: The gateway's region.
-        prefixes: What the gateway thinks is in the prefix caches of nodes.
-    """
-
-    catalog: ModelCatalogTrait
-    health: HealthCheckerTrait
-    breaker: CircuitBreakerTrait | None
-    policies: list[RoutingPolicyTrait]
-    clock: Clock
-    tasks: Tasks
-    rng: Random
-    region: RegionId
-    prefixes: PrefixIndex = field(default_factory=PrefixIndex)
+from fedsim.federation.runtime import Clock, Insight, Observer, Random, Tasks, Transport
+from fedsim.federation.strategies.base import Strategy
+from fedsim.federation.strategies.registry import build_strategy
 
 
 @dataclass(slots=True)
@@ -68,7 +43,8 @@ class FederationBuilder:
     router: RouterTrait | None = None
     policies: list[RoutingPolicyTrait] = field(default_factory=list)
     middlewares: list[GatewayMiddleware] = field(default_factory=list)
-    load_balance: LoadBalanceStrategy | Strategy = LoadBalanceStrategy.LEAST_LATENCY
+    load_balance: LoadBalanceStrategy | str | Strategy = LoadBalanceStrategy.LEAST_LATENCY
+    strategy_settings: Mapping[str, object] = field(default_factory=dict)
     circuit_breaker: CircuitBreakerTrait | BreakerConfig | None = field(
         default_factory=BreakerConfig
     )
@@ -111,9 +87,14 @@ class FederationBuilder:
         self.middlewares.append(middleware)
         return self
 
-    def with_load_balance(self, strategy: LoadBalanceStrategy | Strategy) -> Self:
-        """Choose among eligible nodes by *strategy*."""
+    def with_load_balance(self, strategy: LoadBalanceStrategy | str | Strategy) -> Self:
+        """Choose among eligible nodes by *strategy*: a name, or an object."""
         self.load_balance = strategy
+        return self
+
+    def with_strategy_settings(self, settings: Mapping[str, object]) -> Self:
+        """Build the strategy, which is given by its name, with *settings*."""
+        self.strategy_settings = settings
         return self
 
     def with_config(self, config: GatewayConfig) -> Self:
@@ -129,6 +110,7 @@ class FederationBuilder:
         random_for: Callable[[str], Random],
         region: RegionId | None = None,
         observer: Observer | None = None,
+        insight: Insight | None = None,
     ) -> Gateway:
         """Return the gateway; its health checker probes once ``start_monitoring`` is called.
 
@@ -140,6 +122,7 @@ class FederationBuilder:
                 ``strategy``, ``retries`` (backoff).
             region: The gateway's region, which locality prefers.
             observer: Is told of health and breaker changes.
+            insight: What only a simulator knows, for strategies that are studied as an ideal.
         """
         region = RegionId("") if region is None else region
         catalog = self.catalog if self.catalog is not None else ModelCatalog()
@@ -160,9 +143,22 @@ class FederationBuilder:
                 raise TypeError(msg)
             strategy = self.load_balance
             if isinstance(strategy, LoadBalanceStrategy):
-                own_health = health if isinstance(health, HealthChecker) else None
-                rng = random_for("strategy")
-                strategy = build_strategy(strategy, own_health, clock, rng)
+                strategy = strategy.value
+            if isinstance(strategy, str):
+                context = GatewayContext(
+                    catalog,
+                    health,
+                    breaker,
+                    self.policies,
+                    clock,
+                    tasks,
+                    random_for("strategy"),
+                    region,
+                    self.prefixes,
+                    transport.probe,
+                    insight,
+                )
+                strategy = build_strategy(strategy, context, self.strategy_settings)
             router = Router(catalog, strategy, clock, region, health, breaker, self.policies)
         return Gateway(
             router,

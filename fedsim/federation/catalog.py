@@ -39,6 +39,9 @@ class Deployment:
         pool: Nodes of one pool are expected to be equally fast; their latencies are compared.
         gpu: Name of the node's GPU, or None for a node without one.
         cost_usd_per_hour: Price of the node, or None where unknown.
+        weight: Share of the traffic that the node is meant to have beside others, > 0; for
+            strategies that go by weights.
+        priority: Level of the node, from 0; for strategies that use a lower level first.
     """
 
     model_id: ModelId
@@ -50,6 +53,8 @@ class Deployment:
     pool: str = ""
     gpu: str | None = None
     cost_usd_per_hour: float | None = None
+    weight: float = 1.0
+    priority: int = 0
 
 
 class ModelCatalog:

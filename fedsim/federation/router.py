@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import ClassVar, NoReturn
@@ -30,7 +30,7 @@ from fedsim.federation.fleet import Fleet
 from fedsim.federation.health import HealthChecker
 from fedsim.federation.policies import OWN_POLICIES
 from fedsim.federation.runtime import Clock
-from fedsim.federation.strategies import Candidates, Strategy
+from fedsim.federation.strategies.base import Candidates, Strategy
 
 REMEMBERED = 1024
 """Sets of nodes, or kinds of request, that a router remembers before it forgets them all."""
@@ -97,6 +97,8 @@ class Router:
     ) -> None:
         self.fleet = Fleet(catalog, health, policies, clock, region)
         self._strategy = strategy
+        self._tell_start: Callable[..., None] | None = getattr(strategy, "on_start", None)
+        self._tell_complete: Callable[..., None] | None = getattr(strategy, "on_complete", None)
         self._clock = clock
         self._health = health
         self._breaker = breaker
@@ -152,6 +154,8 @@ class Router:
         position = self.fleet.positions.get(target.node_id)
         if position is not None:
             self.fleet.in_flight[position] += 1
+        if self._tell_start is not None:
+            self._tell_start(target, request)
 
     def on_complete(
         self, target: RouteTarget, request: InferenceRequest, outcome: str, latency_s: float
@@ -162,6 +166,8 @@ class Router:
             self.fleet.in_flight[position] -= 1
         elif target.node_id in self.fleet.departed:
             self.fleet.departed[target.node_id] -= 1
+        if self._tell_complete is not None:
+            self._tell_complete(target, request, outcome, latency_s)
 
     # Choosing
 

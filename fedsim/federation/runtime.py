@@ -93,3 +93,14 @@ class Observer(Protocol):
     ) -> None:
         """Take note that a node's circuit changed its state."""
         ...
+
+
+class Insight(Protocol):
+    """What a simulator knows and no real gateway can: the truth about nodes, now and for nothing.
+
+    Strategies that are studied as an ideal use it, such as joining the shortest queue.
+    """
+
+    def depth(self, node_id: NodeId) -> int:
+        """Return how many requests the node has in service and waiting at this moment."""
+        ...

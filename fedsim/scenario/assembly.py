@@ -10,8 +10,9 @@ from typing import Any
 from fedsim.errors import PlugInError
 from fedsim.federation.asyncio_runtime import AsyncioClock, AsyncioTasks
 from fedsim.federation.breaker import CircuitBreaker
-from fedsim.federation.builder import FederationBuilder, GatewayContext
+from fedsim.federation.builder import FederationBuilder
 from fedsim.federation.config import GatewayConfig, HealthConfig
+from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import (
     LoadBalanceStrategy,
     PrivacyLevel,
@@ -28,8 +29,9 @@ from fedsim.federation.policies import (
     PrivacyPolicy,
     ThroughputPolicy,
 )
+from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.scenario.plugins import find_plugin
-from fedsim.scenario.spec import STRATEGIES, FederationSpec
+from fedsim.scenario.spec import FederationSpec
 from fedsim.world.plugin_health import PlugInHealth
 from fedsim.world.plugins import (
     MiddlewareGuard,
@@ -92,9 +94,7 @@ class GatewayFactory:
         """What chooses the nodes: the router's or the strategy's name."""
         if self._router is not None:
             return plugin_name(self._router)
-        if isinstance(self._strategy, LoadBalanceStrategy):
-            return self._strategy.value
-        return plugin_name(self._strategy)
+        return self._named or plugin_name(self._strategy)
 
     def __call__(self, site: Site) -> Gateway:
         """Return the gateway of *site*; its health checker probes, unless the scenario says off."""
@@ -132,6 +132,8 @@ class GatewayFactory:
             context.policies.append(self._build_policy(policy, settings, context, site))
         builder.policies.extend(context.policies)
         builder.with_load_balance(self._build_strategy(context, site))
+        if self._named is not None:
+            builder.with_strategy_settings(spec.strategy_settings.get(self._named, {}))
         if self._router is not None:
             router = build_plugin(self._router, context)
             check_methods(router, ["route"], "router")
@@ -143,17 +145,23 @@ class GatewayFactory:
         if spec.health is not None:
             site.tasks.spawn(health.start_monitoring(), f"{site.name} start monitoring")
         return builder.build(
-            site.transport, site.clock, site.tasks, site.random_for, site.region, site.reporter
+            site.transport,
+            site.clock,
+            site.tasks,
+            site.random_for,
+            site.region,
+            site.reporter,
+            site.insight,
         )
 
     def _find_strategy(self, strategy: Any, directory: Path) -> Any:
         if isinstance(strategy, LoadBalanceStrategy):
-            return strategy
+            return strategy.value
         if isinstance(strategy, str) and ":" not in strategy:
             if strategy not in STRATEGIES:
                 problem = f"there is no such strategy; use one of {', '.join(STRATEGIES)}"
                 raise PlugInError(strategy, f"{problem}, or write module:Class")
-            return LoadBalanceStrategy(strategy)
+            return strategy
         return self._single(find_plugin(strategy, directory))
 
     def _find_policy(self, policy: Any, directory: Path) -> Any:
@@ -171,9 +179,14 @@ class GatewayFactory:
             raise PlugInError(plugin_name(plugin), problem)
         return plugin
 
+    @property
+    def _named(self) -> str | None:
+        """The name of a strategy of ours."""
+        return self._strategy if isinstance(self._strategy, str) else None
+
     def _build_strategy(self, context: GatewayContext, site: Site) -> Any:
-        if isinstance(self._strategy, LoadBalanceStrategy):
-            return self._strategy
+        if self._named is not None:
+            return self._named
         strategy = build_plugin(self._strategy, context)
         check_methods(strategy, ["select"], "strategy")
         return StrategyGuard(strategy, site)

@@ -10,7 +10,8 @@ from typing import Any
 from fedsim.scenario.catalogues.profiles import Profile
 from fedsim.scenario.engine_files import EngineSources
 from fedsim.scenario.schema.engine import PROFILE_FILES, Engine
-from fedsim.scenario.schema.federation import Federation, PolicySettings
+from fedsim.scenario.schema.federation import Federation
+from fedsim.scenario.schema.policies import PolicySettings
 from fedsim.scenario.schema.pools import Pool
 from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.scenario.schema.servegen import ServeGenArrivals

@@ -15,8 +15,8 @@ from fedsim.scenario.emit import dump_yaml
 from fedsim.scenario.source import Place
 from fedsim.world.config import WorldConfig
 
-STRATEGIES: tuple[str, ...] = tuple(strategy.value for strategy in LoadBalanceStrategy)
-"""The names of the built-in strategies, in the order in which they are compared."""
+CONTRACT_STRATEGIES: tuple[str, ...] = tuple(strategy.value for strategy in LoadBalanceStrategy)
+"""The strategies of the contract, in the order in which they are compared where none is named."""
 
 DEFAULT_POLICIES: Mapping[str, Mapping[str, float]] = {
     "health": {"weight": 2.0},
@@ -36,6 +36,7 @@ class FederationSpec:
     Attributes:
         gateways: Number of gateways by region, each >= 1, in the order of the regions.
         strategy: Name of a built-in strategy, or ``module:Class``.
+        strategy_settings: Settings by strategy, where they are not the defaults.
         policies: Parameters by policy, in order. Every policy has ``weight``; ``latency`` may have
             ``max_latency_s``. A name that is not built in is ``module:Class``.
         router: ``module:Class`` in place of our router, or None.
@@ -48,6 +49,7 @@ class FederationSpec:
 
     gateways: Mapping[str, int]
     strategy: str = LoadBalanceStrategy.LEAST_LATENCY.value
+    strategy_settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     policies: Mapping[str, Mapping[str, float]] = field(
         default_factory=lambda: dict(DEFAULT_POLICIES)
     )
@@ -69,7 +71,7 @@ class CompareSpec:
         baseline: The strategy that the others are set against, or None for the first.
     """
 
-    strategies: tuple[str, ...] = STRATEGIES
+    strategies: tuple[str, ...] = CONTRACT_STRATEGIES
     replications: int = 10
     baseline: str | None = None
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from fedsim.errors import Problem, ScenarioError
 from fedsim.federation.contracts import LoadBalanceStrategy
+from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.results.run import Run
 from fedsim.scenario.simulate import simulate
-from fedsim.scenario.spec import STRATEGIES, CompareSpec, Scenario
+from fedsim.scenario.spec import CompareSpec, Scenario
 
 
 @dataclass(frozen=True, slots=True)

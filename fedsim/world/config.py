@@ -98,6 +98,8 @@ class PoolConfig:
         batching: Static batching, or None.
         cold_start: Time in seconds that a node which comes back up is loading, or None for none.
         switch: Base models and adapters that its slots load, or None.
+        weight: Share of the traffic that each node is meant to have beside others, > 0.
+        priority: Level of its nodes, from 0; a lower one is used first.
 
     Raises:
         ValueError: Not exactly one of *service*, *engine* and *batching* is given, *slots* is not
@@ -118,6 +120,8 @@ class PoolConfig:
     batching: BatchConfig | None = None
     cold_start: Distribution | None = None
     switch: SwitchConfig | None = None
+    weight: float = 1.0
+    priority: int = 0
 
     def __post_init__(self) -> None:
         kinds = [kind for kind in (self.service, self.engine, self.batching) if kind is not None]

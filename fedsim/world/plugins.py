@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from fedsim.errors import PlugInError
-from fedsim.federation.builder import GatewayContext
+from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import (
     FederationError,
     InferenceRequest,
@@ -28,7 +28,7 @@ from fedsim.federation.contracts import (
     RouteTarget,
 )
 from fedsim.federation.fleet import Fleet
-from fedsim.federation.strategies import Candidates
+from fedsim.federation.strategies.base import Candidates
 from fedsim.kernel.asyncio_loop import SimLoop
 from fedsim.kernel.foreign import run_foreign
 from fedsim.kernel.tasks import Cancelled
@@ -247,6 +247,23 @@ class PolicyGuard(_Guard):
 
 class StrategyGuard(_Guard):
     """Runs a foreign strategy inside our router."""
+
+    def __init__(self, plugin: Any, site: Site) -> None:
+        super().__init__(plugin, site)
+        for hook in ("on_start", "on_complete"):
+            if not hasattr(plugin, hook):
+                setattr(self, hook, None)
+
+    def on_start(self, target: RouteTarget, request: InferenceRequest) -> None:
+        """Tell the strategy that an attempt is about to be sent."""
+        self._call("on_start", request, target, request)
+
+    def on_complete(
+        self, target: RouteTarget, request: InferenceRequest, outcome: str, latency_s: float
+    ) -> None:
+        """Tell the strategy how an attempt ended; what is dropped after the run does not count."""
+        if not self._loop.is_closed():
+            self._call("on_complete", request, target, request, outcome, latency_s)
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
         """Return the strategy's choice, which must be one of the candidates."""

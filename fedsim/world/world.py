@@ -16,7 +16,7 @@ from fedsim.federation.contracts import (
     ModelId,
     RegionId,
 )
-from fedsim.federation.runtime import Random
+from fedsim.federation.runtime import Insight, Random
 from fedsim.kernel.asyncio_loop import SimLoop
 from fedsim.kernel.environment import Environment, Signal
 from fedsim.kernel.streams import Streams
@@ -24,6 +24,7 @@ from fedsim.kernel.tasks import SimClock, SimTasks
 from fedsim.workload.details import Details, Prompt
 from fedsim.world.config import StreamConfig, WorldConfig
 from fedsim.world.faults import FaultInjector
+from fedsim.world.insight import NodeInsight
 from fedsim.world.live import LiveRequest, OnOver
 from fedsim.world.network import Network
 from fedsim.world.nodes.base import Node
@@ -54,6 +55,7 @@ class Site:
         catalog: The federation's catalog, with all nodes.
         reporter: Tells health and breaker changes, and what plug-ins do.
         env: The environment.
+        insight: The truth about nodes, for strategies that are studied as an ideal.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Site:
     catalog: ModelCatalog
     reporter: FederationReporter
     env: Environment
+    insight: Insight
 
 
 BuildGateway = Callable[[Site], GatewayTrait]
@@ -213,6 +216,7 @@ class World:
                 self._catalog,
                 FederationReporter(self._observer, self.env, name),
                 self.env,
+                NodeInsight(by_id),
             )
             built.append((region_code, build_gateway(site)))
         return built
@@ -234,6 +238,8 @@ class World:
                     pool=pool.name,
                     gpu=pool.gpu,
                     cost_usd_per_hour=pool.cost_usd_per_hour,
+                    weight=pool.weight,
+                    priority=pool.priority,
                 )
             )
         return catalog

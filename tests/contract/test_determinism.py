@@ -10,7 +10,7 @@ from textwrap import dedent
 import pytest
 
 import fedsim
-from fedsim.scenario.spec import STRATEGIES
+from fedsim.federation.strategies.registry import STRATEGIES
 
 TEXT = """\
 name: determinism
@@ -129,7 +129,7 @@ def digests(folder, hash_seed):
     script = f"""\
         import json, sys
         import fedsim
-        from fedsim.scenario.spec import STRATEGIES
+        from fedsim.federation.strategies.registry import STRATEGIES
 
         scenario = fedsim.load({str(folder / "scenario.yaml")!r})
         found = {{name: fedsim.simulate(scenario, strategy=name).digest for name in STRATEGIES}}
@@ -190,19 +190,19 @@ def faults_of(run):
     return events[["time_s", "subject", "before", "after", "detail"]].astype(str).values.tolist()
 
 
-@pytest.mark.parametrize("name", [*STRATEGIES[1:], "router"])
+@pytest.mark.parametrize("name", [*list(STRATEGIES)[1:], "router"])
 class TestSameWeather:
     """Exchanging the strategy or the router leaves all that does not depend on it as it was."""
 
     def test_arrivals_and_sizes(self, runs, name):
         """What arrives, when, where and how large does not depend on routing."""
-        one, other = runs[STRATEGIES[0]], runs[name]
+        one, other = runs["round_robin"], runs[name]
 
         assert one.requests[ARRIVALS].equals(other.requests[ARRIVALS])
 
     def test_faults(self, runs, name):
         """What goes wrong, and when, does not depend on routing."""
-        assert faults_of(runs[STRATEGIES[0]]) == faults_of(runs[name])
+        assert faults_of(runs["round_robin"]) == faults_of(runs[name])
         assert len(faults_of(runs[name])) > 10
 
     def test_service(self, runs, name):
@@ -210,7 +210,7 @@ class TestSameWeather:
         columns = ["request_id", "attempt"]
         attempts = [
             run.attempts[run.attempts["outcome"] == "ok"].astype({"request_id": str})
-            for run in (runs[STRATEGIES[0]], runs[name])
+            for run in (runs["round_robin"], runs[name])
         ]
         both = attempts[0].merge(attempts[1], on=columns)
         slowed = (both[["started_s_x", "started_s_y"]].max(axis=1) > 35.0) & (

@@ -40,9 +40,9 @@ class TestFinding:
 
     def test_installed(self, tmp_path):
         """A module that Python finds anyway is found, in a package too."""
-        from fedsim.federation.strategies import RoundRobin
+        from fedsim.federation.strategies.turns import RoundRobin
 
-        assert find_plugin("fedsim.federation.strategies:RoundRobin", tmp_path) is RoundRobin
+        assert find_plugin("fedsim.federation.strategies.turns:RoundRobin", tmp_path) is RoundRobin
 
     def test_what_is_no_text(self, tmp_path):
         """Classes and objects are returned as they are."""

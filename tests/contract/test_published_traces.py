@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import fedsim
-from fedsim.scenario.spec import STRATEGIES
+from fedsim.scenario.spec import CONTRACT_STRATEGIES
 
 REQUESTS = 28_185
 """Rows of the conversation trace and the code trace together."""
@@ -49,7 +49,7 @@ def comparison(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> feds
     return fedsim.compare(fedsim.load(path), replications=1, workers=1)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", CONTRACT_STRATEGIES)
 def test_every_request_is_in_the_tables(comparison: fedsim.Comparison, strategy: str) -> None:
     """All rows of both traces arrive, each has one outcome, and on ample nodes it is ``ok``."""
     requests = comparison.runs[strategy].requests

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
-from fedsim.scenario.schema.federation import (
-    BreakerSettings,
-    Federation,
-    HealthSettings,
-    PolicySettings,
-    RetrySettings,
-    TimeoutSettings,
-)
+from fedsim.scenario.schema.federation import Federation
+from fedsim.scenario.schema.health import BreakerSettings, HealthSettings
+from fedsim.scenario.schema.policies import PolicySettings
+from fedsim.scenario.schema.resilience import RetrySettings, TimeoutSettings
 from fedsim.scenario.spec import FederationSpec
 
 
@@ -19,6 +15,7 @@ def federation_spec(federation: Federation) -> FederationSpec:
     return FederationSpec(
         gateways=dict(federation.gateways or {}),
         strategy=federation.strategy,
+        strategy_settings=federation.strategy_settings.given(),
         policies={name: _policy(settings) for name, settings in federation.policies.items()},
         router=federation.router,
         health=_health(federation.health),

@@ -38,6 +38,8 @@ def pool_config(name: str, pool: Pool, sources: EngineSources) -> PoolConfig:
         batching=batching,
         cold_start=None if pool.cold_start is None else pool.cold_start.build(),
         switch=_switch_config(pool.switch),
+        weight=pool.weight,
+        priority=pool.priority,
     )
 
 

@@ -137,6 +137,20 @@ class Pool(Settings):
             "given, 64 with slots, and unlimited with an engine or with batching."
         ),
     )
+    weight: float = Field(
+        default=1.0,
+        gt=0.0,
+        description=(
+            "Share of the traffic that each node is meant to have beside others; for strategies "
+            "that go by weights."
+        ),
+    )
+    priority: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="Level of the nodes; strategies that go by priority use a lower one first.",
+    )
     gpu: OptionalWord = Field(
         default=None,
         description=(

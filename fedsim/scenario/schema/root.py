@@ -20,7 +20,7 @@ from fedsim.scenario.schema.types import (
     StrategyName,
 )
 from fedsim.scenario.schema.workload import Workload
-from fedsim.scenario.spec import STRATEGIES
+from fedsim.scenario.spec import CONTRACT_STRATEGIES
 
 
 class SloSettings(Settings):
@@ -74,7 +74,7 @@ class Compare(Settings):
     """What fedsim compare compares."""
 
     strategies: list[StrategyName] = Field(
-        default_factory=lambda: list(STRATEGIES),
+        default_factory=lambda: list(CONTRACT_STRATEGIES),
         min_length=1,
         description="Strategies: built-in names, or module:Class.",
     )

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandle
 from pydantic_core import CoreSchema, core_schema
 
 from fedsim.federation.contracts import Capability
+from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.scenario.schema.base import error, shown, suggestion
-from fedsim.scenario.spec import STRATEGIES
 from fedsim.scenario.units import DURATION, PRICE, RATE, SHARE, TOKEN_RATE, Quantity, UnitError
 
 

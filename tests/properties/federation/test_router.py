@@ -38,7 +38,8 @@ from fedsim.federation.policies import (
     ThroughputPolicy,
 )
 from fedsim.federation.router import Router
-from fedsim.federation.strategies import LeastConnections, RoundRobin
+from fedsim.federation.strategies.load import LeastConnections
+from fedsim.federation.strategies.turns import RoundRobin
 from tests.unit.federation.stand_ins import (
     EAST,
     GENERATE,

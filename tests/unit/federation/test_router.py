@@ -31,7 +31,7 @@ from fedsim.federation.policies import (
     ThroughputPolicy,
 )
 from fedsim.federation.router import Router
-from fedsim.federation.strategies import RoundRobin
+from fedsim.federation.strategies.turns import RoundRobin
 from tests.unit.federation.stand_ins import (
     EAST,
     HandClock,

@@ -25,7 +25,8 @@ TENANTS = [f"tenant-{number}" for number in range(10_000)]
 
 PLACE_TENANTS = """
 from types import SimpleNamespace
-from fedsim.federation.strategies import Candidates, ConsistentHash
+from fedsim.federation.strategies.base import Candidates
+from fedsim.federation.strategies.hashing import ConsistentHash
 
 names = [f"node-{number}" for number in range(10)]
 fleet = SimpleNamespace(version=1, node_ids=names)

@@ -14,7 +14,7 @@ from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, T
 from fedsim.federation.contracts import Capability, PrivacyLevel, QoSRequirements
 from fedsim.results.slo import Slo
 from fedsim.scenario.load import load
-from fedsim.scenario.spec import DEFAULT_POLICIES, STRATEGIES, CompareSpec, Scenario
+from fedsim.scenario.spec import CONTRACT_STRATEGIES, DEFAULT_POLICIES, CompareSpec, Scenario
 from fedsim.workload.arrivals import Poisson, TraceReplay
 from fedsim.workload.distributions import (
     Constant,
@@ -263,7 +263,7 @@ class TestValues:
             FaultConfig("errors", pool="us-chat", at_s=1.0, lasts_s=2.0, probability=1.0),
         )
         assert scenario.slo == Slo({"p50": 1.0, "p99": 8.0}, 0.999)
-        assert scenario.compare == CompareSpec(STRATEGIES, 3, "round_robin")
+        assert scenario.compare == CompareSpec(CONTRACT_STRATEGIES, 3, "round_robin")
 
     def test_trace_is_found_beside_the_scenario(self, tmp_path: Path):
         """A trace's name is relative to the scenario file, and its sizes come with it."""

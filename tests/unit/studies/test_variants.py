@@ -7,7 +7,7 @@ import pytest
 import fedsim
 from fedsim.errors import ScenarioError
 from fedsim.federation.contracts import LoadBalanceStrategy
-from fedsim.scenario.spec import STRATEGIES
+from fedsim.scenario.spec import CONTRACT_STRATEGIES
 from fedsim.studies.variants import require_known, variants
 from tests import small_scenario
 
@@ -31,7 +31,7 @@ def test_the_scenario_says_what_is_compared(scenario, tmp_path):
     """Without arguments the scenario's strategies are compared, or else all of ours."""
     assert names(scenario) == ["round_robin", "least_connections"]
     text = small_scenario.TEXT.replace("compare:", "# compare:")
-    assert names(fedsim.load(small_scenario.write(tmp_path, text))) == list(STRATEGIES)
+    assert names(fedsim.load(small_scenario.write(tmp_path, text))) == list(CONTRACT_STRATEGIES)
 
 
 def test_classes_objects_and_members_have_names(scenario):

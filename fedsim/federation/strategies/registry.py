@@ -1,0 +1,63 @@
+"""The strategies by name, with their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fedsim.federation.context import GatewayContext
+from fedsim.federation.strategies.base import Strategy
+from fedsim.federation.strategies.hashing import ConsistentHash
+from fedsim.federation.strategies.latency import LeastLatency
+from fedsim.federation.strategies.load import LeastConnections
+from fedsim.federation.strategies.scores import WeightedRandom
+from fedsim.federation.strategies.turns import RoundRobin
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A strategy of the registry.
+
+    Attributes:
+        strategy: Its class: called with the context and the settings where it has settings, with
+            the context where *context* says so, else with nothing.
+        settings: A frozen dataclass with a default for every field, whose ``__post_init__`` raises
+            ``ValueError`` in a sentence for what cannot be; None for no settings. A field that is
+            a duration in seconds ends in ``_s``.
+        context: Whether a class without settings takes the context.
+    """
+
+    strategy: Callable[..., Strategy]
+    settings: type[Any] | None = None
+    context: bool = True
+
+
+STRATEGIES: Mapping[str, Entry] = {
+    "round_robin": Entry(RoundRobin, context=False),
+    "least_connections": Entry(LeastConnections, context=False),
+    "least_latency": Entry(LeastLatency),
+    "weighted_random": Entry(WeightedRandom),
+    "consistent_hash": Entry(ConsistentHash, context=False),
+}
+"""Every strategy that has a name; the five of the contract come first."""
+
+
+def build_strategy(
+    name: str, context: GatewayContext, settings: Mapping[str, object] | None = None
+) -> Strategy:
+    """Return a fresh strategy of the named kind for the router of one gateway.
+
+    Raises:
+        KeyError: There is no strategy of that name.
+        TypeError: It has no such setting.
+        ValueError: A setting cannot have that value.
+    """
+    entry = STRATEGIES[name]
+    given = dict(settings or {})
+    if entry.settings is not None:
+        return entry.strategy(context, entry.settings(**given))
+    if given:
+        msg = f"the strategy {name} has no settings"
+        raise TypeError(msg)
+    return entry.strategy(context) if entry.context else entry.strategy()

@@ -1,0 +1,59 @@
+"""Health checkers and circuit breakers in the scenario file."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from fedsim.scenario.schema.base import Settings
+from fedsim.scenario.schema.types import CountFrom1, Percentage, PositiveDuration
+
+
+class HealthSettings(Settings):
+    """Settings of the health checker of each gateway."""
+
+    interval: PositiveDuration = Field(
+        default=10.0, description="Time between two probes of a node."
+    )
+    timeout: PositiveDuration = Field(
+        default=5.0, description="A probe that takes longer has failed."
+    )
+    jitter: Percentage = Field(
+        default=0.1, description="Share of the interval by which waits are lengthened at random."
+    )
+    failure_threshold: CountFrom1 = Field(
+        default=3, description="Consecutive failures that make a node unhealthy."
+    )
+    recovery_threshold: CountFrom1 = Field(
+        default=2, description="Consecutive successful probes that end unhealthy."
+    )
+    degraded_latency: PositiveDuration | None = Field(
+        default=None,
+        description=(
+            "A node whose median latency is above it is degraded; where not given, a node is "
+            "compared with its pool instead."
+        ),
+    )
+    degraded_factor: float = Field(
+        default=3.0, gt=1, description="A median above this multiple of the pool's is degraded."
+    )
+    window: PositiveDuration = Field(
+        default=60.0, description="Age after which a latency is forgotten."
+    )
+    window_samples: CountFrom1 = Field(default=100, description="Most latencies kept for a node.")
+
+
+class BreakerSettings(Settings):
+    """Settings of the circuit breakers of each gateway."""
+
+    failure_threshold: CountFrom1 = Field(
+        default=5, description="Consecutive failures that open a circuit."
+    )
+    reset_timeout: PositiveDuration = Field(
+        default=30.0, description="Time that a circuit stays open."
+    )
+    half_open_successes: CountFrom1 = Field(
+        default=3, description="Successful probe requests that close a half-open circuit."
+    )
+    half_open_probes: CountFrom1 = Field(
+        default=1, description="Most probe requests in flight while half-open."
+    )
