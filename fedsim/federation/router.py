@@ -172,6 +172,20 @@ class Router:
     # Choosing
 
     def _choose(self, request: InferenceRequest, excluded: Sequence[NodeId]) -> RouteTarget:
+        candidates = self.eligible(request, excluded)
+        fleet = self.fleet
+        return fleet.target(self._strategy.select(fleet, candidates, request), request)
+
+    def eligible(self, request: InferenceRequest, excluded: Sequence[NodeId] = ()) -> Candidates:
+        """Return the nodes that nothing stands against, for whoever else wants to choose.
+
+        Args:
+            request: The request.
+            excluded: Nodes to leave out where others are eligible, in the order of trial.
+
+        Raises:
+            FederationError: There is none, and this is why.
+        """
         kind = self._kinds_by_id.get((request.capability, id(request.qos)))
         if kind is None or kind.dirty or self._rechecks:
             candidates = self._candidates(request)
@@ -179,10 +193,7 @@ class Router:
             candidates = kind.candidates
         if candidates is None:
             self._refuse(request)
-        if excluded:
-            candidates = self._without(candidates, request, excluded)
-        fleet = self.fleet
-        return fleet.target(self._strategy.select(fleet, candidates, request), request)
+        return self._without(candidates, request, excluded) if excluded else candidates
 
     def _candidates(self, request: InferenceRequest) -> Candidates | None:
         """Return the nodes to choose from, None where there are none."""
