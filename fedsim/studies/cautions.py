@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from fedsim.results.diagnosis import findings
 from fedsim.results.run import Run
 
 _FIGURES = re.compile(r"\d[\d,.]*")
 
 
 def run_warnings(run: Run) -> list[str]:
-    """Return the warnings of a run, its privacy violations included."""
-    return [*run.warnings, *_violations(run)]
+    """Return the warnings of a run: its own, privacy violations, and known defects of routing."""
+    return [*run.warnings, *_violations(run), *findings(run)]
 
 
 def merged_warnings(

@@ -1,0 +1,251 @@
+"""What routing gets wrong in ways that have a name, found in a run's own tables.
+
+Each finding is modelled on a defect of a real router: loads that stay zero, so that all traffic
+goes to one worker; ties that always fall to the first; sessions that are never moved again; an
+estimate that is never renewed, so that a node which is well again gets nothing. Nodes are compared
+within their pool, where they are equal, and only while nothing was wrong with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedsim.results.sample import Window
+from fedsim.results.troubles import troubles, within
+
+if TYPE_CHECKING:
+    from fedsim.results.run import Run
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.integer[Any]]
+
+STARVED_BELOW = 0.05
+"""A node with less than this share of its fair part of the traffic is starved."""
+
+ENOUGH_EXPECTED = 30.0
+"""Attempts that a node should have had before it is called starved."""
+
+MOST_ON_ONE = 0.9
+"""Share of a pool's traffic from which it is all on one node."""
+
+WAITING_HURTS = 0.05
+"""Mean wait over mean service from which a pool is called busy."""
+
+FIRST_TOO_OFTEN = 0.95
+"""Share of ties that fall to the first node from which that is no chance."""
+
+ENOUGH_TIES = 50
+"""Ties before anything is said of them."""
+
+MOST_TIES = 20_000
+"""Attempts of a pool that are looked at for ties, evenly spread."""
+
+STICKS = 0.95
+"""Share of attempts on their tenant's usual node from which tenants stick to nodes."""
+
+ENOUGH_OF_A_TENANT = 5
+"""Attempts of a tenant before it has a usual node."""
+
+UNEVEN = 3.0
+"""Load of the busiest node over that of the idlest from which sticking does harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """The attempts on the nodes of one pool within the window, in the order of their starts."""
+
+    name: str
+    nodes: list[int]
+    node: Codes
+    gateway: Codes
+    tenant: Codes
+    started_s: Floats
+    finished_s: Floats
+    wait_s: Floats
+    service_s: Floats
+
+    def load(self, node: int) -> float:
+        """Return the mean number of attempts under way on a node, but for a common factor."""
+        mine = self.node == node
+        return float(np.sum(self.finished_s[mine] - self.started_s[mine]))
+
+    @property
+    def waits(self) -> bool:
+        """Whether attempts had to wait for a slot."""
+        served = np.isfinite(self.service_s)
+        service_s = float(self.service_s[served].sum())
+        return bool(self.wait_s[served].sum() > WAITING_HURTS * service_s > 0.0)
+
+
+def findings(run: Run) -> list[str]:
+    """Return what the run shows of known defects of routing, as sentences; mostly nothing."""
+    trouble = troubles(run.events, run.directory, run.end_s)
+    found: list[str] = []
+    for pool in _pools(run):
+        stuck = _sticking(run, pool)
+        starved = list(_starved(run, pool, trouble)) if pool.waits else []
+        alone = _alone(run, pool, starved)
+        if alone:
+            found.append(alone)
+        elif stuck:
+            found.append(stuck)
+        else:
+            found.extend(_starvation(run, pool, *each) for each in starved)
+        found.extend(_first_on_ties(run, pool, trouble))
+    return found
+
+
+def _pools(run: Run) -> Iterator[_Pool]:
+    """Yield the pools of several nodes that had any attempts."""
+    attempts = run.attempts
+    started_s = attempts["started_s"].to_numpy()
+    chosen = Window(run.warmup_s, run.duration_s).holds(started_s)
+    attempts, rows = attempts[chosen], run.tables.request_rows[chosen]
+    tenants = run.requests["tenant"].cat.codes.to_numpy()[rows]
+    node = attempts["node"].cat.codes.to_numpy()
+    pools: dict[str, list[int]] = {}
+    for code, info in enumerate(run.directory.nodes):
+        pools.setdefault(info.pool, []).append(code)
+    for name, codes in pools.items():
+        mine = np.isin(node, codes)
+        if len(codes) < 2 or not mine.any():
+            continue
+        part = attempts[mine]
+        yield _Pool(
+            name,
+            codes,
+            node[mine],
+            part["gateway"].cat.codes.to_numpy(),
+            tenants[mine],
+            part["started_s"].to_numpy(),
+            part["finished_s"].fillna(run.end_s).to_numpy(),
+            part["queue_wait_s"].to_numpy(),
+            part["service_s"].to_numpy(),
+        )
+
+
+# Nodes that get nothing
+
+
+def _starved(
+    run: Run, pool: _Pool, trouble: list[Floats]
+) -> Iterator[tuple[int, int, float, float]]:
+    """Yield starved nodes: code, attempts that it got, fair part, and when it got its last one.
+
+    A node is judged from its last trouble on.
+    """
+    for node in pool.nodes:
+        since_s = float(trouble[node][-1, 1]) if len(trouble[node]) else run.warmup_s
+        later = pool.started_s >= since_s
+        fair = float(np.count_nonzero(later)) / len(pool.nodes)
+        mine = pool.node == node
+        got = int(np.count_nonzero(mine & later))
+        if fair >= ENOUGH_EXPECTED and got < STARVED_BELOW * fair:
+            last_s = float(pool.started_s[mine][-1]) if mine.any() else np.nan
+            yield node, got, fair, last_s
+
+
+def _starvation(run: Run, pool: _Pool, node: int, got: int, fair: float, last_s: float) -> str:
+    name = run.directory.nodes[node].name
+    when = f"its last came at {last_s:.0f} s" if last_s == last_s else "it never had one"
+    return (
+        f"Starved node: {name} is well and got {got:,} attempts where its part of those on "
+        f"{pool.name} was {fair:,.0f}, and {when}, while others there made requests wait; an "
+        "estimate that only traffic renews would explain it."
+    )
+
+
+def _alone(run: Run, pool: _Pool, starved: list[tuple[int, int, float, float]]) -> str | None:
+    """Return the finding that nearly all traffic of a pool is on one node, if so."""
+    if len(starved) < len(pool.nodes) - 1:
+        return None
+    counts = np.bincount(pool.node, minlength=len(run.directory.nodes))
+    busiest = int(np.argmax(counts))
+    share = counts[busiest] / len(pool.node)
+    if share < MOST_ON_ONE:
+        return None
+    name = run.directory.nodes[busiest].name
+    return (
+        f"All on one node: {name} got {100.0 * share:.0f} % of the attempts on {pool.name} and "
+        f"made them wait, while its {len(pool.nodes) - 1} equals were idle; loads that stay zero "
+        "would explain it."
+    )
+
+
+# Tenants that stay
+
+
+def _sticking(run: Run, pool: _Pool) -> str | None:
+    """Return the finding that tenants stay on nodes that are busier than others, if so."""
+    known = pool.tenant >= 0
+    tenant, node = pool.tenant[known], pool.node[known]
+    if not pool.waits or not len(tenant):
+        return None
+    pairs = np.zeros((int(tenant.max()) + 1, int(node.max()) + 1), dtype=np.int64)
+    np.add.at(pairs, (tenant, node), 1)
+    pairs = pairs[pairs.sum(axis=1) >= ENOUGH_OF_A_TENANT]
+    if len(pairs) < 2 * len(pool.nodes):
+        return None
+    share = float(pairs.max(axis=1).sum() / pairs.sum())
+    loads = [pool.load(node) for node in pool.nodes]
+    busiest, idlest = int(np.argmax(loads)), int(np.argmin(loads))
+    if share < STICKS or loads[busiest] < UNEVEN * loads[idlest]:
+        return None
+    names = run.directory.nodes
+    ratio = f"{loads[busiest] / loads[idlest]:.1f} times" if loads[idlest] else "all"
+    return (
+        f"Sticky without rebalancing: {100.0 * share:.0f} % of the attempts on {pool.name} went "
+        f"to the node that their tenant always has, though {names[pool.nodes[busiest]].name} had "
+        f"{ratio} the load of {names[pool.nodes[idlest]].name} and requests waited."
+    )
+
+
+# Ties
+
+
+def _first_on_ties(run: Run, pool: _Pool, trouble: list[Floats]) -> Iterator[str]:
+    """Yield the finding that the first of equally loaded nodes gets nearly every request."""
+    ties = firsts = later_ties = later_firsts = 0
+    well = ~np.any([within(pool.started_s, trouble[node]) for node in pool.nodes], axis=0)
+    for gateway in np.unique(pool.gateway):
+        mine = pool.gateway == gateway
+        asked = np.flatnonzero(mine & well)
+        asked = asked[:: max(1, len(asked) // MOST_TIES)]
+        loads = _loads(pool, mine, asked)
+        chosen = np.searchsorted(pool.nodes, pool.node[asked])
+        tied = loads == loads.min(axis=1, keepdims=True)
+        among = tied[np.arange(len(asked)), chosen] & (tied.sum(axis=1) > 1)
+        first = tied.argmax(axis=1)
+        ties += int(np.count_nonzero(among))
+        firsts += int(np.count_nonzero(among & (chosen == first)))
+        later = among & (first > 0)
+        later_ties += int(np.count_nonzero(later))
+        later_firsts += int(np.count_nonzero(later & (chosen == first)))
+    if min(ties, later_ties) < ENOUGH_TIES:
+        return
+    if firsts < FIRST_TOO_OFTEN * ties or later_firsts < FIRST_TOO_OFTEN * later_ties:
+        return
+    yield (
+        f"First on ties: whenever several nodes of {pool.name} were equally loaded, "
+        f"{100.0 * firsts / ties:.0f} % of the requests went to the one that is listed first "
+        f"({run.directory.nodes[pool.nodes[0]].name} where it was among them); ties should rotate."
+    )
+
+
+def _loads(pool: _Pool, mine: NDArray[np.bool_], asked: NDArray[np.intp]) -> Codes:
+    """Return what one gateway had under way on each node just before each of its attempts asked.
+
+    Attempts that start at the same instant count in their order.
+    """
+    columns = []
+    for node in pool.nodes:
+        theirs = np.flatnonzero(mine & (pool.node == node))
+        begun = np.searchsorted(theirs, asked)
+        ended = np.searchsorted(np.sort(pool.finished_s[theirs]), pool.started_s[asked], "right")
+        columns.append(begun - ended)
+    return np.column_stack(columns)

@@ -1,0 +1,58 @@
+"""When nodes were in trouble, so that a router had a reason to leave them alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedsim.charts.faults import fault_intervals, merged, state_intervals
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from fedsim.world.observer import Directory
+
+GRACE_S = 30.0
+"""How long after its trouble a node is not judged yet, in seconds."""
+
+_WELL = {"health": "healthy", "breaker": "closed", "loading": "ready"}
+
+
+def troubles(events: DataFrame, directory: Directory, end_s: float) -> list[NDArray[np.float64]]:
+    """Return for each node when it was in trouble: rows ``begin, end`` in seconds, apart.
+
+    Trouble is a fault that strikes the node, its pool or its region, loading, being anything but
+    healthy or having anything but a closed circuit in the eyes of some gateway, and ``GRACE_S``
+    after each.
+    """
+    spans: dict[str, list[tuple[float, float]]] = {}
+    faults = fault_intervals(events, end_s)
+    for kind, well in _WELL.items():
+        states = state_intervals(events, kind, end_s)
+        ill = states[states["state"] != well]
+        for subject, begin_s, finish_s in _rows(ill):
+            spans.setdefault(subject, []).append((begin_s, finish_s + GRACE_S))
+    for subject, begin_s, finish_s in _rows(faults):
+        spans.setdefault(subject, []).append((begin_s, finish_s + GRACE_S))
+    found = []
+    for node in directory.nodes:
+        names = dict.fromkeys((node.name, node.pool, node.region))
+        together = merged(span for name in names for span in spans.get(name, ()))
+        found.append(np.array(together, dtype=np.float64).reshape(-1, 2))
+    return found
+
+
+def within(times_s: NDArray[np.float64], spans: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which of *times_s* lie in one of *spans*, which are in order and apart."""
+    place = np.searchsorted(spans[:, 0], times_s, side="right") - 1
+    inside: NDArray[np.bool_] = place >= 0
+    if len(spans):
+        inside &= times_s < spans[np.maximum(place, 0), 1]
+    return inside
+
+
+def _rows(table: DataFrame) -> list[tuple[str, float, float]]:
+    columns = (table[name].tolist() for name in ("subject", "start_s", "end_s"))
+    return [(str(subject), begin, end) for subject, begin, end in zip(*columns, strict=True)]
