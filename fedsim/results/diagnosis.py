@@ -152,7 +152,7 @@ def _starved(
 
 def _starvation(run: Run, pool: _Pool, node: int, got: int, fair: float, last_s: float) -> str:
     name = run.directory.nodes[node].name
-    when = f"its last came at {last_s:.0f} s" if last_s == last_s else "it never had one"
+    when = "it never had one" if np.isnan(last_s) else f"its last came at {last_s:.0f} s"
     return (
         f"Starved node: {name} is well and got {got:,} attempts where its part of those on "
         f"{pool.name} was {fair:,.0f}, and {when}, while others there made requests wait; an "

@@ -12,16 +12,19 @@ class _Router:
         self.in_flight = {}
 
     async def route(self, request):
+        """Choose among the nodes that are not unhealthy."""
         nodes = await self.context.catalog.find_by_capability(request.capability)
         well = [node for node in nodes if self._is_well(node[0])]
         if not well:
             raise NoCapacity(request.capability)
-        return RouteTarget(*self.choose(well, request))
+        return RouteTarget(*self._choose(well, request))
 
     def on_start(self, target, request):
+        """Count a request."""
         self.in_flight[target.node_id] = self.in_flight.get(target.node_id, 0) + 1
 
     def on_complete(self, target, request, outcome, latency_s):
+        """Uncount a request."""
         self.in_flight[target.node_id] -= 1
 
     def _is_well(self, node_id):
@@ -32,14 +35,14 @@ class _Router:
 class ZeroLoads(_Router):
     """Counts loads under one name and looks them up under another: all look idle for ever."""
 
-    def choose(self, nodes, request):
+    def _choose(self, nodes, request):
         return min(nodes, key=lambda node: self.in_flight.get(f"{node[0]}/load", 0))
 
 
 class FirstOnTies(_Router):
     """Takes the least busy node, and of several the one that the list names first."""
 
-    def choose(self, nodes, request):
+    def _choose(self, nodes, request):
         return min(nodes, key=lambda node: self.in_flight.get(node[0], 0))
 
 
@@ -50,7 +53,7 @@ class NeverRebalances(_Router):
         super().__init__(context)
         self.homes = {}
 
-    def choose(self, nodes, request):
+    def _choose(self, nodes, request):
         home = self.homes.get(request.tenant_id)
         if home not in nodes:
             tenants = list(self.homes.values())
@@ -65,10 +68,11 @@ class StaleRates(_Router):
         super().__init__(context)
         self.latency_s = {}
 
-    def choose(self, nodes, request):
+    def _choose(self, nodes, request):
         return min(nodes, key=self._cost)
 
     def on_complete(self, target, request, outcome, latency_s):
+        """Learn how long a request took."""
         super().on_complete(target, request, outcome, latency_s)
         before_s = self.latency_s.get(target.node_id, latency_s)
         self.latency_s[target.node_id] = 0.7 * before_s + 0.3 * latency_s

@@ -30,6 +30,7 @@ FIRST_BY_DESIGN = {"best_score"}
 
 @pytest.fixture(scope="module")
 def scenario() -> fedsim.Scenario:
+    """Return the scenario of the defects."""
     return fedsim.load(SCENARIO)
 
 
