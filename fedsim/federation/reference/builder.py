@@ -1,0 +1,71 @@
+"""Puts a gateway of the reference together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fedsim.federation.catalog import ModelCatalog
+from fedsim.federation.contracts import GatewayMiddleware, LoadBalanceStrategy, RegionId
+from fedsim.federation.reference.breaker import ReferenceBreaker
+from fedsim.federation.reference.config import ReferenceConfig
+from fedsim.federation.reference.entries import Entries
+from fedsim.federation.reference.gateway import ReferenceGateway
+from fedsim.federation.reference.health import ReferenceHealth
+from fedsim.federation.reference.policies import composite
+from fedsim.federation.reference.router import ReferenceRouter
+from fedsim.federation.runtime import Clock, Insight, Observer, Random, Tasks, Transport
+
+
+@dataclass(slots=True)
+class ReferenceBuilder:
+    """Collects what a gateway of the reference may be given; all parts are its own.
+
+    Attributes:
+        catalog: The catalog. Its nodes are registered with the health checker when the gateway is
+            built, in their order; nodes that join later are not, and stay unknown.
+        load_balance: The strategy, of which only ``weighted_random`` differs from the others.
+        config: Settings.
+        middlewares: Middleware, outermost first.
+    """
+
+    catalog: ModelCatalog = field(default_factory=ModelCatalog)
+    load_balance: LoadBalanceStrategy = LoadBalanceStrategy.LEAST_LATENCY
+    config: ReferenceConfig = field(default_factory=ReferenceConfig)
+    middlewares: list[GatewayMiddleware] = field(default_factory=list)
+
+    def build(
+        self,
+        transport: Transport,
+        clock: Clock,
+        tasks: Tasks,
+        random_for: Callable[[str], Random],
+        region: RegionId | None = None,
+        observer: Observer | None = None,
+        insight: Insight | None = None,
+    ) -> ReferenceGateway:
+        """Return the gateway. It starts no tasks, and its region makes no difference to it.
+
+        Args:
+            transport: The way to the nodes.
+            clock: Time.
+            tasks: Not used.
+            random_for: Gives a source of randomness by purpose: ``catalog`` (the order of models),
+                ``strategy``.
+            region: Not used.
+            observer: Is told of health and breaker changes.
+            insight: Not used.
+        """
+        config = self.config
+        entries = Entries(self.catalog, random_for("catalog"))
+        health = ReferenceHealth(clock, config.health, observer)
+        if config.health is not None:
+            for node_id in entries.node_ids():
+                health.register_node(node_id)
+        breaker = ReferenceBreaker(clock, config.breaker, observer)
+        rng = random_for("strategy")
+        policy = composite(config)
+        router = ReferenceRouter(entries, health, breaker, policy, rng, self.load_balance)
+        return ReferenceGateway(
+            router, transport, clock, health, breaker, self.middlewares, config.retries
+        )

@@ -1,0 +1,146 @@
+"""The reference's router: under every strategy but one, the candidate with the best score."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from fedsim.federation.catalog import Deployment
+from fedsim.federation.contracts import (
+    AllNodesUnhealthy,
+    Capability,
+    CircuitBreakerTrait,
+    HealthCheckerTrait,
+    HealthState,
+    InferenceRequest,
+    LoadBalanceStrategy,
+    NoCapacity,
+    NodeHealth,
+    RouteCandidate,
+    RouteScores,
+    RouteTarget,
+    RoutingPolicyTrait,
+)
+from fedsim.federation.reference.entries import Entries
+from fedsim.federation.runtime import Random
+
+MAX_CANDIDATES = 10
+"""How many of the best candidates the weighted draw is among."""
+
+MIN_SCORE = 0.1
+"""Least total of a candidate that is chosen; none that is eligible has so little."""
+
+HEALTH_SCORES = {
+    HealthState.HEALTHY: 1.0,
+    HealthState.DEGRADED: 0.5,
+    HealthState.UNKNOWN: 0.3,
+    HealthState.UNHEALTHY: 0.0,
+}
+
+UNREGISTERED_P50_S = 1.0
+"""Latency of a node that the health checker does not know, which is unknown for ever."""
+
+
+class ReferenceRouter:
+    """Routes to the candidate with the highest composite score; of equals, the first registered.
+
+    Candidates are all deployments of models with the capability, whatever their status, without
+    those whose circuit is open and then those that are unhealthy. Round robin, least connections
+    and consistent hashing are names for the same choice as least latency; the weighted draw is
+    among the best ten.
+
+    Attributes:
+        immediate: Says that ``route`` never suspends.
+    """
+
+    immediate: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        entries: Entries,
+        health: HealthCheckerTrait,
+        breaker: CircuitBreakerTrait,
+        policy: RoutingPolicyTrait,
+        rng: Random,
+        strategy: LoadBalanceStrategy = LoadBalanceStrategy.LEAST_LATENCY,
+        max_candidates: int = MAX_CANDIDATES,
+        min_score: float = MIN_SCORE,
+    ) -> None:
+        self._entries = entries
+        self._health = health
+        self._breaker = breaker
+        self._policy = policy
+        self._rng = rng
+        self._draws = strategy is LoadBalanceStrategy.WEIGHTED_RANDOM
+        self._max_candidates = max_candidates
+        self._min_score = min_score
+
+    async def route(self, request: InferenceRequest) -> RouteTarget:
+        """Return the chosen node.
+
+        Raises:
+            NoCapacity: No node has the capability, or all have an open circuit or are unhealthy.
+            AllNodesUnhealthy: The policies, for whatever reason, leave none.
+        """
+        candidates = self._ranked(request)
+        if not candidates:
+            raise NoCapacity(request.capability)
+        eligible = [
+            each for each in candidates if each.eligible and each.scores.total >= self._min_score
+        ]
+        if not eligible:
+            raise AllNodesUnhealthy(request.capability)
+        kept = eligible[: self._max_candidates]
+        return (self._drawn(kept) if self._draws else kept[0]).target
+
+    async def get_candidates(self, request: InferenceRequest) -> list[RouteCandidate]:
+        """Return the candidates, best first; of the nodes left out before, it does not speak."""
+        return self._ranked(request)
+
+    def _ranked(self, request: InferenceRequest) -> list[RouteCandidate]:
+        ranked = [self._scored(each, request) for each in self._candidates(request.capability)]
+        return sorted(ranked, key=lambda candidate: -candidate.scores.total)
+
+    def _candidates(self, capability: Capability) -> list[RouteCandidate]:
+        found = []
+        for deployment in self._entries.serving(capability):
+            if self._breaker.is_open(deployment.node_id):
+                continue
+            health = self._health.get_cached_health(deployment.node_id)
+            if health is None or health.status is not HealthState.UNHEALTHY:
+                found.append(_candidate(deployment, health))
+        return found
+
+    def _scored(self, candidate: RouteCandidate, request: InferenceRequest) -> RouteCandidate:
+        if not self._policy.is_eligible(candidate, request):
+            return replace(candidate, eligible=False, rejection_reason="Policy rejected")
+        total = self._policy.score(candidate, request)
+        return replace(
+            candidate,
+            target=replace(candidate.target, score=total),
+            scores=replace(candidate.scores, total=total),
+        )
+
+    def _drawn(self, kept: list[RouteCandidate]) -> RouteCandidate:
+        """Return one of *kept*, each with the share that its total has of the sum."""
+        left = self._rng.random() * sum(each.scores.total for each in kept)
+        for candidate in kept:
+            left -= candidate.scores.total
+            if left < 0.0:
+                return candidate
+        return kept[-1]
+
+
+def _candidate(deployment: Deployment, health: NodeHealth | None) -> RouteCandidate:
+    """Return a node as a candidate; a total of 0 stands until the policies have been asked."""
+    status = HealthState.UNKNOWN if health is None else health.status
+    p50_s = UNREGISTERED_P50_S if health is None else health.latency_p50_s
+    throughput = 0 if health is None else health.throughput
+    target = RouteTarget(deployment.node_id, deployment.region_id, deployment.endpoint, p50_s)
+    scores = RouteScores(
+        latency_score=1.0 - min(p50_s / 5.0, 1.0),
+        throughput_score=min(throughput / 1000.0, 1.0),
+        health_score=HEALTH_SCORES[status],
+        total=0.0,
+    )
+    return RouteCandidate(target, scores)
