@@ -21,6 +21,7 @@ from fedsim.federation.contracts import (
     RouterTrait,
     RoutingPolicyTrait,
 )
+from fedsim.federation.decisions import DecisionObserver
 from fedsim.federation.gateway import Gateway
 from fedsim.federation.health import HealthChecker
 from fedsim.federation.prefixes import PrefixIndex
@@ -35,7 +36,8 @@ class FederationBuilder:
     """Collects the parts of a gateway; what is not given gets its default.
 
     Each ``with_`` method returns the builder. Health checker, breaker and catalog that are given
-    are the ones that router and gateway use, both of them.
+    are the ones that router and gateway use, both of them. ``decisions`` may look on when the
+    gateway decides.
     """
 
     catalog: ModelCatalogTrait | None = None
@@ -51,6 +53,7 @@ class FederationBuilder:
     health_config: HealthConfig = field(default_factory=HealthConfig)
     config: GatewayConfig = field(default_factory=GatewayConfig)
     prefixes: PrefixIndex = field(default_factory=PrefixIndex)
+    decisions: DecisionObserver | None = None
 
     def with_catalog(self, catalog: ModelCatalogTrait) -> Self:
         """Use *catalog*."""
@@ -171,6 +174,7 @@ class FederationBuilder:
             self.middlewares,
             self.config,
             self.prefixes,
+            self.decisions,
         )
 
 

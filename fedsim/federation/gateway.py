@@ -27,6 +27,7 @@ from fedsim.federation.contracts import (
     Timeout,
     TokenStream,
 )
+from fedsim.federation.decisions import DecisionObserver
 from fedsim.federation.prefixes import PrefixIndex
 from fedsim.federation.retries import RetryBudget, backoff_s
 from fedsim.federation.runtime import Clock, Random, Tasks, Transport
@@ -65,11 +66,13 @@ class Gateway:
         middlewares: Sequence[GatewayMiddleware] = (),
         config: GatewayConfig | None = None,
         prefixes: PrefixIndex | None = None,
+        decisions: DecisionObserver | None = None,
     ) -> None:
         self.router = router
         self.health = health
         self.breaker = breaker
         self.prefixes = prefixes
+        self._decisions = decisions
         self._transport = transport
         self.clock = clock
         self._tasks = tasks
@@ -157,7 +160,7 @@ class Gateway:
         while True:
             target = attempt = None
             try:
-                anew = tried or not self._direct
+                anew = tried or not self._direct or self._decisions is not None
                 target = await (
                     self._route(request, tried, started_s) if anew else self.router.route(request)
                 )
@@ -190,6 +193,30 @@ class Gateway:
         return max(0.0, started_s + self._request_s - now_s)
 
     async def _route(
+        self, request: InferenceRequest, tried: list[NodeId], started_s: float
+    ) -> RouteTarget:
+        if self._decisions is None:
+            return await self._choose(request, tried, started_s)
+        try:
+            target = await self._choose(request, tried, started_s)
+        except FederationError as error:
+            await self._tell_decision(request, tried, error)
+            raise
+        await self._tell_decision(request, tried, target)
+        return target
+
+    async def _tell_decision(
+        self,
+        request: InferenceRequest,
+        tried: list[NodeId],
+        decision: RouteTarget | FederationError,
+    ) -> None:
+        assert self._decisions is not None
+        await self._decisions.decided(
+            request, tried, decision, self.router, self.health, self.breaker
+        )
+
+    async def _choose(
         self, request: InferenceRequest, tried: list[NodeId], started_s: float
     ) -> RouteTarget:
         choice: Awaitable[RouteTarget]

@@ -175,6 +175,40 @@ class NodeColumns:
     kv_used_tokens: array[int] = field(default_factory=_integers)
 
 
+SCORES = ("latency", "throughput", "cost", "locality", "health", "total")
+"""The scores of a candidate, in the order in which they are reported."""
+
+
+@dataclass(slots=True)
+class DecisionColumns:
+    """A row per candidate of a decision, in the order of decisions."""
+
+    gateway: array[int]
+    node: array[int]
+    request: array[int] = field(default_factory=_counts)
+    attempt: array[int] = field(default_factory=_integers)
+    time_s: array[float] = field(default_factory=_floats)
+    outcome: array[int] = field(default_factory=_bytes)
+    chosen: array[int] = field(default_factory=_bytes)
+    eligible: array[int] = field(default_factory=_bytes)
+    reason: array[int] = field(default_factory=_integers)
+    scores: tuple[array[float], ...] = field(
+        default_factory=lambda: tuple(_floats() for _ in SCORES)
+    )
+    estimated_latency_s: array[float] = field(default_factory=_floats)
+    health: array[int] = field(default_factory=_integers)
+    circuit: array[int] = field(default_factory=_integers)
+    in_flight: array[int] = field(default_factory=_integers)
+    reported_depth: array[int] = field(default_factory=_integers)
+    reported_age_s: array[float] = field(default_factory=_floats)
+    actual_depth: array[int] = field(default_factory=_integers)
+    words: dict[str, int] = field(default_factory=dict)
+
+    def code(self, word: str) -> int:
+        """Return the code of a reason or a state; -1 for an empty one."""
+        return self.words.setdefault(word, len(self.words)) if word else -1
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """A row of the events table; an empty text is a missing one."""

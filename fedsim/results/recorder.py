@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from fedsim.results import frames
 from fedsim.results.columns import (
     AttemptColumns,
+    DecisionColumns,
     Event,
     NodeColumns,
     NodeTotals,
@@ -16,6 +18,7 @@ from fedsim.results.columns import (
     RequestColumns,
     code_type,
 )
+from fedsim.results.decisions import decisions_frame
 from fedsim.results.tables import Tables
 
 if TYPE_CHECKING:
@@ -56,6 +59,7 @@ class Recorder:
         "_request_room",
         "_request_rows",
         "attempts",
+        "decisions",
         "directory",
         "events",
         "nodes",
@@ -72,6 +76,7 @@ class Recorder:
         self.requests = RequestColumns(array(stream), array(region), array(node))
         self.attempts = AttemptColumns(array(gateway), array(node))
         self.nodes = NodeColumns(array(node))
+        self.decisions = DecisionColumns(array(gateway), array(node))
         self.events: list[Event] = []
         self.totals: list[NodeTotals] = []
         self._request_rows = self._request_room = 0
@@ -221,6 +226,47 @@ class Recorder:
         """Add a row to the events table."""
         self.events.append(Event(time_s, kind, subject, gateway, before, after, detail))
 
+    def candidate_considered(
+        self,
+        row: int,
+        attempt: int,
+        gateway: int,
+        time_s: float,
+        outcome: str,
+        node: int,
+        chosen: bool,
+        eligible: int,
+        rejection_reason: str,
+        scores: Sequence[float],
+        estimated_latency_s: float,
+        health: str,
+        circuit: str,
+        in_flight: int,
+        reported_depth: int,
+        reported_age_s: float,
+        actual_depth: int,
+    ) -> None:
+        """Add a row to the decisions table."""
+        decisions = self.decisions
+        decisions.request.append(row)
+        decisions.attempt.append(attempt)
+        decisions.gateway.append(gateway)
+        decisions.time_s.append(time_s)
+        decisions.outcome.append(self.outcome_codes[outcome])
+        decisions.node.append(node)
+        decisions.chosen.append(chosen)
+        decisions.eligible.append(eligible)
+        decisions.reason.append(decisions.code(rejection_reason))
+        for column, score in zip(decisions.scores, scores, strict=True):
+            column.append(score)
+        decisions.estimated_latency_s.append(estimated_latency_s)
+        decisions.health.append(decisions.code(health))
+        decisions.circuit.append(decisions.code(circuit))
+        decisions.in_flight.append(in_flight)
+        decisions.reported_depth.append(reported_depth)
+        decisions.reported_age_s.append(reported_age_s)
+        decisions.actual_depth.append(actual_depth)
+
     def node_totals(
         self,
         node: int,
@@ -239,17 +285,19 @@ class Recorder:
         """
         outcomes = tuple(self.outcome_codes)
         directory = self.directory
-        return Tables(
-            {
-                "requests": partial(
-                    frames.requests_frame, self.requests, self.attempts, directory, outcomes
-                ),
-                "attempts": partial(
-                    frames.attempts_frame, self.attempts, self.requests, directory, outcomes
-                ),
-                "nodes": partial(frames.nodes_frame, self.nodes, directory),
-                "events": partial(frames.events_frame, self.events, directory),
-                "node_totals": partial(frames.node_totals_frame, self.totals, directory),
-            },
-            request_rows=partial(frames.request_rows, self.attempts),
-        )
+        builders = {
+            "requests": partial(
+                frames.requests_frame, self.requests, self.attempts, directory, outcomes
+            ),
+            "attempts": partial(
+                frames.attempts_frame, self.attempts, self.requests, directory, outcomes
+            ),
+            "nodes": partial(frames.nodes_frame, self.nodes, directory),
+            "events": partial(frames.events_frame, self.events, directory),
+            "node_totals": partial(frames.node_totals_frame, self.totals, directory),
+        }
+        if self.decisions.actual_depth:
+            builders["decisions"] = partial(
+                decisions_frame, self.decisions, self.requests, directory, outcomes
+            )
+        return Tables(builders, request_rows=partial(frames.request_rows, self.attempts))

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from fedsim.errors import ResultsError
 from fedsim.results.digest import digest
 from fedsim.results.manifest import (
     FORMAT,
@@ -23,7 +24,7 @@ from fedsim.results.sample import Window
 from fedsim.results.slo import Slo, Verdict, verdicts
 from fedsim.results.sources import Figure
 from fedsim.results.summary import latency_percentiles_s, summarise
-from fedsim.results.tables import Tables
+from fedsim.results.tables import DECISIONS, Tables
 from fedsim.world.observer import Directory
 
 if TYPE_CHECKING:
@@ -116,6 +117,21 @@ class Run:
     def node_totals(self) -> DataFrame:
         """A row per node: its slots and price, and its busy time over the run."""
         return self.tables.node_totals
+
+    @property
+    def decisions(self) -> DataFrame:
+        """A row per candidate of each decision, in the order of decisions.
+
+        Raises:
+            ResultsError: None were recorded.
+        """
+        if DECISIONS not in self.tables.names:
+            msg = (
+                "no decisions were recorded; write record: {decisions: on} into the scenario, or "
+                "ask fedsim explain about one request"
+            )
+            raise ResultsError(msg)
+        return self.tables[DECISIONS]
 
     @property
     def in_window(self) -> DataFrame:

@@ -15,7 +15,7 @@ from fedsim.results.plots import CHARTS
 from fedsim.results.rundir import MANIFEST, read_json, whole_directory, write_json
 from fedsim.results.sources import Figure
 from fedsim.results.summary import GROUPINGS
-from fedsim.results.tables import NAMES, Tables
+from fedsim.results.tables import DECISIONS, NAMES, Tables
 from fedsim.world.observer import Directory
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def save(run: Run, directory: str | os.PathLike[str], *, charts: bool) -> Path:
         (folder / "scenario.yaml").write_text(run.scenario_yaml, encoding="utf-8")
         write_json(folder / SUMMARY, _summaries(run))
         if run.record_tables == "full":
-            for name in NAMES:
+            for name in run.tables.names:
                 run.tables[name].to_parquet(
                     folder / f"{name}.parquet", index=False, compression="zstd"
                 )
@@ -58,7 +58,7 @@ def load(directory: str | os.PathLike[str]) -> Run:
     try:
         names = directory_from_json(manifest["directory"])
         run = Run(
-            Tables({name: _builder(folder, name, names, manifest) for name in NAMES}),
+            Tables({name: _builder(folder, name, names, manifest) for name in _saved(folder)}),
             directory=names,
             name=manifest["name"],
             scenario_yaml=(folder / "scenario.yaml").read_text(encoding="utf-8"),
@@ -79,6 +79,10 @@ def load(directory: str | os.PathLike[str]) -> Run:
     if run.record_tables == "summary":
         run.adopt(_read_summaries(folder), manifest["digest"])
     return run
+
+
+def _saved(folder: Path) -> tuple[str, ...]:
+    return (*NAMES, DECISIONS) if (folder / f"{DECISIONS}.parquet").exists() else NAMES
 
 
 def _builder(

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 NAMES = ("requests", "attempts", "nodes", "events", "node_totals")
 """The tables that every run has; ``node_totals`` has a row per node for the whole run."""
 
+DECISIONS = "decisions"
+"""The table of the runs that recorded their decisions."""
+
 
 class Tables:
     """The tables of a run.
@@ -22,7 +25,7 @@ class Tables:
     theirs: pandas copies it when it is written to.
 
     Args:
-        builders: What makes each table of ``NAMES``.
+        builders: What makes each table of ``NAMES``, and ``DECISIONS`` where there is one.
         request_rows: What makes ``request_rows``; None looks the request ids up.
     """
 
@@ -38,7 +41,7 @@ class Tables:
 
     def __getstate__(self) -> dict[str, Any]:
         """Build everything, so that a run can travel to another process."""
-        return {"built": {name: self[name] for name in NAMES}, "rows": self.request_rows}
+        return {"built": {name: self[name] for name in self.names}, "rows": self.request_rows}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._builders = {}
@@ -51,6 +54,12 @@ class Tables:
         if name not in self._built:
             self._built[name] = self._builders[name]()
         return self._built[name].copy(deep=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tables that there are."""
+        known = {**self._builders, **self._built}
+        return (*NAMES, DECISIONS) if DECISIONS in known else NAMES
 
     @property
     def requests(self) -> DataFrame:

@@ -127,6 +127,7 @@ class GatewayFactory:
             circuit_breaker=breaker,
             config=GatewayConfig(spec.timeout, spec.retries),
             prefixes=context.prefixes,
+            decisions=site.decisions,
         )
         for policy, settings in self._policies:
             context.policies.append(self._build_policy(policy, settings, context, site))

@@ -95,6 +95,7 @@ def _scenario(
         slo=slo_config(file.slo),
         compare=compare_spec(file.compare),
         record_tables=file.record.tables,
+        record_decisions=file.record.decisions == "on",
         resolved=resolved,
         path=path,
         places={dotted(each): place for each, place in document.values.items()},

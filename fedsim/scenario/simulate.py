@@ -27,6 +27,7 @@ def simulate(
     router: Any = None,
     policies: Sequence[Any] | None = None,
     progress: Callable[[float], None] | None = None,
+    watched: Callable[[str], bool] | None = None,
 ) -> Run:
     """Run *scenario* once, and return what happened.
 
@@ -40,6 +41,8 @@ def simulate(
             built once for each gateway; one object serves a scenario with one gateway.
         policies: In place of the scenario's: names, ``module:Class``, classes or objects.
         progress: Is called now and then with the share of the duration that has passed.
+        watched: Tells by its id whether the decisions on a request are recorded; where it is None
+            the scenario says so for all.
 
     Raises:
         PlugInError: A plug-in raised, or did what its contract does not allow.
@@ -63,7 +66,9 @@ def simulate(
     recorder = Recorder(directory_of(config, gateways))
     started_s = time.perf_counter()
     with _seeded_globals(config.seed):
-        world = World(config, gateways, factory, recorder, factory.label, progress)
+        if watched is None and scenario.record_decisions:
+            watched = _every
+        world = World(config, gateways, factory, recorder, factory.label, progress, watched)
         world.run()
     return Run(
         recorder,
@@ -95,6 +100,11 @@ def _seeded_globals(seed: int) -> Generator[None]:
     finally:
         random.setstate(before)
         np.random.set_state(numpy_before)  # noqa: NPY002
+
+
+def _every(_: str) -> bool:
+    """Watch every request."""
+    return True
 
 
 def _plugin_warnings(world: World) -> list[str]:

@@ -92,6 +92,7 @@ class Scenario:
         slo: The service objective, or None.
         compare: What to compare, or None where the file does not say.
         record_tables: ``full`` keeps every table, ``summary`` only the summary.
+        record_decisions: Whether the candidates of every decision are kept.
         resolved: The scenario with all defaults filled in, as plain JSON values with units.
         path: The scenario file.
         places: Where keys and values stand in it, by dotted path.
@@ -109,6 +110,7 @@ class Scenario:
     slo: Slo | None = None
     compare: CompareSpec | None = None
     record_tables: Literal["full", "summary"] = "full"
+    record_decisions: bool = False
     resolved: Mapping[str, object] = field(default_factory=dict, repr=False)
     path: Path = Path()
     places: Mapping[str, Place] = field(default_factory=dict, repr=False, compare=False)

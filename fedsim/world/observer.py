@@ -7,6 +7,7 @@ request goes through here; it must neither block nor raise, and must not touch t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -186,6 +187,49 @@ class WorldObserver(Protocol):
         x5``, ``normal``/``errors 30%``), ``loading`` (a node that starts, or loads a model),
         ``refusal`` (a node that turned away what it can never serve), ``health`` and ``breaker``
         (subject a node, as seen by *gateway*) and ``plugin`` (something to warn about).
+        """
+        ...
+
+    def candidate_considered(
+        self,
+        row: int,
+        attempt: int,
+        gateway: int,
+        time_s: float,
+        outcome: str,
+        node: int,
+        chosen: bool,
+        eligible: int,
+        rejection_reason: str,
+        scores: Sequence[float],
+        estimated_latency_s: float,
+        health: str,
+        circuit: str,
+        in_flight: int,
+        reported_depth: int,
+        reported_age_s: float,
+        actual_depth: int,
+    ) -> None:
+        """Note one candidate of one decision.
+
+        Args:
+            row: The request's.
+            attempt: Number of the attempt that follows, from 1.
+            gateway: Code of the gateway.
+            time_s: When it decided, in seconds.
+            outcome: ``ok``, or the kind of the error where no node was chosen.
+            node: Code of the candidate.
+            chosen: Whether it was chosen.
+            eligible: 1 or 0; -1 where the router does not say.
+            rejection_reason: Why it was not eligible, or empty.
+            scores: Latency, throughput, cost, locality, health, total; NaN where unknown.
+            estimated_latency_s: The router's estimate in seconds; NaN where there is none.
+            health: The health checker's verdict, or empty.
+            circuit: State of its circuit, or empty.
+            in_flight: Requests that this gateway had sent there and that had not ended, or -1.
+            reported_depth: Requests running and waiting at its last good probe, or -1.
+            reported_age_s: Time since its last sign of life or death, in seconds, or NaN.
+            actual_depth: Requests that were truly running and waiting there.
         """
         ...
 

@@ -23,6 +23,7 @@ from fedsim.kernel.streams import Streams
 from fedsim.kernel.tasks import SimClock, SimTasks
 from fedsim.workload.details import Details, Prompt
 from fedsim.world.config import StreamConfig, WorldConfig
+from fedsim.world.decisions import DecisionWatch
 from fedsim.world.faults import FaultInjector
 from fedsim.world.insight import NodeInsight
 from fedsim.world.live import LiveRequest, OnOver
@@ -56,6 +57,7 @@ class Site:
         reporter: Tells health and breaker changes, and what plug-ins do.
         env: The environment.
         insight: The truth about nodes, for strategies that are studied as an ideal.
+        decisions: Looks on when the gateway decides, or None.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Site:
     reporter: FederationReporter
     env: Environment
     insight: Insight
+    decisions: DecisionWatch | None = None
 
 
 BuildGateway = Callable[[Site], GatewayTrait]
@@ -125,6 +128,8 @@ class World:
         observer: Is told all that happens.
         router_name: Name of the routers, for errors.
         progress: Is called now and then with the share of the duration that has passed.
+        watched: Tells by its id whether the decisions on a request are to be observed, or None
+            for those on none.
 
     Attributes:
         env: Its time and queue.
@@ -144,6 +149,7 @@ class World:
         observer: WorldObserver,
         router_name: str = "router",
         progress: Callable[[float], None] | None = None,
+        watched: Callable[[str], bool] | None = None,
     ) -> None:
         self.env = Environment()
         self.tasks = SimTasks(self.env)
@@ -154,6 +160,7 @@ class World:
         self._config = config
         self._observer = observer
         self._progress = progress
+        self._watched = watched
         self._region_codes = {region.name: code for code, region in enumerate(config.regions)}
         self._network = Network(config.network, self.directory.regions)
         self.nodes = self._build_nodes()
@@ -217,6 +224,11 @@ class World:
                 FederationReporter(self._observer, self.env, name),
                 self.env,
                 NodeInsight(by_id),
+                None
+                if self._watched is None
+                else DecisionWatch(
+                    self.env, code, by_id, self._live, self._observer, self._watched
+                ),
             )
             built.append((region_code, build_gateway(site)))
         return built

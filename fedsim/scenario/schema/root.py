@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from fedsim.scenario.schema.base import Settings, error, only
+from fedsim.scenario.schema.base import Settings, error
 from fedsim.scenario.schema.faults import Fault
 from fedsim.scenario.schema.federation import Federation
 from fedsim.scenario.schema.pools import Network, Pools, Regions
@@ -62,9 +62,10 @@ class Record(Settings):
     tables: Literal["full", "summary"] = Field(
         default="full", description="full keeps all tables, summary only the summary."
     )
-    decisions: Annotated[
-        Literal["off"], BeforeValidator(only("off", unbuilt="Recording decisions"))
-    ] = Field(default="off", description="The table of decisions; only off in this version.")
+    decisions: Literal["on", "off"] = Field(
+        default="off",
+        description="Whether to keep every candidate of every decision, with what was known of it.",
+    )
     nodes_every: DurationOrOff = Field(
         default=1.0, description="Time between two samples of the nodes, or off."
     )

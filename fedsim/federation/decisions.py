@@ -1,0 +1,41 @@
+"""Who may look on when a gateway decides where a request goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from fedsim.federation.contracts import (
+    CircuitBreakerTrait,
+    FederationError,
+    HealthCheckerTrait,
+    InferenceRequest,
+    NodeId,
+    RouterTrait,
+    RouteTarget,
+)
+
+
+class DecisionObserver(Protocol):
+    """Is told of a gateway's decisions, with what they rest on still as it was."""
+
+    async def decided(
+        self,
+        request: InferenceRequest,
+        excluded: Sequence[NodeId],
+        decision: RouteTarget | FederationError,
+        router: RouterTrait,
+        health: HealthCheckerTrait | None,
+        breaker: CircuitBreakerTrait | None,
+    ) -> None:
+        """Take note of a decision that was made just now.
+
+        Args:
+            request: The request.
+            excluded: The nodes tried before.
+            decision: The node chosen, or why there is none.
+            router: Who decided; nothing has been sent since.
+            health: What it may have known of nodes.
+            breaker: The gateway's circuit breaker.
+        """
+        ...

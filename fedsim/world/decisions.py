@@ -1,0 +1,125 @@
+"""What a gateway knew when it decided, taken down candidate by candidate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
+
+from fedsim.federation.contracts import (
+    CircuitBreakerTrait,
+    FederationError,
+    HealthCheckerTrait,
+    InferenceRequest,
+    NodeHealth,
+    NodeId,
+    RouteCandidate,
+    RouterTrait,
+    RouteTarget,
+)
+from fedsim.federation.router import Router
+from fedsim.kernel.environment import Environment
+from fedsim.world.live import LiveRequest
+from fedsim.world.nodes.base import Node
+from fedsim.world.observer import WorldObserver
+
+TRIED = "it was tried before"
+_UNKNOWN = (math.nan,) * 6
+
+
+class DecisionWatch:
+    """The federation's ``DecisionObserver`` for one gateway.
+
+    The candidates' scores are those of our own router, whose explanation changes nothing; of
+    another router the choice and the gateway's own knowledge are taken down.
+
+    Args:
+        env: The environment.
+        gateway: Code of the gateway.
+        nodes: All nodes by id.
+        live: All requests under way by id.
+        observer: Is told of the candidates.
+        watched: Tells by its id whether a request is watched.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        gateway: int,
+        nodes: Mapping[NodeId, Node],
+        live: Mapping[str, LiveRequest],
+        observer: WorldObserver,
+        watched: Callable[[str], bool],
+    ) -> None:
+        self._env = env
+        self._gateway = gateway
+        self._nodes = nodes
+        self._live = live
+        self._observer = observer
+        self._watched = watched
+
+    async def decided(
+        self,
+        request: InferenceRequest,
+        excluded: Sequence[NodeId],
+        decision: RouteTarget | FederationError,
+        router: RouterTrait,
+        health: HealthCheckerTrait | None,
+        breaker: CircuitBreakerTrait | None,
+    ) -> None:
+        """Take down every candidate of a decision."""
+        live = self._live.get(request.request_id)
+        if live is None or not self._watched(request.request_id):
+            return
+        chosen, outcome = None, "ok"
+        if isinstance(decision, RouteTarget):
+            chosen = decision.node_id
+        else:
+            outcome = decision.kind
+        explained: dict[NodeId, RouteCandidate] = {}
+        in_flight: dict[NodeId, int] = {}
+        if isinstance(router, Router):
+            found = await router.get_candidates(request)
+            explained = {candidate.target.node_id: candidate for candidate in found}
+            fleet = router.fleet
+            in_flight = dict(zip(fleet.node_ids, fleet.in_flight, strict=True))
+        for node_id, node in self._nodes.items():
+            candidate = explained.get(node_id)
+            eligible, reason = _eligibility(candidate, node_id in excluded, node_id == chosen)
+            known = None if health is None else health.get_cached_health(node_id)
+            depth, age_s = _reported(known, self._env.now)
+            self._observer.candidate_considered(
+                live.row,
+                live.attempts + 1,
+                self._gateway,
+                self._env.now,
+                outcome,
+                node.code,
+                node_id == chosen,
+                eligible,
+                reason,
+                _UNKNOWN if candidate is None else astuple(candidate.scores),
+                math.nan if candidate is None else candidate.target.estimated_latency_s or math.nan,
+                "" if known is None else known.status.value,
+                "" if breaker is None else breaker.state(node_id).value,
+                in_flight.get(node_id, -1),
+                depth,
+                age_s,
+                node.running + node.queued,
+            )
+
+
+def _eligibility(candidate: RouteCandidate | None, tried: bool, chosen: bool) -> tuple[int, str]:
+    """Return 1, 0 or -1 for a node that is eligible, is not or may be, and why it is not."""
+    if candidate is None:
+        return -1, ""
+    if candidate.eligible and tried and not chosen:
+        return 0, TRIED
+    return int(candidate.eligible), candidate.rejection_reason or ""
+
+
+def _reported(known: NodeHealth | None, now_s: float) -> tuple[int, float]:
+    """Return the depth that a node last reported, -1 for none, and how long ago that was."""
+    if known is None or known.running is None:
+        return -1, math.nan
+    return known.running + known.queue_depth, now_s - known.last_check_s
