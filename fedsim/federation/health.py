@@ -55,6 +55,7 @@ class NodeRecord:
         running: Requests in service at the last probe, or None.
         kv_usage: Share of the key-value cache in use at the last probe, 0 to 1, or None.
         last_check_s: Clock time of the newest sign of life or death, in seconds.
+        telemetry_s: Clock time of the last successful probe in seconds, -inf before the first.
     """
 
     __slots__ = (
@@ -69,6 +70,7 @@ class NodeRecord:
         "queue_depth",
         "running",
         "status",
+        "telemetry_s",
         "throughput",
         "window",
     )
@@ -87,6 +89,7 @@ class NodeRecord:
         self.running: int | None = None
         self.kv_usage: float | None = None
         self.last_check_s = now_s
+        self.telemetry_s = -math.inf
 
 
 class HealthChecker:
@@ -304,7 +307,7 @@ class HealthChecker:
             wait_s = interval_s * (1.0 + self._config.jitter * self._rng.random())
 
     def _probe_succeeded(self, record: NodeRecord, telemetry: NodeHealth) -> None:
-        record.last_check_s = self._clock.now()
+        record.last_check_s = record.telemetry_s = self._clock.now()
         record.queue_depth = telemetry.queue_depth
         record.gpu_utilization = telemetry.gpu_utilization
         record.running = telemetry.running
