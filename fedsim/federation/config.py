@@ -25,6 +25,8 @@ class HealthConfig:
         degraded_factor: A median above this multiple of the pool's is degraded.
         window_s: Age after which a latency sample is forgotten, in seconds.
         window_samples: Most latency samples kept for a node.
+        delay_s: Time from a probe's answer until what it says of load counts, in seconds, as where
+            it comes through a metrics pipeline. That the node answers is known at once.
     """
 
     interval_s: float = 10.0
@@ -36,6 +38,7 @@ class HealthConfig:
     degraded_factor: float = 3.0
     window_s: float = 60.0
     window_samples: int = 100
+    delay_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,102 @@ class BreakerConfig:
     reset_timeout_s: float = 30.0
     half_open_successes: int = 3
     half_open_probes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RateBreakerConfig:
+    """Settings of a circuit breaker that goes by rates, with the defaults of Resilience4j.
+
+    Attributes:
+        window_calls: Results that count, the newest ones, >= 1; the window where ``window_s`` is
+            None.
+        window_s: Whole seconds whose results count, the current one included; None counts calls.
+        failure_rate: Share of failures that opens a circuit, 0 to 1.
+        slow_call_s: A result that took longer is slow, in seconds.
+        slow_rate: Share of slow results that opens a circuit, 0 to 1.
+        min_calls: Results from which the rates count; at most the window, where that counts calls.
+        wait_s: Time that a circuit stays open, in seconds.
+        half_open_probes: Probe requests whose results decide whether it closes.
+    """
+
+    window_calls: int = 100
+    window_s: int | None = None
+    failure_rate: float = 0.5
+    slow_call_s: float = 60.0
+    slow_rate: float = 1.0
+    min_calls: int = 100
+    wait_s: float = 60.0
+    half_open_probes: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessRateConfig:
+    """When a node's success rate is an outlier among those of all nodes.
+
+    Attributes:
+        stdev_factor: A rate is one below the mean less this many standard deviations.
+        min_nodes: Nodes with enough requests, at least, for a comparison.
+        volume: Requests in an interval that are enough.
+    """
+
+    stdev_factor: float = 1.9
+    min_nodes: int = 5
+    volume: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FailureShareConfig:
+    """When a node's share of failures is an outlier, whatever that of other nodes.
+
+    Attributes:
+        threshold: Share of failures from which it is one, 0 to 1.
+        min_nodes: Nodes with enough requests, at least, for a verdict.
+        volume: Requests in an interval that are enough.
+    """
+
+    threshold: float = 0.85
+    min_nodes: int = 5
+    volume: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class OutlierConfig:
+    """Settings of outlier ejection; shares and volumes are those of a federation of few nodes.
+
+    Attributes:
+        consecutive_failures: Failures in a row that eject a node; None for no such rule.
+        interval_s: Time between two looks at rates and at ejected nodes, in seconds.
+        base_ejection_s: Length of a first ejection, in seconds; the n-th takes n times as long.
+        max_ejection_s: Longest ejection, in seconds.
+        max_ejected: Share of the nodes that may be ejected at once, 0 to 1.
+        always_eject_one: Whether one node may be ejected in any case.
+        success_rate: The rule about success rates, or None for none.
+        failure_share: The rule about shares of failures, or None for none.
+    """
+
+    consecutive_failures: int | None = 5
+    interval_s: float = 10.0
+    base_ejection_s: float = 30.0
+    max_ejection_s: float = 300.0
+    max_ejected: float = 0.5
+    always_eject_one: bool = True
+    success_rate: SuccessRateConfig | None = SuccessRateConfig()
+    failure_share: FailureShareConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlowStartConfig:
+    """Settings of the slow start of nodes that have recovered.
+
+    Attributes:
+        window_s: Length of a slow start, in seconds.
+        aggression: 1 grows linearly with time, more grows faster at first, > 0.
+        least: Share of its requests that a node gets at first, 0 to 1.
+    """
+
+    window_s: float = 30.0
+    aggression: float = 1.0
+    least: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
