@@ -1,0 +1,120 @@
+"""Simulated time and seeded randomness for other people's modules, while their own steps run.
+
+A library that imports `time`, `datetime` or `random` has them, or functions of them, among its
+globals. While a step of it runs, those globals are exchanged for ones that read simulated time and
+draw from a stream of the plug-in's own; afterwards they are what they were. Nobody else in the
+process sees a difference at any time, and the library's code is not changed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import time
+from collections.abc import Callable, Sequence
+from types import ModuleType, TracebackType
+from typing import Any
+
+EPOCH = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+"""What calendars show when simulated time is 0."""
+
+_EPOCH_S = EPOCH.timestamp()
+
+
+class ForeignGlobals:
+    """A context in which some modules see simulated time and draw seeded random numbers.
+
+    Entering and leaving it takes about a microsecond. It may be entered again inside itself.
+
+    Args:
+        modules: The modules of the library that read time or draw random numbers; what other
+            modules see does not change.
+        now: Gives simulated time in seconds.
+        rng: What stands in for the module `random`; where it is None, that is left as it is.
+    """
+
+    def __init__(
+        self,
+        modules: Sequence[ModuleType],
+        now: Callable[[], float],
+        rng: random.Random | None = None,
+    ) -> None:
+        stand_ins = _stand_ins(now, rng)
+        self._exchanged = [
+            (vars(module), name, stand_ins[id(value)])
+            for module in modules
+            for name, value in vars(module).items()
+            if id(value) in stand_ins
+        ]
+        self._before: list[list[Any]] = []
+
+    def __enter__(self) -> None:
+        self._before.append([names[name] for names, name, _ in self._exchanged])
+        for names, name, stand_in in self._exchanged:
+            names[name] = stand_in
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        before = self._before.pop()
+        for (names, name, _), value in zip(self._exchanged, before, strict=True):
+            names[name] = value
+
+
+class _Like:
+    """Stands in for a module: has some entries of its own, all others are the module's."""
+
+    def __init__(self, module: ModuleType, entries: dict[str, Any]) -> None:
+        vars(self).update(entries)
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+def _stand_ins(now: Callable[[], float], rng: random.Random | None) -> dict[int, Any]:
+    """Return what to put in the place of a global, by the identity of the latter."""
+    clocks: dict[str, Any] = {
+        "time": lambda: _EPOCH_S + now(),
+        "time_ns": lambda: round((_EPOCH_S + now()) * 1e9),
+        "monotonic": now,
+        "monotonic_ns": lambda: round(now() * 1e9),
+        "perf_counter": now,
+        "perf_counter_ns": lambda: round(now() * 1e9),
+    }
+    calendar = _calendar(now)
+    found: dict[int, Any] = {
+        id(time): _Like(time, clocks),
+        id(dt): _Like(dt, {"datetime": calendar}),
+        id(dt.datetime): calendar,
+    }
+    found.update((id(getattr(time, name)), clock) for name, clock in clocks.items())
+    if rng is not None:
+        drawn = [name for name in random.__all__ if hasattr(rng, name)]
+        entries = {name: getattr(rng, name) for name in drawn}
+        found[id(random)] = _Like(random, entries)
+        found.update((id(getattr(random, name)), entry) for name, entry in entries.items())
+    return found
+
+
+def _calendar(now: Callable[[], float]) -> type[dt.datetime]:
+    """Return a `datetime` class to which it is `EPOCH` plus simulated time, in UTC everywhere."""
+
+    class SimulatedDatetime(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> Any:
+            instant = EPOCH + dt.timedelta(seconds=now())
+            return instant.replace(tzinfo=None) if tz is None else instant.astimezone(tz)
+
+        @classmethod
+        def utcnow(cls) -> Any:
+            return cls.now()
+
+        @classmethod
+        def today(cls) -> Any:
+            return cls.now()
+
+    return SimulatedDatetime

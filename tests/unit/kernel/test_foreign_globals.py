@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import datetime as dt
+import random
+import time
+from types import ModuleType
+
+import pytest
+
+from fedsim.kernel.foreign_globals import EPOCH, ForeignGlobals
+
+SOURCE = """\
+import datetime as calendar
+import random
+import time
+from datetime import datetime, timezone
+from random import choice
+from time import monotonic
+
+def clocks():
+    return time.time(), time.monotonic(), time.perf_counter(), monotonic()
+
+def calendars():
+    return datetime.now(timezone.utc), datetime.utcnow(), calendar.datetime.now()
+
+def nanoseconds():
+    return time.time_ns(), time.monotonic_ns()
+
+def draws():
+    return [random.random(), random.uniform(1, 2), choice(range(1000)), random.sample(range(99), 2)]
+
+def elsewhere():
+    return time.strftime, datetime(2020, 1, 1), random.Random
+"""
+
+
+@pytest.fixture
+def library():
+    """Return a module that reads time and draws numbers in every customary way."""
+    module = ModuleType("library")
+    exec(SOURCE, vars(module))
+    return module
+
+
+class TestForeignGlobals:
+    def test_time(self, library):
+        """Inside, all clocks of a module show simulated time, and its calendars the epoch's."""
+        now_s = 90.5
+        with ForeignGlobals([library], lambda: now_s):
+            wall_s, *others = library.clocks()
+            dates = library.calendars()
+            nanoseconds = library.nanoseconds()
+
+        instant = EPOCH + dt.timedelta(seconds=90.5)
+        naive = instant.replace(tzinfo=None)
+        assert wall_s == EPOCH.timestamp() + 90.5
+        assert others == [90.5, 90.5, 90.5]
+        assert dates == (instant, naive, naive)
+        assert nanoseconds == (round(wall_s * 1e9), 90_500_000_000)
+
+    def test_randomness(self, library):
+        """Inside, draws come from the given generator; the global one is not touched."""
+        before = random.getstate()
+        with ForeignGlobals([library], lambda: 0.0, random.Random(7)):
+            first = library.draws()
+        with ForeignGlobals([library], lambda: 0.0, random.Random(7)):
+            again = library.draws()
+
+        expected = random.Random(7)
+        assert first == again
+        assert first[0] == expected.random()
+        assert first[1] == expected.uniform(1, 2)
+        assert random.getstate() == before
+
+    def test_nobody_else_sees_it(self, library):
+        """Inside, the rest of the process sees real time; outside, the module does again."""
+        real = dict(vars(library))
+        foreign = ForeignGlobals([library], lambda: -5.0, random.Random(7))
+        with foreign, foreign:
+            assert time.monotonic() > 0.0
+            assert dt.datetime.now(dt.UTC) > EPOCH - dt.timedelta(days=9999)
+            assert library.monotonic() == -5.0
+
+        assert vars(library) == real
+        assert library.monotonic() > 0.0
+
+    def test_after_an_error(self, library):
+        """A step that raises leaves nothing behind."""
+        real = dict(vars(library))
+        with pytest.raises(ZeroDivisionError), ForeignGlobals([library], lambda: 0.0):
+            1 / 0  # noqa: B018
+
+        assert vars(library) == real
+
+    def test_the_rest_of_a_module(self, library):
+        """What is neither a clock nor a draw stays the module's."""
+        with ForeignGlobals([library], lambda: 0.0, random.Random(7)):
+            assert library.elsewhere() == (
+                time.strftime,
+                dt.datetime(2020, 1, 1),
+                random.Random,
+            )
