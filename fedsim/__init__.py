@@ -13,10 +13,21 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-__all__ = ["Comparison", "Run", "Scenario", "__version__", "compare", "load", "simulate"]
+__all__ = [
+    "Comparison",
+    "Explanation",
+    "Run",
+    "Scenario",
+    "__version__",
+    "compare",
+    "explain",
+    "load",
+    "simulate",
+]
 
 if TYPE_CHECKING:
     from fedsim.results.run import Run
+    from fedsim.scenario.explain import Explanation, explain
     from fedsim.scenario.load import load
     from fedsim.scenario.simulate import simulate
     from fedsim.scenario.spec import Scenario
@@ -25,9 +36,11 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Comparison": "fedsim.studies.comparison",
+    "Explanation": "fedsim.scenario.explain",
     "Run": "fedsim.results.run",
     "Scenario": "fedsim.scenario.spec",
     "compare": "fedsim.studies.compare",
+    "explain": "fedsim.scenario.explain",
     "load": "fedsim.scenario.load",
     "simulate": "fedsim.scenario.simulate",
 }

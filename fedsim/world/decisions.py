@@ -11,12 +11,12 @@ from fedsim.federation.contracts import (
     FederationError,
     HealthCheckerTrait,
     InferenceRequest,
-    NodeHealth,
     NodeId,
     RouteCandidate,
     RouterTrait,
     RouteTarget,
 )
+from fedsim.federation.health import HealthChecker
 from fedsim.federation.router import Router
 from fedsim.kernel.environment import Environment
 from fedsim.world.live import LiveRequest
@@ -87,7 +87,7 @@ class DecisionWatch:
             candidate = explained.get(node_id)
             eligible, reason = _eligibility(candidate, node_id in excluded, node_id == chosen)
             known = None if health is None else health.get_cached_health(node_id)
-            depth, age_s = _reported(known, self._env.now)
+            depth, age_s = _reported(health, node_id, self._env.now)
             self._observer.candidate_considered(
                 live.row,
                 live.attempts + 1,
@@ -118,8 +118,11 @@ def _eligibility(candidate: RouteCandidate | None, tried: bool, chosen: bool) ->
     return int(candidate.eligible), candidate.rejection_reason or ""
 
 
-def _reported(known: NodeHealth | None, now_s: float) -> tuple[int, float]:
+def _reported(
+    health: HealthCheckerTrait | None, node_id: NodeId, now_s: float
+) -> tuple[int, float]:
     """Return the depth that a node last reported, -1 for none, and how long ago that was."""
-    if known is None or known.running is None:
+    record = health.record(node_id) if isinstance(health, HealthChecker) else None
+    if record is None or record.running is None:
         return -1, math.nan
-    return known.running + known.queue_depth, now_s - known.last_check_s
+    return record.running + record.queue_depth, now_s - record.telemetry_s

@@ -228,7 +228,7 @@ class WorldObserver(Protocol):
             circuit: State of its circuit, or empty.
             in_flight: Requests that this gateway had sent there and that had not ended, or -1.
             reported_depth: Requests running and waiting at its last good probe, or -1.
-            reported_age_s: Time since its last sign of life or death, in seconds, or NaN.
+            reported_age_s: Time since that probe, in seconds, or NaN.
             actual_depth: Requests that were truly running and waiting there.
         """
         ...

@@ -1,0 +1,105 @@
+"""Why a request went where it went: what its gateway knew whenever it decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fedsim.errors import ResultsError
+from fedsim.results.run import Run
+from fedsim.results.tables import DECISIONS
+from fedsim.scenario.load import load
+from fedsim.scenario.simulate import simulate
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+SCENARIO = "scenario.yaml"
+"""The resolved scenario in a run's directory."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """All that is known of one request.
+
+    Attributes:
+        request: Its row of the requests table.
+        attempts: Its rows of the attempts table.
+        decisions: Its rows of the decisions table: every candidate of every decision.
+        repeated: Whether the run was repeated to learn the decisions.
+    """
+
+    request: Series
+    attempts: DataFrame
+    decisions: DataFrame
+    repeated: bool
+
+
+def explain(run: Run | str | PathLike[str], request_id: str) -> Explanation:
+    """Return why *request_id* went where it went.
+
+    Where the run recorded no decisions it is repeated from its resolved scenario, which gives the
+    same run bit for bit, and the decisions on this one request are recorded.
+
+    Args:
+        run: A run, or the directory of one; a run without decisions has to be a directory.
+        request_id: The request, such as ``chat-17``.
+
+    Raises:
+        ResultsError: There is no such run or request, or the run cannot be repeated.
+        PlugInError: A plug-in of the run cannot be found any more.
+    """
+    directory = None if isinstance(run, Run) else Path(run)
+    found = run if isinstance(run, Run) else Run.load(run)
+    request = _request(found, request_id)
+    repeated = DECISIONS not in found.tables.names
+    if repeated:
+        found = _repeated(found, directory, request_id)
+    decisions = _of(found.decisions, request_id) if DECISIONS in found.tables.names else None
+    if decisions is None or decisions.empty:
+        msg = f"no gateway ever decided on {request_id}: it ended as {request['outcome']} before"
+        raise ResultsError(msg)
+    return Explanation(request, _of(found.attempts, request_id), decisions, repeated)
+
+
+def _request(run: Run, request_id: str) -> Series:
+    requests = run.requests
+    row = requests[requests["request_id"] == request_id]
+    if row.empty:
+        stream = request_id.rpartition("-")[0]
+        known = requests["request_id"]
+        alike = known[known.str.startswith(f"{stream}-")] if stream else known.iloc[:0]
+        if alike.empty:
+            close = get_close_matches(request_id, known.iloc[:: max(1, len(known) // 1000)], 1)
+            hint = f"they are called such as {(close or known.tolist() or ['chat-0'])[0]}"
+        else:
+            hint = f"those of {stream} are {alike.iloc[0]} to {alike.iloc[-1]}"
+        msg = f"there is no request {request_id} in the run; {hint}"
+        raise ResultsError(msg)
+    return row.iloc[0]
+
+
+def _repeated(run: Run, directory: Path | None, request_id: str) -> Run:
+    """Run the same scenario again, watching one request."""
+    if directory is None:
+        msg = (
+            "the run recorded no decisions; write record: {decisions: on} into its scenario, or "
+            "save it and give its directory"
+        )
+        raise ResultsError(msg)
+    again = simulate(load(directory / SCENARIO), watched=lambda each: each == request_id)
+    if again.digest != run.digest:
+        msg = (
+            f"{directory} cannot be repeated: the same scenario gave another run, so that its "
+            "decisions would explain nothing. A plug-in or fedsim has changed since, or the router "
+            "was an object given in Python; record the decisions with record: {decisions: on}"
+        )
+        raise ResultsError(msg)
+    return again
+
+
+def _of(table: DataFrame, request_id: str) -> DataFrame:
+    return table[table["request_id"] == request_id].reset_index(drop=True)
