@@ -24,14 +24,15 @@ from fedsim.world.nodes.base import Node
 from fedsim.world.observer import WorldObserver
 
 TRIED = "it was tried before"
+LEFT_OUT = "the router left it out, and does not say why"
 _UNKNOWN = (math.nan,) * 6
 
 
 class DecisionWatch:
     """The federation's ``DecisionObserver`` for one gateway.
 
-    The candidates' scores are those of our own router, whose explanation changes nothing; of
-    another router the choice and the gateway's own knowledge are taken down.
+    The candidates' scores are those of the federation's own routers, whose explanation changes
+    nothing; of another router the choice and the gateway's own knowledge are taken down.
 
     Args:
         env: The environment.
@@ -78,14 +79,18 @@ class DecisionWatch:
             outcome = decision.kind
         explained: dict[NodeId, RouteCandidate] = {}
         in_flight: dict[NodeId, int] = {}
-        if isinstance(router, Router):
+        explains = getattr(router, "immediate", False)
+        if explains:
             found = await router.get_candidates(request)
             explained = {candidate.target.node_id: candidate for candidate in found}
-            fleet = router.fleet
-            in_flight = dict(zip(fleet.node_ids, fleet.in_flight, strict=True))
+        if isinstance(router, Router):
+            in_flight = dict(zip(router.fleet.node_ids, router.fleet.in_flight, strict=True))
         for node_id, node in self._nodes.items():
             candidate = explained.get(node_id)
-            eligible, reason = _eligibility(candidate, node_id in excluded, node_id == chosen)
+            eligible, reason = -1, ""
+            if explains:
+                tried = node_id in excluded and node_id != chosen
+                eligible, reason = _eligibility(candidate, tried)
             known = None if health is None else health.get_cached_health(node_id)
             depth, age_s = _reported(health, node_id, self._env.now)
             self._observer.candidate_considered(
@@ -109,11 +114,11 @@ class DecisionWatch:
             )
 
 
-def _eligibility(candidate: RouteCandidate | None, tried: bool, chosen: bool) -> tuple[int, str]:
-    """Return 1, 0 or -1 for a node that is eligible, is not or may be, and why it is not."""
+def _eligibility(candidate: RouteCandidate | None, tried: bool) -> tuple[int, str]:
+    """Return 1 or 0 for a node that is eligible or not, and why it is not."""
     if candidate is None:
-        return -1, ""
-    if candidate.eligible and tried and not chosen:
+        return 0, LEFT_OUT
+    if candidate.eligible and tried:
         return 0, TRIED
     return int(candidate.eligible), candidate.rejection_reason or ""
 
