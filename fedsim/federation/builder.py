@@ -53,6 +53,7 @@ class FederationBuilder:
     health_config: HealthConfig = field(default_factory=HealthConfig)
     config: GatewayConfig = field(default_factory=GatewayConfig)
     prefixes: PrefixIndex = field(default_factory=PrefixIndex)
+    gateways: Mapping[RegionId, int] = field(default_factory=dict)
     decisions: DecisionObserver | None = None
 
     def with_catalog(self, catalog: ModelCatalogTrait) -> Self:
@@ -98,6 +99,11 @@ class FederationBuilder:
     def with_strategy_settings(self, settings: Mapping[str, object]) -> Self:
         """Build the strategy, which is given by its name, with *settings*."""
         self.strategy_settings = settings
+        return self
+
+    def with_gateways(self, gateways: Mapping[RegionId, int]) -> Self:
+        """Tell strategies how many gateways the federation has in each region."""
+        self.gateways = gateways
         return self
 
     def with_config(self, config: GatewayConfig) -> Self:
@@ -160,6 +166,7 @@ class FederationBuilder:
                     self.prefixes,
                     transport.probe,
                     insight,
+                    self.gateways,
                 )
                 strategy = build_strategy(strategy, context, self.strategy_settings)
             router = Router(catalog, strategy, clock, region, health, breaker, self.policies)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from fedsim.federation.contracts import (
@@ -35,6 +35,7 @@ class GatewayContext:
         probe: Asks a node for its telemetry, and lets nobody else know the answer; raises a
             ``FederationError`` where none comes. It sets no deadline.
         insight: What only a simulator knows, or None outside of one.
+        gateways: Number of the federation's gateways by region; empty where nobody said.
     """
 
     catalog: ModelCatalogTrait
@@ -48,3 +49,4 @@ class GatewayContext:
     prefixes: PrefixIndex = field(default_factory=PrefixIndex)
     probe: Callable[[NodeId], Awaitable[NodeHealth]] | None = None
     insight: Insight | None = None
+    gateways: Mapping[RegionId, int] = field(default_factory=dict)

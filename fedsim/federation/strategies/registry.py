@@ -8,11 +8,28 @@ from typing import Any
 
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.strategies.base import Strategy
+from fedsim.federation.strategies.caches import (
+    AibrixPrefixCache,
+    AibrixPrefixCacheSettings,
+    LeastKvCache,
+    SglangCacheAware,
+    SglangCacheAwareSettings,
+)
+from fedsim.federation.strategies.costs import CostCapped, CostCappedSettings
+from fedsim.federation.strategies.dynamo import DynamoKv, DynamoKvSettings
 from fedsim.federation.strategies.hashing import ConsistentHash
 from fedsim.federation.strategies.latency import LeastLatency
 from fedsim.federation.strategies.load import LeastConnections
-from fedsim.federation.strategies.scores import WeightedRandom
+from fedsim.federation.strategies.localities import (
+    EnvoyLoadAwareLocality,
+    EnvoyLoadAwareLocalitySettings,
+    EnvoyLocalityWeighted,
+)
+from fedsim.federation.strategies.priorities import EnvoyPriority, EnvoyPrioritySettings
+from fedsim.federation.strategies.scorers import LlmD, LlmDSettings
+from fedsim.federation.strategies.scores import BestScore, WeightedRandom
 from fedsim.federation.strategies.turns import RoundRobin
+from fedsim.federation.strategies.zones import EnvoyZoneAware, EnvoyZoneAwareSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +56,17 @@ STRATEGIES: Mapping[str, Entry] = {
     "least_latency": Entry(LeastLatency),
     "weighted_random": Entry(WeightedRandom),
     "consistent_hash": Entry(ConsistentHash, context=False),
+    "least_kv_cache": Entry(LeastKvCache, context=False),
+    "sglang_cache_aware": Entry(SglangCacheAware, SglangCacheAwareSettings),
+    "llm_d": Entry(LlmD, LlmDSettings),
+    "dynamo_kv": Entry(DynamoKv, DynamoKvSettings),
+    "aibrix_prefix_cache": Entry(AibrixPrefixCache, AibrixPrefixCacheSettings),
+    "envoy_zone_aware": Entry(EnvoyZoneAware, EnvoyZoneAwareSettings),
+    "envoy_locality_weighted": Entry(EnvoyLocalityWeighted, context=False),
+    "envoy_load_aware_locality": Entry(EnvoyLoadAwareLocality, EnvoyLoadAwareLocalitySettings),
+    "envoy_priority": Entry(EnvoyPriority, EnvoyPrioritySettings),
+    "cost_capped": Entry(CostCapped, CostCappedSettings),
+    "best_score": Entry(BestScore, context=False),
 }
 """Every strategy that has a name; the five of the contract come first."""
 

@@ -32,3 +32,20 @@ class WeightedRandom:
             if mark < 0.0:
                 return position
         return positions[-1]
+
+
+class BestScore:
+    """The node with the policies' highest score; of equal ones the first.
+
+    Rule: argmax of the score, in the order of the catalog. This is what a router does that ranks
+    candidates and takes the head of the list. Cost: O(n) scores. Example: scores 0.83, 0.91, 0.91
+    give the second node, each time, until a score changes. Failure: all requests go to one node
+    until health or latency change its score, so that equal nodes are loaded one after the other;
+    a node that fails is left when its health score falls. Source: the federation crate whose
+    traits fedsim follows does this under the names of four strategies.
+    """
+
+    def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
+        """Return the first of the nodes with the highest score."""
+        scores = fleet.scores(candidates.positions, request)
+        return candidates.positions[scores.index(max(scores))]

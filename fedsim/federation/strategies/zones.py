@@ -1,0 +1,123 @@
+"""Envoy's zone aware routing: as much stays in the own region as its nodes reach for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from fedsim.federation.context import GatewayContext
+from fedsim.federation.contracts import InferenceRequest
+from fedsim.federation.fleet import Fleet
+from fedsim.federation.strategies.base import Candidates
+from fedsim.federation.strategies.sets import PerSet, by_region, least_in_flight, pick
+
+WHOLE = 10_000
+"""The whole of which shares are whole numbers, as in Envoy."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoyZoneAwareSettings:
+    """When regions are looked at.
+
+    Attributes:
+        min_cluster_size: Eligible nodes below which regions are not looked at, >= 1.
+        routing_enabled: Share of the requests for which regions are looked at, 0 to 1.
+    """
+
+    min_cluster_size: int = 6
+    routing_enabled: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.min_cluster_size < 1:
+            msg = "min_cluster_size counts nodes: use 1 or more"
+            raise ValueError(msg)
+        if not 0.0 <= self.routing_enabled <= 1.0:
+            msg = "routing_enabled is a share: use 0 to 1"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class ZonePlan:
+    """How a gateway spreads its requests over regions.
+
+    Attributes:
+        local: Share of the requests that stay, in 1/10000.
+        residuals: Room of each region for requests from elsewhere, summed up; empty where all
+            requests stay.
+    """
+
+    local: int
+    residuals: tuple[int, ...]
+
+
+def zone_plan(
+    gateways: Sequence[int], nodes: Sequence[int], own: int, whole: int = WHOLE
+) -> ZonePlan:
+    """Return how a gateway of the region *own* spreads its requests.
+
+    Args:
+        gateways: Share of the gateways in each region, in parts of *whole*.
+        nodes: Share of the eligible nodes in each region, likewise.
+        own: Index of the gateway's own region, where both shares are above 0.
+        whole: The whole of which shares are parts.
+    """
+    if nodes[own] >= gateways[own]:
+        return ZonePlan(whole, ())
+    room = (max(0, there - here) for here, there in zip(gateways, nodes, strict=True))
+    return ZonePlan(nodes[own] * whole // gateways[own], tuple(accumulate(room)))
+
+
+class EnvoyZoneAware:
+    """The own region as far as its nodes reach, the rest to regions with room.
+
+    Rule: a region has a share of the gateways and a share of the eligible nodes. Where its share
+    of nodes is no less, all requests of its gateways stay; else the part nodes / gateways stays,
+    and the rest is drawn by what each region's share of nodes exceeds its share of gateways. It
+    takes at least min_cluster_size eligible nodes, two regions with nodes, and nodes and gateways
+    in the own region; else regions do not matter. Within a region (or all) the fewest in flight,
+    in turn. Cost: O(n of the region), as least_connections. Example: gateways 40, 40, 20 % and
+    nodes 25, 50, 25 %: of the first region's requests 62.5 % stay, and the rest goes in the
+    proportion 10 to 5 to the others. Failure: a region that loses nodes sends more away at once;
+    nothing else is looked at, so that a region with more traffic than gateways is overloaded while
+    others idle. Source: Envoy, zone aware routing; local cluster = the federation's gateways.
+    """
+
+    def __init__(self, context: GatewayContext, settings: EnvoyZoneAwareSettings) -> None:
+        self._region = context.region
+        self._gateways = context.gateways
+        self._rng = context.rng
+        self._settings = settings
+        self._plans = PerSet(self._plan)
+
+    def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
+        """Return the least loaded node of the region that is drawn."""
+        found = self._plans.of(fleet, candidates)
+        if found is None:
+            return least_in_flight(fleet, candidates)
+        plan, regions, own = found
+        enabled = self._settings.routing_enabled
+        if enabled < 1.0 and self._rng.random() >= enabled:
+            return least_in_flight(fleet, candidates)
+        if plan.local >= WHOLE or self._rng.random() * WHOLE < plan.local:
+            return least_in_flight(fleet, regions[own])
+        if not plan.residuals[-1]:  # shares are rounded down, which may leave no room anywhere
+            return least_in_flight(fleet, candidates)
+        return least_in_flight(fleet, regions[pick(plan.residuals, self._rng)])
+
+    def _plan(
+        self, fleet: Fleet, candidates: Candidates
+    ) -> tuple[ZonePlan, list[Candidates], int] | None:
+        """Return the plan with the nodes of each region, or None where regions do not matter."""
+        groups = by_region(fleet, candidates.positions)
+        gateways = sum(self._gateways.values())
+        total = len(candidates.positions)
+        regions = list(groups)
+        small = total < self._settings.min_cluster_size or len(groups) < 2
+        if small or self._region not in groups or not self._gateways.get(self._region):
+            return None
+        here = [self._gateways.get(name, 0) * WHOLE // gateways for name in regions]
+        there = [len(groups[name]) * WHOLE // total for name in regions]
+        own = regions.index(self._region)
+        parts = [Candidates(tuple(groups[name])) for name in regions]
+        return zone_plan(here, there, own), parts, own
