@@ -120,6 +120,7 @@ class GatewayFactory:
             AsyncioTasks(),
             site.random_for("plugins"),
             site.region,
+            gateways={RegionId(region): count for region, count in spec.gateways.items()},
         )
         builder = FederationBuilder(
             catalog=site.catalog,
@@ -127,6 +128,7 @@ class GatewayFactory:
             circuit_breaker=breaker,
             config=GatewayConfig(spec.timeout, spec.retries),
             prefixes=context.prefixes,
+            gateways=context.gateways,
             decisions=site.decisions,
         )
         for policy, settings in self._policies:
