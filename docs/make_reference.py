@@ -41,6 +41,12 @@ class Section:
     without: str = ""
 
 
+STRATEGY_MODELS = {
+    strategy: kinds["anyOf"][0]["$ref"].rpartition("/")[2]
+    for strategy, kinds in schema()["$defs"]["StrategySettingsByName"]["properties"].items()
+}
+"""The strategies that have settings, and the name of these in the JSON Schema."""
+
 SECTIONS = (
     Section("The file", ""),
     Section("`regions.<name>`", "Region"),
@@ -95,10 +101,18 @@ SECTIONS = (
     Section("`federation`", "Federation"),
     Section("`federation.policies.<name>`", "PolicySettings", 4),
     Section("`federation.strategy_settings`", "StrategySettingsByName", 4),
+    *(
+        Section(f"`federation.strategy_settings.{strategy}`", model, 5)
+        for strategy, model in STRATEGY_MODELS.items()
+    ),
     Section("`federation.health`", "HealthSettings", 4),
     Section("`federation.circuit_breaker`", "BreakerSettings", 4),
     Section("`federation.timeout`", "TimeoutSettings", 4),
     Section("`federation.retries`", "RetrySettings", 4),
+    Section("`federation`, `preset: apr`", "ReferenceFederation", 3, "preset"),
+    Section("`federation.health`, `preset: apr`", "ReferenceHealthSettings", 4),
+    Section("`federation.circuit_breaker`, `preset: apr`", "ReferenceBreakerSettings", 4),
+    Section("`federation.retries`, `preset: apr`", "ReferenceRetrySettings", 4),
     Section("`faults`, `kind: outage`", "Outage", 3, "kind"),
     Section("`faults`, `kind: crash`", "Crash", 3, "kind"),
     Section("`faults`, `kind: slowdown`", "Slowdown", 3, "kind"),
@@ -151,8 +165,16 @@ MAPPINGS = {
     "policies": "mapping of [settings](#federationpoliciesname) by policy",
 }
 ELSEWHERE = {
+    **{
+        model: f"mapping, [see below](#federationstrategy_settings{strategy})"
+        for strategy, model in STRATEGY_MODELS.items()
+    },
     "Network": "mapping, [see below](#network)",
     "Federation": "mapping, [see below](#federation)",
+    "ReferenceFederation": "[of preset apr](#federation-preset-apr)",
+    "ReferenceHealthSettings": "mapping, [see below](#federationhealth-preset-apr)",
+    "ReferenceBreakerSettings": "mapping, [see below](#federationcircuit_breaker-preset-apr)",
+    "ReferenceRetrySettings": "mapping, [see below](#federationretries-preset-apr)",
     "SloSettings": "mapping, [see below](#slo)",
     "Record": "mapping, [see below](#record)",
     "Compare": "mapping, [see below](#compare)",
@@ -237,6 +259,11 @@ DEFAULTS = {
     ("Federation", "timeout"): AS_BELOW,
     ("Federation", "retries"): AS_BELOW,
     ("Federation", "middleware"): "none",
+    ("ReferenceFederation", "gateways"): "one per region of origin",
+    ("ReferenceFederation", "health"): AS_BELOW,
+    ("ReferenceFederation", "circuit_breaker"): AS_BELOW,
+    ("ReferenceFederation", "retries"): AS_BELOW,
+    ("ReferenceFederation", "middleware"): "none",
     ("PolicySettings", "weight"): "`2` for health, `1` for others",
     ("PolicySettings", "max_latency"): f"`{units.DURATION.format(LatencyPolicy().max_latency_s)}`",
     ("HealthSettings", "degraded_latency"): "compares with the pool",
@@ -331,6 +358,8 @@ def _kinds(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _of_words(words: list[str]) -> str:
+    if words[0] == "round_robin":
+        return "name of a strategy"
     if len(words) > 20:
         return "name in the [catalogue](catalogues.md)"
     return ", ".join(f"`{word}`" for word in words)
