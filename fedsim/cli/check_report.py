@@ -15,7 +15,8 @@ from fedsim.workload.arrivals import ClosedLoop
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fedsim.scenario.spec import Scenario
+    from fedsim.federation.reference.config import ReferenceConfig
+    from fedsim.scenario.spec import FederationSpec, Scenario
     from fedsim.world.config import FaultConfig, StreamConfig
 
 
@@ -152,6 +153,8 @@ def _price(usd_per_hour: float | None) -> str:
 
 def _federation(scenario: Scenario) -> list[str]:
     federation = scenario.federation
+    if federation.reference is not None:
+        return _reference(federation, federation.reference)
     chooser = (
         f"strategy {federation.strategy}"
         if federation.router is None
@@ -169,9 +172,31 @@ def _federation(scenario: Scenario) -> list[str]:
     }
     on = [name for name, settings in parts.items() if settings is not None]
     off = [name for name, settings in parts.items() if settings is None]
-    lines = [f"{chooser}; policies (weight): {', '.join(weights) or 'none'}"]
+    lines = ["preset default"]
+    lines += [f"{chooser}; policies (weight): {', '.join(weights) or 'none'}"]
     lines += [f"on: {', '.join(on)}"] if on else []
     lines += [f"off: {', '.join(off)}"] if off else []
+    lines += [f"middleware: {', '.join(federation.middleware)}"] if federation.middleware else []
+    return lines
+
+
+def _reference(federation: FederationSpec, config: ReferenceConfig) -> list[str]:
+    """Return what there is to say of a federation of the reference."""
+    health, retries = config.health, config.retries
+    judged = "no node is registered with it"
+    if health is not None:
+        judged = (
+            f"unhealthy after {health.failure_threshold} failures, healthy after "
+            f"{health.recovery_threshold} successes, degraded above "
+            f"{duration(health.degraded_latency_s)}"
+        )
+    weights = ", ".join(f"{name} ({weight:g})" for name, weight in config.policies.items())
+    lines = [
+        "preset apr, the contracts' first implementation with its faults (docs/pitfalls.md)",
+        f"strategy {federation.strategy}; policies (weight): {weights or 'none'}",
+        f"health from traffic alone: {judged}",
+        f"at most {retries.limit + 1} attempts; no probes, no deadlines",
+    ]
     lines += [f"middleware: {', '.join(federation.middleware)}"] if federation.middleware else []
     return lines
 

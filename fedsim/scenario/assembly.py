@@ -31,6 +31,7 @@ from fedsim.federation.policies import (
 )
 from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.scenario.plugins import find_plugin
+from fedsim.scenario.reference import ReferenceFactory
 from fedsim.scenario.spec import FederationSpec
 from fedsim.world.plugin_health import PlugInHealth
 from fedsim.world.plugins import (
@@ -219,6 +220,20 @@ class GatewayFactory:
             case _:
                 policy: RoutingPolicyTrait = _OWN[name](**settings)
                 return policy
+
+
+def gateway_factory(
+    spec: FederationSpec,
+    region_privacy: Mapping[RegionId, PrivacyLevel],
+    directory: Path,
+    strategy: Any = None,
+    router: Any = None,
+    policies: Sequence[Any] | None = None,
+) -> GatewayFactory | ReferenceFactory:
+    """Return what builds the gateways of the scenario's preset; arguments as `GatewayFactory`."""
+    if spec.reference is not None:
+        return ReferenceFactory(spec, spec.reference, directory, strategy, router, policies)
+    return GatewayFactory(spec, region_privacy, directory, strategy, router, policies)
 
 
 _OWN: dict[Any, Any] = {

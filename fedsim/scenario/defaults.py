@@ -13,6 +13,7 @@ from fedsim.scenario.schema.engine import PROFILE_FILES, Engine
 from fedsim.scenario.schema.federation import Federation
 from fedsim.scenario.schema.policies import PolicySettings
 from fedsim.scenario.schema.pools import Pool
+from fedsim.scenario.schema.presets import AnyFederation
 from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.scenario.schema.servegen import ServeGenArrivals
 from fedsim.scenario.schema.sizes import AnyTokens, TokenSample
@@ -114,18 +115,18 @@ def _complete_tokens(tokens: AnyTokens | None, folder: Path) -> AnyTokens | None
 
 
 def _complete_federation(
-    federation: Federation, regions: list[str], workload: Mapping[str, Stream]
-) -> Federation:
+    federation: AnyFederation, regions: list[str], workload: Mapping[str, Stream]
+) -> AnyFederation:
     origins = [stream.origins or {} for stream in workload.values()]
     used = [region for region in regions if any(weights.get(region) for weights in origins)]
     stated = federation.gateways or dict.fromkeys(used, 1)
-    policies = {name: _complete_policy(name, each) for name, each in federation.policies.items()}
-    return federation.model_copy(
-        update={
-            "gateways": {region: stated[region] for region in regions if region in stated},
-            "policies": policies,
-        }
-    )
+    complete: dict[str, Any] = {
+        "gateways": {region: stated[region] for region in regions if region in stated}
+    }
+    if isinstance(federation, Federation):
+        policies = federation.policies.items()
+        complete["policies"] = {name: _complete_policy(name, each) for name, each in policies}
+    return federation.model_copy(update=complete)
 
 
 def _complete_policy(name: str, settings: PolicySettings) -> PolicySettings:

@@ -28,6 +28,7 @@ from fedsim.scenario.validate import validate
 _CHECKS: tuple[Callable[[Facts], Iterable[Problem]], ...] = (
     references.unknown_names,
     references.wrong_pairs,
+    references.wrong_strategies,
     pool_checks.mixed_kinds,
     pool_checks.wrong_engines,
     reachability.unserved_streams,
@@ -91,7 +92,7 @@ def _scenario(
         warmup_s=file.warmup or 0.0,
         drain_s=file.drain,
         world=world_config(file, files, engines),
-        federation=federation_spec(file.federation),
+        federation=federation_spec(file),
         slo=slo_config(file.slo),
         compare=compare_spec(file.compare),
         record_tables=file.record.tables,

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
-from fedsim.scenario.schema.base import shown, suggestion
+from fedsim.scenario.schema.base import listed, shown, suggestion
 from fedsim.scenario.source import KeyPath
+from fedsim.scenario.spec import CONTRACT_STRATEGIES
 
 
 def unknown_names(facts: Facts) -> Iterator[Problem]:
@@ -45,6 +46,18 @@ def wrong_pairs(facts: Facts) -> Iterator[Problem]:
             yield facts.document.problem(path, message, remedy, at_key=True)
         yield from _contradiction(facts, path, pairs.get((second, first)))
         pairs[first, second] = key
+
+
+def wrong_strategies(facts: Facts) -> Iterator[Problem]:
+    """Yield a problem for every strategy to compare that the preset does not have."""
+    if facts.text("federation", "preset") != "apr":
+        return
+    compared = facts.mapping("compare").get("strategies")
+    for number, name in enumerate(compared if isinstance(compared, list) else ()):
+        if name not in CONTRACT_STRATEGIES:
+            message = f"The preset apr has no strategy {shown(name)}."
+            remedy = f"Write {listed(list(CONTRACT_STRATEGIES))}, or preset: default."
+            yield facts.document.problem(("compare", "strategies", number), message, remedy)
 
 
 def _contradiction(facts: Facts, path: KeyPath, other: str | None) -> Iterator[Problem]:

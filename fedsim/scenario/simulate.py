@@ -14,7 +14,7 @@ from fedsim.federation.contracts import RegionId
 from fedsim.kernel.streams import Streams
 from fedsim.results.recorder import Recorder
 from fedsim.results.run import Run
-from fedsim.scenario.assembly import GatewayFactory
+from fedsim.scenario.assembly import gateway_factory
 from fedsim.scenario.spec import Scenario
 from fedsim.world.world import World, directory_of
 
@@ -55,7 +55,7 @@ def simulate(
         scenario = scenario.with_strategy(strategy)
     config = scenario.world
     gateways = scenario.federation.gateways
-    factory = GatewayFactory(
+    factory = gateway_factory(
         scenario.federation,
         {RegionId(region.name): region.privacy for region in config.regions},
         scenario.path.parent,

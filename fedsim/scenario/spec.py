@@ -9,6 +9,7 @@ from typing import Literal
 
 from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
 from fedsim.federation.contracts import LoadBalanceStrategy
+from fedsim.federation.reference.config import ReferenceConfig
 from fedsim.results.slo import Slo
 from fedsim.results.sources import Figure
 from fedsim.scenario.emit import dump_yaml
@@ -45,6 +46,9 @@ class FederationSpec:
         timeout: Deadlines, or None for none.
         retries: How to try again, or None for never.
         middleware: ``module:Class`` of each middleware, outermost first.
+        preset: Name of the preset whose objects run.
+        reference: Settings of the reference where the preset is ``apr``, or None; health,
+            circuit breaker, timeout and retries are then None.
     """
 
     gateways: Mapping[str, int]
@@ -59,6 +63,8 @@ class FederationSpec:
     timeout: TimeoutConfig | None = field(default_factory=TimeoutConfig)
     retries: RetryConfig | None = field(default_factory=RetryConfig)
     middleware: tuple[str, ...] = ()
+    preset: str = "default"
+    reference: ReferenceConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)

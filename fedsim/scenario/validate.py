@@ -10,12 +10,9 @@ from pydantic import ValidationError
 
 from fedsim.errors import Problem
 from fedsim.scenario.emit import dump_inline
-from fedsim.scenario.schema.base import PROBLEM, Notes, Settings, listed, shown, suggestion
+from fedsim.scenario.schema.base import PROBLEM, Notes, Settings, Wording, listed, shown, suggestion
 from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.scenario.source import Document, KeyPath, has
-
-Wording = tuple[str, str]
-"""What is wrong, and what to write instead."""
 
 M = TypeVar("M", bound=Settings)
 
@@ -86,6 +83,8 @@ def _model_around(tree: Any, notes: Notes, path: KeyPath) -> type[Settings]:
 
 
 def _unknown_key(model: type[Settings], key: str) -> Wording:
+    if key in model.lacks:
+        return model.lacks[key]
     if key in model.unbuilt:
         return f"The key {key!r} is not built yet in this version.", model.unbuilt[key]
     keys = [field.alias or name for name, field in model.model_fields.items()]

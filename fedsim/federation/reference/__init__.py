@@ -1,7 +1,7 @@
 """The contracts' first implementation, faults included: what ``preset: apr`` builds.
 
 It follows the Rust original to the order of its checks and the rounding of its averages. Two things
-differ, so that a run can be repeated: time comes from a clock that is given, and a seeded source of
-randomness stands for the order of its hash maps and for the wall clock that its weighted draw reads.
-Why it fails where it does is told in ``docs/pitfalls.md``.
+differ, so that a run can be repeated: time comes from a clock that is given, and seeded randomness
+stands for the order of its hash maps and for the wall clock that its weighted draw reads. Why it
+fails where it does is told in ``docs/pitfalls.md``.
 """

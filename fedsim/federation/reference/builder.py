@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from fedsim.federation.catalog import ModelCatalog
 from fedsim.federation.contracts import GatewayMiddleware, LoadBalanceStrategy, RegionId
+from fedsim.federation.decisions import DecisionObserver
 from fedsim.federation.reference.breaker import ReferenceBreaker
 from fedsim.federation.reference.config import ReferenceConfig
 from fedsim.federation.reference.entries import Entries
@@ -19,7 +20,7 @@ from fedsim.federation.runtime import Clock, Insight, Observer, Random, Tasks, T
 
 @dataclass(slots=True)
 class ReferenceBuilder:
-    """Collects what a gateway of the reference may be given; all parts are its own.
+    """Collects what a gateway of the reference may be given; what is not given it builds itself.
 
     Attributes:
         catalog: The catalog. Its nodes are registered with the health checker when the gateway is
@@ -27,12 +28,18 @@ class ReferenceBuilder:
         load_balance: The strategy, of which only ``weighted_random`` differs from the others.
         config: Settings.
         middlewares: Middleware, outermost first.
+        health_checker: A health checker of the reference with no nodes yet.
+        circuit_breaker: A breaker of the reference.
+        decisions: Looks on when the gateway decides, or None.
     """
 
     catalog: ModelCatalog = field(default_factory=ModelCatalog)
     load_balance: LoadBalanceStrategy = LoadBalanceStrategy.LEAST_LATENCY
     config: ReferenceConfig = field(default_factory=ReferenceConfig)
     middlewares: list[GatewayMiddleware] = field(default_factory=list)
+    health_checker: ReferenceHealth | None = None
+    circuit_breaker: ReferenceBreaker | None = None
+    decisions: DecisionObserver | None = None
 
     def build(
         self,
@@ -58,14 +65,21 @@ class ReferenceBuilder:
         """
         config = self.config
         entries = Entries(self.catalog, random_for("catalog"))
-        health = ReferenceHealth(clock, config.health, observer)
+        health = self.health_checker or ReferenceHealth(clock, config.health, observer)
         if config.health is not None:
             for node_id in entries.node_ids():
                 health.register_node(node_id)
-        breaker = ReferenceBreaker(clock, config.breaker, observer)
+        breaker = self.circuit_breaker or ReferenceBreaker(clock, config.breaker, observer)
         rng = random_for("strategy")
         policy = composite(config)
         router = ReferenceRouter(entries, health, breaker, policy, rng, self.load_balance)
         return ReferenceGateway(
-            router, transport, clock, health, breaker, self.middlewares, config.retries
+            router,
+            transport,
+            clock,
+            health,
+            breaker,
+            self.middlewares,
+            config.retries,
+            self.decisions,
         )

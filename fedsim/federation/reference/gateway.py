@@ -15,8 +15,10 @@ from fedsim.federation.contracts import (
     Internal,
     NodeId,
     RouterTrait,
+    RouteTarget,
     TokenStream,
 )
+from fedsim.federation.decisions import DecisionObserver
 from fedsim.federation.reference.config import ReferenceRetries
 from fedsim.federation.reference.durations import milliseconds
 from fedsim.federation.reference.health import ReferenceHealth
@@ -42,6 +44,7 @@ class ReferenceGateway:
         breaker: CircuitBreakerTrait,
         middlewares: Sequence[GatewayMiddleware] = (),
         retries: ReferenceRetries | None = None,
+        decisions: DecisionObserver | None = None,
     ) -> None:
         self.router = router
         self.health = health
@@ -50,6 +53,7 @@ class ReferenceGateway:
         self._clock = clock
         self._middlewares = tuple(middlewares)
         self._retries = retries or ReferenceRetries()
+        self._decisions = decisions
         self._total = self._succeeded = self._failed = 0
         self._tokens = self._streams = 0
         self._latency_sum_ms = 0
@@ -66,7 +70,7 @@ class ReferenceGateway:
         failure: FederationError = Internal("All retries exhausted")
         for attempt in range(self._retries.limit + 1):
             try:
-                target = await self.router.route(request)
+                target = await self._route(request)
             except FederationError as error:
                 failure = error
                 continue
@@ -79,18 +83,36 @@ class ReferenceGateway:
             except FederationError as error:
                 failure = error
             else:
-                return self._served(request, response, self._clock.now() - sent_s)
+                latency_s = self._clock.now() - sent_s
+                return self._served(request, target.node_id, response, latency_s)
             self._not_served(request, target.node_id, failure)
             if attempt < self._retries.limit:
                 await self._clock.sleep(self._retries.backoff_s * (attempt + 1))
         self._failed += 1
         raise failure
 
+    async def _route(self, request: InferenceRequest) -> RouteTarget:
+        if self._decisions is None:
+            return await self.router.route(request)
+        decision: RouteTarget | FederationError
+        try:
+            decision = await self.router.route(request)
+        except FederationError as error:
+            decision = error
+        await self._decisions.decided(request, (), decision, self.router, self.health, self.breaker)
+        if isinstance(decision, FederationError):
+            raise decision
+        return decision
+
     def _served(
-        self, request: InferenceRequest, response: InferenceResponse, latency_s: float
+        self,
+        request: InferenceRequest,
+        node_id: NodeId,
+        response: InferenceResponse,
+        latency_s: float,
     ) -> InferenceResponse:
-        self.health.report_success(response.served_by, latency_s)
-        self.breaker.record_success(response.served_by)
+        self.health.report_success(node_id, latency_s)
+        self.breaker.record_success(node_id)
         self._succeeded += 1
         self._latency_sum_ms += milliseconds(latency_s)
         self._tokens += response.tokens or 0
@@ -113,7 +135,7 @@ class ReferenceGateway:
         """
         self._total += 1
         self._streams += 1
-        target = await self.router.route(request)
+        target = await self._route(request)
         source = await self._transport.open_stream(target, request)
         return ReferenceStream(source, target.node_id, self.health, self.breaker)
 

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
+from fedsim.federation.contracts import RegionId
+from fedsim.scenario.configure.pools import privacy_level
+from fedsim.scenario.configure.reference import reference_spec
 from fedsim.scenario.schema.federation import Federation
 from fedsim.scenario.schema.health import BreakerSettings, HealthSettings
 from fedsim.scenario.schema.policies import PolicySettings
 from fedsim.scenario.schema.resilience import RetrySettings, TimeoutSettings
+from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.scenario.spec import FederationSpec
 
 
-def federation_spec(federation: Federation) -> FederationSpec:
+def federation_spec(file: ScenarioFile) -> FederationSpec:
     """Return the federation of a completed file."""
+    if isinstance(file.federation, Federation):
+        return _own_spec(file.federation)
+    levels = {
+        RegionId(name): privacy_level(region.privacy) for name, region in file.regions.items()
+    }
+    return reference_spec(file.federation, levels)
+
+
+def _own_spec(federation: Federation) -> FederationSpec:
     return FederationSpec(
         gateways=dict(federation.gateways or {}),
         strategy=federation.strategy,

@@ -10,6 +10,9 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
+Wording = tuple[str, str]
+"""What is wrong, and what to write instead."""
+
 PROBLEM = "fedsim"
 """The type of the errors that are raised here, which already are in our words."""
 
@@ -28,6 +31,9 @@ class Settings(BaseModel):
 
     unbuilt: ClassVar[Mapping[str, str]] = {}
     """Keys of the file's format that this version does not support, and what to write instead."""
+
+    lacks: ClassVar[Mapping[str, Wording]] = {}
+    """Keys that such a mapping has elsewhere in the format, but not here, and what to say of it."""
 
     @model_validator(mode="before")
     @classmethod

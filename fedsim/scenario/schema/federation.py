@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from fedsim.scenario.schema.base import Settings, off_or_mapping, only, tag_of_word
+from fedsim.federation.presets import PRESETS
+from fedsim.scenario.schema.base import (
+    Settings,
+    error,
+    off_or_mapping,
+    only,
+    shown,
+    suggestion,
+    tag_of_word,
+)
 from fedsim.scenario.schema.health import BreakerSettings, HealthSettings
 from fedsim.scenario.schema.policies import POLICIES, Policies, PolicySettings
 from fedsim.scenario.schema.resilience import RetrySettings, TimeoutSettings
 from fedsim.scenario.schema.strategies import StrategySettingsByName
 from fedsim.scenario.schema.types import CountFrom1, PlugInName, StrategyName
 
-S = TypeVar("S", bound=Settings)
-
-OffOr = Annotated[
-    Annotated[S, Tag("<value>")] | Annotated[Literal["off"], Tag("<word>")],
-    Discriminator(tag_of_word),
-    BeforeValidator(off_or_mapping),
-]
-"""Settings, or ``off``."""
-
-
 class Federation(Settings):
     """The real objects that run in the world."""
 
-    preset: Annotated[
-        Literal["default"], BeforeValidator(only("default", unbuilt="Any preset but default"))
-    ] = Field(
+    preset: Annotated[Literal["default"], BeforeValidator(_known_preset)] = Field(
         default="default",
-        description="Where the settings come from that are not given; keys beside it override it.",
+        description=(
+            "Whose objects run, and where the settings come from that are not given: default is "
+            "ours, apr the contracts' first implementation, which has fewer keys."
+        ),
     )
     gateways: dict[str, CountFrom1] | None = Field(
         default=None,

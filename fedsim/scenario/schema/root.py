@@ -10,6 +10,7 @@ from fedsim.scenario.schema.base import Settings, error
 from fedsim.scenario.schema.faults import Fault
 from fedsim.scenario.schema.federation import Federation
 from fedsim.scenario.schema.pools import Network, Pools, Regions
+from fedsim.scenario.schema.presets import AnyFederation
 from fedsim.scenario.schema.types import (
     CountFrom1,
     Duration,
@@ -146,7 +147,7 @@ class ScenarioFile(Settings):
         description="The streams of requests.",
         examples=[{"chat": {"arrivals": {"process": "poisson", "rate": "10 req/s"}}}],
     )
-    federation: Federation = Field(
+    federation: AnyFederation = Field(
         default_factory=Federation, description="The real objects that run in the world."
     )
     faults: list[Fault] = Field(default_factory=list, description="What goes wrong.")
