@@ -175,9 +175,11 @@ class RetryConfig:
         limit: Most retries after the first attempt.
         backoff_s: Base of the backoff, in seconds; it doubles with every retry.
         backoff_max_s: Longest backoff, in seconds.
-        jitter: ``none`` waits the backoff, ``full`` a uniform share of it.
-        budget: Most retries as a share of the requests of the last 10 s, with a floor of 10
-            retries; None sets no budget.
+        jitter: ``none``, ``full``, ``equal`` or ``decorrelated``; see `retries.backoff_s`.
+        budget: Most retries as a share of the requests in the budget's window, on top of its
+            floor; None sets no budget.
+        budget_floor: Retries in the window that are granted however few the requests.
+        budget_window_s: Time over which the budget counts, in seconds.
     """
 
     limit: int = 3
@@ -185,6 +187,69 @@ class RetryConfig:
     backoff_max_s: float = 10.0
     jitter: str = "full"
     budget: float | None = 0.2
+    budget_floor: int = 10
+    budget_window_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class HedgeConfig:
+    """When a gateway sends a second attempt while the first is under way.
+
+    Attributes:
+        after_s: Time without an answer after which it does, in seconds; None goes by the
+            percentile.
+        percentile: The same as a percentile of the gateway's recent latencies, 0.5 to 0.99.
+        budget: Most hedges as a share of the requests of the last 10 s; None sets no budget.
+    """
+
+    after_s: float | None = None
+    percentile: float = 0.95
+    budget: float | None = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class ThrottleConfig:
+    """Settings of client-side throttling.
+
+    Attributes:
+        accepts: Requests let through per request that nodes took, >= 1: the K of the rule.
+        window_s: Time over which both are counted, in seconds.
+    """
+
+    accepts: float = 2.0
+    window_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConcurrencyConfig:
+    """Settings of the limit on a gateway's requests in flight.
+
+    Attributes:
+        algorithm: ``aimd``, ``vegas``, ``gradient2``, or ``fixed`` for one that stays as it is.
+        initial: The limit at first, in requests.
+        least: The lowest limit, in requests.
+        most: The highest limit, in requests.
+        slow_s: With ``aimd``, an answer that takes longer lowers the limit, in seconds.
+    """
+
+    algorithm: str = "gradient2"
+    initial: int = 20
+    least: int = 1
+    most: int = 200
+    slow_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SheddingConfig:
+    """Settings of load shedding: what is less important is turned away first.
+
+    Attributes:
+        step: Share of the limit that every level of priority leaves free for more important ones.
+        limit: Requests in flight that are full load; None takes the concurrency limit.
+    """
+
+    step: float = 0.2
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,3 +258,7 @@ class GatewayConfig:
 
     timeout: TimeoutConfig | None = TimeoutConfig()
     retries: RetryConfig | None = RetryConfig()
+    hedge: HedgeConfig | None = None
+    throttle: ThrottleConfig | None = None
+    concurrency: ConcurrencyConfig | None = None
+    shedding: SheddingConfig | None = None
