@@ -18,7 +18,9 @@ from fedsim.federation.strategies.sets import Members, PerSet, by_region, least_
 def effective_weight(
     weight: float, eligible: int, total: int, overprovisioning: int = 140
 ) -> float:
-    """Return the weight of a region of which *eligible* of *total* nodes are there.
+    """Return the weight of a region of which *eligible* of *total* nodes are there, in percent.
+
+    As in Envoy, the percentage that is left of the weight is rounded down.
 
     Args:
         weight: Its weight when all are there.
@@ -26,7 +28,7 @@ def effective_weight(
         total: All its nodes, >= 1.
         overprovisioning: What the region is taken to be able to carry, in percent of what it does.
     """
-    return weight * min(1.0, overprovisioning * eligible / total / 100)
+    return weight * min(100, overprovisioning * eligible // total)
 
 
 class _Turns:

@@ -77,3 +77,31 @@ def test_is_a_cache_of_the_blocks_used_last(capacity, prompts):
                 cache.popitem(last=False)
 
     assert {block for block in range(10) if index.hit_tokens(A, prompt(block))} == set(cache)
+
+
+def chained(letters):
+    """Return the blocks of a prompt, each of which stands for all that comes before it too."""
+    return tuple(int.from_bytes(letters[: end + 1].encode()) for end in range(len(letters)))
+
+
+@given(st.integers(1, 6), st.lists(st.text("xyz", min_size=1, max_size=8), min_size=1, max_size=12))
+def test_bisection_agrees_with_looking_at_each_block(capacity, prompts):
+    """What is found for all nodes at once is what is found for each of them block by block."""
+    index = PrefixIndex(capacity)
+    for number, letters in enumerate(prompts):
+        index.sent(NodeId("ab"[number % 2]), prompt(*chained(letters)))
+    for letters in (*prompts, "x", "zyx"):
+        asked = prompt(*chained(letters), block_tokens=1)
+        hits = {node: hit for node in (A, B) if (hit := index.hit_tokens(node, asked))}
+        assert index.matches(asked) == hits
+
+
+def test_size_and_matches():
+    """A prompt without blocks matches nothing; blocks are counted once."""
+    index = PrefixIndex()
+    index.sent(A, prompt(1, 2, 3))
+    index.sent(A, prompt(1, 2, 4))
+
+    assert (index.size_blocks(A), index.size_blocks(B)) == (4, 0)
+    assert index.matches(prompt()) == {}
+    assert index.matches(prompt(1, 2, 9)) == {A: 2}
