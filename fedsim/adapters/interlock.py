@@ -1,0 +1,152 @@
+"""interlock as the gateway's circuit breaker: ``circuit_breaker: interlock``.
+
+Needs interlock-cb, extra ``interlock``. Source: https://pypi.org/project/interlock-cb.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context, copy_context
+from typing import Any
+
+from fedsim.adapters.circuits import Failed, fail, succeed
+from fedsim.federation.context import GatewayContext
+from fedsim.federation.contracts import CircuitState, NodeId
+from fedsim.federation.runtime import Clock
+
+
+class InterlockCircuits:
+    """One ``interlock.CircuitBreaker`` for each node, with the library's defaults and our clock.
+
+    Rule: at least 10 results, half of the last 100 of them failures (or all of them slower than
+    60 s), open a circuit for 60 s; then 10 probes, one at a time, decide by the same rates.
+    Example: the 10th of ten failures at t = 10 s opens it until t = 70 s; with an attempt of 2 s it
+    closes at t = 90 s at the earliest. Failure: the library drops results of calls that were let
+    through before the state changed, and so does this: while half-open only those of probes count.
+    Source: interlock-cb 2.8, after Resilience4j.
+    """
+
+    def __init__(self, context: GatewayContext) -> None:
+        self._library: Any = importlib.import_module("interlock")
+        self._config = self._library.Config()
+        self._clock = _ShiftedClock(context.clock)
+        self._circuits: dict[NodeId, _Circuit] = {}
+
+    def is_open(self, node_id: NodeId) -> bool:
+        """Return whether a call would be refused: open, or half-open with every probe taken."""
+        state = self.state(node_id)
+        if state is CircuitState.HALF_OPEN:
+            most: int = self._config.max_concurrent_probes
+            return len(self._circuits[node_id].probes) >= most
+        return state is CircuitState.OPEN
+
+    def state(self, node_id: NodeId) -> CircuitState:
+        """Return the state now; an open circuit whose wait is over is half-open."""
+        circuit = self._circuits.get(node_id)
+        if circuit is None or circuit.breaker.state is self._library.State.CLOSED:
+            return CircuitState.CLOSED
+        if circuit.breaker.state is self._library.State.OPEN:
+            waited_s = self._clock.monotonic() - circuit.opened_s
+            if waited_s < self._config.wait_duration_in_open:
+                return CircuitState.OPEN
+        return CircuitState.HALF_OPEN
+
+    def try_acquire(self, node_id: NodeId) -> bool:
+        """Return whether the library lets a call through; a probe holds its place until the end."""
+        if self.state(node_id) is CircuitState.CLOSED:
+            return True
+        circuit = self._circuits[node_id]
+        block = copy_context()  # the library keeps the blocks that are under way in the context
+        try:
+            block.run(circuit.breaker.__enter__)
+        except self._library.CircuitOpenError:
+            return False
+        circuit.probes.append(block)
+        return True
+
+    def release(self, node_id: NodeId) -> None:
+        """Give back the place of a probe that has ended; its result, if it counts, comes next."""
+        circuit = self._circuits[node_id]
+        end = circuit.probes.pop(0).run
+        end(circuit.breaker.__exit__, GeneratorExit, GeneratorExit(), None)
+        circuit.released_s = self._clock.monotonic()
+
+    def record_success(self, node_id: NodeId, latency_s: float = 0.0) -> None:
+        """Tell the library that an attempt on the node succeeded, after *latency_s* seconds."""
+        self._record(node_id, succeed, latency_s)
+
+    def record_failure(self, node_id: NodeId, latency_s: float = 0.0) -> None:
+        """Tell the library that an attempt on the node failed, after *latency_s* seconds."""
+        self._record(node_id, fail, latency_s)
+
+    def _record(self, node_id: NodeId, result: Any, latency_s: float) -> None:
+        circuit = self._circuits.get(node_id)
+        if circuit is None:
+            circuit = self._circuits[node_id] = self._build(node_id)
+        now_s = self._clock.monotonic()
+        probing = circuit.breaker.state is not self._library.State.CLOSED
+        if probing and circuit.released_s != now_s:
+            return
+        circuit.released_s = -1.0
+        with suppress(self._library.CircuitOpenError, Failed):
+            circuit.breaker.call_sync(self._clock.begun_ago(latency_s, result))
+
+    def _build(self, node_id: NodeId) -> _Circuit:
+        circuit = _Circuit(self._clock)
+        circuit.breaker = self._library.CircuitBreaker(
+            name=node_id, config=self._config, clock=self._clock, listener=circuit
+        )
+        return circuit
+
+
+class _Circuit:
+    """One node's breaker, and what it says of itself.
+
+    Attributes:
+        breaker: The library's object.
+        opened_s: When it opened last, in seconds.
+        released_s: When a probe ended whose result has not come yet, or -1.
+        probes: The blocks of the library that the probes under way are in, oldest first.
+    """
+
+    def __init__(self, clock: _ShiftedClock) -> None:
+        self._clock = clock
+        self.breaker: Any = None
+        self.opened_s = 0.0
+        self.released_s = -1.0
+        self.probes: list[Context] = []
+
+    def on_state_change(self, *, name: str, old: Any, new: Any) -> None:
+        """Note when the breaker opens."""
+        if new == "open":
+            self.opened_s = self._clock.monotonic()
+
+
+class _ShiftedClock:
+    """The clock that the library is given, which can let a call seem to have begun earlier."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._now = clock.now
+        self._ago_s = 0.0
+
+    def monotonic(self) -> float:
+        """Return the time in seconds."""
+        return self._now() - self._ago_s
+
+    def begun_ago(self, latency_s: float, result: Callable[[], None]) -> Callable[[], None]:
+        """Go back by *latency_s*, and return *result* as a call that comes back to the present."""
+        self._ago_s = latency_s
+
+        def call() -> None:
+            self._ago_s = 0.0
+            result()
+
+        return call
+
+
+def breaker() -> type[InterlockCircuits]:
+    """Return the class of breakers; raises ``ImportError`` where interlock-cb is not installed."""
+    importlib.import_module("interlock")
+    return InterlockCircuits
