@@ -112,15 +112,17 @@ class GatewayFactory:
         breaker = None
         if spec.circuit_breaker is not None:
             breaker = CircuitBreaker(site.clock, spec.circuit_breaker, site.reporter)
+        heard = PlugInHealth(health, site)
         context = GatewayContext(
             site.catalog,
-            PlugInHealth(health, site),
+            heard,
             breaker,
             [],
             AsyncioClock(),
             AsyncioTasks(),
             site.random_for("plugins"),
             site.region,
+            probe=heard.probe,
             gateways={RegionId(region): count for region, count in spec.gateways.items()},
         )
         builder = FederationBuilder(

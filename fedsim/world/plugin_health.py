@@ -16,16 +16,24 @@ class PlugInHealth:
     Args:
         health: The gateway's health checker.
         site: Where the gateway is.
+
+    Attributes:
+        checker: The gateway's health checker itself.
     """
 
     def __init__(self, health: HealthChecker, site: Site) -> None:
-        self._health = health
+        self.checker = self._health = health
         self._site = site
         self.get_cached_health = health.get_cached_health
 
     async def check_node(self, node_id: NodeId) -> NodeHealth:
         """Probe a node now; raises ``NodeUnreachable`` or ``Timeout`` when it does not answer."""
         probe = self._health.check_node(node_id)
+        return await run_kernel(self._site.loop, self._site.tasks, probe, f"probe {node_id}")
+
+    async def probe(self, node_id: NodeId) -> NodeHealth:
+        """Ask a node for its telemetry, of which nobody else hears; there is no deadline."""
+        probe = self._site.transport.probe(node_id)
         return await run_kernel(self._site.loop, self._site.tasks, probe, f"probe {node_id}")
 
     async def start_monitoring(self, interval_s: float) -> None:
