@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -38,3 +38,31 @@ class AsyncioTasks:
         """Return what *awaitable* gives, or cancel it and raise ``TimeoutError``."""
         async with asyncio.timeout(seconds):
             return await awaitable
+
+    async def first(self, *awaitables: Awaitable[T]) -> T:
+        """Return what the first of *awaitables* to return gives, and cancel the others.
+
+        One that raises leaves the race to the others; when all have, what the last one raised is
+        raised.
+        """
+        racers = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+        try:
+            return await _winner(racers)
+        finally:
+            for racer in racers:
+                racer.cancel()
+            await asyncio.gather(*racers, return_exceptions=True)
+
+
+async def _winner(racers: Sequence[asyncio.Future[T]]) -> T:
+    running = racers
+    while True:
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for racer in running:
+            if racer.done():
+                last = racer
+                if racer.exception() is None:
+                    return racer.result()
+        running = [racer for racer in running if not racer.done()]
+        if not running:
+            return last.result()

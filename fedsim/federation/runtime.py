@@ -44,7 +44,7 @@ class TaskHandle(Protocol):
 
 
 class Tasks(Protocol):
-    """Concurrency: background work and deadlines."""
+    """Concurrency: background work, deadlines and races."""
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> TaskHandle:
         """Run *coroutine* concurrently from now on."""
@@ -52,6 +52,14 @@ class Tasks(Protocol):
 
     def within(self, awaitable: Awaitable[T], seconds: float) -> Awaitable[T]:
         """Return what *awaitable* gives, or stop it after *seconds* and raise ``TimeoutError``."""
+        ...
+
+    def first(self, *awaitables: Awaitable[T]) -> Awaitable[T]:
+        """Return what the first of *awaitables* to return gives, and cancel the others.
+
+        One that raises leaves the race to the others; when all have, what the last one raised is
+        raised. All have ended before the result is given.
+        """
         ...
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import types
 from collections import deque
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator, Sequence
 from heapq import heappush
 from typing import Any, TypeVar
 
@@ -228,6 +228,11 @@ class Task(Wake):
         if not self.done:
             self.env.call_soon(lambda _: self.throw(Cancelled()))
 
+    def disarm(self) -> None:
+        """Let nothing resume the task any more but what is thrown into it."""
+        if not self.done:
+            self._wake.task = None
+
     @property
     def waits_for(self) -> str:
         """What the task waits for, for people."""
@@ -304,6 +309,76 @@ class _Lane(LightEvent):
             self._env.push(self, scopes[0].at_s)
 
 
+class _Race:
+    """Several tasks of which the first that returns wins; one task awaits the outcome."""
+
+    __slots__ = ("_env", "_error", "_left", "_over", "_racers", "_result", "_won")
+
+    def __init__(self, env: Environment, awaitables: Sequence[Awaitable[Any]], name: str) -> None:
+        self._env = env
+        self._over = OneShot(env)
+        self._left = len(awaitables)
+        self._won = False
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._racers: list[_Racer] = []
+        for number, awaitable in enumerate(awaitables):
+            racer = _Racer(env, self, _awaiting(awaitable), f"{name}, racer {number}")
+            self._racers.append(racer)
+            racer.step(None)
+        if self._won:
+            self.cancel()
+
+    def ended(self, result: Any, error: BaseException | None) -> None:
+        """Take note that a racer has ended; the others are cancelled when it returned."""
+        self._left -= 1
+        if error is not None:
+            self._error = error
+        elif not self._won:
+            self._won = True
+            self._result = result
+            self.cancel()
+        if not self._left:
+            self._over.resolve()
+
+    def cancel(self) -> None:
+        """Cancel all racers that have not ended; nothing else reaches them any more."""
+        for racer in self._racers:
+            if not racer.done:
+                racer.disarm()
+                racer.cancel()
+
+    async def outcome(self) -> Any:
+        """Return what the winner returned; without one, raise what the last racer raised."""
+        await self._over
+        if not self._won:
+            assert self._error is not None
+            raise self._error
+        return self._result
+
+
+class _Racer(Task):
+    """A task in a race."""
+
+    __slots__ = ("_race",)
+
+    def __init__(
+        self, env: Environment, race: _Race, coroutine: Coroutine[Any, None, Any], name: str
+    ) -> None:
+        Task.__init__(self, env, coroutine, name)
+        self._race = race
+
+    def ended(self, result: Any, error: BaseException | None) -> None:
+        """Tell the race."""
+        race = self._race
+        del self._race  # each holds the other; let go without the collector
+        race.ended(result, error)
+
+
+async def _awaiting(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
 class SimClock:
     """The federation's ``Clock`` in simulated time."""
 
@@ -322,7 +397,7 @@ class SimClock:
 
 
 class SimTasks:
-    """The federation's ``Tasks`` on the kernel: spawning, deadlines."""
+    """The federation's ``Tasks`` on the kernel: spawning, deadlines, races."""
 
     def __init__(self, env: Environment) -> None:
         self._env = env
@@ -361,3 +436,20 @@ class SimTasks:
             raise
         finally:
             scope.task = None
+
+    async def first(self, *awaitables: Awaitable[Any]) -> Any:
+        """Return what the first of *awaitables* to return gives, and cancel the others.
+
+        Each runs as a task of its own, and all have ended before the result is given. One that
+        raises leaves the race to the others; when all have, what the last one raised is raised.
+        """
+        task = self._env.current_task
+        assert task is not None, "first() needs a task of the kernel"
+        race = _Race(self._env, awaitables, task.name)
+        try:
+            return await race.outcome()
+        except GeneratorExit:
+            raise  # the run is over, and there is nobody left to cancel
+        except BaseException:
+            race.cancel()
+            raise
