@@ -29,7 +29,7 @@ from fedsim.federation.policies import (
     PrivacyPolicy,
     ThroughputPolicy,
 )
-from fedsim.federation.strategies.registry import STRATEGIES
+from fedsim.scenario.installed import POLICY, ROUTER, STRATEGY, is_name
 from fedsim.scenario.plugins import find_plugin
 from fedsim.scenario.reference import ReferenceFactory
 from fedsim.scenario.spec import FederationSpec
@@ -79,7 +79,9 @@ class GatewayFactory:
         chosen = strategy if strategy is not None else spec.strategy
         self._strategy = self._find_strategy(chosen, directory)
         chosen = router if router is not None else spec.router
-        self._router = None if chosen is None else self._single(find_plugin(chosen, directory))
+        self._router = None
+        if chosen is not None:
+            self._router = self._single(find_plugin(chosen, directory, ROUTER))
         given: list[tuple[Any, Mapping[str, float]]] = (
             list(spec.policies.items())
             if policies is None
@@ -129,7 +131,14 @@ class GatewayFactory:
             catalog=site.catalog,
             health_checker=health,
             circuit_breaker=breaker,
-            config=GatewayConfig(spec.timeout, spec.retries),
+            config=GatewayConfig(
+                spec.timeout,
+                spec.retries,
+                spec.hedge,
+                spec.throttle,
+                spec.concurrency,
+                spec.shedding,
+            ),
             prefixes=context.prefixes,
             gateways=context.gateways,
             decisions=site.decisions,
@@ -163,18 +172,15 @@ class GatewayFactory:
     def _find_strategy(self, strategy: Any, directory: Path) -> Any:
         if isinstance(strategy, LoadBalanceStrategy):
             return strategy.value
-        if isinstance(strategy, str) and ":" not in strategy:
-            if strategy not in STRATEGIES:
-                problem = f"there is no such strategy; use one of {', '.join(STRATEGIES)}"
-                raise PlugInError(strategy, f"{problem}, or write module:Class")
+        if is_name(STRATEGY, strategy) and strategy in STRATEGY.built_in:
             return strategy
-        return self._single(find_plugin(strategy, directory))
+        return self._single(find_plugin(strategy, directory, STRATEGY))
 
     def _find_policy(self, policy: Any, directory: Path) -> Any:
         """Return the name of one of ours, one of our objects, or a plug-in."""
         if isinstance(policy, type) and policy in _OWN_NAMES:
             return _OWN_NAMES[policy]
-        return policy if _is_own(policy) else self._single(find_plugin(policy, directory))
+        return policy if _is_own(policy) else self._single(find_plugin(policy, directory, POLICY))
 
     def _single(self, plugin: Any) -> Any:
         if self._shared and not isinstance(plugin, type):

@@ -7,7 +7,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
+from fedsim.federation.config import (
+    BreakerConfig,
+    ConcurrencyConfig,
+    HealthConfig,
+    HedgeConfig,
+    OutlierConfig,
+    RateBreakerConfig,
+    RetryConfig,
+    SheddingConfig,
+    SlowStartConfig,
+    ThrottleConfig,
+    TimeoutConfig,
+)
 from fedsim.federation.contracts import LoadBalanceStrategy
 from fedsim.federation.reference.config import ReferenceConfig
 from fedsim.results.slo import Slo
@@ -41,10 +53,19 @@ class FederationSpec:
         policies: Parameters by policy, in order. Every policy has ``weight``; ``latency`` may have
             ``max_latency_s``. A name that is not built in is ``module:Class``.
         router: ``module:Class`` in place of our router, or None.
-        health: Settings of the health checkers, or None for none.
-        circuit_breaker: Settings of the circuit breakers, or None for none.
+        health: Settings of the health checkers, ``module:Class``, or None for none.
+        probe_loss: Share of their probes that get no answer, 0 to 1.
+        circuit_breaker: Settings of the circuit breakers, ``module:Class``, or None for none.
+        outliers: Settings of outlier ejection, or None for none.
+        panic_threshold: Share of usable nodes, 0 to 1, below which health and ejections are
+            ignored; None for never.
+        slow_start: Settings of the slow start of recovered nodes, or None for none.
         timeout: Deadlines, or None for none.
         retries: How to try again, or None for never.
+        hedge: When to send a second attempt beside the first, or None for never.
+        throttle: Settings of client-side throttling, or None for none.
+        concurrency: Settings of the limit on requests in flight, or None for none.
+        shedding: Settings of load shedding by priority, or None for none.
         middleware: ``module:Class`` of each middleware, outermost first.
         preset: Name of the preset whose objects run.
         reference: Settings of the reference where the preset is ``apr``, or None; health,
@@ -58,10 +79,20 @@ class FederationSpec:
         default_factory=lambda: dict(DEFAULT_POLICIES)
     )
     router: str | None = None
-    health: HealthConfig | None = field(default_factory=HealthConfig)
-    circuit_breaker: BreakerConfig | None = field(default_factory=BreakerConfig)
+    health: HealthConfig | str | None = field(default_factory=HealthConfig)
+    probe_loss: float = 0.0
+    circuit_breaker: BreakerConfig | RateBreakerConfig | str | None = field(
+        default_factory=BreakerConfig
+    )
+    outliers: OutlierConfig | None = None
+    panic_threshold: float | None = None
+    slow_start: SlowStartConfig | None = None
     timeout: TimeoutConfig | None = field(default_factory=TimeoutConfig)
     retries: RetryConfig | None = field(default_factory=RetryConfig)
+    hedge: HedgeConfig | None = None
+    throttle: ThrottleConfig | None = None
+    concurrency: ConcurrencyConfig | None = None
+    shedding: SheddingConfig | None = None
     middleware: tuple[str, ...] = ()
     preset: str = "default"
     reference: ReferenceConfig | None = None

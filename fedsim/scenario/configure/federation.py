@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
 from fedsim.federation.contracts import RegionId
+from fedsim.scenario.configure.health import (
+    breaker_config,
+    health_config,
+    outlier_config,
+    panic_threshold,
+    probe_loss,
+    slow_start_config,
+)
 from fedsim.scenario.configure.pools import privacy_level
 from fedsim.scenario.configure.reference import reference_spec
+from fedsim.scenario.configure.resilience import (
+    concurrency_config,
+    hedge_config,
+    retry_config,
+    shedding_config,
+    throttle_config,
+    timeout_config,
+)
 from fedsim.scenario.schema.federation import Federation
-from fedsim.scenario.schema.health import BreakerSettings, HealthSettings
 from fedsim.scenario.schema.policies import PolicySettings
-from fedsim.scenario.schema.resilience import RetrySettings, TimeoutSettings
 from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.scenario.spec import FederationSpec
 
@@ -31,10 +44,18 @@ def _own_spec(federation: Federation) -> FederationSpec:
         strategy_settings=federation.strategy_settings.given(),
         policies={name: _policy(settings) for name, settings in federation.policies.items()},
         router=federation.router,
-        health=_health(federation.health),
-        circuit_breaker=_breaker(federation.circuit_breaker),
-        timeout=_timeout(federation.timeout),
-        retries=_retries(federation.retries),
+        health=health_config(federation.health),
+        probe_loss=probe_loss(federation.health),
+        circuit_breaker=breaker_config(federation.circuit_breaker),
+        outliers=outlier_config(federation.outliers),
+        panic_threshold=panic_threshold(federation.panic),
+        slow_start=slow_start_config(federation.slow_start),
+        timeout=timeout_config(federation.timeout),
+        retries=retry_config(federation.retries),
+        hedge=hedge_config(federation.hedge),
+        throttle=throttle_config(federation.throttle),
+        concurrency=concurrency_config(federation.concurrency),
+        shedding=shedding_config(federation.shedding),
         middleware=tuple(federation.middleware),
     )
 
@@ -44,52 +65,3 @@ def _policy(settings: PolicySettings) -> dict[str, float]:
     if settings.max_latency is not None:
         parameters["max_latency_s"] = settings.max_latency
     return parameters
-
-
-def _health(settings: HealthSettings | str) -> HealthConfig | None:
-    if isinstance(settings, str):
-        return None
-    return HealthConfig(
-        interval_s=settings.interval,
-        timeout_s=settings.timeout,
-        jitter=settings.jitter,
-        failure_threshold=settings.failure_threshold,
-        recovery_threshold=settings.recovery_threshold,
-        degraded_latency_s=settings.degraded_latency,
-        degraded_factor=settings.degraded_factor,
-        window_s=settings.window,
-        window_samples=settings.window_samples,
-    )
-
-
-def _breaker(settings: BreakerSettings | str) -> BreakerConfig | None:
-    if isinstance(settings, str):
-        return None
-    return BreakerConfig(
-        failure_threshold=settings.failure_threshold,
-        reset_timeout_s=settings.reset_timeout,
-        half_open_successes=settings.half_open_successes,
-        half_open_probes=settings.half_open_probes,
-    )
-
-
-def _timeout(settings: TimeoutSettings | str) -> TimeoutConfig | None:
-    if isinstance(settings, str):
-        return None
-    return TimeoutConfig(attempt_s=_or_none(settings.attempt), request_s=_or_none(settings.request))
-
-
-def _retries(settings: RetrySettings | str) -> RetryConfig | None:
-    if isinstance(settings, str):
-        return None
-    return RetryConfig(
-        limit=settings.limit,
-        backoff_s=settings.backoff,
-        backoff_max_s=settings.backoff_max,
-        jitter=settings.jitter,
-        budget=_or_none(settings.budget),
-    )
-
-
-def _or_none(value: float | str) -> float | None:
-    return None if isinstance(value, str) else value

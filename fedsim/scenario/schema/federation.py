@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import Field, model_validator
 
-from fedsim.federation.presets import PRESETS
-from fedsim.scenario.schema.base import (
-    Settings,
-    error,
-    off_or_mapping,
-    only,
-    shown,
-    suggestion,
-    tag_of_word,
-)
-from fedsim.scenario.schema.health import BreakerSettings, HealthSettings
+from fedsim.scenario.schema.base import Settings, error
+from fedsim.scenario.schema.breakers import BreakerChoice, BreakerSettings
+from fedsim.scenario.schema.health import HealthChoice, HealthSettings
+from fedsim.scenario.schema.off import OffOr
+from fedsim.scenario.schema.outliers import OutlierSettings, PanicSettings, SlowStartSettings
 from fedsim.scenario.schema.policies import POLICIES, Policies, PolicySettings
-from fedsim.scenario.schema.resilience import RetrySettings, TimeoutSettings
+from fedsim.scenario.schema.preset_name import OwnPreset
+from fedsim.scenario.schema.resilience import (
+    ConcurrencySettings,
+    HedgeSettings,
+    RetrySettings,
+    SheddingSettings,
+    ThrottleSettings,
+    TimeoutSettings,
+    check_shedding,
+)
 from fedsim.scenario.schema.strategies import StrategySettingsByName
 from fedsim.scenario.schema.types import CountFrom1, PlugInName, StrategyName
+
 
 class Federation(Settings):
     """The real objects that run in the world."""
 
-    preset: Annotated[Literal["default"], BeforeValidator(_known_preset)] = Field(
+    preset: OwnPreset = Field(
         default="default",
         description=(
             "Whose objects run, and where the settings come from that are not given: default is "
@@ -58,11 +62,18 @@ class Federation(Settings):
     router: PlugInName | None = Field(
         default=None, description="A router of your own in place of ours, as module:Class."
     )
-    health: OffOr[HealthSettings] = Field(
-        default_factory=HealthSettings, description="The health checkers, or off."
+    health: HealthChoice = Field(
+        default_factory=HealthSettings,
+        description="The health checkers, off, or a class of your own.",
     )
-    circuit_breaker: OffOr[BreakerSettings] = Field(
-        default_factory=BreakerSettings, description="The circuit breakers, or off."
+    circuit_breaker: BreakerChoice = Field(
+        default_factory=BreakerSettings,
+        description="The circuit breakers, off, or a class of your own.",
+    )
+    outliers: OffOr[OutlierSettings] = Field(default="off", description="Outlier ejection, or off.")
+    panic: OffOr[PanicSettings] = Field(default="off", description="Panic mode, or off.")
+    slow_start: OffOr[SlowStartSettings] = Field(
+        default="off", description="The slow start of nodes that have recovered, or off."
     )
     timeout: OffOr[TimeoutSettings] = Field(
         default_factory=TimeoutSettings, description="The deadlines, or off."
@@ -70,8 +81,15 @@ class Federation(Settings):
     retries: OffOr[RetrySettings] = Field(
         default_factory=RetrySettings, description="The retries, or off."
     )
-    hedge: Annotated[Literal["off"], BeforeValidator(only("off", unbuilt="Hedging"))] = Field(
-        default="off", description="Hedged requests; only off in this version."
+    hedge: OffOr[HedgeSettings] = Field(default="off", description="Hedged requests, or off.")
+    throttle: OffOr[ThrottleSettings] = Field(
+        default="off", description="Client-side throttling, or off."
+    )
+    concurrency: OffOr[ConcurrencySettings] = Field(
+        default="off", description="The limit on a gateway's requests in flight, or off."
+    )
+    shedding: OffOr[SheddingSettings] = Field(
+        default="off", description="Load shedding by priority, or off."
     )
     abort: Literal["on", "off"] = Field(
         default="on",
@@ -80,3 +98,16 @@ class Federation(Settings):
     middleware: list[PlugInName] = Field(
         default_factory=list, description="Middleware as module:Class, outermost first."
     )
+
+    @model_validator(mode="after")
+    def _sheds_at_a_limit(self) -> Self:
+        check_shedding(self.shedding, self.concurrency)
+        return self
+
+    @model_validator(mode="after")
+    def _are_of_our_router(self) -> Self:
+        for key in ("outliers", "panic", "slow_start"):
+            if self.router is not None and getattr(self, key) != "off":
+                message = f"{key} is a part of our router, and router names another."
+                raise error(message, f"Remove {key}, or router.", key)
+        return self
