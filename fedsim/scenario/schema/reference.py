@@ -10,8 +10,10 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 from fedsim.federation.contracts import LoadBalanceStrategy
 from fedsim.federation.reference.config import ENTERPRISE_DEFAULT
 from fedsim.scenario.schema.base import Settings, Wording, error, listed, shown, tag_of_word
-from fedsim.scenario.schema.federation import Federation, OffOr
-from fedsim.scenario.schema.health import BreakerSettings, HealthSettings
+from fedsim.scenario.schema.breakers import BreakerSettings, RateBreakerSettings
+from fedsim.scenario.schema.federation import Federation
+from fedsim.scenario.schema.health import HealthSettings
+from fedsim.scenario.schema.off import OffOr
 from fedsim.scenario.schema.policies import PolicySettings
 from fedsim.scenario.schema.resilience import RetrySettings
 from fedsim.scenario.schema.types import CountFrom1, Duration, PlugInName, PositiveDuration
@@ -22,6 +24,7 @@ _POLICIES = list(ENTERPRISE_DEFAULT)
 _MISSING = {
     "strategy_settings": "has no strategies with settings",
     "router": "takes no router but its own",
+    "kind": "knows circuits of the kind consecutive alone",
     "half_open_probes": "lets any number of requests pass while half-open",
     "interval": "never probes a node",
     "jitter": "waits and probes without jitter",
@@ -31,9 +34,9 @@ _MISSING = {
 """What the reference does about some of the keys that it lacks."""
 
 
-def _lacks(ours: type[Settings], own: set[str]) -> dict[str, Wording]:
-    """Return what to say of each key of *ours* that the reference's mapping does not have."""
-    keys = [field.alias or name for name, field in ours.model_fields.items()]
+def _lacks(own: set[str], *ours: type[Settings]) -> dict[str, Wording]:
+    """Return what to say of each key of *ours* that is none of the reference's *own*."""
+    keys = [field.alias or name for each in ours for name, field in each.model_fields.items()]
     return {
         key: (
             f"The preset apr {_MISSING.get(key, f'has no {key}')}.",
@@ -109,7 +112,7 @@ class ReferenceHealthSettings(Settings):
     )
 
     lacks: ClassVar[Mapping[str, Wording]] = _lacks(
-        HealthSettings, {"failure_threshold", "recovery_threshold", "degraded_latency"}
+        {"failure_threshold", "recovery_threshold", "degraded_latency"}, HealthSettings
     )
 
 
@@ -127,7 +130,9 @@ class ReferenceBreakerSettings(Settings):
     )
 
     lacks: ClassVar[Mapping[str, Wording]] = _lacks(
-        BreakerSettings, {"failure_threshold", "reset_timeout", "half_open_successes"}
+        {"failure_threshold", "reset_timeout", "half_open_successes"},
+        BreakerSettings,
+        RateBreakerSettings,
     )
 
 
@@ -141,7 +146,7 @@ class ReferenceRetrySettings(Settings):
         "on. Where there was no route there is no wait.",
     )
 
-    lacks: ClassVar[Mapping[str, Wording]] = _lacks(RetrySettings, {"limit", "backoff"})
+    lacks: ClassVar[Mapping[str, Wording]] = _lacks({"limit", "backoff"}, RetrySettings)
 
 
 PolicyName = Annotated[
@@ -217,7 +222,6 @@ class ReferenceFederation(Settings):
     )
 
     lacks: ClassVar[Mapping[str, Wording]] = _lacks(
-        Federation,
         {
             "preset",
             "gateways",
@@ -230,4 +234,5 @@ class ReferenceFederation(Settings):
             "hedge",
             "middleware",
         },
+        Federation,
     )

@@ -1,0 +1,21 @@
+"""The name of a preset in the scenario file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
+
+from fedsim.federation.presets import PRESETS
+from fedsim.scenario.schema.base import error, shown, suggestion
+
+
+def _known(value: Any) -> Any:
+    if value not in PRESETS:
+        message = f"There is no preset {shown(value)}."
+        raise error(message, suggestion(value, list(PRESETS)))
+    return value
+
+
+OwnPreset = Annotated[Literal["default"], BeforeValidator(_known)]
+"""The preset of our own objects; a name that no preset has is an error here."""
