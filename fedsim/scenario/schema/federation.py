@@ -23,7 +23,7 @@ from fedsim.scenario.schema.resilience import (
     check_shedding,
 )
 from fedsim.scenario.schema.strategies import StrategySettingsByName
-from fedsim.scenario.schema.types import CountFrom1, PlugInName, StrategyName
+from fedsim.scenario.schema.types import CountFrom1, PlugInName, RouterName, StrategyName
 
 
 class Federation(Settings):
@@ -59,7 +59,7 @@ class Federation(Settings):
             "the mapping is empty. Other keys are module:Class."
         ),
     )
-    router: PlugInName | None = Field(
+    router: RouterName | None = Field(
         default=None, description="A router of your own in place of ours, as module:Class."
     )
     health: HealthChoice = Field(

@@ -1,11 +1,12 @@
-"""Health checkers and circuit breakers in the scenario file."""
+"""Health checkers in the scenario file."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
 from fedsim.scenario.schema.base import Settings
-from fedsim.scenario.schema.types import CountFrom1, Percentage, PositiveDuration
+from fedsim.scenario.schema.foreign import OffPlugInOr
+from fedsim.scenario.schema.types import CountFrom1, Duration, Percentage, PositiveDuration
 
 
 class HealthSettings(Settings):
@@ -40,20 +41,17 @@ class HealthSettings(Settings):
         default=60.0, description="Age after which a latency is forgotten."
     )
     window_samples: CountFrom1 = Field(default=100, description="Most latencies kept for a node.")
+    delay: Duration = Field(
+        default=0.0,
+        description=(
+            "Age that what a probe says of a node's load has when it is known, as behind a metrics "
+            "pipeline; that the node answers is known at once."
+        ),
+    )
+    loss: Percentage = Field(
+        default=0.0, description="Share of the probes that get no answer, whatever the node."
+    )
 
 
-class BreakerSettings(Settings):
-    """Settings of the circuit breakers of each gateway."""
-
-    failure_threshold: CountFrom1 = Field(
-        default=5, description="Consecutive failures that open a circuit."
-    )
-    reset_timeout: PositiveDuration = Field(
-        default=30.0, description="Time that a circuit stays open."
-    )
-    half_open_successes: CountFrom1 = Field(
-        default=3, description="Successful probe requests that close a half-open circuit."
-    )
-    half_open_probes: CountFrom1 = Field(
-        default=1, description="Most probe requests in flight while half-open."
-    )
+HealthChoice = OffPlugInOr[HealthSettings]
+"""Settings of a health checker, ``off``, or a class."""

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from fedsim.scenario.installed import POLICY, is_name, names
 from fedsim.scenario.schema.base import Settings, error, suggestion
 from fedsim.scenario.schema.types import PLUGIN_JSON, PositiveDuration, Weight, is_plugin
 from fedsim.scenario.spec import DEFAULT_POLICIES
@@ -29,10 +30,10 @@ POLICIES = tuple(DEFAULT_POLICIES)
 
 
 def _policy_name(value: str) -> str:
-    if value in POLICIES or is_plugin(value):
+    if is_plugin(value) or is_name(POLICY, value):
         return value
     message = f"There is no policy {value!r}."
-    raise error(message, f"{suggestion(value, list(POLICIES))} Or write module:Class.")
+    raise error(message, f"{suggestion(value, names(POLICY))} Or write module:Class.")
 
 
 def _check_policies(value: dict[str, PolicySettings]) -> dict[str, PolicySettings]:
@@ -51,7 +52,7 @@ PolicyName = Annotated[
     AfterValidator(_policy_name),
     Field(json_schema_extra={"anyOf": [{"enum": list(POLICIES)}, PLUGIN_JSON]}),
 ]
-"""A built-in policy, or a class as ``module:Class``."""
+"""A policy of ours or of an installed package, or a class as ``module:Class``."""
 
 Policies = Annotated[dict[PolicyName, PolicySettings], AfterValidator(_check_policies)]
 """Settings by policy."""

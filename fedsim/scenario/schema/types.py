@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from fedsim.federation.contracts import Capability
 from fedsim.federation.strategies.registry import STRATEGIES
+from fedsim.scenario.installed import ROUTER, STRATEGY, is_name, names
 from fedsim.scenario.schema.base import error, shown, suggestion
 from fedsim.scenario.units import DURATION, PRICE, RATE, SHARE, TOKEN_RATE, Quantity, UnitError
 
@@ -163,10 +164,14 @@ def _plugin(value: str) -> str:
 
 
 def _strategy(value: str) -> str:
-    if value in STRATEGIES or is_plugin(value):
+    if is_plugin(value) or is_name(STRATEGY, value):
         return value
     message = f"There is no strategy {shown(value)}."
-    raise error(message, f"{suggestion(value, list(STRATEGIES))} Or write module:Class.")
+    raise error(message, f"{suggestion(value, names(STRATEGY))} Or write module:Class.")
+
+
+def _router(value: str) -> str:
+    return value if is_name(ROUTER, value) else _plugin(value)
 
 
 def _capability(value: str) -> str:
@@ -188,12 +193,15 @@ Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern":
 PlugInName = Annotated[str, AfterValidator(_plugin), Field(json_schema_extra={"pattern": _PLUGIN})]
 """A class, as ``module:Class``."""
 
+RouterName = Annotated[str, AfterValidator(_router), Field(json_schema_extra={"pattern": _PLUGIN})]
+"""A router as ``module:Class``, or by the name that an installed package gives it."""
+
 StrategyName = Annotated[
     str,
     AfterValidator(_strategy),
     Field(json_schema_extra={"anyOf": [{"enum": list(STRATEGIES)}, PLUGIN_JSON]}),
 ]
-"""A built-in strategy, or a class as ``module:Class``."""
+"""A strategy of ours or of an installed package, or a class as ``module:Class``."""
 
 CapabilityName = Annotated[
     str,
