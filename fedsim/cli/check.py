@@ -44,14 +44,20 @@ def _find_plugins(scenario: Scenario) -> None:
     Raises:
         PlugInError: One does not exist.
     """
+    from fedsim.scenario.installed import POLICY, ROUTER, STRATEGY
     from fedsim.scenario.plugins import find_plugin
 
-    federation = scenario.federation
+    federation, directory = scenario.federation, scenario.path.parent
     compared = scenario.compare.strategies if scenario.compare else ()
-    named = [federation.strategy, *compared, federation.router, *federation.policies]
-    for name in (*named, *federation.middleware):
-        if name is not None and ":" in name:
-            find_plugin(name, scenario.path.parent)
+    for kind, named in (
+        (STRATEGY, (federation.strategy, *compared)),
+        (POLICY, federation.policies),
+        (ROUTER, () if federation.router is None else (federation.router,)),
+        (None, federation.middleware),
+    ):
+        for name in named:
+            if kind is None or name not in kind.built_in:
+                find_plugin(name, directory, kind)
 
 
 def _json(scenario: Scenario) -> dict[str, Any]:

@@ -77,11 +77,13 @@ class GatewayFactory:
         self._region_privacy = region_privacy
         self._shared = sum(spec.gateways.values()) > 1
         chosen = strategy if strategy is not None else spec.strategy
+        self._label: str | None = None
         self._strategy = self._find_strategy(chosen, directory)
         chosen = router if router is not None else spec.router
         self._router = None
         if chosen is not None:
             self._router = self._single(find_plugin(chosen, directory, ROUTER))
+            self._label = chosen if isinstance(chosen, str) and ":" not in chosen else None
         given: list[tuple[Any, Mapping[str, float]]] = (
             list(spec.policies.items())
             if policies is None
@@ -95,9 +97,9 @@ class GatewayFactory:
     @property
     def label(self) -> str:
         """What chooses the nodes: the router's or the strategy's name."""
-        if self._router is not None:
-            return plugin_name(self._router)
-        return self._named or plugin_name(self._strategy)
+        if self._label is not None:
+            return self._label
+        return plugin_name(self._strategy if self._router is None else self._router)
 
     def __call__(self, site: Site) -> Gateway:
         """Return the gateway of *site*; its health checker probes, unless the scenario says off."""
@@ -171,9 +173,11 @@ class GatewayFactory:
 
     def _find_strategy(self, strategy: Any, directory: Path) -> Any:
         if isinstance(strategy, LoadBalanceStrategy):
-            return strategy.value
-        if is_name(STRATEGY, strategy) and strategy in STRATEGY.built_in:
-            return strategy
+            strategy = strategy.value
+        if isinstance(strategy, str) and is_name(STRATEGY, strategy):
+            self._label = strategy
+            if strategy in STRATEGY.built_in:
+                return strategy
         return self._single(find_plugin(strategy, directory, STRATEGY))
 
     def _find_policy(self, policy: Any, directory: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Finds the plug-ins that a scenario names as ``module:Class``."""
+"""Finds the plug-ins that a scenario names, as ``module:Class`` or by an installed name."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from fedsim.errors import PlugInError
+from fedsim.scenario.installed import Kind, load_installed
 
 
-def find_plugin(plugin: Any, directory: Path) -> Any:
-    """Return the class that ``module:Class`` names; anything but a text is returned as it is.
+def find_plugin(plugin: Any, directory: Path, kind: Kind | None = None) -> Any:
+    """Return the class that a text names; anything but a text is returned as it is.
 
     Modules are looked for where Python looks, in the current directory, and beside the scenario.
 
     Args:
-        plugin: ``module:Class``, a class or an object.
+        plugin: ``module:Class``, a name that an installed package offers, a class or an object.
         directory: The scenario's directory.
+        kind: What it is, where that has names.
 
     Raises:
         PlugInError: There is no such module or class, its import fails, or another module of that
@@ -28,6 +30,8 @@ def find_plugin(plugin: Any, directory: Path) -> Any:
     """
     if not isinstance(plugin, str):
         return plugin
+    if kind is not None and ":" not in plugin:
+        return load_installed(kind, plugin)
     module_name, _, attribute = plugin.partition(":")
     if not module_name or not attribute:
         problem = "is not of the form module:Class, such as my_routers:Sticky"

@@ -9,8 +9,8 @@ from typing import Any
 
 from fedsim.errors import Problem, ScenarioError
 from fedsim.federation.contracts import LoadBalanceStrategy
-from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.results.run import Run
+from fedsim.scenario.installed import STRATEGY, is_name, names
 from fedsim.scenario.simulate import simulate
 from fedsim.scenario.spec import CompareSpec, Scenario
 
@@ -97,9 +97,10 @@ def _strategy(strategy: Any) -> Variant:
     if not isinstance(strategy, str):
         kind = strategy if isinstance(strategy, type) else type(strategy)
         return Variant(kind.__qualname__.rpartition(".")[2], strategy)
-    if ":" not in strategy and strategy not in STRATEGIES:
-        close = get_close_matches(strategy, STRATEGIES, 1)
-        hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(STRATEGIES)}."
+    if ":" not in strategy and not is_name(STRATEGY, strategy):
+        known = names(STRATEGY)
+        close = get_close_matches(strategy, known, 1)
+        hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}."
         message = f"There is no strategy {strategy!r}."
         raise _wrong(message, f"{hint} One of your own is written module:Class.")
     return Variant(strategy, strategy)
