@@ -542,8 +542,10 @@ class CircuitState(Enum):
 class CircuitBreakerTrait(Protocol):
     """Keeps requests away from nodes that fail.
 
-    Beyond the contract a breaker may have ``try_acquire(node_id) -> bool`` and
-    ``release(node_id)``, which the gateway calls at dispatch and when an attempt ends uncounted.
+    Beyond the contract a breaker may have ``try_acquire(node_id) -> bool``, which the gateway calls
+    at dispatch, ``release(node_id)`` for the end of an attempt that was let through half-open, and
+    ``record_attempt(node_id, ok, sent_s)``, called after that in place of ``record_success`` and
+    ``record_failure``, with the clock time of the dispatch in seconds.
     """
 
     def is_open(self, node_id: NodeId) -> bool:

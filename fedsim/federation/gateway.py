@@ -91,6 +91,7 @@ class Gateway:
         self.on_complete: Callable[..., Any] = getattr(router, "on_complete", _ignore)
         self._route_excluding: Callable[..., Any] | None = getattr(router, "route_excluding", None)
         self._try_acquire: Callable[[NodeId], bool] | None = getattr(breaker, "try_acquire", None)
+        self._record: Callable[..., Any] | None = getattr(breaker, "record_attempt", None)
         self.troubled: object = breaker is not None and getattr(breaker, "troubled", True)
         self.release: Callable[[NodeId], None] = getattr(breaker, "release", _ignore)
         self.report_success: Callable[..., Any] = getattr(health, "report_success", _ignore)
@@ -336,6 +337,18 @@ class Gateway:
             raise CircuitOpen(node_id)
         return self.breaker.state(node_id) is CircuitState.HALF_OPEN
 
+    def tell_breaker(self, node_id: NodeId, ok: bool, sent_s: float) -> None:
+        """Tell the breaker how an attempt ended, and when it was sent where the breaker asks."""
+        breaker = self.breaker
+        if breaker is None:
+            return
+        if self._record is not None:
+            self._record(node_id, ok, sent_s)
+        elif ok:
+            breaker.record_success(node_id)
+        else:
+            breaker.record_failure(node_id)
+
     # Middleware
 
     def _before_route(self, request: InferenceRequest) -> InferenceRequest:
@@ -405,8 +418,8 @@ class Attempt:
         """Report that the node served the request."""
         gateway, node_id = self._gateway, self.target.node_id
         latency_s = self._end("ok")
-        if gateway.troubled and gateway.breaker is not None:
-            gateway.breaker.record_success(node_id)
+        if gateway.troubled:
+            gateway.tell_breaker(node_id, ok=True, sent_s=self.sent_s)
         gateway.report_success(node_id, latency_s)
 
     def ended(self, error: FederationError) -> None:
@@ -414,8 +427,7 @@ class Attempt:
         gateway, node_id = self._gateway, self.target.node_id
         self._end(error.kind)
         if isinstance(error, COUNTED):
-            if gateway.breaker is not None:
-                gateway.breaker.record_failure(node_id)
+            gateway.tell_breaker(node_id, ok=False, sent_s=self.sent_s)
             gateway.report_failure(node_id)
 
     def cancelled(self) -> None:
