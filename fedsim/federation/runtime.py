@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from fedsim.federation.contracts import (
+    Capability,
     CircuitState,
     HealthState,
     InferenceRequest,
@@ -100,6 +101,26 @@ class Observer(Protocol):
         self, at_s: float, node_id: NodeId, before: CircuitState, after: CircuitState, reason: str
     ) -> None:
         """Take note that a node's circuit changed its state."""
+        ...
+
+    def admission_changed(
+        self, at_s: float, part: str, before: str, after: str, reason: str
+    ) -> None:
+        """Take note that a gateway began to turn requests away, or stopped.
+
+        *part* is what does: ``concurrency``, ``shedding`` or ``throttle``. It goes from ``open`` to
+        ``turning_away`` and back.
+        """
+        ...
+
+    def outlier_changed(self, at_s: float, node_id: NodeId, ejected: bool, reason: str) -> None:
+        """Take note that a node was ejected as an outlier, or readmitted."""
+        ...
+
+    def panic_changed(
+        self, at_s: float, capability: Capability, panicking: bool, reason: str
+    ) -> None:
+        """Take note that panic over the nodes of a capability began, or ended."""
         ...
 
 

@@ -12,7 +12,7 @@ from fedsim.world.observer import Directory
 if TYPE_CHECKING:
     from pandas import CategoricalDtype, DataFrame
 
-EVENT_KINDS = ("fault", "loading", "refusal", "health", "breaker", "plugin")
+EVENT_KINDS = ("fault", "loading", "refusal", "health", "breaker", "plugin", "admission")
 """Kinds of events, in the order in which they stand among the categories."""
 
 

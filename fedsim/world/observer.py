@@ -186,7 +186,8 @@ class WorldObserver(Protocol):
         Kinds are ``fault`` (subject a node, pool or region; ``up``/``down``, ``normal``/``slow
         x5``, ``normal``/``errors 30%``), ``loading`` (a node that starts, or loads a model),
         ``refusal`` (a node that turned away what it can never serve), ``health`` and ``breaker``
-        (subject a node, as seen by *gateway*) and ``plugin`` (something to warn about).
+        (subject a node, as seen by *gateway*), ``outlier`` (a node, ``admitted``/``ejected``),
+        ``panic`` (a capability, ``off``/``on``) and ``plugin`` (something to warn about).
         """
         ...
 

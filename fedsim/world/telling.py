@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fedsim.federation.contracts import CircuitState, HealthState, NodeId
+from fedsim.federation.contracts import Capability, CircuitState, HealthState, NodeId
 from fedsim.kernel.environment import Environment
 from fedsim.world.observer import WorldObserver
 
@@ -30,6 +30,24 @@ class FederationReporter:
         self._observer.event(
             at_s, "breaker", node_id, self._gateway, before.value, after.value, reason
         )
+
+    def outlier_changed(self, at_s: float, node_id: NodeId, ejected: bool, reason: str) -> None:
+        """Report that the gateway ejected a node as an outlier, or readmitted it."""
+        before, after = ("admitted", "ejected") if ejected else ("ejected", "admitted")
+        self._observer.event(at_s, "outlier", node_id, self._gateway, before, after, reason)
+
+    def panic_changed(
+        self, at_s: float, capability: Capability, panicking: bool, reason: str
+    ) -> None:
+        """Report that the gateway's panic over the nodes of a capability began, or ended."""
+        before, after = ("off", "on") if panicking else ("on", "off")
+        self._observer.event(at_s, "panic", capability.key, self._gateway, before, after, reason)
+
+    def admission_changed(
+        self, at_s: float, part: str, before: str, after: str, reason: str
+    ) -> None:
+        """Report that the gateway began to turn requests away, or stopped."""
+        self._observer.event(at_s, "admission", part, self._gateway, before, after, reason)
 
     def plugin(self, name: str, problem: str) -> None:
         """Report something about a plug-in that its author should know."""

@@ -66,10 +66,13 @@ class Dice:
 
 @dataclass
 class Onlooker:
-    """Keeps what health checkers and breakers tell their observer."""
+    """Keeps what the parts of a gateway tell their observer."""
 
     health: list[tuple[float, str, str, str]] = field(default_factory=list)
+    outliers: list[tuple[float, str, bool]] = field(default_factory=list)
+    panics: list[tuple[float, str, bool]] = field(default_factory=list)
     circuits: list[tuple[float, str, str, str]] = field(default_factory=list)
+    admissions: list[tuple[float, str, str, str]] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
 
     def health_changed(self, at_s, node_id, before, after, reason):
@@ -81,6 +84,20 @@ class Onlooker:
         """Keep a change of a circuit."""
         self.circuits.append((at_s, node_id, before.value, after.value))
         self.reasons.append(reason)
+
+    def outlier_changed(self, at_s, node_id, ejected, reason):
+        """Keep an ejection, or a readmission."""
+        self.outliers.append((at_s, node_id, ejected))
+        self.reasons.append(reason)
+
+    def panic_changed(self, at_s, capability, panicking, reason):
+        """Keep the begin or the end of a panic."""
+        self.panics.append((at_s, capability.key, panicking))
+        self.reasons.append(reason)
+
+    def admission_changed(self, at_s, part, before, after, reason):
+        """Keep a change of admission."""
+        self.admissions.append((at_s, part, after, reason))
 
 
 @dataclass

@@ -1,0 +1,203 @@
+"""Outlier ejection: keeps a gateway away from nodes that fail more than others, for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import fmean, pstdev
+
+from fedsim.federation.config import OutlierConfig
+from fedsim.federation.contracts import NodeId
+from fedsim.federation.runtime import Clock, Observer
+
+FAILURES = frozenset({"internal", "node_unreachable", "timeout"})
+"""Outcomes of an attempt that lie with the node."""
+
+_ROUNDING = 1e-12
+
+
+class NodeTally:
+    """What is counted of a node.
+
+    Attributes:
+        failures_in_a_row: Failures since the last success, or since the rule last applied.
+        calls: Results in the present interval.
+        failed: Failures among them.
+        ejected_at_s: Clock time of the ejection in seconds; None where it is not ejected.
+        returned_at_s: Clock time of the last readmission in seconds, -inf before the first.
+        multiplier: How many times the base an ejection takes.
+        reason: Why it was ejected, in words.
+    """
+
+    __slots__ = (
+        "calls",
+        "ejected_at_s",
+        "failed",
+        "failures_in_a_row",
+        "multiplier",
+        "reason",
+        "returned_at_s",
+    )
+
+    def __init__(self) -> None:
+        self.failures_in_a_row = self.calls = self.failed = self.multiplier = 0
+        self.ejected_at_s: float | None = None
+        self.returned_at_s = float("-inf")
+        self.reason = ""
+
+    @property
+    def success_rate(self) -> float:
+        """Share of the interval's results that are successes; only where there are some."""
+        return 1.0 - self.failed / self.calls
+
+
+class OutlierDetector:
+    """Ejects nodes by what becomes of the attempts that one gateway sends them.
+
+    A node is an outlier after ``consecutive_failures`` failures in a row; at the end of an
+    interval, when its success rate is below the mean of all nodes' less ``stdev_factor`` standard
+    deviations (of the population), or its share of failures reaches the threshold; only nodes with
+    enough requests in the interval are compared. An outlier is ejected where the share of ejected
+    nodes then stays within ``max_ejected``, or none is ejected and one always may be.
+
+    Ejected nodes are readmitted at the end of an interval only: once ``base_ejection_s`` times the
+    node's multiplier, at most ``max_ejection_s``, has passed. The multiplier grows by one with
+    each ejection, and shrinks by one at the end of each interval in which the node was not
+    ejected. A readmitted node begins with no failures in a row.
+
+    Example: success rates of 50 % and four times 100 % have the mean 90 % and the deviation 20 %;
+    with the factor 1.9 the threshold is 52 %, and the first node is ejected. Among n nodes one is
+    at most sqrt(n - 1) deviations from the mean, so that with this factor the rule can never
+    eject one of four.
+
+    Source: Envoy's outlier detection, without its probabilities of enforcement and its jitter. A
+    good probe does not readmit a node, as it does there: ours say that a node answers, not that it
+    serves.
+    """
+
+    def __init__(
+        self, clock: Clock, config: OutlierConfig | None = None, observer: Observer | None = None
+    ) -> None:
+        self._clock = clock
+        self._config = config or OutlierConfig()
+        self._observer = observer
+        self._nodes: dict[NodeId, NodeTally] = {}
+        self._ejected = 0
+        self._subscribers: list[Callable[[NodeId], None]] = []
+
+    def subscribe(self, on_change: Callable[[NodeId], None]) -> None:
+        """Have *on_change* called with a node that was ejected or readmitted."""
+        self._subscribers.append(on_change)
+
+    def follow(self, nodes: Sequence[NodeId]) -> None:
+        """Count for exactly these nodes from now on; those that stay keep their counts."""
+        self._nodes = {node_id: self._nodes.get(node_id) or NodeTally() for node_id in nodes}
+        self._ejected = sum(tally.ejected_at_s is not None for tally in self._nodes.values())
+
+    def ejection(self, node_id: NodeId) -> str | None:
+        """Return why a node is ejected, in words, or None where it is not."""
+        tally = self._nodes.get(node_id)
+        return None if tally is None or tally.ejected_at_s is None else tally.reason
+
+    def record(self, node_id: NodeId, outcome: str) -> None:
+        """Count the outcome of an attempt: ``ok``, or a failure that lies with the node."""
+        tally = self._nodes.get(node_id)
+        if tally is None:
+            return
+        if outcome == "ok":
+            tally.failures_in_a_row = 0
+            tally.calls += 1
+        elif outcome in FAILURES:
+            tally.calls += 1
+            tally.failed += 1
+            tally.failures_in_a_row += 1
+            if tally.failures_in_a_row == self._config.consecutive_failures:
+                tally.failures_in_a_row = 0
+                reason = f"{self._config.consecutive_failures} failures in a row"
+                self._eject(node_id, tally, reason)
+
+    async def watch(self) -> None:
+        """Look at rates and at ejected nodes each ``interval_s`` seconds, without end."""
+        while True:
+            await self._clock.sleep(self._config.interval_s)
+            self.tick()
+
+    def tick(self) -> None:
+        """End an interval: readmit whom it is time for, and look at the rates."""
+        now_s = self._clock.now()
+        for node_id, tally in self._nodes.items():
+            if tally.ejected_at_s is None:
+                if now_s - tally.returned_at_s >= self._config.interval_s:
+                    tally.multiplier = max(0, tally.multiplier - 1)
+            elif now_s - tally.ejected_at_s >= self._ejection_s(tally) - 1e-9:
+                self._readmit(node_id, tally, now_s)
+        self._look_at_rates()
+        for tally in self._nodes.values():
+            tally.calls = tally.failed = 0
+
+    def _look_at_rates(self) -> None:
+        rule = self._config.success_rate
+        if rule is not None:
+            rated = self._rated(rule.volume)
+            if rated and len(rated) >= rule.min_nodes:
+                rates = [tally.success_rate for _, tally in rated]
+                least = success_rate_threshold(rates, rule.stdev_factor)
+                for node_id, tally in rated:
+                    if tally.success_rate < least - _ROUNDING:
+                        reason = f"success rate {tally.success_rate:.3g} below {least:.3g}"
+                        self._eject(node_id, tally, reason)
+        limit = self._config.failure_share
+        if limit is not None:
+            rated = self._rated(limit.volume)
+            if len(rated) >= limit.min_nodes:
+                for node_id, tally in rated:
+                    share = tally.failed / tally.calls
+                    if share >= limit.threshold:
+                        self._eject(node_id, tally, f"{share:.3g} of its requests failed")
+
+    def _rated(self, volume: int) -> list[tuple[NodeId, NodeTally]]:
+        """Return the nodes that are not ejected and had enough requests in the interval."""
+        return [
+            (node_id, tally)
+            for node_id, tally in self._nodes.items()
+            if tally.ejected_at_s is None and tally.calls >= volume
+        ]
+
+    def _eject(self, node_id: NodeId, tally: NodeTally, reason: str) -> None:
+        """Eject an outlier, where not too many are ejected already."""
+        config = self._config
+        share = (self._ejected + 1) / len(self._nodes)
+        allowed = share <= config.max_ejected or (config.always_eject_one and not self._ejected)
+        if tally.ejected_at_s is not None or not allowed:
+            return
+        longest_s = max(config.max_ejection_s, config.base_ejection_s)
+        if tally.multiplier * config.base_ejection_s < longest_s + config.base_ejection_s:
+            tally.multiplier += 1
+        tally.ejected_at_s = self._clock.now()
+        tally.reason = reason
+        self._ejected += 1
+        self._tell(node_id, ejected=True, reason=reason)
+
+    def _ejection_s(self, tally: NodeTally) -> float:
+        """Return how long a node's ejection takes, in seconds."""
+        base_s = self._config.base_ejection_s
+        return min(base_s * tally.multiplier, max(self._config.max_ejection_s, base_s))
+
+    def _readmit(self, node_id: NodeId, tally: NodeTally, now_s: float) -> None:
+        assert tally.ejected_at_s is not None
+        reason = f"after {now_s - tally.ejected_at_s:.4g} s"
+        tally.ejected_at_s = None
+        tally.returned_at_s = now_s
+        tally.failures_in_a_row = 0
+        self._ejected -= 1
+        self._tell(node_id, ejected=False, reason=reason)
+
+    def _tell(self, node_id: NodeId, *, ejected: bool, reason: str) -> None:
+        if self._observer is not None:
+            self._observer.outlier_changed(self._clock.now(), node_id, ejected, reason)
+        for on_change in self._subscribers:
+            on_change(node_id)
+
+
+def success_rate_threshold(rates: Sequence[float], stdev_factor: float) -> float:
+    """Return the success rate below which one of several *rates* is an outlier."""
+    return fmean(rates) - stdev_factor * pstdev(rates)
