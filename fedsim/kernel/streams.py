@@ -31,6 +31,21 @@ MODEL_LOAD = 4
 ADAPTER_LOAD = 5
 """Purpose: how long an attempt waits for its adapters to be loaded."""
 
+REQUEST_LOSS = 6
+"""Purpose: whether the request of an attempt is lost on a bad link."""
+
+ANSWER_LOSS = 7
+"""Purpose: whether the answer to an attempt is lost on a bad link."""
+
+ABORT_LOSS = 8
+"""Purpose: whether the abort of an attempt is lost on a bad link."""
+
+REQUEST_DELAY = 9
+"""Purpose: how far the request of an attempt is delayed on a bad link."""
+
+ANSWER_DELAY = 10
+"""Purpose: how far the answer to an attempt is delayed on a bad link."""
+
 # The finalizer of SplitMix64 (Steele, Lea and Flood 2014, with Stafford's variant 13), applied to
 # the key plus odd multiples of purpose and attempt. The multiples are the increments of SplitMix64
 # and of the LXM family (Steele and Vigna 2021).

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from fedsim.federation.contracts import Capability, PrivacyLevel, QoSRequirements
 from fedsim.workload.distributions import Distribution
 from fedsim.workload.traffic import Traffic
 from fedsim.world.engine.config import EngineConfig
+from fedsim.world.faults.config import FaultConfig as FaultConfig  # noqa: PLC0414 - part of this module
 from fedsim.world.service import BatchServiceModel, ServiceModel
 
 
@@ -32,6 +32,8 @@ class NetworkConfig:
         within_s: Round trips in seconds inside the regions where they are not *within_region_s*.
         jitter_between: The jitter of round trips by ordered pair of region names, both orders
             present, where it is not *jitter*.
+        connect_timeout_s: Time after which a gateway gives up a node that none of its messages
+            reaches, in seconds, > 0.
     """
 
     within_region_s: float = 0.001
@@ -39,6 +41,7 @@ class NetworkConfig:
     jitter: float = 0.05
     within_s: Mapping[str, float] = field(default_factory=dict)
     jitter_between: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    connect_timeout_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,41 +158,6 @@ class StreamConfig:
     capability: Capability
     qos: QoSRequirements
     priority: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class FaultConfig:
-    """Something that goes wrong.
-
-    Exactly one of *region*, *pool* and *node* names what it strikes. A scripted fault has *at_s*
-    and *lasts_s*; a random one has *mtbf_s* and *mttr_s* and strikes each node by itself, with
-    exponential times up and down.
-
-    Attributes:
-        kind: ``outage`` (all nodes of a region, or one node, stop), ``crash`` (nodes stop and are
-            restarted), ``slowdown`` (service takes *factor* times as long), ``errors`` (requests
-            fail at once with *probability*).
-        region: Region struck, or None.
-        pool: Pool struck, or None.
-        node: Node struck, or None.
-        at_s: Start, in seconds of simulated time.
-        lasts_s: Duration in seconds.
-        mtbf_s: Mean time up of each node in seconds.
-        mttr_s: Mean time to repair in seconds.
-        factor: Slowdown, > 0.
-        probability: Error probability, 0 to 1.
-    """
-
-    kind: Literal["outage", "crash", "slowdown", "errors"]
-    region: str | None = None
-    pool: str | None = None
-    node: str | None = None
-    at_s: float | None = None
-    lasts_s: float | None = None
-    mtbf_s: float | None = None
-    mttr_s: float | None = None
-    factor: float = 1.0
-    probability: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class LiveRequest(Task):
         output_tokens: Tokens of the answer, or -1.
         arrived_s: When it arrived, in seconds.
         attempts: Attempts sent so far.
+        under_way: Attempts that somebody waits for.
         node: Code of the node tried last, or -1.
         network_s: Time on the network of the attempt that answered, in seconds; NaN before.
         queue_wait_s: Its wait in the queue, in seconds; NaN before.
@@ -78,6 +79,7 @@ class LiveRequest(Task):
         "stretch",
         "tpot_s",
         "ttft_s",
+        "under_way",
     )
 
     def __init__(
@@ -108,7 +110,7 @@ class LiveRequest(Task):
         self.prompt_tokens = prompt_tokens
         self.output_tokens = output_tokens
         self.arrived_s = arrived_s
-        self.attempts = 0
+        self.attempts = self.under_way = 0
         self.node = -1
         self.network_s = self.queue_wait_s = self.service_s = self.ttft_s = self.tpot_s = math.nan
         self.cached_tokens = -1

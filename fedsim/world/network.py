@@ -29,10 +29,10 @@ class Network:
             [self._round_trip_s(config, source, target) / 2.0 for target in regions]
             for source in regions
         ]
-        usual = _sigma(config.jitter)
+        usual = sigma_of(config.jitter)
         sigmas = [
             [
-                _sigma(config.jitter_between.get((source, target), config.jitter))
+                sigma_of(config.jitter_between.get((source, target), config.jitter))
                 for target in regions
             ]
             for source in regions
@@ -82,6 +82,6 @@ class Network:
         return self._legs_s[source][target]
 
 
-def _sigma(jitter: float) -> float:
+def sigma_of(jitter: float) -> float:
     """Return the sigma of the lognormal whose 95th percentile is 1 + *jitter* times its median."""
     return math.log1p(jitter) / NormalDist().inv_cdf(0.95)

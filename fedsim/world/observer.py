@@ -187,7 +187,8 @@ class WorldObserver(Protocol):
         x5``, ``normal``/``errors 30%``), ``loading`` (a node that starts, or loads a model),
         ``refusal`` (a node that turned away what it can never serve), ``health`` and ``breaker``
         (subject a node, as seen by *gateway*), ``outlier`` (a node, ``admitted``/``ejected``),
-        ``panic`` (a capability, ``off``/``on``) and ``plugin`` (something to warn about).
+        ``panic`` (a capability, ``off``/``on``), ``plugin`` (something to warn about) and
+        ``admission`` (subject the part of *gateway* that turns requests away, or stops).
         """
         ...
 

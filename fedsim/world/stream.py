@@ -34,7 +34,7 @@ class NodeStream:
         self._on_answer = on_answer
         self._on_give_up = on_give_up
         self._delivered = 0
-        self._over = False
+        self._over = self._silenced = False
         self._tokens = max(job.live.output_tokens, 1)
 
     def raise_if_refused(self) -> None:
@@ -50,11 +50,14 @@ class NodeStream:
             if job.done and job.error is not None:
                 self._answered()
                 raise job.error
-            if self._delivered == self._tokens and job.done:
+            if self._delivered == self._tokens and job.done and not self._silenced:
                 self._answered()
                 break
             due_s = self._due_s()
             if due_s <= self._env.now:
+                if job.link is not None and job.link.back.cut:
+                    self._silenced = True
+                    continue
                 self._delivered += 1
                 return b"token_%d" % self._delivered
             try:
@@ -80,12 +83,13 @@ class NodeStream:
     def _due_s(self) -> float:
         """Return when the next token reaches the gateway; infinity while that is open.
 
-        It stays open when the node has failed: what was still under way is lost with it.
+        It stays open when the node has failed, or has fallen silent: what was still under way is
+        lost with it. A link that is cut when a token is due silences the stream for good.
         """
         job = self._job
-        if self._delivered == self._tokens or job.error is not None:
+        if self._delivered == self._tokens or job.error is not None or job.held or self._silenced:
             return math.inf
-        return job.node.token_s(job, self._delivered + 1) + job.leg_s
+        return job.node.token_s(job, self._delivered + 1) + job.back_s
 
     async def _until(self, due_s: float) -> None:
         """Wait until *due_s*, or until something has become of the job."""

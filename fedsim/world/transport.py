@@ -9,7 +9,6 @@ from dataclasses import replace
 from fedsim.errors import PlugInError
 from fedsim.federation.contracts import (
     FederationError,
-    HealthState,
     InferenceRequest,
     InferenceResponse,
     NodeHealth,
@@ -19,7 +18,8 @@ from fedsim.federation.contracts import (
     TokenStream,
 )
 from fedsim.kernel.environment import Environment
-from fedsim.kernel.tasks import Cancelled, SimClock
+from fedsim.kernel.tasks import Cancelled, OneShot, SimClock
+from fedsim.world.links import Link
 from fedsim.world.live import LiveRequest
 from fedsim.world.network import Network
 from fedsim.world.nodes.base import Node
@@ -42,6 +42,9 @@ class WorldTransport:
         observer: Is told of attempts.
         abort: Whether nodes are told when nobody waits any more.
         router_name: Name of the gateway's router, for errors.
+        links: The links of the gateway that faults strike at some time, by node; or None.
+        connect_timeout_s: Time after which the gateway gives up a node that none of its messages
+            reaches, in seconds.
     """
 
     def __init__(
@@ -56,6 +59,8 @@ class WorldTransport:
         observer: WorldObserver,
         abort: bool,
         router_name: str,
+        links: Mapping[int, Link] | None,
+        connect_timeout_s: float,
     ) -> None:
         self._env = env
         self._clock = SimClock(env)
@@ -68,6 +73,8 @@ class WorldTransport:
         self._observer = observer
         self._abort = abort
         self._router_name = router_name
+        self._links = links
+        self._connect_timeout_s = connect_timeout_s
 
     @types.coroutine
     def send(
@@ -99,7 +106,9 @@ class WorldTransport:
             on_give_up=lambda thrown: self._given_up(job, attempt_row, thrown),
         )
         try:
-            await self._clock.sleep(2.0 * job.leg_s)
+            await self._clock.sleep(job.leg_s + job.back_s)
+            if job.link and not job.refused and job.link.loses_answer(job.live.key, job.attempt):
+                await OneShot(self._env)  # no word comes back, whatever becomes of the job
             if job.refused:
                 await job  # the answer is due at this time as well
         except BaseException as thrown:
@@ -109,33 +118,31 @@ class WorldTransport:
         return stream
 
     async def probe(self, node_id: NodeId) -> NodeHealth:
-        """Ask a node for its telemetry; takes a round trip, and fails when the node is down."""
+        """Ask a node for its telemetry; takes a round trip, and fails when the node is down.
+
+        It never returns where the node keeps silent, or its answer is lost on the way.
+        """
         node = self._nodes.get(node_id)
         if node is None:
             raise NodeUnreachable(node_id)
-        leg_s = self._network.median_leg_s(self._region, node.region)
-        await self._clock.sleep(leg_s)
-        up = node.up
-        telemetry = self._telemetry(node)
-        await self._clock.sleep(leg_s)
-        if not up:
-            raise NodeUnreachable(node_id)
-        return replace(telemetry, last_check_s=self._env._now)
-
-    def _telemetry(self, node: Node) -> NodeHealth:
-        """Return what a node says of itself now."""
-        return NodeHealth(
-            node.node_id,
-            HealthState.HEALTHY,
-            0.0,
-            0.0,
-            node.throughput(),
-            node.gpu_utilization(),
-            node.queued,
-            self._env._now,
-            node.running,
-            node.kv_usage(),
-        )
+        out_s = back_s = self._network.median_leg_s(self._region, node.region)
+        link = None if self._links is None else self._links.get(node.code)
+        if link is not None:
+            if link.out.loses_probe(link.rng):
+                await self._clock.sleep(self._connect_timeout_s)
+                raise NodeUnreachable(node_id)
+            out_s = link.out.probe_leg_s(out_s, link.rng)
+        await self._clock.sleep(out_s)
+        answer = node.endpoint.answer()
+        if answer is None or (link is not None and link.back.loses_probe(link.rng)):
+            await OneShot(self._env)
+        if link is not None:
+            back_s = link.back.probe_leg_s(back_s, link.rng)
+        await self._clock.sleep(back_s)
+        if isinstance(answer, FederationError):
+            raise answer
+        assert answer is not None
+        return replace(answer, last_check_s=self._env._now)
 
     def _dispatch(
         self, target: RouteTarget, request: InferenceRequest, *, streamed: bool = False
@@ -145,16 +152,33 @@ class WorldTransport:
         if live is None or node is None:
             raise self._misuse(target, request, live)
         live.attempts += 1
+        live.under_way += 1
         live.node = node.code
         attempt = live.attempts
         leg_s = self._network.leg_s(self._region, node.region, live, attempt)
         kind = StreamedJob if streamed else Job
         job = kind(live, node, attempt, leg_s, self._ledger)
         attempt_row = self._observer.attempt_started(
-            live.row, attempt, self._gateway, node.code, False, self._env._now
+            live.row, attempt, self._gateway, node.code, live.under_way > 1, self._env._now
         )
-        job.dispatch()
+        link = None if self._links is None else self._links.get(node.code)
+        if link is None:
+            job.dispatch()
+        else:
+            self._dispatch_over(link, job)
         return job, attempt_row
+
+    def _dispatch_over(self, link: Link, job: Job) -> None:
+        """Send a job over a link that faults may strike now."""
+        key, attempt = job.live.key, job.attempt
+        job.link = link
+        if link.loses_request(key, attempt):
+            job.fail_to_connect(self._connect_timeout_s)
+            return
+        if job.streamed:
+            job.back_s = link.answer_leg_s(job.back_s, key, attempt)
+        job.leg_s = link.request_leg_s(job.leg_s, key, attempt)
+        job.dispatch()
 
     def _misuse(
         self, target: RouteTarget, request: InferenceRequest, live: LiveRequest | None
@@ -175,18 +199,19 @@ class WorldTransport:
     def _answered(self, job: Job, attempt_row: int) -> None:
         error: FederationError | None = job.error
         now_s = self._env._now
+        job.live.under_way -= 1
         if error is not None:
             self._observer.attempt_finished(attempt_row, now_s, error.kind, *job.held_s())
             return
         live = job.live
         live.queue_wait_s = wait_s = job.begun_s - job.accepted_s
         live.service_s = service_s = job.ended_s - job.begun_s
-        live.network_s = 2.0 * job.leg_s
+        live.network_s = job.leg_s + job.back_s
         live.node = job.node.code
         node = job.node
         if node.knows_first_token:
             first_s = node.first_token_s(job)
-            live.ttft_s = first_s + job.leg_s - live.arrived_s
+            live.ttft_s = first_s + job.back_s - live.arrived_s
             if live.output_tokens > 1:
                 live.tpot_s = (job.ended_s - first_s) / (live.output_tokens - 1)
             if node.caches_prompts:
@@ -197,6 +222,7 @@ class WorldTransport:
         """Report an attempt that nobody waits for any more, and again once its node is done."""
         if isinstance(thrown, GeneratorExit):
             return  # the run is over, and what was under way stays unfinished
+        job.live.under_way -= 1
         outcome = "cancelled" if isinstance(thrown, Cancelled) else "timeout"
         now_s, observer = self._env._now, self._observer
 

@@ -24,8 +24,9 @@ from fedsim.kernel.tasks import SimClock, SimTasks
 from fedsim.workload.details import Details, Prompt
 from fedsim.world.config import StreamConfig, WorldConfig
 from fedsim.world.decisions import DecisionWatch
-from fedsim.world.faults import FaultInjector
+from fedsim.world.faults.injector import FaultInjector
 from fedsim.world.insight import NodeInsight
+from fedsim.world.links import Links
 from fedsim.world.live import LiveRequest, OnOver
 from fedsim.world.network import Network
 from fedsim.world.nodes.base import Node
@@ -164,6 +165,7 @@ class World:
         self._region_codes = {region.name: code for code, region in enumerate(config.regions)}
         self._network = Network(config.network, self.directory.regions)
         self.nodes = self._build_nodes()
+        self._links = self._build_links()
         self._catalog = self._build_catalog()
         self._live: dict[str, LiveRequest] = {}
         self._tenants = [_TenantIds(info) for info in self.directory.streams]
@@ -192,6 +194,13 @@ class World:
                 )
         return nodes
 
+    def _build_links(self) -> Links | None:
+        """Return the links that faults strike; None where they strike none."""
+        faults, directory = self._config.faults, self.directory
+        if all(fault.link is None for fault in faults):
+            return None
+        return Links(faults, self.nodes, directory.regions, directory.gateways, self.streams)
+
     def _build_gateways(
         self, gateways: Mapping[str, int], build_gateway: BuildGateway, router_name: str
     ) -> list[tuple[int, GatewayTrait]]:
@@ -211,6 +220,8 @@ class World:
                 self._observer,
                 self._config.abort,
                 router_name,
+                None if self._links is None else self._links.of(code),
+                self._config.network.connect_timeout_s,
             )
             site = Site(
                 name,
@@ -269,9 +280,10 @@ class World:
         config, env = self._config, self.env
         for code, stream in enumerate(config.streams):
             self._source(code, stream).start()
-        regions_by_code = self.directory.regions
-        faults = FaultInjector(env, self.nodes, regions_by_code, self.streams, self._observer)
-        faults.start(config.faults)
+        regions = self.directory.regions
+        FaultInjector(env, self.nodes, regions, self.streams, self._observer, self._links).start(
+            config.faults
+        )
         env.call_at(config.warmup_s, self._note_window_start)
         env.call_at(config.duration_s, self._stop_arrivals)
         if config.nodes_every_s is not None:
@@ -338,7 +350,9 @@ class World:
         request_id = info.request_id(index)
         tenant_id = self._tenants[stream][tenant] if tenant >= 0 else None
         if details is None or not isinstance(details, Prompt):
-            request = InferenceRequest(config.capability, b"", config.qos, request_id, tenant_id)
+            request = InferenceRequest(
+                config.capability, b"", config.qos, request_id, tenant_id, (), 0, config.priority
+            )
         else:
             request = InferenceRequest(
                 config.capability,
@@ -348,6 +362,7 @@ class World:
                 tenant_id,
                 details.blocks,
                 details.block_tokens,
+                config.priority,
             )
         gateway = next(self._gateway_of[origin])
         self._live[request_id] = live = LiveRequest(
@@ -412,9 +427,8 @@ class World:
         """Report what happens on a node."""
         self._observer.event(self.env.now, kind, node.name, "", before, after, detail)
 
-    def node_ready(self, node: Node, ready: bool) -> None:
-        """Let the catalog know that a node is loading, or ready to serve again."""
-        status = DeploymentStatus.READY if ready else DeploymentStatus.LOADING
+    def node_status(self, node: Node, status: DeploymentStatus) -> None:
+        """Let the catalog know that a node is loading, draining, or ready to serve."""
         self._catalog.set_status(node.node_id, status)
 
     # Bookkeeping
@@ -465,9 +479,10 @@ class World:
 
     def _close_books(self) -> None:
         for _, gateway in self.gateways:
-            settle = getattr(getattr(gateway, "breaker", None), "settle", None)
-            if settle is not None:
-                settle()
+            for part in (gateway, getattr(gateway, "breaker", None)):
+                settle = getattr(part, "settle", None)
+                if settle is not None:
+                    settle()
         for node in self.nodes:
             self._observer.node_totals(
                 node.code,

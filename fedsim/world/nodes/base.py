@@ -8,11 +8,16 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from fedsim.federation.contracts import Internal, NodeId, NodeUnreachable
+from simpy.events import Event
+
+from fedsim.federation.catalog import DeploymentStatus
+from fedsim.federation.contracts import Internal, NoCapacity, NodeId, NodeUnreachable
 from fedsim.kernel.environment import Environment, Signal
 from fedsim.kernel.streams import ERROR, SERVICE, Streams, keyed_uniform
 from fedsim.world.config import PoolConfig
+from fedsim.world.nodes.endpoint import HealthEndpoint
 from fedsim.world.nodes.job import Job
+from fedsim.world.nodes.troubles import ErrorFaults, Limbo
 
 TELEMETRY_WINDOW_S = 60.0
 """Time over which a node reports its throughput, in seconds."""
@@ -25,8 +30,8 @@ class NodeWatcher(Protocol):
         """Take down an event of a kind of the events table."""
         ...
 
-    def node_ready(self, node: Node, ready: bool) -> None:
-        """Take note that a node is loading, or ready to serve again."""
+    def node_status(self, node: Node, status: DeploymentStatus) -> None:
+        """Take note of what the catalog is to say of a node: ready, loading or draining."""
         ...
 
 
@@ -40,9 +45,10 @@ class Work(NamedTuple):
 class Node(ABC):
     """A node of any kind.
 
-    Faults change it through `take_down`, `bring_up`, `set_slowdown` and `set_error_probability`;
-    several faults at once compose: it is up when none of them holds it down, slowdowns multiply,
-    and a request escapes the errors only when it escapes each of them.
+    Faults change it through `take_down`, `bring_up`, `set_slowdown`, `set_error_probability`,
+    `set_draining`, `set_silent` and its ``endpoint``; several faults at once compose: it is up when
+    none of them holds it down, takes requests when none has it drain, answers when none silences
+    it, slowdowns multiply, and a request escapes the errors only when it escapes each of them.
 
     Args:
         env: The environment.
@@ -54,6 +60,8 @@ class Node(ABC):
         watcher: Is told what happens on it.
 
     Attributes:
+        awaits_idle: Whether somebody waits until it has nothing left to do.
+        endpoint: Answers probes.
         factor: How many times as long as usual everything takes.
         wasted_slot_s: Slot-seconds in use whose result nobody took.
         usd_per_slot_s: Price of a slot in USD per second; NaN where none is given.
@@ -64,18 +72,24 @@ class Node(ABC):
     __slots__ = (
         "_cold_starts",
         "_down",
-        "_error_probability",
+        "_draining",
+        "_emptied",
         "_errors",
         "_history",
         "_jobs",
+        "_limbo",
         "_loading",
         "_queue_limit",
+        "_ready",
+        "_silent",
         "_slowdowns",
         "_troubled",
         "_up_s",
         "_up_since_s",
         "_watcher",
+        "awaits_idle",
         "code",
+        "endpoint",
         "env",
         "factor",
         "name",
@@ -115,8 +129,14 @@ class Node(ABC):
         self._down: dict[object, None] = {}
         self._loading: Signal | None = None
         self._slowdowns: dict[object, float] = {}
-        self._errors: dict[object, float] = {}
-        self._error_probability = 0.0
+        self._errors = ErrorFaults()
+        self._draining: dict[object, None] = {}
+        self._silent: dict[object, None] = {}
+        self._limbo = Limbo(env)
+        self._emptied: list[Event] = []
+        self._ready: list[Event] = []
+        self.awaits_idle = False
+        self.endpoint = HealthEndpoint(self)
         self._troubled = False
         self._up_s = self._up_since_s = 0.0
         self._history: deque[tuple[float, Work]] = deque([(0.0, Work(0, 0.0))])
@@ -194,14 +214,34 @@ class Node(ABC):
     # The path of a request
 
     def _turns_away(self, job: Job) -> bool:
-        """Answer a job with an error if the node is in trouble, and return whether it did."""
+        """Deal with a job otherwise if the node is in trouble, and return whether it did."""
         if self._down or self._loading is not None:
             job.answer(NodeUnreachable(self.node_id))
-        elif keyed_uniform(job.live.key, ERROR, job.attempt) < self._error_probability:
-            job.answer(Internal(f"node {self.name} answered with an error"))
+        elif self._silent:
+            self._limbo.hold((job,))
+        elif self._draining:
+            job.answer(NoCapacity(job.live.capability))
         else:
-            return False
+            return self._errs(job)
         return True
+
+    def _errs(self, job: Job) -> bool:
+        """Let a job fail if an error strikes it, at once or later, and return whether one does."""
+        luck = keyed_uniform(job.live.key, ERROR, job.attempt)
+        if luck >= self._errors.probability:
+            return False
+        error = Internal(f"node {self.name} answered with an error")
+        after_s = self._errors.after_s(luck)
+        if after_s > 0.0:
+            self._limbo.fail_at(job, self.env._now + after_s, error)
+        else:
+            job.answer(error)
+        return True
+
+    def drop(self, job: Job) -> None:
+        """Stop all work on a job that nobody waits for any more, wherever it is on the node."""
+        if not self._limbo.drop(job):
+            self.abort(job)
 
     def _luck(self, job: Job) -> float:
         """Return the uniform that decides how long the service of a job takes."""
@@ -226,8 +266,10 @@ class Node(ABC):
             self._up_s += self.env._now - self._up_since_s
             for job in self._lose_all():
                 job.answer(NodeUnreachable(self.node_id), within_step=True)
+            self._limbo.fail_all(NodeUnreachable(self.node_id))
         self._down[cause] = None
         self._troubled = True
+        self._tell_status()
 
     def bring_up(self, cause: object) -> None:
         """Start it again, empty, unless another cause holds it down."""
@@ -241,18 +283,89 @@ class Node(ABC):
 
     def _load(self, load_s: float) -> None:
         self._loading = self.env.call_at(self.env._now + load_s, self._loaded)
-        self._watcher.node_ready(self, False)
+        self._tell_status()
         self._watcher.node_event(self, "loading", "down", "loading", f"cold start, {load_s:.3f} s")
 
     def _loaded(self, _: Signal) -> None:
         self._loading = None
         self._begin_to_serve()
         self._watcher.node_event(self, "loading", "loading", "ready", "cold start")
-        self._watcher.node_ready(self, True)
+        self._tell_status()
 
     def _begin_to_serve(self) -> None:
         self._up_since_s = self.env._now
-        self._troubled = self._error_probability > 0.0
+        self._look_for_trouble()
+        _succeed(self._ready)
+
+    def _look_for_trouble(self) -> None:
+        """Work out whether a request that arrives needs a closer look."""
+        self._troubled = (
+            not self.up or bool(self._silent or self._draining) or self._errors.probability > 0.0
+        )
+
+    def _tell_status(self) -> None:
+        """Have the catalog say what a registry of services would know of the node.
+
+        That is whether it is loading or draining. That it has died is for others to find out.
+        """
+        status = DeploymentStatus.READY
+        if self._loading is not None:
+            status = DeploymentStatus.LOADING
+        elif self._draining:
+            status = DeploymentStatus.DRAINING
+        self._watcher.node_status(self, status)
+
+    def set_draining(self, cause: object, draining: bool) -> None:
+        """Refuse new requests with ``NoCapacity`` from now on and finish the old; false ends it."""
+        if draining:
+            self._draining[cause] = None
+        else:
+            del self._draining[cause]
+        self._look_for_trouble()
+        self._tell_status()
+
+    def set_silent(self, cause: object, silent: bool) -> None:
+        """Take requests from now on and never answer, nor those that it has; false ends it.
+
+        At the end all connections break: what it has taken fails with ``NodeUnreachable``.
+        """
+        if silent:
+            self._silent[cause] = None
+            self._limbo.hold(self._lose_all())
+        else:
+            del self._silent[cause]
+            if not self._silent:
+                self._limbo.fail_all(NodeUnreachable(self.node_id))
+        self._look_for_trouble()
+
+    @property
+    def silent(self) -> bool:
+        """Whether it answers nobody."""
+        return bool(self._silent)
+
+    # Waiting for a node
+
+    def emptied(self) -> Event:
+        """Return an event for the moment at which it has nothing left to do."""
+        event = self.env.event()
+        self._emptied.append(event)
+        self.awaits_idle = True
+        self.note_idle()
+        return event
+
+    def note_idle(self) -> None:
+        """Tell those who wait for it, if it has nothing left to do."""
+        if not (self.running or self.queued or self._limbo):
+            self.awaits_idle = False
+            _succeed(self._emptied)
+
+    def ready(self) -> Event:
+        """Return an event for the moment at which it is up."""
+        event = self.env.event()
+        self._ready.append(event)
+        if self.up:
+            _succeed(self._ready)
+        return event
 
     def set_slowdown(self, cause: object, factor: float | None) -> None:
         """Stretch service by *factor* from now on, also of jobs in service; None ends it."""
@@ -265,14 +378,16 @@ class Node(ABC):
         if self.factor != before:
             self._stretch(before)
 
-    def set_error_probability(self, cause: object, probability: float | None) -> None:
-        """Let each request fail on arrival with *probability* from now on; None ends it."""
-        if probability is None:
-            del self._errors[cause]
-        else:
-            self._errors[cause] = probability
-        self._error_probability = 1.0 - math.prod(1.0 - p for p in self._errors.values())
-        self._troubled = not self.up or self._error_probability > 0.0
+    def set_error_probability(
+        self, cause: object, probability: float | None, after_s: float = 0.0
+    ) -> None:
+        """Let each request fail with *probability* from now on; None ends it.
+
+        The error comes *after_s* seconds after the request has arrived; until then it holds
+        neither a slot nor a place in the queue.
+        """
+        self._errors.set(cause, probability, after_s)
+        self._look_for_trouble()
 
     # Telemetry
 
@@ -309,3 +424,10 @@ class Node(ABC):
             history.append((now_s, now))
         since_s, work = history[0]
         return since_s, work, now
+
+
+def _succeed(events: list[Event]) -> None:
+    """Let all *events* happen, and forget them."""
+    for event in events:
+        event.succeed()
+    events.clear()

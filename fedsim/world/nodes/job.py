@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from simpy.events import NORMAL
 
-from fedsim.federation.contracts import FederationError
+from fedsim.federation.contracts import FederationError, NodeUnreachable
 from fedsim.kernel.environment import Environment, LightEvent
 from fedsim.kernel.tasks import Wake
 from fedsim.world.live import LiveRequest
 
 if TYPE_CHECKING:
+    from fedsim.world.links import Link
     from fedsim.world.nodes.base import Node
 
 _NEVER_S = -1.0
-_TRAVELS, _WAITS, _SERVED, _RETURNS, _OVER = range(5)
+_TRAVELS, _HELD, _WAITS, _SERVED, _RETURNS, _OVER, _LOST = range(7)
 
 
 class Ledger(Protocol):
@@ -46,7 +47,9 @@ class Job(LightEvent):
         live: The request.
         node: The node.
         attempt: Number of the attempt, from 1.
-        leg_s: Time of a message from gateway to node, or back, in seconds.
+        leg_s: Time of a message from gateway to node, in seconds.
+        back_s: Time of a message back, in seconds.
+        link: The link that it uses, where faults strike that at some time; or None.
         due_s: When the present stage ends, in seconds; negative while that is open.
         accepted_s: When the node took it, in seconds; NaN before.
         begun_s: When service began, in seconds; NaN before.
@@ -66,6 +69,7 @@ class Job(LightEvent):
         "abandoned",
         "accepted_s",
         "attempt",
+        "back_s",
         "begun_s",
         "done",
         "due_s",
@@ -74,6 +78,7 @@ class Job(LightEvent):
         "error",
         "ledger",
         "leg_s",
+        "link",
         "live",
         "node",
         "on_change",
@@ -89,7 +94,8 @@ class Job(LightEvent):
         self.live = live
         self.node = node
         self.attempt = attempt
-        self.leg_s = leg_s
+        self.leg_s = self.back_s = leg_s
+        self.link: Link | None = None
         self.ledger = ledger
         self.due_s = _NEVER_S
         self.accepted_s = self.begun_s = self.ended_s = math.nan
@@ -110,6 +116,15 @@ class Job(LightEvent):
             heappush(env._queue, (due_s, NORMAL, next(env._eid), self))
         else:
             self.node.accept(self)
+
+    def fail_to_connect(self, after_s: float) -> None:
+        """Learn after *after_s* seconds that no message reached the node."""
+        self.ledger.jobs += 1
+        self.error = NodeUnreachable(self.node.node_id)
+        self._stage = _RETURNS
+        self.accepted_s = self.ended_s = now_s = self.env._now
+        self.due_s = now_s + after_s
+        self.env.push(self, self.due_s)
 
     def process(self) -> None:
         """End the present stage."""
@@ -138,15 +153,17 @@ class Job(LightEvent):
         """
         self.abandoned = True
         self._wake = None
+        if self._stage == _LOST:
+            return
         if self._stage >= _RETURNS:
             if self.error is None:
                 self.node.wasted_slot_s += self.ended_s - self.begun_s
             if self._stage == _RETURNS:
                 self.due_s = _NEVER_S
                 self._close()
-        elif abort:
+        elif abort and not (self.link and self.link.loses_abort(self.live.key, self.attempt)):
             env = self.env
-            env.call_at(env._now + self.leg_s, lambda _: self.node.abort(self))
+            env.call_at(env._now + self.leg_s, lambda _: self.node.drop(self))
 
     def wait(self) -> None:
         """Take note that the node has put it into its queue."""
@@ -175,6 +192,20 @@ class Job(LightEvent):
         self.env.push(self, until_s)
         if self.on_change is not None:
             self.on_change()
+
+    def hold(self) -> None:
+        """Take note that the node works on it no more, or never will, and has not answered."""
+        self._stage = _HELD
+        self.due_s = _NEVER_S
+        if not math.isnan(self.begun_s):
+            self.ended_s = self.env._now
+        if self.on_change is not None:
+            self.on_change()
+
+    @property
+    def held(self) -> bool:
+        """Whether the node has it, neither waiting nor in service."""
+        return self._stage == _HELD
 
     @property
     def waiting(self) -> bool:
@@ -205,15 +236,59 @@ class Job(LightEvent):
         self.error = error
         self.ended_s = now_s = env._now
         self._stage = _RETURNS
+        if self.node.awaits_idle:
+            self.node.note_idle()
         if self.abandoned:
             self.due_s = _NEVER_S
             self._close()
+        elif self.link is not None:
+            self._send_back(self.link)
         elif self.leg_s > 0.0 or within_step:
             self.due_s = due_s = now_s + self.leg_s
             heappush(env._queue, (due_s, NORMAL, next(env._eid), self))
         else:
             self.due_s = _NEVER_S
             self._arrive()
+
+    def release(self, error: FederationError | None) -> None:
+        """Send an answer to what the node has held."""
+        self.error = error
+        if math.isnan(self.ended_s):
+            self.ended_s = self.env._now
+        self._stage = _RETURNS
+        if self.node.awaits_idle:
+            self.node.note_idle()
+        if self.abandoned:
+            self._close()
+        elif self.link is not None:
+            self._send_back(self.link)
+        else:
+            self.due_s = self.env._now + self.leg_s
+            self.env.push(self, self.due_s)
+
+    def _send_back(self, link: Link) -> None:
+        """Send the answer over a link that faults may strike now."""
+        key, attempt = self.live.key, self.attempt
+        if (
+            self.streamed and not self.refused
+        ):  # the word that opened it has met the loss, and set the pace
+            lost = link.back.cut
+        else:
+            lost = link.loses_answer(key, attempt)
+            self.back_s = link.answer_leg_s(self.back_s, key, attempt)
+        if lost:
+            self._lose()
+        else:
+            self.due_s = self.env._now + self.back_s
+            self.env.push(self, self.due_s)
+
+    def _lose(self) -> None:
+        """Take note that the answer never arrives, and was made in vain."""
+        self._stage = _LOST
+        self.due_s = _NEVER_S
+        if self.error is None:
+            self.node.wasted_slot_s += self.ended_s - self.begun_s
+        self.ledger.job_over(self)
 
     def _arrive(self) -> None:
         self.done = True

@@ -1,0 +1,91 @@
+"""What faults do to the requests that reach a node: errors, silence, refusals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from fedsim.federation.contracts import FederationError
+from fedsim.kernel.environment import Environment, Signal
+from fedsim.world.nodes.job import Job
+
+
+class ErrorFaults:
+    """Errors that strike requests at random; a request escapes when it escapes each of them.
+
+    Attributes:
+        probability: Probability that one of them strikes.
+    """
+
+    __slots__ = ("_faults", "probability")
+
+    def __init__(self) -> None:
+        self._faults: dict[object, tuple[float, float]] = {}
+        self.probability = 0.0
+
+    def set(self, cause: object, probability: float | None, after_s: float) -> None:
+        """Let requests fail with *probability*, *after_s* seconds after they arrive; None ends."""
+        if probability is None:
+            del self._faults[cause]
+        else:
+            self._faults[cause] = (probability, after_s)
+        self.probability = 1.0 - math.prod(1.0 - each for each, _ in self._faults.values())
+
+    def after_s(self, luck: float) -> float:
+        """Return when the error comes that strikes a request with *luck* below `probability`."""
+        escapes, struck_s = 1.0, 0.0
+        for probability, after_s in self._faults.values():
+            escapes *= 1.0 - probability
+            struck_s = after_s
+            if luck < 1.0 - escapes:
+                break
+        return struck_s
+
+
+class Limbo:
+    """Requests that a node has taken and does not work on, until something becomes of them."""
+
+    __slots__ = ("_env", "_held")
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._held: dict[Job, Signal | None] = {}
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._held)
+
+    def hold(self, jobs: Iterable[Job]) -> None:
+        """Take jobs that nothing becomes of by themselves."""
+        for job in jobs:
+            self._held[job] = None
+            job.hold()
+
+    def fail_at(self, job: Job, when_s: float, error: FederationError) -> None:
+        """Take a job that fails with *error* at *when_s* seconds."""
+
+        def fail(_: Signal) -> None:
+            del self._held[job]
+            job.release(error)
+
+        self._held[job] = self._env.call_at(when_s, fail)
+        job.hold()
+
+    def drop(self, job: Job) -> bool:
+        """Give up a job that nobody waits for any more, and return whether it was here."""
+        if job not in self._held:
+            return False
+        self._forget(job)
+        job.release(None)
+        return True
+
+    def fail_all(self, error: FederationError) -> None:
+        """Let all that are here fail with *error* now."""
+        for job in list(self._held):
+            self._forget(job)
+            job.release(error)
+
+    def _forget(self, job: Job) -> None:
+        signal = self._held.pop(job)
+        if signal is not None:
+            signal.cancel()
