@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from fedsim.federation.admission import build_admission
 from fedsim.federation.breaker import CircuitBreaker
 from fedsim.federation.catalog import ModelCatalog
 from fedsim.federation.config import BreakerConfig, GatewayConfig, HealthConfig
@@ -128,7 +129,8 @@ class FederationBuilder:
             clock: Time.
             tasks: Background tasks and deadlines.
             random_for: Gives a source of randomness by purpose: ``health`` (probe jitter),
-                ``strategy``, ``retries`` (backoff).
+                ``strategy``, ``retries`` (backoff),
+                ``concurrency`` and ``throttle``.
             region: The gateway's region, which locality prefers.
             observer: Is told of health and breaker changes.
             insight: What only a simulator knows, for strategies that are studied as an ideal.
@@ -182,6 +184,7 @@ class FederationBuilder:
             self.config,
             self.prefixes,
             self.decisions,
+            build_admission(self.config, clock, random_for, observer),
         )
 
 

@@ -129,6 +129,7 @@ class InferenceRequest:
         blocks: A hash for each consecutive block of the prompt; equal hashes stand for equal
             content up to the block's end. Empty where nothing is known of the content.
         block_tokens: Tokens of a block; 0 without blocks.
+        priority: How important it is: lower numbers matter more, and 0 matters most.
     """
 
     capability: Capability
@@ -138,6 +139,7 @@ class InferenceRequest:
     tenant_id: str | None = None
     blocks: tuple[int, ...] = ()
     block_tokens: int = 0
+    priority: int = 0
 
 
 @quick

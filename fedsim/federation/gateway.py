@@ -6,6 +6,9 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from fedsim.federation.admission import Admission
+from fedsim.federation.attempts import COUNTED, Attempt, DeadlinePassed
+from fedsim.federation.budgets import Budget
 from fedsim.federation.config import GatewayConfig
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
@@ -18,30 +21,22 @@ from fedsim.federation.contracts import (
     HealthCheckerTrait,
     InferenceRequest,
     InferenceResponse,
-    Internal,
     NoCapacity,
     NodeId,
-    NodeUnreachable,
     RouterTrait,
     RouteTarget,
     Timeout,
     TokenStream,
 )
 from fedsim.federation.decisions import DecisionObserver
+from fedsim.federation.hedging import Hedging
 from fedsim.federation.prefixes import PrefixIndex
-from fedsim.federation.retries import RetryBudget, backoff_s
+from fedsim.federation.retries import backoff_s
 from fedsim.federation.runtime import Clock, Random, Tasks, Transport
-from fedsim.federation.streams import GatewayStream
-
-COUNTED = (Internal, NodeUnreachable, Timeout)
-"""Errors of an attempt that lie with the node: breaker and health checker count them."""
+from fedsim.federation.streams import GatewayStream, open_stream
 
 _RETRYABLE_ATTEMPTS = (*COUNTED, NoCapacity, CircuitOpen)
 _RETRYABLE_ROUTES = (AllNodesUnhealthy, CircuitOpen)
-
-
-class _DeadlinePassed(Exception):
-    """The request's own deadline passed while it waited for something."""
 
 
 class Gateway:
@@ -50,8 +45,10 @@ class Gateway:
     A request passes the middleware, is routed, sent and reported; an attempt that fails for a
     reason that another node need not have is tried again elsewhere, after a backoff. Errors that a
     retry cannot mend (no capacity at all, privacy, quality of service, the request's own deadline)
-    end it at once. `stats` adds up: total = successful + failed + in progress, plus requests and
-    streams that were cancelled.
+    end it at once. Where the configuration says so, a hedge is sent beside an attempt that takes
+    too long (`hedging`), and requests are turned away before they are routed (`admission`), which
+    no retry mends either. `stats` adds up: total = successful + failed + in progress, plus requests
+    and streams that were cancelled.
     """
 
     def __init__(
@@ -67,6 +64,7 @@ class Gateway:
         config: GatewayConfig | None = None,
         prefixes: PrefixIndex | None = None,
         decisions: DecisionObserver | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self.router = router
         self.health = health
@@ -75,16 +73,24 @@ class Gateway:
         self._decisions = decisions
         self._transport = transport
         self.clock = clock
-        self._tasks = tasks
+        self.tasks = tasks
         self._rng = rng
         self._middlewares = tuple(middlewares)
         self._config = config or GatewayConfig()
         timeout, retries = self._config.timeout, self._config.retries
-        self._attempt_s = (timeout.attempt_s if timeout else None) or math.inf
+        self.attempt_s = (timeout.attempt_s if timeout else None) or math.inf
         self._request_s = (timeout.request_s if timeout else None) or math.inf
         self._retries = retries
-        budget = retries.budget if retries else None
-        self._budget = None if budget is None else RetryBudget(budget, clock)
+        self._budget: Budget | None = None
+        if retries is not None and retries.budget is not None:
+            floor, window_s = retries.budget_floor, retries.budget_window_s
+            self._budget = Budget(clock, retries.budget, floor, window_s)
+        self._count_request: Callable[[float], None] = (
+            _ignore if self._budget is None else self._budget.count_request
+        )
+        hedge = self._config.hedge
+        self._hedging = None if hedge is None else Hedging(hedge, clock)
+        self.admission = admission
         self._direct = self._request_s == math.inf or getattr(router, "immediate", False)
         self.on_start: Callable[..., Any] = getattr(router, "on_start", _ignore)
         self.on_first_token: Callable[..., Any] = getattr(router, "on_first_token", _ignore)
@@ -109,7 +115,11 @@ class Gateway:
         try:
             if self._middlewares:
                 request = self._before_route(request)
-            response: Any = await self._attempts(request, started_s, streamed=False)
+            response: Any = await (
+                self._attempts(request, started_s, streamed=False)
+                if self.admission is None
+                else self._admitted(request, started_s, streamed=False)
+            )
             if self._middlewares:
                 response = self._after_infer(request, response)
         except Exception:
@@ -122,18 +132,31 @@ class Gateway:
         return served
 
     async def infer_stream(self, request: InferenceRequest) -> TokenStream:
-        """Serve *request* token by token; the stream raises the ``FederationError`` it ends in."""
+        """Serve *request* token by token; the stream raises the ``FederationError`` it ends in.
+
+        It is returned when its first token has come: until then it fails over to other nodes, and
+        attempts have their deadlines, as for any other request.
+        """
         started_s = self.clock.now()
         self._total += 1
         try:
             request = self._before_route(request)
-            stream: Any = await self._attempts(request, started_s, streamed=True)
+            stream: Any = await (
+                self._attempts(request, started_s, streamed=True)
+                if self.admission is None
+                else self._admitted(request, started_s, streamed=True)
+            )
         except Exception:
             self._failed += 1
             raise
         self._streams += 1
         opened: TokenStream = stream
         return opened
+
+    def settle(self) -> None:
+        """Report what admission has found out and not told yet."""
+        if self.admission is not None:
+            self.admission.settle()
 
     def stats(self) -> GatewayStats:
         """Return the statistics so far."""
@@ -145,6 +168,27 @@ class Gateway:
 
     # Attempts
 
+    async def _admitted(
+        self, request: InferenceRequest, started_s: float, streamed: bool
+    ) -> InferenceResponse | GatewayStream:
+        """Serve *request* if it is let in; a stream is in until its end."""
+        assert self.admission is not None
+        try:
+            ticket = self.admission.enter(request)
+        except FederationError as error:
+            self.tell_middleware(request, error)
+            raise
+        try:
+            served = await self._attempts(request, started_s, streamed)
+        except BaseException as error:
+            ticket.left(error)
+            raise
+        if isinstance(served, GatewayStream):
+            served.on_end = ticket.left
+        else:
+            ticket.left(None)
+        return served
+
     async def _attempts(
         self, request: InferenceRequest, started_s: float, streamed: bool
     ) -> InferenceResponse | GatewayStream:
@@ -153,38 +197,52 @@ class Gateway:
         The request's deadline bounds every wait: for a router that suspends, for an attempt, and
         for a backoff.
         """
-        if self._budget is not None:
-            self._budget.count_request(started_s)
+        self._count_request(started_s)
         tried: list[NodeId] = []
-        retry = 0
+        retry, wait_s = 0, None
         failure: FederationError | None = None
         while True:
             target = attempt = None
             try:
                 anew = tried or not self._direct or self._decisions is not None
                 target = await (
-                    self._route(request, tried, started_s) if anew else self.router.route(request)
+                    self.route(request, tried, started_s) if anew else self.router.route(request)
                 )
                 if isinstance(failure, NoCapacity) and target.node_id in tried:
                     self._give_back_retry()
                     break  # the queue was full, and there is nowhere else to go
                 attempt = Attempt(self, target, request)
-                result = await self._carry(attempt, started_s, streamed)
+                if self._hedging is None:
+                    result = await self.carry(attempt, started_s, streamed)
+                else:
+                    attempt, result = await self._hedging.carry(
+                        self, attempt, tried, started_s, streamed
+                    )
             except BaseException as thrown:
                 failure = self._failure(thrown, attempt, request)
                 if failure is None:
                     raise
             else:
-                return attempt.served(result, started_s, streamed)
+                return self._served(attempt, result, started_s, streamed)
             retry += 1
             if not self._may_retry(failure, target, retry):
                 break
             if target is not None:
                 tried.append(target.node_id)
             if target is None or not isinstance(failure, NoCapacity):
-                await self._back_off(request, retry, started_s)
+                wait_s = await self._back_off(request, retry, wait_s, started_s)
         assert failure is not None
         raise failure
+
+    def _served(
+        self, attempt: Attempt, result: Any, started_s: float, streamed: bool
+    ) -> InferenceResponse | GatewayStream:
+        """Return an attempt's *result*; a response has come, a stream has yet to end."""
+        if streamed:
+            return GatewayStream(self, attempt, result, started_s)
+        attempt.succeeded()
+        response: InferenceResponse = result
+        return response
 
     def _left_s(self, started_s: float) -> float:
         """Return the time until the deadline of a request that came at *started_s*, in seconds."""
@@ -193,9 +251,14 @@ class Gateway:
             return self._request_s
         return max(0.0, started_s + self._request_s - now_s)
 
-    async def _route(
+    async def route(
         self, request: InferenceRequest, tried: list[NodeId], started_s: float
     ) -> RouteTarget:
+        """Return a node for *request*, one that was not *tried* if there is one.
+
+        Raises:
+            DeadlinePassed: The request's own deadline has passed.
+        """
         if self._decisions is None:
             return await self._choose(request, tried, started_s)
         try:
@@ -228,18 +291,24 @@ class Gateway:
         if self._direct:
             return await choice
         try:
-            return await self._tasks.within(choice, self._left_s(started_s))
+            return await self.tasks.within(choice, self._left_s(started_s))
         except TimeoutError:
-            raise _DeadlinePassed from None
+            raise DeadlinePassed from None
 
-    def _carry(self, attempt: Attempt, started_s: float, streamed: bool) -> Awaitable[Any]:
-        """Hand an attempt to the transport, within the deadline that comes first."""
+    def carry(self, attempt: Attempt, started_s: float, streamed: bool) -> Awaitable[Any]:
+        """Hand an attempt to the transport, within the deadline that comes first.
+
+        A stream's attempt lasts until its first token.
+        """
         left_s = self._request_s if attempt.sent_s == started_s else self._left_s(started_s)
-        attempt.last = left_s <= self._attempt_s
-        limit_s = left_s if attempt.last else self._attempt_s
-        carry = self._transport.open_stream if streamed else self._transport.send
-        work: Awaitable[Any] = carry(attempt.target, attempt.request)
-        return work if limit_s == math.inf else self._tasks.within(work, limit_s)
+        attempt.last = left_s <= self.attempt_s
+        limit_s = left_s if attempt.last else self.attempt_s
+        work: Awaitable[Any]
+        if streamed:
+            work = open_stream(self._transport, attempt)
+        else:
+            work = self._transport.send(attempt.target, attempt.request)
+        return work if limit_s == math.inf else self.tasks.within(work, limit_s)
 
     def _failure(
         self, thrown: BaseException, attempt: Attempt | None, request: InferenceRequest
@@ -251,20 +320,11 @@ class Gateway:
         Raises:
             Timeout: The request's deadline has passed.
         """
-        late = isinstance(thrown, TimeoutError) and attempt is not None
-        failure: FederationError
-        if isinstance(thrown, FederationError):
-            failure = thrown
-        elif late and attempt is not None and not attempt.last:
-            failure = Timeout(self._attempt_s)
-        else:
-            if attempt is not None:
-                attempt.cancelled()
-            if late or isinstance(thrown, _DeadlinePassed):
-                raise self.request_timeout(request) from None
+        failure = thrown if attempt is None else attempt.failed(thrown)
+        if isinstance(failure, DeadlinePassed):
+            raise self.request_timeout(request) from None
+        if not isinstance(failure, FederationError):
             return None
-        if attempt is not None:
-            attempt.ended(failure)
         self.tell_middleware(request, failure)
         return failure
 
@@ -281,13 +341,17 @@ class Gateway:
         if self._budget is not None:
             self._budget.give_back()
 
-    async def _back_off(self, request: InferenceRequest, retry: int, started_s: float) -> None:
+    async def _back_off(
+        self, request: InferenceRequest, retry: int, previous_s: float | None, started_s: float
+    ) -> float:
+        """Wait before a retry, and return for how long, in seconds."""
         assert self._retries is not None
-        wait_s = backoff_s(self._retries, retry, self._rng)
+        wait_s = backoff_s(self._retries, retry, self._rng, previous_s)
         left_s = self._left_s(started_s)
         await self.clock.sleep(min(wait_s, left_s))
         if wait_s >= left_s:
             raise self.request_timeout(request)
+        return wait_s
 
     def request_timeout(self, request: InferenceRequest) -> Timeout:
         """Return the error of a request whose deadline has passed; the middleware is told."""
@@ -306,7 +370,7 @@ class Gateway:
         if self._request_s == math.inf:
             return await stream.source.next_token()
         left_s = self._left_s(stream.started_s)
-        return await self._tasks.within(stream.source.next_token(), left_s)
+        return await self.tasks.within(stream.source.next_token(), left_s)
 
     def stream_ended(self, stream: GatewayStream, error: FederationError | None) -> None:
         """Count a stream that was served to its end, or failed."""
@@ -375,74 +439,6 @@ class Gateway:
         """Show *error* to all middleware."""
         for middleware in self._middlewares:
             middleware.on_error(request, error)
-
-
-class Attempt:
-    """One request on its way to one node; reports exactly once how it ended.
-
-    Attributes:
-        target: The node.
-        request: The request.
-        sent_s: Clock time of the dispatch, in seconds.
-        last: Whether the request's own deadline comes no later than the attempt's.
-    """
-
-    __slots__ = ("_ended", "_gateway", "_probe", "last", "request", "sent_s", "target")
-
-    def __init__(self, gateway: Gateway, target: RouteTarget, request: InferenceRequest) -> None:
-        self._gateway = gateway
-        self.target = target
-        self.request = request
-        self._ended = self.last = False
-        self._probe = bool(gateway.troubled) and gateway.acquire(target.node_id)
-        self.sent_s = gateway.clock.now()
-        if request.blocks and gateway.prefixes is not None:
-            gateway.prefixes.sent(target.node_id, request)
-        gateway.on_start(target, request)
-
-    def first_token(self) -> None:
-        """Report that the first token has come."""
-        self._gateway.on_first_token(self.target, self.request)
-
-    def served(
-        self, result: Any, started_s: float, streamed: bool
-    ) -> InferenceResponse | GatewayStream:
-        """Return the transport's *result*; a response has come, a stream has yet to end."""
-        if streamed:
-            return GatewayStream(self._gateway, self, result, started_s)
-        self.succeeded()
-        response: InferenceResponse = result
-        return response
-
-    def succeeded(self) -> None:
-        """Report that the node served the request."""
-        gateway, node_id = self._gateway, self.target.node_id
-        latency_s = self._end("ok")
-        if gateway.troubled:
-            gateway.tell_breaker(node_id, ok=True, sent_s=self.sent_s)
-        gateway.report_success(node_id, latency_s)
-
-    def ended(self, error: FederationError) -> None:
-        """Report that the attempt failed; only what lies with the node counts against it."""
-        gateway, node_id = self._gateway, self.target.node_id
-        self._end(error.kind)
-        if isinstance(error, COUNTED):
-            gateway.tell_breaker(node_id, ok=False, sent_s=self.sent_s)
-            gateway.report_failure(node_id)
-
-    def cancelled(self) -> None:
-        """Report that nobody waits for the attempt any more; that counts against nobody."""
-        if not self._ended:
-            self._end("cancelled")
-
-    def _end(self, outcome: str) -> float:
-        gateway = self._gateway
-        self._ended = True
-        latency_s = gateway.clock.now() - self.sent_s
-        if self._probe:
-            gateway.release(self.target.node_id)
-        gateway.on_complete(self.target, self.request, outcome, latency_s)
-        return latency_s
 
 
 def _ignore(*_: object) -> None:

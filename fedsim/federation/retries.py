@@ -1,66 +1,37 @@
-"""When a gateway may try again, and how long it waits before."""
+"""How long a gateway waits before it tries again."""
 
 from __future__ import annotations
 
-from collections import deque
-
 from fedsim.federation.config import RetryConfig
-from fedsim.federation.runtime import Clock, Random
-
-BUDGET_WINDOW_S = 10.0
-"""Time over which a budget counts requests and retries, in seconds."""
-
-BUDGET_FLOOR = 10
-"""Retries in that time that every gateway may make."""
+from fedsim.federation.runtime import Random
 
 
-def backoff_s(config: RetryConfig, retry: int, rng: Random) -> float:
+def backoff_s(
+    config: RetryConfig, retry: int, rng: Random, previous_s: float | None = None
+) -> float:
     """Return the wait before the *retry*-th retry (from 1) in seconds.
 
-    It doubles from ``backoff_s`` up to ``backoff_max_s``; full jitter waits a uniform share of it,
-    so that clients which failed together do not come back together. With 100 ms: up to 100, 200,
-    400 ms. Source: M. Brooker, Exponential Backoff and Jitter, 2015.
+    The backoff ``b`` doubles from ``backoff_s`` up to ``backoff_max_s``; jitter sees to it that
+    clients which failed together do not come back together. With 100 ms, before the third retry,
+    where ``b`` is 400 ms and the wait before was 150 ms:
+
+    - ``none`` waits ``b``: 400 ms;
+    - ``full`` waits U(0, b): 0 to 400 ms;
+    - ``equal`` waits b/2 + U(0, b/2): 200 to 400 ms;
+    - ``decorrelated`` waits U(``backoff_s``, 3 × the wait before), at most ``backoff_max_s``: 100
+      to 450 ms. Before the first retry the wait before counts as ``backoff_s``.
+
+    Source: M. Brooker, Exponential Backoff and Jitter, AWS Architecture Blog, 2015.
     """
+    if config.jitter == "decorrelated":
+        base_s = config.backoff_s
+        spread_s = 3.0 * (base_s if previous_s is None else previous_s) - base_s
+        return min(config.backoff_max_s, base_s + rng.random() * max(spread_s, 0.0))
     longest_s = min(config.backoff_max_s, config.backoff_s * 2.0 ** (retry - 1))
-    return longest_s * rng.random() if config.jitter == "full" else longest_s
-
-
-class RetryBudget:
-    """Caps retries as a share of requests, so that an outage is not answered with a storm.
-
-    With a share of 0.2 and 100 requests in the last 10 s, 10 + 20 retries may be made in them.
-    """
-
-    def __init__(self, share: float, clock: Clock) -> None:
-        self._share = share
-        self._clock = clock
-        self._requests: deque[float] = deque()
-        self._retries: deque[float] = deque()
-
-    def count_request(self, now_s: float) -> None:
-        """Count a request that arrives now, which raises the budget."""
-        requests = self._requests
-        requests.append(now_s)
-        while requests[0] <= now_s - BUDGET_WINDOW_S:
-            requests.popleft()
-
-    def try_spend(self) -> bool:
-        """Take one retry from the budget; False when it is used up."""
-        now_s = self._clock.now()
-        _forget(self._requests, now_s)
-        _forget(self._retries, now_s)
-        if len(self._retries) >= BUDGET_FLOOR + self._share * len(self._requests):
-            return False
-        self._retries.append(now_s)
-        return True
-
-    def give_back(self) -> None:
-        """Return the retry that was taken last and not made."""
-        if self._retries:
-            self._retries.pop()
-
-
-def _forget(times_s: deque[float], now_s: float) -> None:
-    oldest_s = now_s - BUDGET_WINDOW_S
-    while times_s and times_s[0] <= oldest_s:
-        times_s.popleft()
+    match config.jitter:
+        case "full":
+            return longest_s * rng.random()
+        case "equal":
+            return 0.5 * longest_s * (1.0 + rng.random())
+        case _:
+            return longest_s

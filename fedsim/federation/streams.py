@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fedsim.federation.contracts import FederationError, TokenStream
+from fedsim.federation.runtime import Transport
 
 if TYPE_CHECKING:
-    from fedsim.federation.gateway import Attempt, Gateway
+    from fedsim.federation.attempts import Attempt
+    from fedsim.federation.gateway import Gateway
+
+
+@dataclass(slots=True)
+class OpenedStream:
+    """A transport's stream whose first token has come.
+
+    Attributes:
+        source: The stream.
+        first: Its first token, or None where it has none.
+    """
+
+    source: TokenStream
+    first: bytes | None
+
+    async def cancel(self) -> None:
+        """Stop the stream."""
+        await self.source.cancel()
+
+
+async def open_stream(transport: Transport, attempt: Attempt) -> OpenedStream:
+    """Open the stream of *attempt*, and wait for its first token."""
+    source = await transport.open_stream(attempt.target, attempt.request)
+    try:
+        first = await source.next_token()
+    except FederationError:
+        raise
+    except BaseException:
+        await source.cancel()
+        raise
+    return OpenedStream(source, first)
 
 
 class GatewayStream:
@@ -17,24 +51,29 @@ class GatewayStream:
         source: The transport's stream.
         tokens: Tokens delivered so far.
         started_s: Clock time of the call of ``infer_stream``, in seconds.
+        on_end: Is called once when it is over, with what it failed with.
     """
 
     def __init__(
-        self, gateway: Gateway, attempt: Attempt, source: TokenStream, started_s: float
+        self, gateway: Gateway, attempt: Attempt, opened: OpenedStream, started_s: float
     ) -> None:
-        self.source = source
+        self.source = opened.source
         self.tokens = 0
         self.started_s = started_s
+        self.on_end: Callable[[BaseException | None], None] | None = None
+        self._unread: OpenedStream | None = opened
         self._gateway = gateway
         self._attempt = attempt
         self._over = False
+        if opened.first is not None:
+            attempt.first_token()
 
     async def next_token(self) -> bytes | None:
         """Return the next token, or None when the stream is complete or was cancelled."""
         if self._over:
             return None
         try:
-            token = await self._gateway.next_of(self)
+            token = await self._next()
         except FederationError as error:
             if self._over:
                 return None
@@ -52,33 +91,42 @@ class GatewayStream:
         if self._over:
             return None  # somebody cancelled the stream while this call was waiting
         if token is None:
-            self._over = True
+            self._end(None)
             self._attempt.succeeded()
             self._gateway.stream_ended(self, None)
             return None
         self.tokens += 1
-        if self.tokens == 1:
-            self._attempt.first_token()
         return token
+
+    async def _next(self) -> bytes | None:
+        if self._unread is not None:
+            first, self._unread = self._unread.first, None
+            return first
+        return await self._gateway.next_of(self)
 
     async def cancel(self) -> None:
         """Stop the stream; the node stops working on it, and it counts against nobody."""
         if not self._over:
-            self._over = True
+            self._end(None)
             self._attempt.cancelled()
             self._gateway.stream_cancelled(self)
             await self.source.cancel()
 
-    def _failed(self, error: FederationError) -> None:
+    def _end(self, error: FederationError | None) -> None:
         self._over = True
+        if self.on_end is not None:
+            self.on_end(error)
+
+    def _failed(self, error: FederationError) -> None:
+        self._end(error)
         self._attempt.ended(error)
         self._gateway.stream_ended(self, error)
         self._gateway.tell_middleware(self._attempt.request, error)
 
     def _timed_out(self) -> FederationError:
         """Report that the request's deadline passed, which is not the node's fault."""
-        self._over = True
-        self._attempt.cancelled()
         timeout = self._gateway.request_timeout(self._attempt.request)
+        self._end(timeout)
+        self._attempt.cancelled()
         self._gateway.stream_ended(self, timeout)
         return timeout

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from fedsim.federation.budgets import Budget
 from fedsim.federation.config import RetryConfig
-from fedsim.federation.retries import RetryBudget, backoff_s
+from fedsim.federation.retries import backoff_s
 from tests.unit.federation.stand_ins import Dice, HandClock
 
 
@@ -42,12 +43,12 @@ class TestBudget:
         """Ten retries in ten seconds are granted however few the requests."""
         clock = HandClock()
 
-        assert self.spend(RetryBudget(0.2, clock)) == 10
+        assert self.spend(Budget(clock, 0.2, 10, 10.0)) == 10
 
     def test_share(self):
         """100 requests in ten seconds give 10 + 20 retries, no more."""
         clock = HandClock()
-        budget = RetryBudget(0.2, clock)
+        budget = Budget(clock, 0.2, 10, 10.0)
         for _ in range(100):
             clock.now_s += 0.05
             budget.count_request(clock.now_s)
@@ -57,7 +58,7 @@ class TestBudget:
     def test_the_window_slides(self):
         """Requests and retries count for ten seconds."""
         clock = HandClock()
-        budget = RetryBudget(0.2, clock)
+        budget = Budget(clock, 0.2, 10, 10.0)
         for _ in range(100):
             budget.count_request(0.0)
         clock.now_s = 5.0
