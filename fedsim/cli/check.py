@@ -46,13 +46,14 @@ def _find_plugins(scenario: Scenario) -> None:
     """
     from fedsim.scenario.installed import POLICY, ROUTER, STRATEGY
     from fedsim.scenario.plugins import find_plugin
+    from fedsim.scenario.spec import CompareSpec
 
     federation, directory = scenario.federation, scenario.path.parent
-    compared = scenario.compare.strategies if scenario.compare else ()
+    compared = scenario.compare or CompareSpec((), routers=())
     for kind, named in (
-        (STRATEGY, (federation.strategy, *compared)),
+        (STRATEGY, (federation.strategy, *compared.strategies)),
         (POLICY, federation.policies),
-        (ROUTER, () if federation.router is None else (federation.router,)),
+        (ROUTER, (*([federation.router] if federation.router else []), *compared.routers)),
         (None, federation.middleware),
     ):
         for name in named:

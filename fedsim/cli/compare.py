@@ -17,7 +17,11 @@ Replications = Annotated[
 ]
 Routers = Annotated[
     list[str] | None,
-    typer.Option("--router", metavar="MODULE:CLASS", help="A router to compare too. Repeatable."),
+    typer.Option(
+        "--router",
+        metavar="NAME",
+        help="A router to compare too: module:Class, or such as litellm/least-busy. Repeatable.",
+    ),
 ]
 Baseline = Annotated[
     str | None,

@@ -29,6 +29,7 @@ from fedsim.federation.policies import (
     PrivacyPolicy,
     ThroughputPolicy,
 )
+from fedsim.scenario.adapters import is_adapted
 from fedsim.scenario.installed import POLICY, ROUTER, STRATEGY, is_name
 from fedsim.scenario.plugins import find_plugin
 from fedsim.scenario.reference import ReferenceFactory
@@ -83,7 +84,8 @@ class GatewayFactory:
         self._router = None
         if chosen is not None:
             self._router = self._single(find_plugin(chosen, directory, ROUTER))
-            self._label = chosen if isinstance(chosen, str) and ":" not in chosen else None
+            is_label = is_adapted(chosen) or (isinstance(chosen, str) and ":" not in chosen)
+            self._label = chosen if is_label else None
         given: list[tuple[Any, Mapping[str, float]]] = (
             list(spec.policies.items())
             if policies is None

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fedsim.errors import PlugInError
-from fedsim.scenario.installed import Kind, load_installed
+from fedsim.scenario.adapters import find_router, is_adapted
+from fedsim.scenario.installed import ROUTER, Kind, load_installed
 
 
 def find_plugin(plugin: Any, directory: Path, kind: Kind | None = None) -> Any:
@@ -20,16 +21,19 @@ def find_plugin(plugin: Any, directory: Path, kind: Kind | None = None) -> Any:
     Modules are looked for where Python looks, in the current directory, and beside the scenario.
 
     Args:
-        plugin: ``module:Class``, a name that an installed package offers, a class or an object.
+        plugin: ``module:Class``, a name that an installed package offers, ``<adapter>/<choice>``
+            for a router, a class or an object.
         directory: The scenario's directory.
         kind: What it is, where that has names.
 
     Raises:
-        PlugInError: There is no such module or class, its import fails, or another module of that
-            name was imported before.
+        PlugInError: There is no such module, class or adapter, its import fails, or another module
+            of that name was imported before.
     """
     if not isinstance(plugin, str):
         return plugin
+    if kind is ROUTER and is_adapted(plugin):
+        return find_router(plugin, directory)
     if kind is not None and ":" not in plugin:
         return load_installed(kind, plugin)
     module_name, _, attribute = plugin.partition(":")

@@ -37,8 +37,9 @@ def simulate(
         scenario: The scenario.
         seed: In place of the scenario's, >= 0.
         strategy: In place of the scenario's: a name, ``module:Class``, a class or an object.
-        router: In place of the scenario's: ``module:Class``, a class or an object. A class is
-            built once for each gateway; one object serves a scenario with one gateway.
+        router: In place of the scenario's: ``module:Class``, ``<adapter>/<choice>``, a class or an
+            object. A class is built once for each gateway; one object serves a scenario with one
+            gateway.
         policies: In place of the scenario's: names, ``module:Class``, classes or objects.
         progress: Is called now and then with the share of the duration that has passed.
         watched: Tells by its id whether the decisions on a request are recorded; where it is None

@@ -103,14 +103,17 @@ class CompareSpec:
     """What ``fedsim compare`` compares.
 
     Attributes:
-        strategies: Built-in names or ``module:Class``, at least one, all different.
+        strategies: Built-in names or ``module:Class``, all different.
         replications: Number of seeds for each, >= 1.
-        baseline: The strategy that the others are set against, or None for the first.
+        baseline: The strategy or router that the others are set against, or None for the first.
+        routers: ``module:Class`` or ``<adapter>/<choice>``, all different; there is at least one
+            strategy or router.
     """
 
     strategies: tuple[str, ...] = CONTRACT_STRATEGIES
     replications: int = 10
     baseline: str | None = None
+    routers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ class Variant:
     Attributes:
         name: What tables and charts call it.
         strategy: Name, ``module:Class``, class or object for our router, or None.
-        router: ``module:Class``, class or object in place of our router, or None for ours.
+        router: ``module:Class``, ``<adapter>/<choice>``, class or object in place of our router,
+            or None for ours.
     """
 
     name: str
@@ -53,7 +54,7 @@ def variants(
     Args:
         scenario: Says what to compare where *strategies* is None; its router is compared too.
         strategies: Built-in names, ``module:Class`` texts, classes or objects.
-        routers: ``module:Class`` texts, classes or objects by name.
+        routers: ``module:Class`` or ``<adapter>/<choice>`` texts, classes or objects by name.
 
     Raises:
         ScenarioError: There is nothing to compare, a name is unknown or stands for two.
@@ -61,7 +62,9 @@ def variants(
     named = dict(routers or {})
     own_router = scenario.federation.router
     if strategies is None:
-        strategies = (scenario.compare or CompareSpec()).strategies
+        spec = scenario.compare or CompareSpec()
+        strategies = spec.strategies
+        named = {name: name for name in spec.routers} | named
         if own_router is not None:
             named.setdefault(own_router, own_router)
     found = [_strategy(strategy) for strategy in strategies]

@@ -23,4 +23,6 @@ def compare_spec(compare: Compare | None) -> CompareSpec | None:
     """Return what to compare, or None where the file does not say."""
     if compare is None:
         return None
-    return CompareSpec(tuple(compare.strategies), compare.replications, compare.baseline)
+    return CompareSpec(
+        tuple(compare.strategies), compare.replications, compare.baseline, tuple(compare.routers)
+    )

@@ -60,7 +60,11 @@ class Federation(Settings):
         ),
     )
     router: RouterName | None = Field(
-        default=None, description="A router of your own in place of ours, as module:Class."
+        default=None,
+        description=(
+            "A router in place of ours: one of your own as module:Class, or another project's as "
+            "an adapter and what is chosen there, such as litellm/least-busy."
+        ),
     )
     health: HealthChoice = Field(
         default_factory=HealthSettings,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from fedsim.scenario.schema.base import Settings, error
+from fedsim.scenario.schema.base import Settings, error, shown, suggestion
 from fedsim.scenario.schema.faults import Fault
 from fedsim.scenario.schema.federation import Federation
 from fedsim.scenario.schema.pools import Network, Pools, Regions
@@ -18,6 +18,7 @@ from fedsim.scenario.schema.types import (
     Name,
     Percentage,
     PositiveDuration,
+    RouterName,
     StrategyName,
 )
 from fedsim.scenario.schema.workload import Workload
@@ -77,29 +78,40 @@ class Compare(Settings):
 
     strategies: list[StrategyName] = Field(
         default_factory=lambda: list(CONTRACT_STRATEGIES),
-        min_length=1,
         description="Strategies: built-in names, or module:Class.",
     )
+    routers: list[RouterName] = Field(
+        default_factory=list,
+        description=(
+            "Routers in place of ours, beside the strategies: module:Class, or an adapter and what "
+            "is chosen there, such as litellm/least-busy."
+        ),
+    )
     replications: CountFrom1 = Field(default=10, description="Number of seeds for each.")
-    baseline: StrategyName | None = Field(
+    baseline: str | None = Field(
         default=None,
-        description="The strategy that the others are set against; the first where not given.",
+        description="What the others are set against; the first strategy where not given.",
     )
 
-    @field_validator("strategies")
+    @field_validator("strategies", "routers")
     @classmethod
-    def _all_different(cls, value: list[str]) -> list[str]:
+    def _all_different(cls, value: list[str], info: ValidationInfo) -> list[str]:
         twice = [name for n, name in enumerate(value) if name in value[:n]]
         if twice:
-            message = f"The strategy {twice[0]} stands twice."
+            noun = "strategy" if info.field_name == "strategies" else "router"
+            message = f"The {noun} {twice[0]} stands twice."
             raise error(message, "Remove one.")
         return value
 
     @model_validator(mode="after")
     def _baseline_is_compared(self) -> Self:
-        if self.baseline is not None and self.baseline not in self.strategies:
-            message = f"The baseline {self.baseline} is not among the strategies compared."
-            raise error(message, f"Write one of {', '.join(self.strategies)}.", "baseline")
+        compared = [*self.strategies, *self.routers]
+        if not compared:
+            message = "There is nothing to compare."
+            raise error(message, "Name at least one strategy or router.")
+        if self.baseline is not None and self.baseline not in compared:
+            message = f"The baseline {shown(self.baseline)} is not among what is compared."
+            raise error(message, suggestion(self.baseline, compared), "baseline")
         return self
 
 

@@ -10,8 +10,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from fedsim.adapters import ROUTERS
 from fedsim.federation.contracts import Capability
 from fedsim.federation.strategies.registry import STRATEGIES
+from fedsim.scenario.adapters import is_adapted
 from fedsim.scenario.installed import ROUTER, STRATEGY, is_name, names
 from fedsim.scenario.schema.base import error, shown, suggestion
 from fedsim.scenario.units import DURATION, PRICE, RATE, SHARE, TOKEN_RATE, Quantity, UnitError
@@ -171,6 +173,12 @@ def _strategy(value: str) -> str:
 
 
 def _router(value: str) -> str:
+    if is_adapted(value):
+        adapter = value.partition("/")[0]
+        if adapter not in ROUTERS:
+            message = f"There is no adapter {shown(adapter)} of a router."
+            raise error(message, suggestion(adapter, list(ROUTERS)))
+        return value
     return value if is_name(ROUTER, value) else _plugin(value)
 
 
@@ -193,8 +201,17 @@ Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern":
 PlugInName = Annotated[str, AfterValidator(_plugin), Field(json_schema_extra={"pattern": _PLUGIN})]
 """A class, as ``module:Class``."""
 
-RouterName = Annotated[str, AfterValidator(_router), Field(json_schema_extra={"pattern": _PLUGIN})]
-"""A router as ``module:Class``, or by the name that an installed package gives it."""
+RouterName = Annotated[
+    str,
+    AfterValidator(_router),
+    Field(
+        json_schema_extra={
+            "anyOf": [PLUGIN_JSON, {"pattern": f"^({'|'.join(ROUTERS)})/.+$"}, {"pattern": _NAME}]
+        }
+    ),
+]
+"""A router as ``module:Class``, as ``<adapter>/<choice>``, or by the name that an installed package
+gives it."""
 
 StrategyName = Annotated[
     str,
