@@ -56,7 +56,7 @@ class TestReading:
         scene = scene_with(list(THREE))
         stream = opened(scene)
         assert isinstance(stream, TokenStream)
-        assert scene.now_s == 0.1
+        assert scene.now_s == 0.6
         arrived = []
         while (token := read(scene, stream)) is not None:
             arrived.append((round(scene.now_s, 9), token))
@@ -114,14 +114,13 @@ class TestReading:
         router = Listener(target("a"))
         scene = scene_with(list(THREE), router=router)
         stream = opened(scene)
-        assert router.firsts == 0
         while read(scene, stream) is not None:
             assert router.firsts == 1
         assert router.firsts == 1
 
 
 class TestOpening:
-    """Until the node has taken the stream it is a request like any other."""
+    """Until its first token has come a stream is a request like any other."""
 
     def test_retries_elsewhere(self):
         """A stream that one node does not take is opened on another."""
@@ -151,6 +150,30 @@ class TestOpening:
 
         assert scene.failures("a") == (1, 1)
         assert_nothing_left(scene)
+
+    def test_fails_over_until_the_first_token(self):
+        """A node that takes the stream and breaks off before a token has come is left."""
+        scene = GatewayScene({"a": [(0.1, 0)], "b": [(0.1, 0)]})
+        scene.scripts = {"a": [(0.5, LOST)], "b": list(THREE)}
+        stream = opened(scene)
+
+        assert scene.sent == [(0.0, "a"), (0.7, "b")]
+        assert scene.now_s == pytest.approx(1.3)
+        assert read(scene, stream) == b"one"
+        assert scene.failures("a") == (1, 1)
+        assert scene.gateway.stats().failed_requests == 0
+
+    def test_an_attempt_lasts_until_the_first_token(self):
+        """A node that takes the stream and then says nothing is left at the attempt's deadline."""
+        scene = GatewayScene({"a": [(0.1, 0)], "b": [(0.1, 0)]}, timeout=TimeoutConfig(1.0, None))
+        scene.scripts = {"a": [(99.0, b"late")], "b": [(0.5, b"one"), (5.0, b"two")]}
+        stream = opened(scene)
+
+        assert scene.sent == [(0.0, "a"), (1.1, "b")]
+        assert scene.streams[0].cancelled_s == [1.0]
+        assert scene.in_flight == {"a": 0, "b": 1}
+        assert scene.failures("a") == (1, 1)
+        assert [read(scene, stream), read(scene, stream)] == [b"one", b"two"]
 
     def test_middleware(self):
         """Middleware sees the request before routing and the errors of all attempts."""
@@ -200,7 +223,7 @@ class TestCancelling:
 
     def test_while_somebody_reads(self):
         """A stream that is cancelled while a token is awaited ends once, not twice."""
-        scene = scene_with([(5.0, b"late"), (5.0, LOST)])
+        scene = scene_with([(0.0, b"first"), (5.0, b"late"), (5.0, LOST)])
         for number in range(2):
             stream = opened(scene, number)
             tokens: list[bytes | None] = []
@@ -208,7 +231,7 @@ class TestCancelling:
             async def read_on(stream=stream, tokens=tokens):
                 tokens.append(await stream.next_token())
 
-            if number:
+            for _ in range(1 + number):
                 read(scene, stream)
             scene.stage.spawn(read_on())
             scene.stage.env.run(until=scene.now_s + 1.0)
@@ -217,14 +240,15 @@ class TestCancelling:
             assert tokens == [None]
 
         stats = scene.gateway.stats()
-        assert (stats.successful_requests, stats.failed_requests, stats.total_tokens) == (0, 0, 1)
+        assert (stats.successful_requests, stats.failed_requests, stats.total_tokens) == (0, 0, 3)
         assert scene.failures("a") == (0, 0)
         assert_nothing_left(scene)
 
     def test_a_reader_s_task_that_is_cancelled(self):
         """A reader that is itself cancelled cancels the stream."""
-        scene = scene_with([(5.0, b"late")])
+        scene = scene_with([(0.0, b"first"), (5.0, b"late")])
         stream = opened(scene)
+        read(scene, stream)
         task = scene.stage.spawn(stream.next_token())
         scene.stage.env.run(until=1.0)
         task.cancel()
@@ -318,6 +342,7 @@ class TestFailing:
             raise KeyError
 
         scene.streams[0].next_token = buggy
+        read(scene, stream)
         with pytest.raises(KeyError):
             read(scene, stream)
         assert_nothing_left(scene)
