@@ -6,8 +6,9 @@ Needs interlock-cb, extra ``interlock``. Source: https://pypi.org/project/interl
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from contextlib import suppress
+import math
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from typing import Any
 
@@ -31,7 +32,7 @@ class InterlockCircuits:
     def __init__(self, context: GatewayContext) -> None:
         self._library: Any = importlib.import_module("interlock")
         self._config = self._library.Config()
-        self._clock = _ShiftedClock(context.clock)
+        self._clock = _BreakerClock(context.clock)
         self._circuits: dict[NodeId, _Circuit] = {}
 
     def is_open(self, node_id: NodeId) -> bool:
@@ -48,7 +49,7 @@ class InterlockCircuits:
         if circuit is None or circuit.breaker.state is self._library.State.CLOSED:
             return CircuitState.CLOSED
         if circuit.breaker.state is self._library.State.OPEN:
-            waited_s = self._clock.monotonic() - circuit.opened_s
+            waited_s = self._clock.monotonic() - circuit.changed_s
             if waited_s < self._config.wait_duration_in_open:
                 return CircuitState.OPEN
         return CircuitState.HALF_OPEN
@@ -67,31 +68,29 @@ class InterlockCircuits:
         return True
 
     def release(self, node_id: NodeId) -> None:
-        """Give back the place of a probe that has ended; its result, if it counts, comes next."""
+        """Give back the place of a probe that has ended; its result, if any, is told later."""
         circuit = self._circuits[node_id]
         end = circuit.probes.pop(0).run
         end(circuit.breaker.__exit__, GeneratorExit, GeneratorExit(), None)
-        circuit.released_s = self._clock.monotonic()
 
-    def record_success(self, node_id: NodeId, latency_s: float = 0.0) -> None:
-        """Tell the library that an attempt on the node succeeded, after *latency_s* seconds."""
-        self._record(node_id, succeed, latency_s)
+    def record_success(self, node_id: NodeId) -> None:
+        """Record an attempt that succeeded at once."""
+        self.record_attempt(node_id, True, self._clock.monotonic())
 
-    def record_failure(self, node_id: NodeId, latency_s: float = 0.0) -> None:
-        """Tell the library that an attempt on the node failed, after *latency_s* seconds."""
-        self._record(node_id, fail, latency_s)
+    def record_failure(self, node_id: NodeId) -> None:
+        """Record an attempt that failed at once."""
+        self.record_attempt(node_id, False, self._clock.monotonic())
 
-    def _record(self, node_id: NodeId, result: Any, latency_s: float) -> None:
+    def record_attempt(self, node_id: NodeId, ok: bool, sent_s: float) -> None:
+        """Tell the library how an attempt on the node ended that was sent at *sent_s*."""
         circuit = self._circuits.get(node_id)
         if circuit is None:
             circuit = self._circuits[node_id] = self._build(node_id)
-        now_s = self._clock.monotonic()
-        probing = circuit.breaker.state is not self._library.State.CLOSED
-        if probing and circuit.released_s != now_s:
+        if sent_s < circuit.changed_s:
             return
-        circuit.released_s = -1.0
-        with suppress(self._library.CircuitOpenError, Failed):
-            circuit.breaker.call_sync(self._clock.begun_ago(latency_s, result))
+        result = succeed if ok else fail
+        with suppress(self._library.CircuitOpenError, Failed), self._clock.set_back(sent_s):
+            circuit.breaker.call_sync(self._clock.in_the_present, result)
 
     def _build(self, node_id: NodeId) -> _Circuit:
         circuit = _Circuit(self._clock)
@@ -106,44 +105,45 @@ class _Circuit:
 
     Attributes:
         breaker: The library's object.
-        opened_s: When it opened last, in seconds.
-        released_s: When a probe ended whose result has not come yet, or -1.
+        changed_s: When its state changed last, in seconds.
         probes: The blocks of the library that the probes under way are in, oldest first.
     """
 
-    def __init__(self, clock: _ShiftedClock) -> None:
+    def __init__(self, clock: _BreakerClock) -> None:
         self._clock = clock
         self.breaker: Any = None
-        self.opened_s = 0.0
-        self.released_s = -1.0
+        self.changed_s = -math.inf
         self.probes: list[Context] = []
 
     def on_state_change(self, *, name: str, old: Any, new: Any) -> None:
-        """Note when the breaker opens."""
-        if new == "open":
-            self.opened_s = self._clock.monotonic()
+        """Note when the breaker's state changes."""
+        self.changed_s = self._clock.monotonic()
 
 
-class _ShiftedClock:
-    """The clock that the library is given, which can let a call seem to have begun earlier."""
+class _BreakerClock:
+    """The clock that the library is given, which shows when a call began that is told of late."""
 
     def __init__(self, clock: Clock) -> None:
         self._now = clock.now
-        self._ago_s = 0.0
+        self._begun_s: float | None = None
 
     def monotonic(self) -> float:
         """Return the time in seconds."""
-        return self._now() - self._ago_s
+        return self._now() if self._begun_s is None else self._begun_s
 
-    def begun_ago(self, latency_s: float, result: Callable[[], None]) -> Callable[[], None]:
-        """Go back by *latency_s*, and return *result* as a call that comes back to the present."""
-        self._ago_s = latency_s
+    @contextmanager
+    def set_back(self, begun_s: float) -> Generator[None]:
+        """Show *begun_s* from now on, until the call comes back to the present."""
+        self._begun_s = begun_s
+        try:
+            yield
+        finally:
+            self._begun_s = None
 
-        def call() -> None:
-            self._ago_s = 0.0
-            result()
-
-        return call
+    def in_the_present(self, result: Callable[[], None]) -> None:
+        """Come back to the present, and give the result of the call."""
+        self._begun_s = None
+        result()
 
 
 def breaker() -> type[InterlockCircuits]:

@@ -11,9 +11,12 @@ from __future__ import annotations
 import datetime as dt
 import random
 import time
-from collections.abc import Callable, Sequence
-from types import ModuleType, TracebackType
-from typing import Any
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from functools import partial
+from types import ModuleType, TracebackType, coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 EPOCH = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 """What calendars show when simulated time is 0."""
@@ -62,6 +65,29 @@ class ForeignGlobals:
         before = self._before.pop()
         for (names, name, _), value in zip(self._exchanged, before, strict=True):
             names[name] = value
+
+    @coroutine
+    def steps(self, awaitable: Awaitable[T]) -> Generator[Any, Any, T]:
+        """Await asyncio code of the library, and enter this context for each of its steps."""
+        steps = awaitable.__await__()
+        resume: Callable[[], Any] = partial(next, steps)
+        while True:
+            with self:
+                try:
+                    awaited = resume()
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
+            try:
+                yield awaited
+            except BaseException as thrown:  # noqa: BLE001 - it is thrown where it belongs
+                resume = partial(_throw, steps, thrown)
+            else:
+                resume = partial(next, steps)
+
+
+def _throw(steps: Generator[Any, Any, Any], thrown: BaseException) -> Any:
+    return steps.throw(thrown)
 
 
 class _Like:

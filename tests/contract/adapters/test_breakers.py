@@ -176,17 +176,17 @@ class TestInterlock:
 
         bench.at(60.0)
         assert bench.breaker.try_acquire(NODE)
-        bench.clock.now_s = 61.0
-        bench.results("s" * 20)
+        for _ in range(20):
+            bench.breaker.record_attempt(NODE, True, 0.0)
         assert bench.breaker.state(NODE) is HALF_OPEN
 
     def test_slow_calls(self, bench):
         """Ten attempts of 60 s are all slow, which opens the circuit though they succeed."""
         bench.clock.now_s = 1_000.0
         for _ in range(9):
-            bench.breaker.record_success(NODE, 60.0)
+            bench.breaker.record_attempt(NODE, True, 940.0)
         assert bench.breaker.state(NODE) is CLOSED
-        bench.breaker.record_success(NODE, 60.0)
+        bench.breaker.record_attempt(NODE, True, 940.0)
         assert bench.breaker.state(NODE) is OPEN
         assert bench.at(1_060.0) is HALF_OPEN
 
