@@ -7,9 +7,16 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from fedsim.federation.admission import build_admission
-from fedsim.federation.breaker import CircuitBreaker
+from fedsim.federation.breakers import build_breaker
 from fedsim.federation.catalog import ModelCatalog
-from fedsim.federation.config import BreakerConfig, GatewayConfig, HealthConfig
+from fedsim.federation.config import (
+    BreakerConfig,
+    GatewayConfig,
+    HealthConfig,
+    OutlierConfig,
+    RateBreakerConfig,
+    SlowStartConfig,
+)
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import (
     CircuitBreakerTrait,
@@ -25,9 +32,12 @@ from fedsim.federation.contracts import (
 from fedsim.federation.decisions import DecisionObserver
 from fedsim.federation.gateway import Gateway
 from fedsim.federation.health import HealthChecker
+from fedsim.federation.outliers import OutlierDetector
+from fedsim.federation.panic import PanicMode
 from fedsim.federation.prefixes import PrefixIndex
 from fedsim.federation.router import Router
 from fedsim.federation.runtime import Clock, Insight, Observer, Random, Tasks, Transport
+from fedsim.federation.slow_start import SlowStart
 from fedsim.federation.strategies.base import Strategy
 from fedsim.federation.strategies.registry import build_strategy
 
@@ -48,9 +58,12 @@ class FederationBuilder:
     middlewares: list[GatewayMiddleware] = field(default_factory=list)
     load_balance: LoadBalanceStrategy | str | Strategy = LoadBalanceStrategy.LEAST_LATENCY
     strategy_settings: Mapping[str, object] = field(default_factory=dict)
-    circuit_breaker: CircuitBreakerTrait | BreakerConfig | None = field(
+    circuit_breaker: CircuitBreakerTrait | BreakerConfig | RateBreakerConfig | None = field(
         default_factory=BreakerConfig
     )
+    outliers: OutlierConfig | None = None
+    panic_threshold: float | None = None
+    slow_start: SlowStartConfig | None = None
     health_config: HealthConfig = field(default_factory=HealthConfig)
     config: GatewayConfig = field(default_factory=GatewayConfig)
     prefixes: PrefixIndex = field(default_factory=PrefixIndex)
@@ -72,9 +85,26 @@ class FederationBuilder:
         self.health_config = config
         return self
 
-    def with_circuit_breaker(self, breaker: CircuitBreakerTrait | BreakerConfig | None) -> Self:
+    def with_circuit_breaker(
+        self, breaker: CircuitBreakerTrait | BreakerConfig | RateBreakerConfig | None
+    ) -> Self:
         """Use *breaker*, or build the default one with a config; None for no breaker."""
         self.circuit_breaker = breaker
+        return self
+
+    def with_outliers(self, config: OutlierConfig | None) -> Self:
+        """Eject outliers by *config*; None for not at all. Only our router does."""
+        self.outliers = config
+        return self
+
+    def with_panic(self, threshold: float | None) -> Self:
+        """Ignore health and ejections below a share of usable nodes, 0 to 1; None for never."""
+        self.panic_threshold = threshold
+        return self
+
+    def with_slow_start(self, config: SlowStartConfig | None) -> Self:
+        """Let recovered nodes start slowly by *config*; None for not. Only our router does."""
+        self.slow_start = config
         return self
 
     def with_router(self, router: RouterTrait) -> Self:
@@ -130,9 +160,9 @@ class FederationBuilder:
             tasks: Background tasks and deadlines.
             random_for: Gives a source of randomness by purpose: ``health`` (probe jitter),
                 ``strategy``, ``retries`` (backoff),
-                ``concurrency`` and ``throttle``.
+                ``concurrency``, ``throttle`` and ``slow_start``.
             region: The gateway's region, which locality prefers.
-            observer: Is told of health and breaker changes.
+            observer: Is told of what health checker, breaker and router find out.
             insight: What only a simulator knows, for strategies that are studied as an ideal.
         """
         region = RegionId("") if region is None else region
@@ -145,8 +175,8 @@ class FederationBuilder:
         if isinstance(health, HealthChecker) and isinstance(catalog, ModelCatalog):
             _watch(catalog, health)
         breaker = self.circuit_breaker
-        if isinstance(breaker, BreakerConfig):
-            breaker = CircuitBreaker(clock, breaker, observer)
+        if isinstance(breaker, BreakerConfig | RateBreakerConfig):
+            breaker = build_breaker(clock, breaker, observer)
         router = self.router
         if router is None:
             if not isinstance(catalog, ModelCatalog):
@@ -171,7 +201,18 @@ class FederationBuilder:
                     self.gateways,
                 )
                 strategy = build_strategy(strategy, context, self.strategy_settings)
-            router = Router(catalog, strategy, clock, region, health, breaker, self.policies)
+            router = Router(
+                catalog,
+                strategy,
+                clock,
+                region,
+                health,
+                breaker,
+                self.policies,
+                self._outliers(clock, tasks, observer),
+                self._panic(clock, observer),
+                self._slow_start(clock, random_for),
+            )
         return Gateway(
             router,
             transport,
@@ -186,6 +227,23 @@ class FederationBuilder:
             self.decisions,
             build_admission(self.config, clock, random_for, observer),
         )
+
+    def _outliers(
+        self, clock: Clock, tasks: Tasks, observer: Observer | None
+    ) -> OutlierDetector | None:
+        if self.outliers is None:
+            return None
+        detector = OutlierDetector(clock, self.outliers, observer)
+        tasks.spawn(detector.watch(), "watch outliers")
+        return detector
+
+    def _panic(self, clock: Clock, observer: Observer | None) -> PanicMode | None:
+        threshold = self.panic_threshold
+        return None if threshold is None else PanicMode(clock, threshold, observer)
+
+    def _slow_start(self, clock: Clock, random_for: Callable[[str], Random]) -> SlowStart | None:
+        config = self.slow_start
+        return None if config is None else SlowStart(clock, random_for("slow_start"), config)
 
 
 def _watch(catalog: ModelCatalog, health: HealthChecker) -> None:

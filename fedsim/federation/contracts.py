@@ -361,6 +361,7 @@ class NodeHealth:
             traffic; how far it lies in the past is the staleness of all the rest.
         running: Requests in service, or in the engine's batch, at the last probe, or None.
         kv_usage: Share of the key-value cache in use at the last probe, 0 to 1, or None.
+        samples: Latencies that the two are worked out from, or None where nobody says.
     """
 
     node_id: NodeId
@@ -373,6 +374,7 @@ class NodeHealth:
     last_check_s: float
     running: int | None = None
     kv_usage: float | None = None
+    samples: int | None = None
 
 
 @runtime_checkable

@@ -16,11 +16,8 @@ from fedsim.federation.contracts import (
     NodeUnreachable,
     Timeout,
 )
-from fedsim.federation.latency import LatencyWindow
+from fedsim.federation.latency import ENOUGH_SAMPLES, LatencyWindow
 from fedsim.federation.runtime import Clock, Observer, Random, TaskHandle, Tasks, Transport
-
-ENOUGH_SAMPLES = 5
-"""Samples from which a median is believed."""
 
 POOL_REFRESH_S = 10.0
 """Age at which a pool's median is worked out anew in any case, in seconds."""
@@ -55,7 +52,7 @@ class NodeRecord:
         running: Requests in service at the last probe, or None.
         kv_usage: Share of the key-value cache in use at the last probe, 0 to 1, or None.
         last_check_s: Clock time of the newest sign of life or death, in seconds.
-        telemetry_s: Clock time of the last successful probe in seconds, -inf before the first.
+        telemetry_s: Clock time of the probe that brought these, in seconds; -inf before the first.
     """
 
     __slots__ = (
@@ -163,8 +160,8 @@ class HealthChecker:
         """Have *on_change* called with a node when its eligibility may have changed.
 
         That is when its status changes, or its estimate crosses a latency given to `watch_latency`
-        or its throughput one given to `watch_throughput`; not when the estimate expires, which
-        ``window.expires_s`` foretells.
+        or becomes one to believe, or its throughput crosses one given to `watch_throughput`; not
+        when the estimate expires, which ``window.expires_s`` foretells.
         """
         self._subscribers.append(on_change)
 
@@ -232,6 +229,7 @@ class HealthChecker:
             record.last_check_s,
             record.running,
             record.kv_usage,
+            record.window.count(self._clock.now()),
         )
 
     # Probes
@@ -307,14 +305,14 @@ class HealthChecker:
             wait_s = interval_s * (1.0 + self._config.jitter * self._rng.random())
 
     def _probe_succeeded(self, record: NodeRecord, telemetry: NodeHealth) -> None:
-        record.last_check_s = record.telemetry_s = self._clock.now()
-        record.queue_depth = telemetry.queue_depth
-        record.gpu_utilization = telemetry.gpu_utilization
-        record.running = telemetry.running
-        record.kv_usage = telemetry.kv_usage
+        now_s = record.last_check_s = self._clock.now()
+        if self._config.delay_s > 0.0:
+            later = self._note_later(record, telemetry, now_s)
+            self._tasks.spawn(later, f"telemetry {record.node_id}")
+        else:
+            self._note_telemetry(record, telemetry, now_s)
         record.probe_failures = 0
         record.probe_successes += 1
-        self._note_throughput(record, telemetry.throughput)
         if record.status is HealthState.UNHEALTHY:
             if record.probe_successes >= self._config.recovery_threshold:
                 record.failures = 0
@@ -322,6 +320,19 @@ class HealthChecker:
                 self._move(record, HealthState.HEALTHY, reason)
         elif record.status is HealthState.UNKNOWN:
             self._move(record, HealthState.HEALTHY, "the first probe succeeded")
+
+    async def _note_later(self, record: NodeRecord, telemetry: NodeHealth, at_s: float) -> None:
+        """Take down what a probe brought once it has come through the pipeline."""
+        await self._clock.sleep(self._config.delay_s)
+        self._note_telemetry(record, telemetry, at_s)
+
+    def _note_telemetry(self, record: NodeRecord, telemetry: NodeHealth, at_s: float) -> None:
+        record.telemetry_s = at_s
+        record.queue_depth = telemetry.queue_depth
+        record.gpu_utilization = telemetry.gpu_utilization
+        record.running = telemetry.running
+        record.kv_usage = telemetry.kv_usage
+        self._note_throughput(record, telemetry.throughput)
 
     def _note_throughput(self, record: NodeRecord, throughput: int) -> None:
         before, record.throughput = record.throughput, throughput
@@ -346,12 +357,16 @@ class HealthChecker:
         now_s = self._clock.now()
         window = record.window
         before_s = window.median_s if now_s < window.expires_s else 0.0
+        believed = window.count(now_s) >= ENOUGH_SAMPLES
         window.add(now_s, latency_s)
         record.last_check_s = now_s
         record.failures = 0
         limits_s = self._thresholds_s
-        if limits_s and bisect_left(limits_s, before_s) != bisect_left(limits_s, window.median_s):
-            self._changed(node_id)
+        if limits_s:
+            exceeded = bisect_left(limits_s, window.median_s)  # so many of the limits
+            believes = window.count(now_s) >= ENOUGH_SAMPLES
+            if exceeded != bisect_left(limits_s, before_s) or (exceeded and believes != believed):
+                self._changed(node_id)
         pool, status = record.pool, record.status
         pool.reports_left -= 1
         if pool.reports_left < 0 or now_s >= pool.refresh_at_s:

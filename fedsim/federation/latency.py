@@ -5,6 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 
+ENOUGH_SAMPLES = 5
+"""Samples from which a median is believed."""
+
 
 class LatencyWindow:
     """The newest latencies of a node: at most *samples* of them, all younger than *window_s*.

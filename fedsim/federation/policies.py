@@ -20,6 +20,7 @@ from fedsim.federation.contracts import (
     RouteCandidate,
     RoutingPolicyTrait,
 )
+from fedsim.federation.latency import ENOUGH_SAMPLES
 
 NEUTRAL_SCORE = 0.5
 """Score of something that is not known."""
@@ -83,14 +84,22 @@ class LatencyPolicy:
 
     The score falls linearly from 1 at 0 s to 0 at *max_latency_s*; with 5 s, a node at 1 s scores
     0.8. A node whose median exceeds the *request's* limit is not eligible until its estimate
-    expires; a node of unknown latency is, with the neutral score.
+    expires; a node of unknown latency is, with the neutral score. Where *health* says of how many
+    samples a median is, one of fewer than five excludes nobody: a single slow answer of a quiet
+    node would keep it away until it expires.
     """
 
     rejects_as: ClassVar[str] = "qos"
 
-    def __init__(self, weight: float = 1.0, max_latency_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        weight: float = 1.0,
+        max_latency_s: float = 5.0,
+        health: HealthView | None = None,
+    ) -> None:
         self.weight = weight
         self.max_latency_s = max_latency_s
+        self._health = health
 
     def name(self) -> str:
         """Return ``latency``."""
@@ -113,9 +122,13 @@ class LatencyPolicy:
         ]
 
     def is_eligible(self, candidate: RouteCandidate, request: InferenceRequest) -> bool:
-        """Return whether the estimate is within the request's limit."""
+        """Return whether the estimate is within the request's limit, or of too few samples."""
         limit_s = request.qos.max_latency_s
-        return limit_s is None or candidate.target.estimated_latency_s <= limit_s
+        if limit_s is None or candidate.target.estimated_latency_s <= limit_s:
+            return True
+        health = self._health
+        known = None if health is None else health.get_cached_health(candidate.target.node_id)
+        return known is not None and known.samples is not None and known.samples < ENOUGH_SAMPLES
 
     def rejection(self, candidate: RouteCandidate, request: InferenceRequest) -> str:
         """Say by what the estimate exceeds the limit."""

@@ -3,48 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from heapq import heappop, heappush
-from typing import ClassVar, NoReturn
+from typing import ClassVar
 
-from fedsim.federation.breaker import CircuitBreaker
-from fedsim.federation.catalog import DeploymentStatus, ModelCatalog
+from fedsim.federation.breakers import OWN_BREAKERS
+from fedsim.federation.catalog import ModelCatalog
+from fedsim.federation.circuits import Circuits
 from fedsim.federation.contracts import (
-    AllNodesUnhealthy,
     Capability,
     CircuitBreakerTrait,
-    CircuitOpen,
     HealthCheckerTrait,
     InferenceRequest,
-    NoCapacity,
     NodeId,
-    PrivacyViolation,
     QoSRequirements,
-    QoSViolation,
     RegionId,
     RouteCandidate,
     RouteTarget,
     RoutingPolicyTrait,
 )
+from fedsim.federation.eligibility import BREAKER, QOS, Eligibility, Rejection
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.health import HealthChecker
+from fedsim.federation.outliers import OutlierDetector
+from fedsim.federation.panic import PanicMode
 from fedsim.federation.policies import OWN_POLICIES
 from fedsim.federation.runtime import Clock
+from fedsim.federation.slow_start import SlowStart
+from fedsim.federation.standing import Standing
 from fedsim.federation.strategies.base import Candidates, Strategy
 
 REMEMBERED = 1024
 """Sets of nodes, or kinds of request, that a router remembers before it forgets them all."""
 
-# What can stand against a node, in the order in which it is looked at and reported.
-_CAPABILITY, _PRIVACY, _QOS, _BREAKER, _HEALTH = range(5)
-_STAGES = {"privacy": _PRIVACY, "qos": _QOS, "health": _HEALTH}
 _GPU_REASON = "the request prefers a GPU, this node has none, and one that has is eligible"
-
-
-@dataclass(frozen=True, slots=True)
-class _Rejection:
-    stage: int
-    reason: str
 
 
 class _Kind:
@@ -71,7 +63,9 @@ class Router:
 
     ``route`` looks at capability, deployment status, policies, circuit breaker and health, and
     lets the strategy choose among the nodes that nothing stands against. Where the request prefers
-    a GPU, nodes without one are left out as long as one with a GPU is eligible.
+    a GPU, nodes without one are left out as long as one with a GPU is eligible. Outlier ejection
+    counts as health does, panic mode overrules both, and slow start offers the strategy a node
+    that has recovered for a share of the decisions only; each may be off.
 
     Eligibility is worked out once for each kind of request (capability and quality of service) and
     then only for nodes of which catalog, breaker or health checker say that something changed, by
@@ -94,6 +88,9 @@ class Router:
         health: HealthCheckerTrait | None = None,
         breaker: CircuitBreakerTrait | None = None,
         policies: Sequence[RoutingPolicyTrait] = (),
+        outliers: OutlierDetector | None = None,
+        panic: PanicMode | None = None,
+        slow_start: SlowStart | None = None,
     ) -> None:
         self.fleet = Fleet(catalog, health, policies, clock, region)
         self._strategy = strategy
@@ -102,7 +99,6 @@ class Router:
         self._clock = clock
         self._health = health
         self._breaker = breaker
-        self._policies = tuple(policies)
         self._kinds: dict[tuple[Capability, QoSRequirements], _Kind] = {}
         self._kinds_by_id: dict[tuple[Capability, int], _Kind] = {}
         self._sets: dict[tuple[int, ...], Candidates] = {}
@@ -110,11 +106,20 @@ class Router:
         self._announced = (
             all(type(policy) in OWN_POLICIES for policy in policies)
             and (health is None or type(health) is HealthChecker)
-            and (breaker is None or type(breaker) is CircuitBreaker)
+            and (breaker is None or type(breaker) in OWN_BREAKERS)
+        )
+        self._outliers = outliers
+        self._slow_start = slow_start
+        self._standing: Standing | None = None
+        if outliers is not None or panic is not None or slow_start is not None:
+            self._standing = Standing(self.fleet, breaker, outliers, panic, slow_start)
+            self._standing.begin()
+        self._eligibility = Eligibility(
+            self.fleet, breaker, policies, self._standing, self._announced
         )
         catalog.subscribe(self._rebuild)
-        for source in (health, breaker):
-            if isinstance(source, (HealthChecker, CircuitBreaker)):
+        for source in (health, breaker, outliers):
+            if isinstance(source, (HealthChecker, Circuits, OutlierDetector)):
                 source.subscribe(self._node_changed)
 
     # The contract
@@ -135,7 +140,9 @@ class Router:
     async def get_candidates(self, request: InferenceRequest) -> list[RouteCandidate]:
         """Return every node with its scores, and why it may not serve; changes nothing."""
         fleet = self.fleet
-        found = [self._examine(position, request) for position in range(len(fleet.node_ids))]
+        found = [
+            self._eligibility.examine(position, request) for position in range(len(fleet.node_ids))
+        ]
         gpus = request.qos.prefer_gpu and any(
             rejection is None and self.fleet.deployments[position].gpu is not None
             for position, (_, rejection) in enumerate(found)
@@ -166,6 +173,8 @@ class Router:
             self.fleet.in_flight[position] -= 1
         elif target.node_id in self.fleet.departed:
             self.fleet.departed[target.node_id] -= 1
+        if self._outliers is not None:
+            self._outliers.record(target.node_id, outcome)
         if self._tell_complete is not None:
             self._tell_complete(target, request, outcome, latency_s)
 
@@ -192,8 +201,13 @@ class Router:
         else:
             candidates = kind.candidates
         if candidates is None:
-            self._refuse(request)
-        return self._without(candidates, request, excluded) if excluded else candidates
+            self._eligibility.refuse(request)
+        if excluded:
+            candidates = self._without(candidates, request, excluded)
+        slow_start = self._slow_start
+        if slow_start is not None and slow_start.since_s:
+            return self._set(slow_start.offered(candidates.positions, self.fleet.node_ids))
+        return candidates
 
     def _candidates(self, request: InferenceRequest) -> Candidates | None:
         """Return the nodes to choose from, None where there are none."""
@@ -203,7 +217,7 @@ class Router:
             self._recheck()
         if kind.dirty:
             for position in kind.dirty:
-                rejection = self._examine(position, request)[1]
+                rejection = self._eligibility.examine(position, request)[1]
                 kind.eligible[position] = rejection is None
                 if rejection is not None and self._announced:
                     self._foresee(position, rejection)
@@ -220,6 +234,8 @@ class Router:
             return kind
         kind = self._kinds.get((request.capability, qos))
         if kind is None or not self._announced:
+            if self._standing is not None:
+                self._standing.look_again(request.capability)
             self._make_room()
             kind = _Kind(len(self.fleet.node_ids), qos)
             self._kinds[request.capability, qos] = kind
@@ -264,77 +280,6 @@ class Router:
             candidates = self._sets[positions] = Candidates(positions)
         return candidates
 
-    def _refuse(self, request: InferenceRequest) -> NoReturn:
-        """Raise the error that says what stands against the nodes that came furthest."""
-        rejections = [
-            (position, rejection)
-            for position in range(len(self.fleet.node_ids))
-            if (rejection := self._examine(position, request)[1]) is not None
-        ]
-        furthest = max((rejection.stage for _, rejection in rejections), default=_CAPABILITY)
-        if furthest == _CAPABILITY:
-            raise NoCapacity(request.capability)
-        reasons = [rejection.reason for _, rejection in rejections if rejection.stage == furthest]
-        if furthest == _PRIVACY:
-            raise PrivacyViolation(reasons[0])
-        if furthest == _QOS:
-            raise QoSViolation(reasons[0])
-        blocked = [position for position, found in rejections if found.stage == _BREAKER]
-        if furthest == _BREAKER:
-            raise CircuitOpen(self._first_to_half_open(blocked))
-        raise AllNodesUnhealthy(request.capability)
-
-    def _first_to_half_open(self, positions: list[int]) -> NodeId:
-        nodes = [self.fleet.node_ids[position] for position in positions]
-        half_opens_at_s = getattr(self._breaker, "half_opens_at_s", None)
-        return nodes[0] if half_opens_at_s is None else min(nodes, key=half_opens_at_s)
-
-    # What is known of a node
-
-    def _examine(
-        self, position: int, request: InferenceRequest
-    ) -> tuple[RouteCandidate, _Rejection | None]:
-        """Return a node as a candidate with all its scores, and what stands against it first."""
-        candidate = self.fleet.candidate(position, request)
-        return candidate, self._rejection(position, candidate, request)
-
-    def _rejection(
-        self, position: int, candidate: RouteCandidate, request: InferenceRequest
-    ) -> _Rejection | None:
-        models = self.fleet.models[position]
-        statuses = [model.status for model in models if request.capability in model.capabilities]
-        if not statuses:
-            return _Rejection(_CAPABILITY, f"it has no capability {request.capability}")
-        if DeploymentStatus.READY not in statuses:
-            return _Rejection(_CAPABILITY, f"its deployment is {statuses[0].value}")
-        found = self._policy_rejection(candidate, request)
-        if found is not None and found.stage < _BREAKER:
-            return found
-        node_id = candidate.target.node_id
-        if self._breaker is not None and self._breaker.is_open(node_id):
-            state = self._breaker.state(node_id).value.replace("_", "-")
-            return _Rejection(_BREAKER, f"its circuit is {state}")
-        if found is None and candidate.scores.health_score == 0.0:
-            return _Rejection(_HEALTH, "the node is unhealthy")
-        return found
-
-    def _policy_rejection(
-        self, candidate: RouteCandidate, request: InferenceRequest
-    ) -> _Rejection | None:
-        """Return the rejection of the first stage; of several policies in it, the first one's."""
-        first: tuple[int, RoutingPolicyTrait] | None = None
-        for policy in self._policies:
-            if not policy.is_eligible(candidate, request):
-                stage = _STAGES.get(getattr(policy, "rejects_as", "qos"), _QOS)
-                if first is None or stage < first[0]:
-                    first = (stage, policy)
-        if first is None:
-            return None
-        stage, policy = first
-        word = getattr(policy, "rejection", None)
-        reason = word(candidate, request) if word else f"policy {policy.name()} refuses it"
-        return _Rejection(stage, reason)
-
     # Changes
 
     def _rebuild(self) -> None:
@@ -349,6 +294,8 @@ class Router:
         self._kinds.clear()
         self._kinds_by_id.clear()
         self._rechecks.clear()
+        if self._standing is not None:
+            self._standing.rebuilt()
 
     def _node_changed(self, node_id: NodeId) -> None:
         """Have a node examined again for every kind of request."""
@@ -358,13 +305,21 @@ class Router:
         self.fleet.refresh_record(position)
         for kind in self._kinds.values():
             kind.dirty[position] = None
+        if self._standing is not None:
+            self._panic_changed(self._standing.changed(position))
 
-    def _foresee(self, position: int, rejection: _Rejection) -> None:
+    def _panic_changed(self, capabilities: Sequence[Capability]) -> None:
+        """Have every node examined again for the capabilities whose panic began or ended."""
+        for (capability, _), kind in self._kinds.items():
+            if capability in capabilities:
+                kind.dirty.update(dict.fromkeys(range(len(self.fleet.node_ids))))
+
+    def _foresee(self, position: int, rejection: Rejection) -> None:
         """Have a rejected node examined again when time alone will have lifted the rejection."""
         record, breaker = self.fleet.records[position], self._breaker
-        if rejection.stage == _QOS and record is not None:
+        if rejection.stage == QOS and record is not None:
             when_s = record.window.expires_s
-        elif rejection.stage == _BREAKER and isinstance(breaker, CircuitBreaker):
+        elif rejection.stage == BREAKER and isinstance(breaker, Circuits):
             when_s = breaker.half_opens_at_s(self.fleet.node_ids[position])
         else:
             return

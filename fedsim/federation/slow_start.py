@@ -68,4 +68,5 @@ def slow_start_share(config: SlowStartConfig, age_s: float) -> float:
     if age_s >= config.window_s:
         return 1.0
     progress = max(_LEAST_AGE_S, age_s) / config.window_s
-    return min(1.0, max(config.least, progress ** (1.0 / config.aggression)))
+    share: float = progress ** (1.0 / config.aggression)
+    return max(config.least, share)

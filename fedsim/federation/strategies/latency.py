@@ -5,7 +5,8 @@ from __future__ import annotations
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import InferenceRequest
 from fedsim.federation.fleet import Fleet
-from fedsim.federation.health import ENOUGH_SAMPLES, HealthChecker
+from fedsim.federation.health import HealthChecker
+from fedsim.federation.latency import ENOUGH_SAMPLES
 from fedsim.federation.strategies.base import Candidates
 
 

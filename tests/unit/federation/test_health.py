@@ -424,10 +424,12 @@ class TestAnnouncements:
         traffic.serve(A, 1.5)
         assert told == []
 
-        traffic.serve(A, 9.0, count=3)
+        traffic.serve(A, 9.0, count=2)
         assert told == [A]
-        traffic.serve(A, 1.0, count=5)
+        traffic.serve(A, 9.0)  # the fifth sample, from which the median is believed
         assert told == [A, A]
+        traffic.serve(A, 1.0, count=5)
+        assert told == [A, A, A]
 
     def test_changes_of_throughput(self):
         """A throughput that crosses what some request needs is announced, and no other."""

@@ -1,0 +1,20 @@
+"""Our circuit breakers by their settings."""
+
+from __future__ import annotations
+
+from fedsim.federation.breaker import CircuitBreaker
+from fedsim.federation.config import BreakerConfig, RateBreakerConfig
+from fedsim.federation.rate_breaker import RateBreaker
+from fedsim.federation.runtime import Clock, Observer
+
+OWN_BREAKERS = (CircuitBreaker, RateBreaker)
+"""Breakers that announce all that changes ``is_open``, but for time."""
+
+
+def build_breaker(
+    clock: Clock, config: BreakerConfig | RateBreakerConfig, observer: Observer | None = None
+) -> CircuitBreaker | RateBreaker:
+    """Return the breaker that *config* is for."""
+    if isinstance(config, RateBreakerConfig):
+        return RateBreaker(clock, config, observer)
+    return CircuitBreaker(clock, config, observer)

@@ -1,0 +1,143 @@
+"""Why a node may not serve a request, and which error comes of it when none may."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from fedsim.federation.catalog import DeploymentStatus
+from fedsim.federation.contracts import (
+    AllNodesUnhealthy,
+    CircuitBreakerTrait,
+    CircuitOpen,
+    InferenceRequest,
+    NoCapacity,
+    NodeId,
+    PrivacyViolation,
+    QoSViolation,
+    RouteCandidate,
+    RoutingPolicyTrait,
+)
+from fedsim.federation.fleet import Fleet
+from fedsim.federation.standing import Standing
+
+# What can stand against a node, in the order in which it is looked at and reported.
+CAPABILITY, PRIVACY, QOS, BREAKER, HEALTH = range(5)
+_STAGES = {"privacy": PRIVACY, "qos": QOS, "health": HEALTH}
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """What stands against a node first.
+
+    Attributes:
+        stage: Where it was found: ``CAPABILITY``, ``PRIVACY``, ``QOS``, ``BREAKER``, ``HEALTH``.
+        reason: It in words.
+    """
+
+    stage: int
+    reason: str
+
+
+class Eligibility:
+    """Examines nodes for requests; examining changes nothing.
+
+    Attributes:
+        announced: Whether all that it looks at tells of its changes.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        breaker: CircuitBreakerTrait | None,
+        policies: Sequence[RoutingPolicyTrait],
+        standing: Standing | None,
+        announced: bool,
+    ) -> None:
+        self._fleet = fleet
+        self._breaker = breaker
+        self._policies = tuple(policies)
+        self._standing = standing
+        self.announced = announced
+
+    def examine(
+        self, position: int, request: InferenceRequest
+    ) -> tuple[RouteCandidate, Rejection | None]:
+        """Return a node as a candidate with all its scores, and what stands against it first."""
+        candidate = self._fleet.candidate(position, request)
+        return candidate, self._rejection(position, candidate, request)
+
+    def refuse(self, request: InferenceRequest) -> NoReturn:
+        """Raise the error that says what stands against the nodes that came furthest."""
+        rejections = [
+            (position, rejection)
+            for position in range(len(self._fleet.node_ids))
+            if (rejection := self.examine(position, request)[1]) is not None
+        ]
+        furthest = max((rejection.stage for _, rejection in rejections), default=CAPABILITY)
+        if furthest == CAPABILITY:
+            raise NoCapacity(request.capability)
+        reasons = [rejection.reason for _, rejection in rejections if rejection.stage == furthest]
+        if furthest == PRIVACY:
+            raise PrivacyViolation(reasons[0])
+        if furthest == QOS:
+            raise QoSViolation(reasons[0])
+        blocked = [position for position, found in rejections if found.stage == BREAKER]
+        if furthest == BREAKER:
+            raise CircuitOpen(self._first_to_half_open(blocked))
+        raise AllNodesUnhealthy(request.capability)
+
+    def _first_to_half_open(self, positions: list[int]) -> NodeId:
+        nodes = [self._fleet.node_ids[position] for position in positions]
+        half_opens_at_s = getattr(self._breaker, "half_opens_at_s", None)
+        return nodes[0] if half_opens_at_s is None else min(nodes, key=half_opens_at_s)
+
+    def _rejection(
+        self, position: int, candidate: RouteCandidate, request: InferenceRequest
+    ) -> Rejection | None:
+        models = self._fleet.models[position]
+        statuses = [model.status for model in models if request.capability in model.capabilities]
+        if not statuses:
+            return Rejection(CAPABILITY, f"it has no capability {request.capability}")
+        if DeploymentStatus.READY not in statuses:
+            return Rejection(CAPABILITY, f"its deployment is {statuses[0].value}")
+        found = self._policy_rejection(candidate, request)
+        if found is not None and found.stage < BREAKER:
+            return found
+        node_id = candidate.target.node_id
+        if self._breaker is not None and self._breaker.is_open(node_id):
+            state = self._breaker.state(node_id).value.replace("_", "-")
+            return Rejection(BREAKER, f"its circuit is {state}")
+        return self._ill(found, candidate, request)
+
+    def _ill(
+        self, found: Rejection | None, candidate: RouteCandidate, request: InferenceRequest
+    ) -> Rejection | None:
+        """Return what health and ejection say against a node, and nothing in panic."""
+        standing = self._standing
+        if standing is not None and standing.panics(request.capability, self.announced):
+            return None
+        if found is None and candidate.scores.health_score == 0.0:
+            return Rejection(HEALTH, "the node is unhealthy")
+        ejection = None if standing is None else standing.ejection(candidate.target.node_id)
+        if found is None and ejection is not None:
+            return Rejection(HEALTH, f"it is ejected as an outlier: {ejection}")
+        return found
+
+    def _policy_rejection(
+        self, candidate: RouteCandidate, request: InferenceRequest
+    ) -> Rejection | None:
+        """Return the rejection of the first stage; of several policies in it, the first one's."""
+        first: tuple[int, RoutingPolicyTrait] | None = None
+        for policy in self._policies:
+            if not policy.is_eligible(candidate, request):
+                stage = _STAGES.get(getattr(policy, "rejects_as", "qos"), QOS)
+                if first is None or stage < first[0]:
+                    first = (stage, policy)
+        if first is None:
+            return None
+        stage, policy = first
+        word = getattr(policy, "rejection", None)
+        reason = word(candidate, request) if word else f"policy {policy.name()} refuses it"
+        return Rejection(stage, reason)

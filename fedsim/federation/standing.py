@@ -1,0 +1,144 @@
+"""Which nodes are usable, as far as a gateway can tell, and what follows when that changes."""
+
+from __future__ import annotations
+
+from fedsim.federation.catalog import DeploymentStatus
+from fedsim.federation.contracts import (
+    Capability,
+    CircuitBreakerTrait,
+    CircuitState,
+    HealthState,
+    NodeId,
+)
+from fedsim.federation.fleet import HEALTH_SCORES, Fleet
+from fedsim.federation.outliers import OutlierDetector
+from fedsim.federation.panic import PanicMode
+from fedsim.federation.slow_start import SlowStart
+
+_UNHEALTHY = HEALTH_SCORES[HealthState.UNHEALTHY]
+
+
+class Standing:
+    """Tells slow start which nodes have recovered, and panic mode how many are usable.
+
+    A node recovers when it becomes ready, healthy, admitted and its circuit closed, after it was
+    not, or when it is new. Panic looks at health and ejections alone, because it lifts these.
+
+    Attributes:
+        outliers: Outlier ejection, or None where it is off.
+        panic: Panic mode, or None where it is off.
+        slow_start: Slow start, or None where it is off.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        breaker: CircuitBreakerTrait | None,
+        outliers: OutlierDetector | None,
+        panic: PanicMode | None,
+        slow_start: SlowStart | None,
+    ) -> None:
+        self._fleet = fleet
+        self._breaker = breaker
+        self.outliers = outliers
+        self.panic = panic
+        self.slow_start = slow_start
+        self._serving: dict[NodeId, bool] = {}
+
+    def begin(self) -> None:
+        """Take the nodes as they are, and none for one that has just recovered."""
+        self._follow()
+        for position, node_id in enumerate(self._fleet.node_ids):
+            self._serving[node_id] = self._serves(position)
+
+    def rebuilt(self) -> list[Capability]:
+        """Take over a change of the catalog; return for what panic began or ended."""
+        self._follow()
+        known = set(self._fleet.node_ids)
+        for node_id in [node for node in self._serving if node not in known]:
+            del self._serving[node_id]
+            if self.slow_start is not None:
+                self.slow_start.lost(node_id)
+        for position in range(len(self._fleet.node_ids)):
+            self._note(position)
+        return self._note_panic(self._capabilities(range(len(self._fleet.models))))
+
+    def changed(self, position: int) -> list[Capability]:
+        """Take over a change of one node; return for what panic began or ended."""
+        self._note(position)
+        return self._note_panic(self._capabilities([position]))
+
+    def panics(self, capability: Capability, announced: bool) -> bool:
+        """Return whether there is panic; where changes are not announced, whether it is due now."""
+        if self.panic is None:
+            return False
+        if announced:
+            return self.panic.panics(capability)
+        return self.panic.is_due(self._usable(capability))
+
+    def ejection(self, node_id: NodeId) -> str | None:
+        """Return why a node is ejected, or None where it is not."""
+        return None if self.outliers is None else self.outliers.ejection(node_id)
+
+    def look_again(self, capability: Capability) -> None:
+        """Take over what has changed without being announced, as far as *capability* goes."""
+        for position in range(len(self._fleet.node_ids)):
+            self._note(position)
+        self._note_panic([capability])
+
+    def _follow(self) -> None:
+        if self.outliers is not None:
+            self.outliers.follow(self._fleet.node_ids)
+
+    def _note(self, position: int) -> None:
+        if self.slow_start is None:
+            return
+        node_id = self._fleet.node_ids[position]
+        before = self._serving.get(node_id, False)
+        after = self._serving[node_id] = self._serves(position)
+        if after and not before:
+            self.slow_start.recovered(node_id)
+        elif before and not after:
+            self.slow_start.lost(node_id)
+
+    def _note_panic(self, capabilities: list[Capability]) -> list[Capability]:
+        panic = self.panic
+        if panic is None:
+            return []
+        return [each for each in capabilities if panic.note(each, self._usable(each))]
+
+    def _capabilities(self, positions: range | list[int]) -> list[Capability]:
+        if self.panic is None:
+            return []
+        found = (
+            capability
+            for position in positions
+            for model in self._fleet.models[position]
+            for capability in model.capabilities
+        )
+        return list(dict.fromkeys(found))
+
+    def _usable(self, capability: Capability) -> list[bool]:
+        """Return for each node that is ready for *capability* whether it is usable."""
+        return [
+            self._is_well(position)
+            for position, models in enumerate(self._fleet.models)
+            if any(
+                model.status is DeploymentStatus.READY and capability in model.capabilities
+                for model in models
+            )
+        ]
+
+    def _serves(self, position: int) -> bool:
+        models = self._fleet.models[position]
+        if all(model.status is not DeploymentStatus.READY for model in models):
+            return False
+        breaker, node_id = self._breaker, self._fleet.node_ids[position]
+        closed = breaker is None or breaker.state(node_id) is CircuitState.CLOSED
+        return closed and self._is_well(position)
+
+    def _is_well(self, position: int) -> bool:
+        """Return whether a node is neither unhealthy nor ejected."""
+        if self.ejection(self._fleet.node_ids[position]) is not None:
+            return False
+        return self._fleet.look_at(position).health_score != _UNHEALTHY
