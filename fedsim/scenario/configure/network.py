@@ -75,4 +75,5 @@ def network_config(network: Network, regions: Regions) -> NetworkConfig:
         jitter=JITTER if network.jitter is None else network.jitter,
         within_s={each.regions[0]: each.trip.p50_s for each in found_within(network, regions)},
         jitter_between=jitter_between,
+        connect_timeout_s=network.connect_timeout,
     )

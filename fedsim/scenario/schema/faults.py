@@ -2,74 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from fedsim.scenario.schema.base import Choice, Settings, error, listed
+from fedsim.scenario.schema.base import Choice, error
 from fedsim.scenario.schema.catalogued import PresetName
-from fedsim.scenario.schema.types import Duration, PositiveDuration, Probability
-
-_REGION = Field(default=None, description="The region struck: all its nodes.")
-_POOL = Field(default=None, description="The pool struck: all its nodes.")
-_NODE = Field(default=None, description="The node struck, such as us-chat-0.")
-_AT = Field(description="Start, from the beginning of the run.", examples=["8min"])
-_LASTS = Field(description="How long it lasts.", examples=["3min"])
-_CRASHES = {
-    ("mtbf", "mttr"),
-    ("preset",),
-    ("mtbf", "preset"),
-    ("mttr", "preset"),
-    ("at", "lasts"),
-}
-"""What a crash may give."""
+from fedsim.scenario.schema.fault_parts import NodeFault
+from fedsim.scenario.schema.link_faults import LinkTrouble, Partition
+from fedsim.scenario.schema.types import (
+    CountFrom1,
+    Duration,
+    InnerShare,
+    PositiveDuration,
+    Probability,
+)
+from fedsim.world.faults.config import FaultKind
 
 
-class _Fault(Settings):
-    targets: ClassVar[tuple[str, ...]] = ()
-
-    @model_validator(mode="after")
-    def _strikes_one_target(self) -> Self:
-        given = [name for name in self.targets if getattr(self, name) is not None]
-        if len(given) != 1:
-            got = listed(given, "and") or "nothing"
-            message = f"The fault names {got} as what it strikes."
-            raise error(message, f"Give exactly one of {listed(list(self.targets))}.")
-        return self
-
-
-class Outage(_Fault):
-    """All nodes of a region, or one node, stop; gateways and clients live on."""
-
-    targets = ("region", "node")
+class Outage(NodeFault):
+    """All nodes of what is named stop together; gateways and clients live on."""
 
     kind: Literal["outage"]
-    region: str | None = _REGION
-    node: str | None = _NODE
-    at: Duration = _AT
-    lasts: PositiveDuration = _LASTS
 
 
-class Crash(_Fault):
-    """Nodes stop and are restarted: once, or at random again and again."""
+class Crash(NodeFault):
+    """Nodes stop and are restarted: once, or at random again and again, each by itself."""
 
-    targets = ("pool", "node")
+    times = (
+        *NodeFault.times,
+        frozenset(("preset",)),
+        frozenset(("mtbf", "preset")),
+        frozenset(("mttr", "preset")),
+    )
+    times_remedy = "Give mtbf and mttr, or a preset, or at and lasts."
 
     kind: Literal["crash"]
-    pool: str | None = _POOL
-    node: str | None = _NODE
-    mtbf: PositiveDuration | None = Field(
-        default=None, description="Mean time up of each node by itself; goes with mttr."
-    )
-    mttr: PositiveDuration | None = Field(
-        default=None, description="Mean time to repair; goes with mtbf."
-    )
-    at: Duration | None = Field(
-        default=None, description="Start of a single crash; goes with lasts."
-    )
-    lasts: PositiveDuration | None = Field(
-        default=None, description="How long a single crash lasts; goes with at."
-    )
     preset: PresetName | None = Field(
         default=None,
         description=(
@@ -79,66 +47,163 @@ class Crash(_Fault):
         examples=["meta-rsc-1"],
     )
 
-    @model_validator(mode="after")
-    def _random_or_scripted(self) -> Self:
-        names = ("mtbf", "mttr", "at", "lasts", "preset")
-        given = tuple(name for name in names if getattr(self, name) is not None)
-        if given not in _CRASHES:
-            got = listed(list(given), "and") or "no times"
-            message = f"The crash gives {got}."
-            raise error(message, "Give mtbf and mttr, or a preset, or at and lasts.")
-        return self
 
-
-class Slowdown(_Fault):
-    """Service takes longer."""
-
-    targets = ("region", "pool", "node")
+class Slowdown(NodeFault):
+    """Service takes longer, and probes are answered as ever."""
 
     kind: Literal["slowdown"]
-    region: str | None = _REGION
-    pool: str | None = _POOL
-    node: str | None = _NODE
-    at: Duration = _AT
-    lasts: PositiveDuration = _LASTS
     factor: float = Field(
         ge=1, description="How many times as long service takes, 1 or more.", examples=[5]
     )
 
 
-class Errors(_Fault):
-    """Requests fail at once, with a probability."""
-
-    targets = ("region", "pool", "node")
+class Errors(NodeFault):
+    """Requests fail with a probability, at once or after a time."""
 
     kind: Literal["errors"]
-    region: str | None = _REGION
-    pool: str | None = _POOL
-    node: str | None = _NODE
-    at: Duration = _AT
-    lasts: PositiveDuration = _LASTS
     probability: Probability = Field(
         description="Probability that a request fails.", examples=[0.3]
+    )
+    after: PositiveDuration | None = Field(
+        default=None,
+        description=(
+            "Time from the arrival of a request at the node to its error, in which it holds "
+            "neither a slot nor a place in the queue; at once where not given."
+        ),
+        examples=["5s"],
+    )
+
+
+class Drain(NodeFault):
+    """Nodes refuse new requests and finish those that they have; the catalog says so."""
+
+    kind: Literal["drain"]
+
+
+class RollingDeployment(NodeFault):
+    """Nodes are restarted batch by batch: each drains, stops, starts and loads."""
+
+    times: ClassVar[tuple[frozenset[str], ...]] = (frozenset(("at",)), frozenset(("mtbf",)))
+    times_remedy: ClassVar[str] = (
+        "Give at for one, or mtbf for one after another at random; it ends when all are restarted."
+    )
+    targets: ClassVar[tuple[str, ...]] = ("region", "pool")
+
+    kind: Literal["rolling_deployment"]
+    batch: CountFrom1 = Field(default=1, description="Nodes that are restarted at a time.")
+    pause: Duration = Field(
+        default=0.0, description="From the moment at which a batch is ready to the next batch."
+    )
+    drain: Duration = Field(
+        default=30.0,
+        description="Longest that a node may take to finish old requests; the rest fails.",
+    )
+    restart: Duration = Field(
+        default=10.0,
+        description="From the stop of a node to its start; the pool's cold_start comes on top.",
+    )
+
+
+class BlackHole(NodeFault):
+    """Nodes accept requests and probes, and never answer."""
+
+    kind: Literal["black_hole"]
+
+
+class Flapping(NodeFault):
+    """Nodes go down and up, and down and up again, for as long as it lasts."""
+
+    kind: Literal["flapping"]
+    period: PositiveDuration = Field(
+        description="From one time down to the next.", examples=["20s"]
+    )
+    down_share: InnerShare = Field(
+        default=0.5, description="Share of each period, from its start, in which they are down."
+    )
+
+
+class Health(NodeFault):
+    """The health endpoint of nodes lies or lags; requests are served as ever."""
+
+    kind: Literal["health"]
+    says: Literal["well", "ill"] | None = Field(
+        default=None,
+        description=(
+            "well: it answers whatever the node does, even while that is down or a black hole; "
+            "ill: it says that the node is ill, whatever it does; where not given, the truth."
+        ),
+        examples=["well"],
+    )
+    lag: PositiveDuration | None = Field(
+        default=None,
+        description="Age of verdict and telemetry, to a second; none where not given.",
+        examples=["30s"],
+    )
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        if self.says is None and self.lag is None:
+            message = "The health endpoint tells the truth, and at once."
+            raise error(message, "Give says: well or says: ill, or lag, or says and lag.")
+        return self
+
+
+class Spot(NodeFault):
+    """Nodes are reclaimed: after a notice, in which they drain, they are gone for a time."""
+
+    kind: Literal["spot"]
+    notice: Duration = Field(
+        default=120.0,
+        description="From the notice to the end; at and mtbf are about the notice, lasts and mttr "
+        "about the time without the node.",
+    )
+
+
+class Correlated(NodeFault):
+    """A group of nodes of one or several pools goes down together."""
+
+    targets: ClassVar[tuple[str, ...]] = ("region", "pool", "pools")
+
+    kind: Literal["correlated"]
+    node: None = Field(default=None, exclude=True)
+    pools: Annotated[list[str], Field(min_length=1)] | None = Field(
+        default=None,
+        description="The pools struck: all their nodes.",
+        examples=[["us-chat", "us-code"]],
+    )
+    group_size: CountFrom1 | None = Field(
+        default=None,
+        description=(
+            "Consecutive nodes that make up a group, such as a rack; at random each group goes "
+            "down by itself, scripted one that the seed decides. All in one where not given."
+        ),
+        examples=[4],
+    )
+    spread: Duration = Field(
+        default=0.0,
+        description="Each node goes down at a random moment of so long a time; all come back "
+        "together.",
     )
 
 
 _KIND = Choice(
-    key="kind",
-    tags={
-        "outage": "<outage>",
-        "crash": "<crash>",
-        "slowdown": "<slowdown>",
-        "errors": "<errors>",
-    },
-    noun="kind of fault",
-    unbuilt=("partition",),
+    key="kind", tags={kind: f"<{kind}>" for kind in get_args(FaultKind)}, noun="kind of fault"
 )
 
 Fault = Annotated[
     Annotated[Outage, Tag("<outage>")]
     | Annotated[Crash, Tag("<crash>")]
     | Annotated[Slowdown, Tag("<slowdown>")]
-    | Annotated[Errors, Tag("<errors>")],
+    | Annotated[Errors, Tag("<errors>")]
+    | Annotated[Drain, Tag("<drain>")]
+    | Annotated[RollingDeployment, Tag("<rolling_deployment>")]
+    | Annotated[BlackHole, Tag("<black_hole>")]
+    | Annotated[Partition, Tag("<partition>")]
+    | Annotated[LinkTrouble, Tag("<link>")]
+    | Annotated[Flapping, Tag("<flapping>")]
+    | Annotated[Health, Tag("<health>")]
+    | Annotated[Spot, Tag("<spot>")]
+    | Annotated[Correlated, Tag("<correlated>")],
     Discriminator(_KIND.tag),
     BeforeValidator(_KIND.check),
 ]

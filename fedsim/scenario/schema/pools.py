@@ -18,6 +18,7 @@ from fedsim.scenario.schema.types import (
     Excess,
     Name,
     OptionalWord,
+    PositiveDuration,
 )
 
 Privacy = Literal["public", "internal", "confidential", "restricted"]
@@ -64,6 +65,13 @@ class Network(Settings):
         description=(
             "How much longer the 95th percentile of a round trip is than its median; where not "
             "given, the catalogue's for the two locations (azure), or else 5%."
+        ),
+    )
+    connect_timeout: PositiveDuration = Field(
+        default=1.0,
+        description=(
+            "Time after which a gateway gives up a node that its messages do not reach, as in a "
+            "partition."
         ),
     )
 

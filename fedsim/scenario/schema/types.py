@@ -123,6 +123,12 @@ Percentage = Annotated[float, Unit(SHARE, at_most=1.0)]
 PercentageOrOff = Annotated[float | str, Unit(SHARE, at_most=1.0, word="off")]
 """A share from 0 to 1, written as a percentage, or ``off``."""
 
+PositiveShare = Annotated[float, Unit(SHARE, above=0.0, at_most=1.0)]
+"""A share of more than 0 and at most 1, written as a percentage."""
+
+InnerShare = Annotated[float, Unit(SHARE, above=0.0, at_most=0.99)]
+"""A share of more than 0 and at most 99 %, written as a percentage."""
+
 Excess = Annotated[float, Unit(SHARE)]
 """A share of 0 or more, written as a percentage that may exceed 100%."""
 

@@ -86,9 +86,11 @@ class Struck:
         self.node = node
         self._cause = object()
         self._state = UP
+        self._drains = False
 
     def drain(self) -> None:
         """Have it refuse new requests."""
+        self._drains = True
         drain(self.node, self._cause, self._fault, True)
         self._now(DRAINING)
 
@@ -100,7 +102,9 @@ class Struck:
     def start(self) -> None:
         """Bring it up, and let it take requests again if it refused them."""
         stop(self.node, self._cause, self._fault, False)
-        drain(self.node, self._cause, self._fault, False)
+        if self._drains:
+            self._drains = False
+            drain(self.node, self._cause, self._fault, False)
         self._now(UP)
 
     def _now(self, state: str) -> None:
