@@ -138,6 +138,7 @@ def nothing_is_left(world: World) -> None:
         if not isinstance(gateway, Gateway):
             continue
         assert gateway.stats().active_streams == 0
+        assert gateway.admission is None or gateway.admission.in_flight == 0
         if isinstance(gateway.router, Router):
             assert not any(gateway.router.fleet.in_flight)
         if isinstance(gateway.breaker, CircuitBreaker):

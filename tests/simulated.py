@@ -7,7 +7,7 @@ Every run is checked against ``tests/laws.py``, as all runs of the suite are: th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -126,6 +126,7 @@ class Federation:
         retries: How it tries again, or None.
         breaker: Its circuit breaker, or None.
         health: Its health checker, which probes; None for one that only listens.
+        parts: Further settings of the gateway, by name.
     """
 
     strategy: LoadBalanceStrategy | Strategy = LoadBalanceStrategy.ROUND_ROBIN
@@ -134,6 +135,7 @@ class Federation:
     retries: RetryConfig | None = None
     breaker: BreakerConfig | None = None
     health: HealthConfig | None = None
+    parts: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self, site: Site) -> GatewayTrait:
         """Return the gateway of *site*."""
@@ -143,7 +145,7 @@ class Federation:
             load_balance=self.strategy,
             circuit_breaker=self.breaker,
             health_config=self.health or HealthConfig(),
-            config=GatewayConfig(self.timeout, self.retries),
+            config=GatewayConfig(self.timeout, self.retries, **self.parts),
         )
         gateway = builder.build(
             site.transport, site.clock, site.tasks, site.random_for, site.region, site.reporter

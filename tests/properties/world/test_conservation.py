@@ -12,7 +12,16 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
+from fedsim.federation.config import (
+    BreakerConfig,
+    ConcurrencyConfig,
+    HealthConfig,
+    HedgeConfig,
+    RetryConfig,
+    SheddingConfig,
+    ThrottleConfig,
+    TimeoutConfig,
+)
 from fedsim.federation.contracts import (
     Capability,
     InferenceResponse,
@@ -199,6 +208,21 @@ federations = st.builds(
     ),
     breaker=st.sampled_from([None, BreakerConfig(2, 3.0, 2, 2)]),
     health=st.sampled_from([None, HealthConfig(interval_s=2.0, timeout_s=0.2)]),
+    parts=st.fixed_dictionaries(
+        {},
+        optional={
+            "hedge": st.sampled_from(
+                [HedgeConfig(0.2, budget=None), HedgeConfig(percentile=0.5), HedgeConfig(1e-9)]
+            ),
+            "throttle": st.just(ThrottleConfig(1.5, 5.0)),
+            "concurrency": st.builds(
+                ConcurrencyConfig,
+                st.sampled_from(["aimd", "vegas", "gradient2", "fixed"]),
+                st.just(4),
+            ),
+            "shedding": st.just(SheddingConfig(0.5, 6)),
+        },
+    ),
 )
 gateways = st.sampled_from([{"near": 1, "far": 1}, {"near": 2, "far": 3}])
 
@@ -212,6 +236,7 @@ def test_nothing_is_lost(world, federation, gateways):
     event(f"gateways: {type(outcome.world.gateways[0][1]).__name__}")
     for kind in sorted({type(node).__name__ for node in outcome.world.nodes}):
         event(f"nodes: {kind}")
+    event(f"hedges: {bool(outcome.attempts['hedge'].any())}")
     event(f"cached: {bool((outcome.requests['cached_tokens'] > 0).any())}")
     for kind in sorted(set(outcome.attempts["outcome"])):
         event(f"attempts: {kind}")

@@ -74,7 +74,8 @@ class Diary:
 class GatewayScene:
     """A gateway with round robin over *nodes*; ``nodes`` maps a name to its waits and outcomes.
 
-    An outcome is a number of tokens or an error; the last one is repeated.
+    An outcome is a number of tokens or an error; the last one is repeated. *parts* are further
+    settings of the gateway.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class GatewayScene:
         middlewares: Sequence[Any] = (),
         router: RouterTrait | None = None,
         rng: Any = None,
+        **parts: Any,
     ) -> None:
         self.stage = Stage()
         self.seen = Onlooker()
@@ -103,7 +105,7 @@ class GatewayScene:
             load_balance=LoadBalanceStrategy.ROUND_ROBIN,
             circuit_breaker=breaker or BreakerConfig(),
             health_config=HealthConfig(),
-            config=GatewayConfig(timeout, retries),
+            config=GatewayConfig(timeout, retries, **parts),
         )
         self.gateway = builder.build(
             self.network,
