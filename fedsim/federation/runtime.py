@@ -6,7 +6,7 @@ and in the simulator (the kernel's clock and tasks, the world's transport).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from fedsim.federation.contracts import (
@@ -80,6 +80,14 @@ class Transport(Protocol):
         ...
 
 
+class Prober(Protocol):
+    """The part of a transport that health checkers need."""
+
+    def probe(self, node_id: NodeId) -> Awaitable[NodeHealth]:
+        """Ask a node for its telemetry, as `Transport.probe` does."""
+        ...
+
+
 class Random(Protocol):
     """A source of randomness such as ``random.Random``."""
 
@@ -132,4 +140,11 @@ class Insight(Protocol):
 
     def depth(self, node_id: NodeId) -> int:
         """Return how many requests the node has in service and waiting at this moment."""
+        ...
+
+    def on_idle(self, report: Callable[[NodeId], None]) -> None:
+        """Have *report* called with a node that has become idle and reports here.
+
+        An idle node reports to one gateway, drawn at random, one network leg later.
+        """
         ...

@@ -57,11 +57,7 @@ class ConsistentHash:
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
         """Return the first eligible node clockwise of the tenant."""
-        if self._version != fleet.version:
-            self._version = fleet.version
-            self._points, self._owners = hash_ring(tuple(fleet.node_ids))
-            self._starts.clear()
-        start = self._start(request)
+        start = self._place(fleet, request)
         positions, owners = candidates.positions, self._owners
         if len(positions) == len(fleet.node_ids):
             return owners[start]
@@ -71,7 +67,12 @@ class ConsistentHash:
                 return owner
         return positions[0]
 
-    def _start(self, request: InferenceRequest) -> int:
+    def _place(self, fleet: Fleet, request: InferenceRequest) -> int:
+        """Return the index of the ring's first point clockwise of the tenant."""
+        if self._version != fleet.version:
+            self._version = fleet.version
+            self._points, self._owners = hash_ring(tuple(fleet.node_ids))
+            self._starts.clear()
         tenant = request.tenant_id
         key = request.request_id if tenant is None else tenant
         start = self._starts.get(key)

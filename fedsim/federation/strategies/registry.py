@@ -15,8 +15,17 @@ from fedsim.federation.strategies.caches import (
     SglangCacheAware,
     SglangCacheAwareSettings,
 )
+from fedsim.federation.strategies.choices import PowerOfTwo, PowerOfTwoSettings, RandomChoice
 from fedsim.federation.strategies.costs import CostCapped, CostCappedSettings
 from fedsim.federation.strategies.dynamo import DynamoKv, DynamoKvSettings
+from fedsim.federation.strategies.ewma import FinaglePeakEwma, FinaglePeakEwmaSettings
+from fedsim.federation.strategies.hash_tables import (
+    BoundedLoadHash,
+    BoundedLoadHashSettings,
+    Maglev,
+    MaglevSettings,
+    RendezvousHash,
+)
 from fedsim.federation.strategies.hashing import ConsistentHash
 from fedsim.federation.strategies.latency import LeastLatency
 from fedsim.federation.strategies.load import LeastConnections
@@ -25,7 +34,18 @@ from fedsim.federation.strategies.localities import (
     EnvoyLoadAwareLocalitySettings,
     EnvoyLocalityWeighted,
 )
+from fedsim.federation.strategies.prequal import Prequal, PrequalSettings
 from fedsim.federation.strategies.priorities import EnvoyPriority, EnvoyPrioritySettings
+from fedsim.federation.strategies.queues import (
+    JoinIdleQueue,
+    JoinShortestQueue,
+    JoinShortestQueueSettings,
+)
+from fedsim.federation.strategies.schedules import (
+    EnvoyLeastRequest,
+    EnvoyLeastRequestSettings,
+    SmoothWeightedRoundRobin,
+)
 from fedsim.federation.strategies.scorers import LlmD, LlmDSettings
 from fedsim.federation.strategies.scores import BestScore, WeightedRandom
 from fedsim.federation.strategies.turns import RoundRobin
@@ -56,6 +76,17 @@ STRATEGIES: Mapping[str, Entry] = {
     "least_latency": Entry(LeastLatency),
     "weighted_random": Entry(WeightedRandom),
     "consistent_hash": Entry(ConsistentHash, context=False),
+    "random": Entry(RandomChoice),
+    "power_of_two": Entry(PowerOfTwo, PowerOfTwoSettings),
+    "smooth_weighted_round_robin": Entry(SmoothWeightedRoundRobin),
+    "envoy_least_request": Entry(EnvoyLeastRequest, EnvoyLeastRequestSettings),
+    "finagle_peak_ewma": Entry(FinaglePeakEwma, FinaglePeakEwmaSettings),
+    "prequal": Entry(Prequal, PrequalSettings),
+    "join_shortest_queue": Entry(JoinShortestQueue, JoinShortestQueueSettings),
+    "join_idle_queue": Entry(JoinIdleQueue),
+    "bounded_load_hash": Entry(BoundedLoadHash, BoundedLoadHashSettings),
+    "maglev": Entry(Maglev, MaglevSettings),
+    "rendezvous_hash": Entry(RendezvousHash, context=False),
     "least_kv_cache": Entry(LeastKvCache, context=False),
     "sglang_cache_aware": Entry(SglangCacheAware, SglangCacheAwareSettings),
     "llm_d": Entry(LlmD, LlmDSettings),

@@ -1,0 +1,226 @@
+"""Prequal: asynchronous probes, and the choice between hot and cold nodes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from statistics import median
+
+from fedsim.federation.context import GatewayContext
+from fedsim.federation.contracts import FederationError, InferenceRequest, NodeId, RouteTarget
+from fedsim.federation.fleet import Fleet
+from fedsim.federation.strategies.base import Candidates
+from fedsim.federation.strategies.choices import draw
+
+LATENCIES = 32
+"""Latencies of a node that are remembered, with the load that it had then."""
+
+NEAREST = 5
+"""Of these, how many of about the same load make an estimate."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrequalSettings:
+    """Prequal's parameters, with the values of its authors but for the probe's timeout.
+
+    Attributes:
+        probes: Probes sent for each request, on average.
+        pool: Most answers to probes that are kept.
+        age_s: Age at which an answer is thrown away, in seconds.
+        timeout_s: A probe that takes longer is given up, in seconds; 3 ms suit one cluster, nodes
+            in other regions need more.
+        hot_quantile: Nodes above this quantile of the loads probed are hot, 0 to 1.
+        remove: Answers thrown away for each request, on average.
+        reuse: How much more often an answer is used than would keep the pool in balance.
+    """
+
+    probes: float = 3.0
+    pool: int = 16
+    age_s: float = 1.0
+    timeout_s: float = 1.0
+    hot_quantile: float = 0.84
+    remove: float = 1.0
+    reuse: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.hot_quantile <= 1.0:
+            msg = "hot_quantile is a quantile: use 0 to 1"
+            raise ValueError(msg)
+        if self.pool < 2:
+            msg = "pool is below 2: use 2 or more"
+            raise ValueError(msg)
+        if min(self.probes, self.remove, self.reuse) < 0.0:
+            msg = "probes, remove and reuse cannot be negative: use 0 or more"
+            raise ValueError(msg)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a probe said of a node.
+
+    Attributes:
+        node_id: The node.
+        load: Requests in flight on it, own requests since the probe included.
+        latency_s: Estimated latency at such a load, in seconds; 0 where nothing is known.
+        at_s: When the answer came, in seconds.
+        uses: How often it may still be used.
+    """
+
+    node_id: NodeId
+    load: int
+    latency_s: float
+    at_s: float
+    uses: float
+
+
+class Prequal:
+    """The fastest of the nodes that are not hot, by probes that do not hold a request up.
+
+    Rule: each request has ``probes`` random nodes probed in the background for their requests in
+    flight; answers are kept for ``age`` in a pool. A node above the ``hot_quantile`` of the loads
+    in the pool is hot. If any node is cold, the cold one with the lowest latency is taken, else
+    the one with the least load; with fewer than two answers, one at random. An answer that is used
+    counts one request more, and goes when it has been used up; each request also removes
+    ``remove`` answers, by turns the oldest and the worst. Cost: O(pool), 6 us, and three probes.
+    Example: loads a 1, b 2, c 9 with latencies 80, 60, 10 ms and the quantile 0.84: c is hot, and
+    of a and b the latter is taken. Failure: a node that fails fast has little load and a short
+    latency, and attracts requests until it is excluded. Source: Wydrowski et al., Prequal, NSDI
+    2024. Nodes of ours do not report latencies by load: a node's latency is the median of this
+    gateway's own at about the load probed; and of each node the newest answer alone is kept, since
+    fleets of this kind are smaller than the pool.
+    """
+
+    def __init__(self, context: GatewayContext, settings: PrequalSettings | None = None) -> None:
+        if context.probe is None:
+            msg = "prequal needs a context whose nodes can be probed"
+            raise ValueError(msg)
+        self._settings = settings or PrequalSettings()
+        self._probe = context.probe
+        self._tasks, self._clock, self._rng = context.tasks, context.clock, context.rng
+        self._pool: dict[NodeId, Answer] = {}
+        self._loads: dict[NodeId, int] = {}
+        self._sent_at: dict[str, int] = {}
+        self._latencies: dict[NodeId, deque[tuple[int, float]]] = {}
+        self._oldest_is_next = True
+        self._nodes = 0
+
+    def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
+        """Return the node that the pool speaks for, and have some more probed."""
+        self._nodes = len(candidates.positions)
+        self._forget_old()
+        pool = [each for each in self._pool.values() if self._may_serve(fleet, candidates, each)]
+        if len(pool) < 2:
+            positions = candidates.positions
+            chosen = positions[int(self._rng.random() * len(positions))]
+        else:
+            answer = hot_cold(pool, self._settings.hot_quantile)
+            self._use(answer)
+            chosen = fleet.positions[answer.node_id]
+        for _ in range(self._rounded(self._settings.remove)):
+            self._remove_one()
+        for index in draw(self._rng, self._nodes, self._rounded(self._settings.probes)):
+            node_id = fleet.node_ids[candidates.positions[index]]
+            self._tasks.spawn(self._ask(node_id), f"prequal probe {node_id}")
+        return chosen
+
+    def on_start(self, target: RouteTarget, request: InferenceRequest) -> None:
+        """Remember how busy the node was thought to be."""
+        self._sent_at[request.request_id] = self._loads.get(target.node_id, 0)
+
+    def on_complete(
+        self, target: RouteTarget, request: InferenceRequest, outcome: str, latency_s: float
+    ) -> None:
+        """Learn a latency and the load that it was met at."""
+        load = self._sent_at.pop(request.request_id, 0)
+        if outcome != "cancelled":
+            known = self._latencies.setdefault(target.node_id, deque(maxlen=LATENCIES))
+            known.append((load, latency_s))
+
+    async def _ask(self, node_id: NodeId) -> None:
+        try:
+            said = await self._tasks.within(self._probe(node_id), self._settings.timeout_s)
+        except (TimeoutError, FederationError):
+            return
+        load = (said.running or 0) + said.queue_depth
+        self._loads[node_id] = load
+        self._pool.pop(node_id, None)  # the newest stands last
+        if len(self._pool) >= self._settings.pool:
+            del self._pool[next(iter(self._pool))]
+        latency_s = self._latency_s(node_id, load)
+        self._pool[node_id] = Answer(
+            node_id, load, latency_s, self._clock.now(), self._allowed_uses()
+        )
+
+    def _latency_s(self, node_id: NodeId, load: int) -> float:
+        """Return the median latency at about *load*, in seconds; 0 where nothing is known."""
+        known = self._latencies.get(node_id)
+        if not known:
+            return 0.0
+        alike = sorted(known, key=lambda each: abs(each[0] - load))[:NEAREST]
+        return median(latency_s for _, latency_s in alike)
+
+    def _allowed_uses(self) -> float:
+        """Return how often an answer may be used, rounded at random to a whole number."""
+        settings = self._settings
+        fresh = 1.0 - settings.pool / max(self._nodes, settings.pool + 1)
+        spare = fresh * settings.probes - settings.remove
+        if self._nodes <= settings.pool or spare <= 0.0:
+            return inf  # the pool holds every node: age alone limits an answer
+        return float(self._rounded(max(1.0, (1.0 + settings.reuse) / spare)))
+
+    def _use(self, answer: Answer) -> None:
+        answer.load += 1
+        answer.uses -= 1.0
+        self._loads[answer.node_id] = answer.load
+        if answer.uses <= 0.0:
+            self._pool.pop(answer.node_id, None)
+
+    def _may_serve(self, fleet: Fleet, candidates: Candidates, answer: Answer) -> bool:
+        return fleet.positions.get(answer.node_id, -1) in candidates
+
+    def _forget_old(self) -> None:
+        oldest_s = self._clock.now() - self._settings.age_s
+        for node_id in [each.node_id for each in self._pool.values() if each.at_s < oldest_s]:
+            del self._pool[node_id]
+
+    def _remove_one(self) -> None:
+        """Throw away the oldest answer, or the worst: the busiest of the hot, or the slowest."""
+        if len(self._pool) <= 2:
+            return  # with fewer, every choice would be at random
+        answers = list(self._pool.values())
+        if self._oldest_is_next:
+            chosen = answers[0]
+        else:
+            limit = quantile([each.load for each in answers], self._settings.hot_quantile)
+            hot = [each for each in answers if each.load > limit]
+            if hot:
+                chosen = max(hot, key=lambda each: each.load)
+            else:
+                chosen = max(answers, key=lambda each: each.latency_s)
+        self._oldest_is_next = not self._oldest_is_next
+        del self._pool[chosen.node_id]
+
+    def _rounded(self, mean: float) -> int:
+        """Return a whole number next to *mean*, at random so that the mean is right."""
+        whole = int(mean)
+        return whole + (self._rng.random() < mean - whole) if mean != whole else whole
+
+
+def hot_cold(pool: Sequence[Answer], hot_quantile: float) -> Answer:
+    """Return the cold answer with the lowest latency, or where all are hot that of least load."""
+    limit = quantile([each.load for each in pool], hot_quantile)
+    cold = [each for each in pool if each.load <= limit]
+    if hot_quantile > 0.0 and cold:
+        return min(cold, key=lambda each: each.latency_s)
+    return min(pool, key=lambda each: each.load)
+
+
+def quantile(values: Sequence[int], share: float) -> float:
+    """Return the value below which *share* of *values* lie, by linear interpolation."""
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
