@@ -101,7 +101,7 @@ class Admission:
 
     def _over(self, part: str, spell: _Spell) -> None:
         if self._observer is not None and spell.count:
-            count = f"{spell.count} requests turned away"
+            count = f"{spell.count} request{'' if spell.count == 1 else 's'} turned away"
             self._observer.admission_changed(spell.last_s, part, "turning_away", "open", count)
         spell.count = 0
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fedsim.federation.config import RetryConfig, TimeoutConfig
 from fedsim.workload.distributions import Constant, Exponential
@@ -101,6 +105,51 @@ def up_to_10_s_before(now_s, times_s):
     rounding_s = 1e-9
     until = np.searchsorted(times_s, now_s + rounding_s)
     return until - np.searchsorted(times_s, now_s - 10.0 - rounding_s)
+
+
+class TestAmplification:
+    """Nodes that fail a share p of the attempts, each by itself."""
+
+    @pytest.mark.parametrize(("probability", "limit"), [(0.1, 1), (0.3, 3), (0.7, 3), (0.5, 8)])
+    def test_without_a_budget(self, probability, limit):
+        """A request takes (1 - p^(k+1)) / (1 - p) attempts with k retries, within the interval."""
+        retries = RetryConfig(limit, 0.01, jitter="full", budget=None)
+
+        attempts = self.attempts(probability, retries)
+
+        numbers = np.arange(1, limit + 2)
+        weights = probability ** (numbers - 1) * np.where(numbers <= limit, 1 - probability, 1.0)
+        mean = (1.0 - probability ** (limit + 1)) / (1.0 - probability)
+        assert np.sum(numbers * weights) == pytest.approx(mean)
+        deviation = np.sqrt(np.sum(numbers**2 * weights) - mean**2)
+        z = (attempts.mean() - mean) / (deviation / np.sqrt(len(attempts)))
+        assert len(attempts) > 5000
+        assert abs(z) < 3.5
+
+    @given(
+        st.floats(0.05, 1.0),
+        st.integers(1, 8),
+        st.sampled_from([0.0, 0.1, 0.5]),
+        st.sampled_from([0, 3, 20]),
+        st.sampled_from([1.0, 10.0]),
+    )
+    @settings(max_examples=15)
+    def test_under_a_budget(self, probability, limit, share, floor, window_s):
+        """Whatever fails, there are no more retries than the budget has room for."""
+        retries = RetryConfig(limit, 0.01, 10.0, "full", share, floor, window_s)
+
+        attempts = self.attempts(probability, retries, 20.0, 20.0)
+
+        windows = math.ceil(40.0 / window_s)  # what arrives in 20 s is over long before 40 s
+        assert attempts.sum() - len(attempts) <= windows * (floor + 1) + share * len(attempts)
+
+    def attempts(self, probability, retries, rate_rps=60.0, duration_s=100.0):
+        """Return the number of attempts of each request."""
+        errors = FaultConfig(
+            "errors", region="here", at_s=0.0, lasts_s=1e6, probability=probability
+        )
+        config = small_world(Constant(0.01), rate_rps, duration_s, nodes=10, faults=[errors])
+        return run_world(config, Federation(retries=retries)).requests["attempts"].to_numpy()
 
 
 class TestDeadlines:

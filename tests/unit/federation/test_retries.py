@@ -24,6 +24,24 @@ def test_full_jitter_takes_a_share(share):
     assert backoff_s(RetryConfig(), 3, Dice(share)) == pytest.approx(0.4 * share)
 
 
+@pytest.mark.parametrize(("share", "wait_s"), [(0.0, 0.2), (0.5, 0.3), (0.999, 0.3998)])
+def test_equal_jitter_waits_half(share, wait_s):
+    """With equal jitter half of the backoff is waited, and a uniform share of the rest."""
+    config = RetryConfig(jitter="equal")
+
+    assert backoff_s(config, 3, Dice(share)) == pytest.approx(wait_s)
+
+
+def test_decorrelated_jitter_goes_by_the_wait_before():
+    """From the base to three times the wait before: up to 300 ms, then up to three times that."""
+    config = RetryConfig(jitter="decorrelated", backoff_max_s=0.5)
+    assert backoff_s(config, 1, Dice(0.0)) == pytest.approx(0.1)
+    first_s = backoff_s(config, 1, Dice(0.25))
+    assert first_s == pytest.approx(0.15)
+    assert backoff_s(config, 2, Dice(0.5), first_s) == pytest.approx(0.1 + 0.5 * 0.35)
+    assert backoff_s(config, 9, Dice(0.999), 9.0) == 0.5
+
+
 def test_without_jitter_nothing_is_drawn():
     """A backoff without jitter leaves the random stream as it is."""
     dice = Dice(0.5)
