@@ -17,7 +17,7 @@ from fedsim.federation.contracts import (
     Timeout,
 )
 from fedsim.federation.latency import ENOUGH_SAMPLES, LatencyWindow
-from fedsim.federation.runtime import Clock, Observer, Random, TaskHandle, Tasks, Transport
+from fedsim.federation.runtime import Clock, Observer, Prober, Random, TaskHandle, Tasks
 
 POOL_REFRESH_S = 10.0
 """Age at which a pool's median is worked out anew in any case, in seconds."""
@@ -106,7 +106,7 @@ class HealthChecker:
 
     def __init__(
         self,
-        transport: Transport,
+        transport: Prober,
         clock: Clock,
         tasks: Tasks,
         rng: Random,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fedsim.errors import PlugInError
 from fedsim.federation.asyncio_runtime import AsyncioClock, AsyncioTasks
-from fedsim.federation.breaker import CircuitBreaker
 from fedsim.federation.builder import FederationBuilder
-from fedsim.federation.config import GatewayConfig, HealthConfig
+from fedsim.federation.config import GatewayConfig
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import (
     LoadBalanceStrategy,
@@ -20,7 +18,6 @@ from fedsim.federation.contracts import (
     RoutingPolicyTrait,
 )
 from fedsim.federation.gateway import Gateway
-from fedsim.federation.health import HealthChecker
 from fedsim.federation.policies import (
     CostPolicy,
     HealthPolicy,
@@ -34,6 +31,7 @@ from fedsim.scenario.installed import POLICY, ROUTER, STRATEGY, is_name
 from fedsim.scenario.plugins import find_plugin
 from fedsim.scenario.reference import ReferenceFactory
 from fedsim.scenario.spec import FederationSpec
+from fedsim.scenario.watching import begin_watching, own_health, watching_breaker, watching_health
 from fedsim.world.plugin_health import PlugInHealth
 from fedsim.world.plugins import (
     MiddlewareGuard,
@@ -46,9 +44,6 @@ from fedsim.world.plugins import (
 )
 from fedsim.world.world import Site
 
-_PASSIVE = HealthConfig(failure_threshold=2**31, degraded_factor=math.inf)
-"""A health checker that is off: it measures latencies for the strategies, and judges nobody."""
-
 
 class GatewayFactory:
     """Builds the gateway of each site of a scenario.
@@ -60,6 +55,8 @@ class GatewayFactory:
         strategy: Name, ``module:Class``, class or object, in place of the scenario's.
         router: ``module:Class``, class or object, in place of the scenario's.
         policies: Classes, objects or texts, in place of the scenario's.
+        health: ``module:Class``, class or object, in place of the scenario's.
+        circuit_breaker: The same.
 
     Raises:
         PlugInError: A plug-in does not exist, or one object is given for several gateways.
@@ -73,6 +70,8 @@ class GatewayFactory:
         strategy: Any = None,
         router: Any = None,
         policies: Sequence[Any] | None = None,
+        health: Any = None,
+        circuit_breaker: Any = None,
     ) -> None:
         self._spec = spec
         self._region_privacy = region_privacy
@@ -95,6 +94,8 @@ class GatewayFactory:
             (self._find_policy(policy, directory), settings) for policy, settings in given
         ]
         self._middleware = [find_plugin(name, directory) for name in spec.middleware]
+        self._health = self._find_part(health, spec.health, directory)
+        self._breaker = self._find_part(circuit_breaker, spec.circuit_breaker, directory)
 
     @property
     def label(self) -> str:
@@ -106,23 +107,12 @@ class GatewayFactory:
     def __call__(self, site: Site) -> Gateway:
         """Return the gateway of *site*; its health checker probes, unless the scenario says off."""
         spec = self._spec
-        rng = site.random_for("health")
-        health = HealthChecker(
-            site.transport,
-            site.clock,
-            site.tasks,
-            rng,
-            spec.health or _PASSIVE,
-            site.reporter if spec.health else None,
-        )
-        breaker = None
-        if spec.circuit_breaker is not None:
-            breaker = CircuitBreaker(site.clock, spec.circuit_breaker, site.reporter)
-        heard = PlugInHealth(health, site)
+        own = own_health(spec, site)
+        heard = PlugInHealth(own, site)
         context = GatewayContext(
             site.catalog,
             heard,
-            breaker,
+            None,
             [],
             AsyncioClock(),
             AsyncioTasks(),
@@ -131,10 +121,17 @@ class GatewayFactory:
             probe=heard.probe,
             gateways={RegionId(region): count for region, count in spec.gateways.items()},
         )
+        health = watching_health(self._health, own, context, site)
+        if health is not own:
+            context.health = health
+        context.breaker = watching_breaker(self._breaker, spec, context, site)
         builder = FederationBuilder(
             catalog=site.catalog,
             health_checker=health,
-            circuit_breaker=breaker,
+            circuit_breaker=context.breaker,
+            outliers=spec.outliers,
+            panic_threshold=spec.panic_threshold,
+            slow_start=spec.slow_start,
             config=GatewayConfig(
                 spec.timeout,
                 spec.retries,
@@ -161,8 +158,7 @@ class GatewayFactory:
             built = build_plugin(middleware, context)
             check_methods(built, ["before_route", "after_infer", "on_error"], "middleware")
             builder.with_middleware(MiddlewareGuard(built, site))
-        if spec.health is not None:
-            site.tasks.spawn(health.start_monitoring(), f"{site.name} start monitoring")
+        begin_watching(health, spec, site)
         return builder.build(
             site.transport,
             site.clock,
@@ -181,6 +177,13 @@ class GatewayFactory:
             if strategy in STRATEGY.built_in:
                 return strategy
         return self._single(find_plugin(strategy, directory, STRATEGY))
+
+    def _find_part(self, given: Any, named: object, directory: Path) -> Any:
+        """Return the plug-in that is given, or that the scenario names; None for ours."""
+        chosen = given if given is not None else named
+        if given is None and not isinstance(named, str):
+            return None
+        return self._single(find_plugin(chosen, directory))
 
     def _find_policy(self, policy: Any, directory: Path) -> Any:
         """Return the name of one of ours, one of our objects, or a plug-in."""
@@ -229,6 +232,8 @@ class GatewayFactory:
         match name:
             case "throughput":
                 return ThroughputPolicy(context.health, **settings)
+            case "latency":
+                return LatencyPolicy(health=context.health, **settings)
             case "privacy":
                 return PrivacyPolicy(self._region_privacy)
             case _:
@@ -243,11 +248,19 @@ def gateway_factory(
     strategy: Any = None,
     router: Any = None,
     policies: Sequence[Any] | None = None,
+    health: Any = None,
+    circuit_breaker: Any = None,
 ) -> GatewayFactory | ReferenceFactory:
     """Return what builds the gateways of the scenario's preset; arguments as `GatewayFactory`."""
-    if spec.reference is not None:
-        return ReferenceFactory(spec, spec.reference, directory, strategy, router, policies)
-    return GatewayFactory(spec, region_privacy, directory, strategy, router, policies)
+    if spec.reference is None:
+        return GatewayFactory(
+            spec, region_privacy, directory, strategy, router, policies, health, circuit_breaker
+        )
+    given = health if health is not None else circuit_breaker
+    if given is not None:
+        problem = "the preset apr takes no health checker or circuit breaker but its own"
+        raise PlugInError(given if isinstance(given, str) else plugin_name(given), problem)
+    return ReferenceFactory(spec, spec.reference, directory, strategy, router, policies)
 
 
 _OWN: dict[Any, Any] = {

@@ -26,6 +26,8 @@ def simulate(
     strategy: Any = None,
     router: Any = None,
     policies: Sequence[Any] | None = None,
+    health: Any = None,
+    circuit_breaker: Any = None,
     progress: Callable[[float], None] | None = None,
     watched: Callable[[str], bool] | None = None,
 ) -> Run:
@@ -41,6 +43,8 @@ def simulate(
             object. A class is built once for each gateway; one object serves a scenario with one
             gateway.
         policies: In place of the scenario's: names, ``module:Class``, classes or objects.
+        health: A health checker in place of the scenario's: ``module:Class``, class or object.
+        circuit_breaker: A breaker in place of the scenario's: ``module:Class``, class or object.
         progress: Is called now and then with the share of the duration that has passed.
         watched: Tells by its id whether the decisions on a request are recorded; where it is None
             the scenario says so for all.
@@ -63,6 +67,8 @@ def simulate(
         strategy,
         router,
         policies,
+        health,
+        circuit_breaker,
     )
     recorder = Recorder(directory_of(config, gateways))
     started_s = time.perf_counter()

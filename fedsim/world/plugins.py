@@ -28,6 +28,7 @@ from fedsim.federation.contracts import (
     RouteTarget,
 )
 from fedsim.federation.fleet import Fleet
+from fedsim.federation.policies import Columns
 from fedsim.federation.strategies.base import Candidates
 from fedsim.kernel.asyncio_loop import SimLoop
 from fedsim.kernel.foreign import run_foreign
@@ -85,7 +86,7 @@ def _takes_context(plugin: type) -> bool:
     )
 
 
-class _Guard:
+class Guard:
     """What all guards share: the plug-in, its name, and how its mistakes are reported."""
 
     def __init__(self, plugin: Any, site: Site) -> None:
@@ -108,7 +109,7 @@ class _Guard:
             raise self._error(problem, request)
         return result
 
-    async def _await(self, method: str, request: InferenceRequest, *args: Any) -> Any:
+    async def _await(self, method: str, request: InferenceRequest | None, *args: Any) -> Any:
         """Call a method that may be async, and await it in simulated time."""
         result = self._invoke(method, request, *args)
         if not inspect.isawaitable(result):
@@ -137,7 +138,7 @@ class _Guard:
     ) -> PlugInError:
         return self._error(f"{method}() raised {type(error).__name__}: {error}", request)
 
-    def _number(self, method: str, value: object, request: InferenceRequest) -> float:
+    def _number(self, method: str, value: object, request: InferenceRequest | None) -> float:
         if isinstance(value, (float, int, Real)) and math.isfinite(value):
             return float(value)
         problem = f"{method}() returned {value!r}; it must be a finite number"
@@ -150,7 +151,7 @@ class _Guard:
         raise self._error(problem, request)
 
 
-class RouterGuard(_Guard):
+class RouterGuard(Guard):
     """Runs a foreign router, sync or async, as the gateway's ``RouterTrait``."""
 
     def __init__(self, plugin: Any, site: Site) -> None:
@@ -209,7 +210,7 @@ class RouterGuard(_Guard):
         return target
 
 
-class PolicyGuard(_Guard):
+class PolicyGuard(Guard):
     """Runs a foreign policy."""
 
     def __init__(self, plugin: Any, site: Site) -> None:
@@ -219,6 +220,8 @@ class PolicyGuard(_Guard):
             self.rejects_as = plugin.rejects_as
         if not hasattr(plugin, "rejection"):
             self.rejection = None  # type: ignore[method-assign, assignment]
+        if hasattr(plugin, "scores"):
+            self.scores = self._scores  # the router asks for it only where it is there
 
     def _weight(self) -> float:
         weight = getattr(self.plugin, "weight", 1.0)
@@ -235,6 +238,14 @@ class PolicyGuard(_Guard):
         """Return the policy's score, which must be a finite number."""
         return self._number("score", self._call("score", request, candidate, request), request)
 
+    def _scores(self, columns: Columns, request: InferenceRequest) -> list[float]:
+        """Return the policy's scores of several candidates, a finite number for each."""
+        found = list(self._call("scores", request, columns, request))
+        if len(found) != len(columns.node_ids):
+            problem = f"scores() returned {len(found)} numbers for {len(columns.node_ids)} nodes"
+            raise self._error(problem, request)
+        return [self._number("scores", value, request) for value in found]
+
     def is_eligible(self, candidate: RouteCandidate, request: InferenceRequest) -> bool:
         """Return the policy's verdict."""
         verdict = self._call("is_eligible", request, candidate, request)
@@ -245,7 +256,7 @@ class PolicyGuard(_Guard):
         return str(self._call("rejection", request, candidate, request))
 
 
-class StrategyGuard(_Guard):
+class StrategyGuard(Guard):
     """Runs a foreign strategy inside our router."""
 
     def __init__(self, plugin: Any, site: Site) -> None:
@@ -278,7 +289,7 @@ class StrategyGuard(_Guard):
         return position
 
 
-class MiddlewareGuard(_Guard):
+class MiddlewareGuard(Guard):
     """Runs a foreign middleware."""
 
     def before_route(self, request: InferenceRequest) -> InferenceRequest | None:

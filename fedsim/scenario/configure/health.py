@@ -53,16 +53,17 @@ def breaker_config(
             half_open_probes=settings.half_open_probes,
         )
     window = settings.window
-    shared: dict[str, float] = {
-        "failure_rate": settings.failure_rate,
-        "slow_call_s": settings.slow_call,
-        "slow_rate": settings.slow_rate,
-        "wait_s": settings.wait,
-    }
-    counts = {"min_calls": settings.min_calls, "half_open_probes": settings.half_open_probes}
-    if isinstance(window, int):
-        return RateBreakerConfig(window_calls=window, **shared, **counts)
-    return RateBreakerConfig(window_s=int(window), **shared, **counts)
+    counted = isinstance(window, int)
+    return RateBreakerConfig(
+        window_calls=int(window) if counted else RateBreakerConfig().window_calls,
+        window_s=None if counted else int(window),
+        failure_rate=settings.failure_rate,
+        slow_call_s=settings.slow_call,
+        slow_rate=settings.slow_rate,
+        min_calls=settings.min_calls,
+        wait_s=settings.wait,
+        half_open_probes=settings.half_open_probes,
+    )
 
 
 def outlier_config(settings: OutlierSettings | str) -> OutlierConfig | None:

@@ -1,0 +1,101 @@
+"""Guards around foreign health checkers and circuit breakers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fedsim.federation.contracts import CircuitState, NodeHealth, NodeId
+from fedsim.world.plugins import Guard
+from fedsim.world.world import Site
+
+HEALTH_METHODS = ("check_node", "get_cached_health", "start_monitoring", "stop_monitoring")
+BREAKER_METHODS = ("is_open", "record_success", "record_failure", "state")
+
+
+class HealthGuard(Guard):
+    """Runs a foreign health checker as the gateway's ``HealthCheckerTrait``."""
+
+    async def check_node(self, node_id: NodeId) -> NodeHealth:
+        """Check one node now, for other plug-ins; the gateway itself does not."""
+        health: NodeHealth = await self._invoke("check_node", None, node_id)
+        return health
+
+    def get_cached_health(self, node_id: NodeId) -> NodeHealth | None:
+        """Return what the checker knows, which must be a ``NodeHealth`` or None."""
+        known = self._call("get_cached_health", None, node_id)
+        if known is None or isinstance(known, NodeHealth):
+            return known
+        problem = f"get_cached_health() returned {known!r}; it must return a NodeHealth or None"
+        raise self._error(problem, None)
+
+    async def start_monitoring(self, interval_s: float) -> None:
+        """Let the checker begin."""
+        await self._await("start_monitoring", None, interval_s)
+
+    async def stop_monitoring(self) -> None:
+        """Let the checker end."""
+        await self._await("stop_monitoring", None)
+
+    def report_success(self, node_id: NodeId, latency_s: float) -> None:
+        """Tell the checker, if it wants to know, that a node served a request."""
+        self._tell("report_success", node_id, latency_s)
+
+    def report_failure(self, node_id: NodeId) -> None:
+        """Tell the checker, if it wants to know, that a node failed a request."""
+        self._tell("report_failure", node_id)
+
+    def _tell(self, method: str, *args: Any) -> None:
+        if hasattr(self.plugin, method) and not self._loop.is_closed():
+            self._call(method, None, *args)
+
+
+class BreakerGuard(Guard):
+    """Runs a foreign circuit breaker as the gateway's ``CircuitBreakerTrait``."""
+
+    def __init__(self, plugin: Any, site: Site) -> None:
+        super().__init__(plugin, site)
+        for method in ("try_acquire", "record_attempt", "half_opens_at_s"):
+            if not hasattr(plugin, method):
+                setattr(self, method, None)
+
+    def is_open(self, node_id: NodeId) -> bool:
+        """Return whether the breaker wants the node to be skipped."""
+        return self._truth("is_open", self._call("is_open", None, node_id), None)
+
+    def state(self, node_id: NodeId) -> CircuitState:
+        """Return the node's state, which must be a ``CircuitState``."""
+        state = self._call("state", None, node_id)
+        if isinstance(state, CircuitState):
+            return state
+        problem = f"state() returned {state!r}; it must return a CircuitState"
+        raise self._error(problem, None)
+
+    def try_acquire(self, node_id: NodeId) -> bool:
+        """Ask the breaker for leave to send."""
+        return self._truth("try_acquire", self._call("try_acquire", None, node_id), None)
+
+    def half_opens_at_s(self, node_id: NodeId) -> float:
+        """Return when the breaker will let a probe through, in seconds."""
+        return self._number("half_opens_at_s", self._call("half_opens_at_s", None, node_id), None)
+
+    def release(self, node_id: NodeId) -> None:
+        """Tell the breaker that a probe has ended, in whatever way."""
+        if hasattr(self.plugin, "release"):
+            self._tell("release", node_id)
+
+    def record_success(self, node_id: NodeId) -> None:
+        """Tell the breaker that an attempt succeeded."""
+        self._tell("record_success", node_id)
+
+    def record_failure(self, node_id: NodeId) -> None:
+        """Tell the breaker that an attempt failed."""
+        self._tell("record_failure", node_id)
+
+    def record_attempt(self, node_id: NodeId, ok: bool, sent_s: float) -> None:
+        """Tell the breaker how an attempt ended, and when it was sent."""
+        self._tell("record_attempt", node_id, ok, sent_s)
+
+    def _tell(self, method: str, *args: Any) -> None:
+        """Tell the breaker something; what is dropped after the run does not count."""
+        if not self._loop.is_closed():
+            self._call(method, None, *args)
