@@ -128,6 +128,15 @@ SECTIONS = (
     Section("`faults`, `kind: crash`", "Crash", 3, "kind"),
     Section("`faults`, `kind: slowdown`", "Slowdown", 3, "kind"),
     Section("`faults`, `kind: errors`", "Errors", 3, "kind"),
+    Section("`faults`, `kind: drain`", "Drain", 3, "kind"),
+    Section("`faults`, `kind: rolling_deployment`", "RollingDeployment", 3, "kind"),
+    Section("`faults`, `kind: black_hole`", "BlackHole", 3, "kind"),
+    Section("`faults`, `kind: partition`", "Partition", 3, "kind"),
+    Section("`faults`, `kind: link`", "LinkTrouble", 3, "kind"),
+    Section("`faults`, `kind: flapping`", "Flapping", 3, "kind"),
+    Section("`faults`, `kind: health`", "Health", 3, "kind"),
+    Section("`faults`, `kind: spot`", "Spot", 3, "kind"),
+    Section("`faults`, `kind: correlated`", "Correlated", 3, "kind"),
     Section("`slo`", "SloSettings"),
     Section("`record`", "Record"),
     Section("`compare`", "Compare"),
@@ -356,7 +365,7 @@ def _value(section: Section, key: str, found: dict[str, Any]) -> str:
     if key in MAPPINGS:
         return MAPPINGS[key]
     if key == "faults":
-        return "list of [faults](#faults-kind-outage)"
+        return "list of [faults](#faults-kind-outage), see [failures](failures.md)"
     choices = list(dict.fromkeys(_kinds(found)))
     return " or ".join(choices)
 

@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from fedsim.cli.figures import MISSING, duration, percent, plain
+from fedsim.cli.check_faults import fault_sentence
+from fedsim.cli.figures import MISSING, duration, plain
 from fedsim.cli.output import heading, paragraph, sentences, stdout
 from fedsim.cli.tables import Column, print_table
 from fedsim.results.sources import told
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from fedsim.federation.reference.config import ReferenceConfig
     from fedsim.scenario.spec import FederationSpec, Scenario
-    from fedsim.world.config import FaultConfig, StreamConfig
+    from fedsim.world.config import StreamConfig
 
 
 def print_check(scenario: Scenario, *, served: bool) -> None:
@@ -42,7 +43,7 @@ def print_check(scenario: Scenario, *, served: bool) -> None:
     heading(console, "Federation")
     sentences(console, _federation(scenario))
     heading(console, "Faults")
-    sentences(console, [_fault(fault) for fault in scenario.world.faults] or ["none"])
+    sentences(console, [fault_sentence(fault) for fault in scenario.world.faults] or ["none"])
     console.print()
     paragraph(console, told(scenario.figures))
     if served:
@@ -199,21 +200,3 @@ def _reference(federation: FederationSpec, config: ReferenceConfig) -> list[str]
     ]
     lines += [f"middleware: {', '.join(federation.middleware)}"] if federation.middleware else []
     return lines
-
-
-def _fault(fault: FaultConfig) -> str:
-    """Return a fault in a sentence, such as ``slowdown of node us-chat-0, 5 times, at …``."""
-    kinds = {"region": fault.region, "pool": fault.pool, "node": fault.node}
-    target = next(f"{kind} {name}" for kind, name in kinds.items() if name is not None)
-    text = f"{fault.kind} of {target}" if fault.kind != "errors" else f"errors at {target}"
-    if fault.kind == "slowdown":
-        text += f", {fault.factor:g} times slower"
-    if fault.kind == "errors":
-        text += f", {percent(fault.probability)} % of requests"
-    if fault.at_s is not None and fault.lasts_s is not None:
-        return f"{text}, at {duration(fault.at_s)} for {duration(fault.lasts_s)}"
-    if fault.mtbf_s is not None and fault.mttr_s is not None:
-        text += (
-            f", each node up {duration(fault.mtbf_s)} and down {duration(fault.mttr_s)} on average"
-        )
-    return text

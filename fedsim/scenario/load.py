@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsim.errors import Problem, ScenarioError
-from fedsim.scenario import pool_checks, reachability, references, unknown_sizes
+from fedsim.scenario import fault_checks, pool_checks, reachability, references, unknown_sizes
 from fedsim.scenario.configure.federation import federation_spec
 from fedsim.scenario.configure.studies import compare_spec, slo_config
 from fedsim.scenario.configure.world import world_config
@@ -28,6 +28,7 @@ from fedsim.scenario.validate import validate
 _CHECKS: tuple[Callable[[Facts], Iterable[Problem]], ...] = (
     references.unknown_names,
     references.wrong_pairs,
+    fault_checks.faults_of_nothing,
     references.wrong_strategies,
     pool_checks.mixed_kinds,
     pool_checks.wrong_engines,

@@ -114,12 +114,10 @@ def _of_profile(path: str, profile: Profile) -> Figure:
 
 def _of_fault(path: str, fault: Fault, stated: Mapping[str, Any]) -> Iterator[Figure]:
     """Yield the mean times of a fault that strikes at random; scripted ones have no figures."""
-    if not isinstance(fault, Crash) or fault.at is not None:
-        return
     for key in ("mtbf", "mttr"):
         if key in stated:
             yield _own(f"{path}.{key}", stated[key])
-        else:
+        elif isinstance(fault, Crash) and fault.preset is not None:
             yield _of_preset(f"{path}.{key}", failure_preset(str(fault.preset)), key)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fedsim.scenario.catalogues.failures import failure_preset
 from fedsim.scenario.schema.distributions import DistributionSettings
-from fedsim.scenario.schema.fault_parts import MeanTime, NodeFault, mean_s
+from fedsim.scenario.schema.fault_parts import MeanTime, NodeFault, PlaceFault, mean_s
 from fedsim.scenario.schema.faults import (
     Correlated,
     Crash,
@@ -36,9 +36,10 @@ def fault_config(fault: Fault) -> FaultConfig:
     """Return something that goes wrong."""
     mtbf_s, mttr_s = times_s(fault)
     where: dict[str, Any] = {}
+    if isinstance(fault, PlaceFault):
+        where = {"region": fault.region, "pool": fault.pool, "share": fault.share}
     if isinstance(fault, NodeFault):
-        where = {"region": fault.region, "pool": fault.pool, "node": fault.node}
-        where["share"] = fault.share
+        where["node"] = fault.node
     return FaultConfig(
         kind=fault.kind,
         at_s=fault.at,

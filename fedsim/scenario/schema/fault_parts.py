@@ -77,14 +77,13 @@ class TimedFault(Settings):
         return getattr(self, name, None) is not None
 
 
-class NodeFault(TimedFault):
-    """A fault of nodes: of a region, a pool or one node, or of a share of them."""
+class PlaceFault(TimedFault):
+    """A fault of the nodes of a region or pool, or of a share of them."""
 
-    targets: ClassVar[tuple[str, ...]] = ("region", "pool", "node")
+    targets: ClassVar[tuple[str, ...]] = ("region", "pool")
 
     region: str | None = Field(default=None, description="The region struck: all its nodes.")
     pool: str | None = Field(default=None, description="The pool struck: all its nodes.")
-    node: str | None = Field(default=None, description="The node struck, such as us-chat-0.")
     share: PositiveShare = Field(
         default=1.0,
         description=(
@@ -101,7 +100,15 @@ class NodeFault(TimedFault):
             got = listed(given, "and") or "nothing"
             message = f"The fault names {got} as what it strikes."
             raise error(message, f"Give exactly one of {listed(list(self.targets))}.")
-        if self.node is not None and self.share < 1.0:
+        if given == ["node"] and self.share < 1.0:
             message = "A single node has no share."
             raise error(message, "Name a pool or region, or remove share.", "share")
         return self
+
+
+class NodeFault(PlaceFault):
+    """A fault of nodes: of a region, a pool or one node, or of a share of them."""
+
+    targets: ClassVar[tuple[str, ...]] = ("region", "pool", "node")
+
+    node: str | None = Field(default=None, description="The node struck, such as us-chat-0.")

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from fedsim.scenario.schema.base import Choice, error
 from fedsim.scenario.schema.catalogued import PresetName
-from fedsim.scenario.schema.fault_parts import NodeFault
+from fedsim.scenario.schema.fault_parts import NodeFault, PlaceFault
 from fedsim.scenario.schema.link_faults import LinkTrouble, Partition
 from fedsim.scenario.schema.types import (
     CountFrom1,
@@ -80,14 +80,13 @@ class Drain(NodeFault):
     kind: Literal["drain"]
 
 
-class RollingDeployment(NodeFault):
+class RollingDeployment(PlaceFault):
     """Nodes are restarted batch by batch: each drains, stops, starts and loads."""
 
     times: ClassVar[tuple[frozenset[str], ...]] = (frozenset(("at",)), frozenset(("mtbf",)))
     times_remedy: ClassVar[str] = (
         "Give at for one, or mtbf for one after another at random; it ends when all are restarted."
     )
-    targets: ClassVar[tuple[str, ...]] = ("region", "pool")
 
     kind: Literal["rolling_deployment"]
     batch: CountFrom1 = Field(default=1, description="Nodes that are restarted at a time.")
@@ -159,13 +158,12 @@ class Spot(NodeFault):
     )
 
 
-class Correlated(NodeFault):
+class Correlated(PlaceFault):
     """A group of nodes of one or several pools goes down together."""
 
     targets: ClassVar[tuple[str, ...]] = ("region", "pool", "pools")
 
     kind: Literal["correlated"]
-    node: None = Field(default=None, exclude=True)
     pools: Annotated[list[str], Field(min_length=1)] | None = Field(
         default=None,
         description="The pools struck: all their nodes.",
