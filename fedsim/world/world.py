@@ -25,7 +25,7 @@ from fedsim.workload.details import Details, Prompt
 from fedsim.world.config import StreamConfig, WorldConfig
 from fedsim.world.decisions import DecisionWatch
 from fedsim.world.faults.injector import FaultInjector
-from fedsim.world.insight import NodeInsight
+from fedsim.world.insight import IdleReports, NodeInsight
 from fedsim.world.links import Links
 from fedsim.world.live import LiveRequest, OnOver
 from fedsim.world.network import Network
@@ -205,6 +205,7 @@ class World:
         self, gateways: Mapping[str, int], build_gateway: BuildGateway, router_name: str
     ) -> list[tuple[int, GatewayTrait]]:
         by_id = {node.node_id: node for node in self.nodes}
+        idle = IdleReports(self.env, self.nodes, self._network, self.streams)
         built: list[tuple[int, GatewayTrait]] = []
         for code, name in enumerate(self.directory.gateways):
             region = name.rpartition("/")[0]
@@ -234,7 +235,7 @@ class World:
                 self._catalog,
                 FederationReporter(self._observer, self.env, name),
                 self.env,
-                NodeInsight(by_id),
+                NodeInsight(by_id, idle, region_code),
                 None
                 if self._watched is None
                 else DecisionWatch(

@@ -36,7 +36,7 @@ def retry_config(settings: RetrySettings | str) -> RetryConfig | None:
         return None
     budget = settings.budget
     if not isinstance(budget, BudgetSettings):
-        budget = BudgetSettings(ratio=budget) if isinstance(budget, float) else None
+        budget = BudgetSettings.model_construct(ratio=budget) if isinstance(budget, float) else None
     common = RetryConfig(
         settings.limit, settings.backoff, settings.backoff_max, settings.jitter, None
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from simpy.events import Event
@@ -79,6 +79,7 @@ class Node(ABC):
         "_jobs",
         "_limbo",
         "_loading",
+        "_on_idle",
         "_queue_limit",
         "_ready",
         "_silent",
@@ -134,6 +135,7 @@ class Node(ABC):
         self._silent: dict[object, None] = {}
         self._limbo = Limbo(env)
         self._emptied: list[Event] = []
+        self._on_idle: Callable[[Node], None] | None = None
         self._ready: list[Event] = []
         self.awaits_idle = False
         self.endpoint = HealthEndpoint(self)
@@ -296,6 +298,8 @@ class Node(ABC):
         self._up_since_s = self.env._now
         self._look_for_trouble()
         _succeed(self._ready)
+        if self.awaits_idle:
+            self.note_idle()
 
     def _look_for_trouble(self) -> None:
         """Work out whether a request that arrives needs a closer look."""
@@ -356,8 +360,15 @@ class Node(ABC):
     def note_idle(self) -> None:
         """Tell those who wait for it, if it has nothing left to do."""
         if not (self.running or self.queued or self._limbo):
-            self.awaits_idle = False
+            self.awaits_idle = self._on_idle is not None
             _succeed(self._emptied)
+            if self._on_idle is not None and self.up:
+                self._on_idle(self)
+
+    def report_idle(self, report: Callable[[Node], None]) -> None:
+        """Have *report* called whenever it is up and has nothing left to do."""
+        self._on_idle = report
+        self.awaits_idle = True
 
     def ready(self) -> Event:
         """Return an event for the moment at which it is up."""
