@@ -121,6 +121,7 @@ class Federation:
 
     Attributes:
         strategy: How it chooses among nodes.
+        settings: Settings of a strategy that is given by its name.
         policies: Makes the policies of a gateway.
         timeout: Its deadlines, or None.
         retries: How it tries again, or None.
@@ -129,7 +130,8 @@ class Federation:
         parts: Further settings of the gateway, by name.
     """
 
-    strategy: LoadBalanceStrategy | Strategy = LoadBalanceStrategy.ROUND_ROBIN
+    strategy: LoadBalanceStrategy | str | Strategy = LoadBalanceStrategy.ROUND_ROBIN
+    settings: Mapping[str, object] = field(default_factory=dict)
     policies: Callable[[], Sequence[RoutingPolicyTrait]] = tuple
     timeout: TimeoutConfig | None = None
     retries: RetryConfig | None = None
@@ -143,12 +145,19 @@ class Federation:
             catalog=site.catalog,
             policies=list(self.policies()),
             load_balance=self.strategy,
+            strategy_settings=self.settings,
             circuit_breaker=self.breaker,
             health_config=self.health or HealthConfig(),
             config=GatewayConfig(self.timeout, self.retries, **self.parts),
         )
         gateway = builder.build(
-            site.transport, site.clock, site.tasks, site.random_for, site.region, site.reporter
+            site.transport,
+            site.clock,
+            site.tasks,
+            site.random_for,
+            site.region,
+            site.reporter,
+            site.insight,
         )
         if self.health is not None:
             checker: Any = gateway.health
