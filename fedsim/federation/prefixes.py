@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from itertools import islice, takewhile
 
 from fedsim.federation.contracts import InferenceRequest, NodeId
@@ -63,31 +63,42 @@ class PrefixIndex:
     def matches(self, request: InferenceRequest) -> Mapping[NodeId, int]:
         """Return how many blocks of the prompt each node has, of the nodes that have any.
 
-        Costs a look-up a node, and for a node that has the first block one more for each doubling
-        of the prompt's length: about 1 us a node for a thousand blocks.
+        Costs a few look-ups a node where nodes have as much of it as the one before, as of a shared
+        system prompt, else one for each doubling of the prompt's length: 0.3 to 1 us a node.
         """
         blocks = request.blocks
         if not blocks:
             return {}
-        first = blocks[0]
-        return {
-            node_id: depth_of(known, blocks)
-            for node_id, known in self._nodes.items()
-            if first in known
-        }
+        first, depth = blocks[0], 0
+        found: dict[NodeId, int] = {}
+        for node_id, known in self._nodes.items():
+            if first in known:
+                depth = found[node_id] = depth_of(known, blocks, depth)
+        return found
 
     def size_blocks(self, node_id: NodeId) -> int:
         """Return how many blocks are remembered of a node."""
         return len(self._nodes.get(node_id, ()))
 
 
-def depth_of(known: Mapping[int, object], blocks: tuple[int, ...]) -> int:
+def depth_of(known: Container[int], blocks: Sequence[int], guess: int = 0) -> int:
     """Return how many of *blocks* from the first on are *known*, by bisection.
 
     Where a block is known all that precede it must be, as it is where a block's hash stands for
     all that comes before it too.
+
+    Args:
+        known: The blocks that are known.
+        blocks: The blocks of a prompt.
+        guess: What it may be, 0 to their number; costs two look-ups where it is right.
     """
     low, high = 0, len(blocks)
+    if guess == high or blocks[guess] not in known:
+        if not guess or blocks[guess - 1] in known:
+            return guess
+        high = guess - 1
+    else:
+        low = guess + 1
     while low < high:
         middle = (low + high) // 2
         if blocks[middle] in known:

@@ -166,18 +166,18 @@ class DynamoKv:
     ) -> list[float]:
         settings, now_s = self._settings, self._clock.now()
         blocks, block_tokens = request.blocks, request.block_tokens or 1
+        node_ids, in_flight, workers = fleet.node_ids, fleet.in_flight, self._workers
+        total, shared = len(blocks), 0
         costs = []
         for position in positions:
-            node_id = fleet.node_ids[position]
-            worker = self._workers.get(node_id)
-            backlog = decode = 0.0
-            if worker is not None:
-                backlog = worker.drain(now_s, settings.prefill_tokens_per_s) / block_tokens
-                decode = len(worker.blocks) - depth_of(worker.blocks, blocks)
-            prefill = backlog + len(blocks)
-            requests = fleet.in_flight[position]
-            decode += len(blocks)
-            costs.append(cost(settings, prefill, hits.get(node_id, 0), decode, requests))
+            node_id = node_ids[position]
+            worker = workers.get(node_id)
+            prefill = decode = float(total)
+            if worker is not None and worker.requests:
+                prefill += worker.drain(now_s, settings.prefill_tokens_per_s) / block_tokens
+                shared = depth_of(worker.blocks, blocks, shared)
+                decode += len(worker.blocks) - shared
+            costs.append(cost(settings, prefill, hits.get(node_id, 0), decode, in_flight[position]))
         return costs
 
     def on_start(self, target: RouteTarget, request: InferenceRequest) -> None:

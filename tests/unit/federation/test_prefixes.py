@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedsim.federation.contracts import Capability, InferenceRequest, NodeId, QoSRequirements
-from fedsim.federation.prefixes import PrefixIndex
+from fedsim.federation.prefixes import PrefixIndex, depth_of
 
 A, B = NodeId("a"), NodeId("b")
 
@@ -105,3 +105,12 @@ def test_size_and_matches():
     assert (index.size_blocks(A), index.size_blocks(B)) == (4, 0)
     assert index.matches(prompt()) == {}
     assert index.matches(prompt(1, 2, 9)) == {A: 2}
+
+
+@given(st.integers(0, 9), st.data())
+def test_a_guess_changes_nothing(depth, data):
+    """Whatever is guessed, the depth that is found is the same."""
+    blocks = tuple(range(data.draw(st.integers(depth, 9))))
+    guess = data.draw(st.integers(0, len(blocks)))
+
+    assert depth_of(dict.fromkeys(blocks[:depth]), blocks, guess) == depth
