@@ -1,6 +1,7 @@
-"""Draw the documentation's pictures from the demo's scenario: ``python docs/make_pictures.py``.
+"""Draw the documentation's pictures: ``python docs/make_pictures.py``.
 
-The same scenario and seed give the same pictures. They are committed in ``docs/pictures``.
+They come from the demo's scenario and from the pitfalls. The same scenarios and seeds give the same
+pictures. They are committed in ``docs/pictures``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import fedsim
+from docs import pitfall_pictures
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
@@ -30,6 +32,7 @@ def main() -> None:
     for name, chart in pictures.items():
         chart.savefig(PICTURES / f"{name}.png", dpi=DPI, metadata={"Software": None})
         print(f"docs/pictures/{name}.png")
+    pitfall_pictures.main()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The pitfalls of the reference: each shows under ``preset: apr`` and is absent under ``default``."""
+"""The pitfalls of the reference: each shows under ``apr`` and is absent under ``default``."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_1_unhealthy_is_absorbing():
 
 
 def test_2_one_failure_drains_a_node():
-    """After one failed attempt a node that had nearly half of the requests has none, or its share."""
+    """After one failed attempt a node with nearly half of the requests has none, or its share."""
     theirs, ours = runs(2)
     assert (theirs.attempts["outcome"] != "ok").sum() == 1
     assert served_share(theirs, "node-0", 0.0, MIN_S) > 0.4
@@ -84,7 +84,7 @@ def test_2_one_failure_drains_a_node():
 
 
 def test_3_unknown_starves():
-    """The node that came up at minute 1 has nothing to do, or half of it all; waits are the cost."""
+    """The node that came up at minute 1 has nothing to do, or half of it all; the cost is waits."""
     theirs, ours = runs(3)
     after_s = 2 * MIN_S
     assert served_share(theirs, "scale-out-0", 0.0) == 0.0
