@@ -452,8 +452,9 @@ class RouterTrait(Protocol):
     """Selects the node for a request.
 
     Beyond the contract a router may have ``on_start(target, request)``,
-    ``on_first_token(target, request)``, ``on_complete(target, request, outcome, latency_s)`` and
-    ``async route_excluding(request, excluded)``; the gateway calls those that exist.
+    ``on_first_token(target, request)``, ``on_response(target, request, response)`` just before
+    ``on_complete(target, request, outcome, latency_s)``, and ``async route_excluding(request,
+    excluded)``; the gateway calls those that exist.
     """
 
     async def route(self, request: InferenceRequest) -> RouteTarget:

@@ -94,6 +94,7 @@ class Gateway:
         self._direct = self._request_s == math.inf or getattr(router, "immediate", False)
         self.on_start: Callable[..., Any] = getattr(router, "on_start", _ignore)
         self.on_first_token: Callable[..., Any] = getattr(router, "on_first_token", _ignore)
+        self._on_response: Callable[..., Any] | None = getattr(router, "on_response", None)
         self.on_complete: Callable[..., Any] = getattr(router, "on_complete", _ignore)
         self._route_excluding: Callable[..., Any] | None = getattr(router, "route_excluding", None)
         self._try_acquire: Callable[[NodeId], bool] | None = getattr(breaker, "try_acquire", None)
@@ -240,6 +241,8 @@ class Gateway:
         """Return an attempt's *result*; a response has come, a stream has yet to end."""
         if streamed:
             return GatewayStream(self, attempt, result, started_s)
+        if self._on_response is not None:
+            self._on_response(attempt.target, attempt.request, result)
         attempt.succeeded()
         response: InferenceResponse = result
         return response

@@ -159,6 +159,8 @@ class RouterGuard(Guard):
         for hook in ("on_start", "on_first_token", "on_complete"):
             if not hasattr(plugin, hook):
                 setattr(self, hook, _ignore)
+        if not hasattr(plugin, "on_response"):
+            self.on_response = None  # type: ignore[method-assign, assignment]
         if not hasattr(plugin, "route_excluding"):
             self.route_excluding = None  # type: ignore[method-assign, assignment]
 
@@ -184,6 +186,12 @@ class RouterGuard(Guard):
     def on_first_token(self, target: RouteTarget, request: InferenceRequest) -> None:
         """Tell the router that the first token of a stream has come."""
         self._call("on_first_token", request, target, request)
+
+    def on_response(
+        self, target: RouteTarget, request: InferenceRequest, response: InferenceResponse
+    ) -> None:
+        """Tell the router what a node answered, just before it is told how the attempt ended."""
+        self._call("on_response", request, target, request, response)
 
     def on_complete(
         self, target: RouteTarget, request: InferenceRequest, outcome: str, latency_s: float
