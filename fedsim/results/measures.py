@@ -52,6 +52,8 @@ MEASURES: dict[str, Measure] = {
     "cache_hit_share": Measure("share of prompt tokens found in a prefix cache", better="higher"),
     "queue_wait_mean_s": Measure("mean wait in queue", "s"),
     "attempts_per_request": Measure("attempts per request"),
+    "hedges_per_request": Measure("hedges per request", better=None),
+    "turned_away_share": Measure("share of requests turned away before any attempt"),
     "cross_region_share": Measure("share served outside the region of origin", better=None),
     "privacy_violations": Measure("privacy violations"),
     "utilization_mean": Measure("mean utilization", better=None),

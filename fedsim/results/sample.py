@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.results.slo import Slo
+from fedsim.results.tables import Tables
 from fedsim.world.observer import Directory
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Sample:
         good: Whether it was served within its limit.
         cross: Whether it was served outside its region of origin.
         attempts: Number of attempts.
+        hedges: Number of hedges among them.
+        turned_away: Whether it ended for want of capacity before any attempt.
         latency_s: From arrival to the end, in seconds.
         ttft_s: From arrival to the first token, in seconds.
         tpot_s: Mean time between tokens after the first, in seconds.
@@ -54,6 +57,8 @@ class Sample:
     good: NDArray[np.bool_]
     cross: NDArray[np.bool_]
     attempts: NDArray[np.integer[Any]]
+    hedges: NDArray[np.integer[Any]]
+    turned_away: NDArray[np.bool_]
     latency_s: NDArray[np.float64]
     ttft_s: NDArray[np.float64]
     tpot_s: NDArray[np.float64]
@@ -62,8 +67,10 @@ class Sample:
     cached_tokens: NDArray[np.integer[Any]]
 
     @classmethod
-    def of(cls, requests: DataFrame, directory: Directory, slo: Slo | None) -> Sample:
-        """Return the sample of all *requests*."""
+    def of(cls, tables: Tables, directory: Directory, slo: Slo | None) -> Sample:
+        """Return the sample of all requests."""
+        requests = tables.requests
+        attempts = requests["attempts"].to_numpy()
         ok = is_ok(requests)
         latency_s = requests["latency_s"].to_numpy()
         limits_s = _limits_s(directory, slo)[requests["stream"].cat.codes.to_numpy()]
@@ -72,7 +79,9 @@ class Sample:
             ok=ok,
             good=ok & (latency_s <= limits_s),
             cross=ok & (served != requests["origin"].cat.codes.to_numpy()),
-            attempts=requests["attempts"].to_numpy(),
+            attempts=attempts,
+            hedges=_hedges(tables),
+            turned_away=(attempts == 0) & (requests["outcome"] == "no_capacity").to_numpy(),
             latency_s=latency_s,
             ttft_s=requests["ttft_s"].to_numpy(),
             tpot_s=requests["tpot_s"].to_numpy(),
@@ -88,6 +97,8 @@ class Sample:
             self.good[rows],
             self.cross[rows],
             self.attempts[rows],
+            self.hedges[rows],
+            self.turned_away[rows],
             self.latency_s[rows],
             self.ttft_s[rows],
             self.tpot_s[rows],
@@ -95,6 +106,12 @@ class Sample:
             self.prompt_tokens[rows],
             self.cached_tokens[rows],
         )
+
+
+def _hedges(tables: Tables) -> NDArray[np.integer[Any]]:
+    """Return the number of hedges of each request."""
+    rows = tables.request_rows[tables.attempts["hedge"].to_numpy(dtype=bool)]
+    return np.bincount(rows, minlength=len(tables.requests))
 
 
 def is_ok(table: DataFrame) -> NDArray[np.bool_]:

@@ -66,7 +66,7 @@ def summarise(
     labels: list[Any] = [*names, math.nan] if (codes[inside] == len(names)).any() else names
     violations = _violations(tables, directory, inside, by, codes)
     fleet = fleet_measures(tables.node_totals, window.length_s, by)
-    sample = Sample.of(requests, directory, slo)
+    sample = Sample.of(tables, directory, slo)
     rows = []
     for code, part in enumerate(_parts(sample, inside, codes, len(labels))):
         row = _measures(part, window.length_s)
@@ -149,6 +149,8 @@ def _measures(sample: Sample, length_s: float) -> dict[str, Any]:
         ),
         "queue_wait_mean_s": _mean(_known(sample.queue_wait_s[sample.ok])),
         "attempts_per_request": _mean(sample.attempts),
+        "hedges_per_request": _mean(sample.hedges),
+        "turned_away_share": _ratio(int(sample.turned_away.sum()), requests),
         "cross_region_share": _ratio(int(sample.cross.sum()), ok),
     }
 

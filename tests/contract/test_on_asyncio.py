@@ -18,12 +18,14 @@ from fedsim.federation.config import (
     BreakerConfig,
     GatewayConfig,
     HealthConfig,
+    HedgeConfig,
     RetryConfig,
     TimeoutConfig,
 )
 from fedsim.federation.contracts import (
     Capability,
     CircuitState,
+    FederationError,
     HealthState,
     InferenceResponse,
     LoadBalanceStrategy,
@@ -140,6 +142,7 @@ class Federation:
                 GatewayConfig(
                     TimeoutConfig(config.get("attempt_s", 0.5), config.get("request_s", 5.0)),
                     RetryConfig(backoff_s=0.001),
+                    config.get("hedge"),
                 )
             )
         )
@@ -164,6 +167,12 @@ class Federation:
         """Serve a request and return the node."""
         response = await self.gateway.infer(request(number, **more))
         return response.served_by
+
+    async def fail(self):
+        """Serve a request that must fail, and return the error."""
+        with pytest.raises(FederationError) as caught:
+            await self.infer()
+        return caught.value
 
     def node(self, name):
         """Return a node."""
@@ -262,6 +271,41 @@ def test_a_node_that_hangs():
     act(scene, attempt_s=0.2)
 
 
+def test_hedging():
+    """A node that hangs is hedged elsewhere, told so, and blamed for nothing."""
+
+    async def scene(federation):
+        federation.node("a").stuck = True
+        nodes = await asyncio.gather(*(federation.infer(number) for number in range(30)))
+        stats = federation.gateway.stats()
+
+        assert set(nodes) == set("bc")
+        assert federation.node("a").given_up == 10
+        assert not federation.breaker.troubled
+        assert (stats.total_requests, stats.successful_requests) == (30, 30)
+
+    act(scene, attempt_s=5.0, hedge=HedgeConfig(after_s=0.2, budget=None))
+
+
+def test_hedging_when_one_fails():
+    """One that fails leaves the race to the other; a caller that is cancelled ends both."""
+
+    async def scene(federation):
+        federation.node("a").stuck = True
+        federation.node("b").stuck = True
+        task = asyncio.create_task(federation.infer())
+        await asyncio.sleep(0.2)
+        assert federation.router.fleet.in_flight == [1, 1, 0]
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert federation.node("a").given_up == federation.node("b").given_up == 1
+        federation.node("c").up = False
+        assert isinstance(await federation.fail(), Timeout)
+
+    act(scene, attempt_s=0.3, request_s=1.0, hedge=HedgeConfig(after_s=0.05, budget=None))
+
+
 def test_the_request_s_deadline():
     """The request's own deadline ends it, and blames no node."""
 
@@ -317,6 +361,7 @@ def test_streams():
         assert federation.transport.streams[1].cancelled
 
         third = await federation.gateway.infer_stream(request(3))
+        await third.next_token()
         reader = asyncio.create_task(third.next_token())
         await asyncio.sleep(0.0)
         reader.cancel()
@@ -330,7 +375,7 @@ def test_streams():
         with pytest.raises(NodeUnreachable):
             await fourth.next_token()
         stats = federation.gateway.stats()
-        assert (stats.successful_requests, stats.failed_requests, stats.total_tokens) == (1, 1, 5)
+        assert (stats.successful_requests, stats.failed_requests, stats.total_tokens) == (1, 1, 6)
 
     act(scene)
 

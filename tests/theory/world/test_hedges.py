@@ -96,7 +96,6 @@ def test_at_the_p95(law):
 
 def test_the_loser_s_work_is_wasted_and_paid():
     """The loser's slot time up to the abort, one leg after the answer, is counted and charged."""
-    service, _ = SERVICES["exponential"]
     config = small_world(
         Exponential(1.0),
         20.0,

@@ -61,7 +61,8 @@ def record() -> Recorder:
         for attempt in range(1, attempts + 1):
             last = attempt == attempts
             end = outcome if last else "node_unreachable"
-            attempt_row = recorder.attempt_started(row, attempt, origin, node, False, arrived_s)
+            hedge = attempt == 3
+            attempt_row = recorder.attempt_started(row, attempt, origin, node, hedge, arrived_s)
             service_s = 0.5 if end == "ok" else NAN
             recorder.attempt_finished(attempt_row, finished_s, end, wait_s, service_s)
         recorder.request_finished(
@@ -119,6 +120,8 @@ EXPECTED = {
     "cache_hit_share": (30 + 70) / 200,  # those of 30 s and 99 s, on the node that knows
     "queue_wait_mean_s": (0.2 + 0.6 + 0.1 + 0.1 + 0.0) / 5,
     "attempts_per_request": (1 + 2 + 1 + 1 + 3 + 0 + 1) / 7,
+    "hedges_per_request": 1 / 7,  # the third attempt at 50 s
+    "turned_away_share": 1 / 7,  # the one at 60 s
     "cross_region_share": 1 / 5,  # the one at 20 s
     "privacy_violations": 1,  # a confidential request of 99 s served in east
     "utilization_mean": 100 / (5 * 100),
