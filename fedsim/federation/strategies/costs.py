@@ -49,9 +49,9 @@ class CostCapped:
     turn. When all are overloaded, prices do not matter. A node without a price is the dearest.
     Cost: O(n), about 0.15 us a node. Example: at 2.0, 2.1 and 6.9 USD/h the first two are chosen
     from (2.0 x 1.1 = 2.2), the third once both have eight requests in flight. Failure: cheap nodes
-    are kept at the edge of overload, so that their loss is felt at once; a cheap node that
-    fails fast is never overloaded. The price is that of an hour and not of a token. Source: of our
-    own; LiteLLM's cost-based routing takes the cheapest, however busy it is.
+    are kept at the edge of overload, so that their loss is felt at once; a cheap node that fails
+    fast is never overloaded. The price is that of an hour and not of a token. Source: of our own;
+    LiteLLM's cost-based routing takes the cheapest, however busy it is.
     """
 
     def __init__(self, _: GatewayContext, settings: CostCappedSettings) -> None:

@@ -55,13 +55,13 @@ class _Turns:
 class EnvoyLocalityWeighted:
     """Regions by weight, less where many of their nodes are missing.
 
-    Rule: a region's weight is the sum of its nodes' weights (pools.<name>.weight), times
-    min(100, 140 x eligible / all) %. Regions take turns in proportion, smoothly; within one the
-    fewest in flight, in turn. Cost: O(regions) and as least_connections. Example: weights 1 and 2:
-    the first gets 33 % while 70 % or more of its nodes are there, 32 % at 69, 26 % at 50, 15 % at
-    25, nothing at 0. Failure: up to 29 % of a region's nodes can be missing before others help;
-    those that are left carry the load. Source: Envoy, locality weighted load balancing; it turns by
-    earliest deadline first, this by nginx's smooth weighted round robin, in the same proportions.
+    Rule: a region's weight is the sum of its nodes' weights (pools.<name>.weight), times min(100,
+    140 x eligible / all) %. Regions take turns in proportion, smoothly; within one the fewest in
+    flight, in turn. Cost: O(regions) and as least_connections. Example: weights 1 and 2: the first
+    gets 33 % while 70 % or more of its nodes are there, 32 % at 69, 26 % at 50, 15 % at 25, nothing
+    at 0. Failure: up to 29 % of a region's nodes can be missing before others help; those that are
+    left carry the load. Source: Envoy, locality weighted load balancing; it turns by earliest
+    deadline first, this by nginx's smooth weighted round robin, in the same proportions.
     """
 
     def __init__(self) -> None:
@@ -203,14 +203,14 @@ class EnvoyLoadAwareLocality:
 
     Rule: each tick, a region's utilisation is the mean of what its nodes' last probes said
     (gpu_utilization), smoothed over smoothing (first value as it is). While the own region's is at
-    most that of all other nodes plus variance_threshold, its requests stay, but for the
-    probe_floor that is spread over the others by their nodes. Else a region's share is in
-    proportion to nodes x (1 - utilisation), nodes where nothing is known of it. Within a region
-    the fewest in flight, in turn. Cost: as least_connections and O(n) a tick. Example: ten nodes
-    each, the own region at 70 %, others at 30 and 40 %: 70 > 35 + 10, so 3 / 16, 7 / 16 and 6 / 16
-    or 19, 44 and 37 %. Failure: telemetry is as old as the last probe, so that a health interval
-    well above the tick makes regions swing; nodes that die leave the mean when health says so.
-    Source: Envoy, load_aware_locality, as documented; the extension is in the making.
+    most that of all other nodes plus variance_threshold, its requests stay, but for the probe_floor
+    that is spread over the others by their nodes. Else a region's share is in proportion to nodes x
+    (1 - utilisation), nodes where nothing is known of it. Within a region the fewest in flight, in
+    turn. Cost: as least_connections and O(n) a tick. Example: ten nodes each, the own region at 70
+    %, others at 30 and 40 %: 70 > 35 + 10, so 3 / 16, 7 / 16 and 6 / 16 or 19, 44 and 37 %.
+    Failure: telemetry is as old as the last probe, so that a health interval well above the tick
+    makes regions swing; nodes that die leave the mean when health says so. Source: Envoy,
+    load_aware_locality, as documented; the extension is in the making.
     """
 
     def __init__(self, context: GatewayContext, settings: EnvoyLoadAwareLocalitySettings) -> None:

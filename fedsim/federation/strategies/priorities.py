@@ -92,9 +92,9 @@ class EnvoyPriority:
     nodes / all) %, and the same for its degraded nodes. If all of these make 100 or more, the
     healthy nodes of the first level get as many percent of the requests as its health is, the next
     what is left, then the degraded ones; if they make less, all are scaled up. A level of which
-    fewer than panic_threshold percent are there treats healthy and degraded nodes alike, unless
-    all levels make 100 together; if all are in panic, the levels share by their sizes. Within a
-    level the fewest in flight, in turn. Cost: O(n), about 0.1 us a node. Example: three levels with
+    fewer than panic_threshold percent are there treats healthy and degraded nodes alike, unless all
+    levels make 100 together; if all are in panic, the levels share by their sizes. Within a level
+    the fewest in flight, in turn. Cost: O(n), about 0.2 us a node. Example: three levels with
     health 10, 20, 10 and degraded 20, 10, 0 make 70; their healthy nodes get 16, 28, 14 % and their
     degraded ones 28, 14, 0 %. Failure: up to 28 % of a level can be missing before the next helps;
     only eligible nodes are ever chosen, so that real panic is the router's. Source: Envoy, priority

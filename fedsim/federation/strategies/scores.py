@@ -11,9 +11,9 @@ from fedsim.federation.strategies.base import Candidates
 class WeightedRandom:
     """At random, in proportion to the policies' score; evenly where there are no policies.
 
-    Rule: P(node) = its score / sum of scores. Cost: O(n) scores. Example: scores 0.6, 0.3, 0.1
-    give 60 %, 30 % and 10 % of the requests; a negative score counts as 0. Failure: a
-    node that fails keeps its share until health or breaker exclude it.
+    Rule: P(node) = its score / sum of scores. Cost: O(n) scores. Example: scores 0.6, 0.3, 0.1 give
+    60 %, 30 % and 10 % of the requests; a negative score counts as 0. Failure: a node that fails
+    keeps its share until health or breaker exclude it.
     """
 
     def __init__(self, context: GatewayContext) -> None:
@@ -40,9 +40,9 @@ class BestScore:
     Rule: argmax of the score, in the order of the catalog. This is what a router does that ranks
     candidates and takes the head of the list. Cost: O(n) scores. Example: scores 0.83, 0.91, 0.91
     give the second node, each time, until a score changes. Failure: all requests go to one node
-    until health or latency change its score, so that equal nodes are loaded one after the other;
-    a node that fails is left when its health score falls. Source: the federation crate whose
-    traits fedsim follows does this under the names of four strategies.
+    until health or latency change its score, so that equal nodes are loaded one after the other; a
+    node that fails is left when its health score falls. Source: the federation crate whose traits
+    fedsim follows does this under the names of four strategies.
     """
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:

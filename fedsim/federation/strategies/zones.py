@@ -71,16 +71,16 @@ def zone_plan(
 class EnvoyZoneAware:
     """The own region as far as its nodes reach, the rest to regions with room.
 
-    Rule: a region has a share of the gateways and a share of the eligible nodes. Where its share
-    of nodes is no less, all requests of its gateways stay; else the part nodes / gateways stays,
-    and the rest is drawn by what each region's share of nodes exceeds its share of gateways. It
-    takes at least min_cluster_size eligible nodes, two regions with nodes, and nodes and gateways
-    in the own region; else regions do not matter. Within a region (or all) the fewest in flight,
-    in turn. Cost: O(n of the region), as least_connections. Example: gateways 40, 40, 20 % and
-    nodes 25, 50, 25 %: of the first region's requests 62.5 % stay, and the rest goes in the
-    proportion 10 to 5 to the others. Failure: a region that loses nodes sends more away at once;
-    nothing else is looked at, so that a region with more traffic than gateways is overloaded while
-    others idle. Source: Envoy, zone aware routing; local cluster = the federation's gateways.
+    Rule: a region has a share of the gateways and a share of the eligible nodes. Where its share of
+    nodes is no less, all requests of its gateways stay; else the part nodes / gateways stays, and
+    the rest is drawn by what each region's share of nodes exceeds its share of gateways. It takes
+    at least min_cluster_size eligible nodes, two regions with nodes, and nodes and gateways in the
+    own region; else regions do not matter. Within a region (or all) the fewest in flight, in turn.
+    Cost: O(n of the region), as least_connections. Example: gateways 40, 40, 20 % and nodes 25, 50,
+    25 %: of the first region's requests 62.5 % stay, and the rest goes in the proportion 10 to 5 to
+    the others. Failure: a region that loses nodes sends more away at once; nothing else is looked
+    at, so that a region with more traffic than gateways is overloaded while others idle. Source:
+    Envoy, zone aware routing; local cluster = the federation's gateways.
     """
 
     def __init__(self, context: GatewayContext, settings: EnvoyZoneAwareSettings) -> None:
