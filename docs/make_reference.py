@@ -362,6 +362,8 @@ def _section(section: Section, whole: dict[str, Any]) -> str:
 def _value(section: Section, key: str, found: dict[str, Any]) -> str:
     if (section.definition, key) == ("TraceArrivals", "regions"):
         return "mapping of regions by name in the trace"
+    if section.definition in {"Partition", "LinkTrouble"} and key == "between":
+        return "list of two names"
     if key in MAPPINGS:
         return MAPPINGS[key]
     if key == "faults":

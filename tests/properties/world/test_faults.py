@@ -1,0 +1,176 @@
+"""Every kind of fault, alone and in pairs: nothing is lost, and everything ends.
+
+The checks are those of ``tests/laws.py``, which every run passes; deadlines and retries are on, so
+that each world must become empty, whatever strikes it.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
+from fedsim.federation.contracts import Capability, LoadBalanceStrategy, QoSRequirements
+from fedsim.workload.arrivals import Poisson
+from fedsim.workload.distributions import Lognormal, Weibull
+from fedsim.workload.traffic import Traffic
+from fedsim.world.config import NetworkConfig, RegionConfig, StreamConfig, WorldConfig
+from fedsim.world.faults.config import (
+    EndpointConfig,
+    ErrorTiming,
+    FaultConfig,
+    FaultKind,
+    FlappingConfig,
+    GroupConfig,
+    LinkConfig,
+    RollingConfig,
+)
+from tests.properties.world.test_conservation import (
+    DURATION_S,
+    REGIONS,
+    TOKENS,
+    Federation,
+    ReadingFederation,
+    pools,
+    times_s,
+)
+from tests.simulated import run_world
+
+KINDS = get_args(FaultKind)
+DRAIN_S = 500.0
+"""Longest that a world of half a minute may take to become empty, in seconds."""
+
+spans_s = st.sampled_from([0.5, 2.0, 7.5])
+shares = st.sampled_from([0.25, 0.5, 1.0])
+ends = st.sampled_from(
+    [("near", "far"), ("near/0", "pool0"), ("far/0", "pool0-0"), ("near", "pool0")]
+)
+
+PARTICULARS = {
+    "slowdown": st.fixed_dictionaries({"factor": st.sampled_from([1.5, 20.0])}),
+    "errors": st.fixed_dictionaries(
+        {
+            "probability": st.sampled_from([0.3, 1.0]),
+            "timing": st.none() | st.builds(ErrorTiming, spans_s),
+        }
+    ),
+    "rolling_deployment": st.fixed_dictionaries(
+        {"rolling": st.builds(RollingConfig, st.integers(1, 3), spans_s, spans_s, spans_s)}
+    ),
+    "partition": st.fixed_dictionaries(
+        {"link": st.builds(LinkConfig, ends, st.booleans(), st.just(True))}
+    ),
+    "link": st.fixed_dictionaries(
+        {
+            "link": st.builds(
+                LinkConfig,
+                ends,
+                st.booleans(),
+                st.just(False),
+                st.sampled_from([0.0, 0.3]),
+                st.sampled_from([0.0, 0.5]),
+                st.sampled_from([0.0, 0.3, 1.0]),
+            )
+        }
+    ),
+    "flapping": st.fixed_dictionaries(
+        {"flapping": st.builds(FlappingConfig, spans_s, st.sampled_from([0.2, 0.8]))}
+    ),
+    "health": st.fixed_dictionaries(
+        {
+            "health": st.builds(
+                EndpointConfig, st.sampled_from([None, "well", "ill"]), st.sampled_from([0.5, 4.0])
+            )
+        }
+    ),
+    "spot": st.fixed_dictionaries({"notice_s": spans_s}),
+    "correlated": st.fixed_dictionaries(
+        {"group": st.builds(GroupConfig, st.sampled_from([None, 1, 2]), spans_s)}
+    ),
+}
+
+
+@st.composite
+def faults(draw, kind):
+    """Draw a fault of a kind that strikes somebody while requests arrive."""
+    given = draw(PARTICULARS.get(kind, st.just({})))
+    if "link" not in given:
+        targets = [{"region": "near"}, {"pool": "pool0"}]
+        if kind not in {"rolling_deployment", "correlated"}:
+            targets.append({"node": "pool0-0"})
+        given |= draw(st.sampled_from(targets))
+        if "node" not in given:
+            given["share"] = draw(shares)
+    if draw(st.booleans()):
+        given |= {"at_s": draw(st.sampled_from([0.0, 3.0, 10.0])), "lasts_s": draw(spans_s)}
+    else:
+        given |= {"mtbf_s": 6.0, "mttr_s": 2.0}
+        given["up"] = draw(st.sampled_from([None, Weibull.from_mean_cv(6.0, 2.0)]))
+        given["down"] = draw(st.sampled_from([None, Lognormal.from_mean_cv(2.0, 1.0)]))
+    return FaultConfig(kind, **given)
+
+
+@st.composite
+def worlds(draw, struck_by):
+    """Draw a world of two regions for half a minute that faults strike."""
+    rate_rps, far_s = draw(st.sampled_from([2.0, 8.0])), draw(times_s)
+    traffic = Traffic("chat", tuple((region, 1.0) for region in REGIONS), Poisson(rate_rps), TOKENS)
+    return WorldConfig(
+        seed=draw(st.integers(0, 2**32)),
+        duration_s=DURATION_S,
+        drain_s=DRAIN_S,
+        regions=tuple(RegionConfig(name) for name in REGIONS),
+        network=NetworkConfig(
+            draw(times_s), {("near", "far"): far_s, ("far", "near"): far_s}, 0.05
+        ),
+        pools=draw(pools()),
+        streams=(StreamConfig(traffic, Capability.GENERATE, QoSRequirements()),),
+        faults=tuple(struck_by),
+        nodes_every_s=1.0,
+        abort=draw(st.booleans()),
+    )
+
+
+federations = st.builds(
+    lambda kind, **parts: kind(timeout=TimeoutConfig(1.0, 3.0), **parts),
+    st.sampled_from([Federation, ReadingFederation]),
+    strategy=st.sampled_from(LoadBalanceStrategy),
+    retries=st.sampled_from([RetryConfig(), RetryConfig(5, 0.01, jitter="none", budget=None)]),
+    breaker=st.sampled_from([None, BreakerConfig(2, 3.0, 2, 2)]),
+    health=st.sampled_from([None, HealthConfig(interval_s=2.0, timeout_s=0.2)]),
+)
+
+
+def everything_ends(world, federation):
+    """Run a world; assert that each request and each attempt has ended, and that it is empty."""
+    outcome = run_world(world, federation, {"near": 1, "far": 2})
+
+    assert "unfinished" not in set(outcome.requests["outcome"])
+    assert "unfinished" not in set(outcome.attempts["outcome"])
+    assert not outcome.world._live
+    assert not outcome.world.jobs
+    assert outcome.end_s < DURATION_S + DRAIN_S
+    for kind in sorted(set(outcome.attempts["outcome"])):
+        event(f"attempts: {kind}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_alone(kind):
+    """Under one fault of any kind, every request and every attempt ends, and counts once."""
+
+    @settings(max_examples=8)
+    @given(faults(kind).flatmap(lambda fault: worlds([fault])), federations)
+    def check(world, federation):
+        everything_ends(world, federation)
+
+    check()
+
+
+@settings(max_examples=60)
+@given(st.tuples(*[st.sampled_from(KINDS).flatmap(faults)] * 2).flatmap(worlds), federations)
+def test_in_pairs(world, federation):
+    """Two faults of any kinds, one of them twice or both on one node, compose."""
+    everything_ends(world, federation)
