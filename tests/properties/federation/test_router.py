@@ -6,6 +6,7 @@ opinion, written after the table of errors, says what must come out of both.
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fedsim.federation.catalog import Deployment, DeploymentStatus
+from fedsim.federation.config import OutlierConfig
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
     Capability,
@@ -29,6 +31,8 @@ from fedsim.federation.contracts import (
     RegionId,
     RoutingPolicyTrait,
 )
+from fedsim.federation.outliers import OutlierDetector
+from fedsim.federation.panic import PanicMode
 from fedsim.federation.policies import (
     CostPolicy,
     HealthPolicy,
@@ -38,6 +42,7 @@ from fedsim.federation.policies import (
     ThroughputPolicy,
 )
 from fedsim.federation.router import Router
+from fedsim.federation.slow_start import SlowStart
 from fedsim.federation.strategies.load import LeastConnections
 from fedsim.federation.strategies.turns import RoundRobin
 from tests.unit.federation.stand_ins import (
@@ -111,6 +116,7 @@ class RouterMachine(RuleBasedStateMachine):
     """A router between a catalog, a health checker and a breaker to which things happen."""
 
     strategy: type = RoundRobin
+    watchful = False
 
     @initialize(first=st.lists(deployments, min_size=3, max_size=4), own=st.booleans())
     def begin(self, first, own):
@@ -123,6 +129,10 @@ class RouterMachine(RuleBasedStateMachine):
         ]
         score: list[RoutingPolicyTrait] = [HealthPolicy(), LocalityPolicy(), CostPolicy()]
         self.spy = Spy(self.strategy())
+        clock = self.scene.clock
+        self.outliers = OutlierDetector(clock, OutlierConfig(max_ejected=1.0))
+        self.slow_start = SlowStart(clock, random.Random(7))
+        watchers = (self.outliers, PanicMode(clock, 0.5), self.slow_start)
         self.router = Router(
             self.scene.catalog,
             self.spy,
@@ -131,6 +141,7 @@ class RouterMachine(RuleBasedStateMachine):
             self.scene.health,
             self.scene.breaker,
             exclude + score if own else exclude,
+            *(watchers if self.watchful else ()),
         )
         self.turns: dict[frozenset[str], Counter[str]] = {}
 
@@ -207,6 +218,20 @@ class RouterMachine(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(busy))
         self.router.on_complete(target(name), request(), "ok", 0.1)
 
+    @precondition(lambda self: self.watchful)
+    @rule(name=nodes, count=st.integers(4, 6))
+    def fail_as_the_router_hears_it(self, name, count):
+        """Attempts on a node fail, perhaps so many that it is ejected."""
+        for _ in range(count):
+            self.router.on_start(target(name), request())
+            self.router.on_complete(target(name), request(), "internal", 0.1)
+
+    @precondition(lambda self: self.watchful)
+    @rule()
+    def tick(self):
+        """An interval of outlier ejection ends."""
+        self.outliers.tick()
+
     @rule(asked=requests, excluded=st.sets(nodes, max_size=3))
     def retry(self, asked, excluded):
         """A retry goes to an eligible node, and to none that was tried while there is another."""
@@ -243,6 +268,11 @@ class RouterMachine(RuleBasedStateMachine):
             self.check_error(caught.value, opinions)
             return
         chosen = drive(self.router.route(asked))
+        if self.watchful:
+            starting = set(self.slow_start.since_s)
+            assert self.spy.given
+            assert self.spy.given <= eligible <= self.spy.given | starting
+            return
         assert self.spy.given == eligible
         assert self.explained(asked) == eligible
         self.check_choice(chosen.node_id, eligible)
@@ -283,11 +313,28 @@ class RouterMachine(RuleBasedStateMachine):
                 opinions[name] = QoSViolation
             elif scene.breaker.is_open(NodeId(name)):
                 opinions[name] = CircuitOpen
-            elif health.status is HealthState.UNHEALTHY:
+            elif self.is_ill(name) and not self.panics(asked.capability):
                 opinions[name] = AllNodesUnhealthy
             else:
                 opinions[name] = None
         return opinions
+
+    def is_ill(self, name):
+        """Return whether a node is unhealthy or ejected."""
+        health = self.scene.health.get_cached_health(NodeId(name))
+        assert health is not None
+        ejected = self.watchful and self.outliers.ejection(NodeId(name)) is not None
+        return ejected or health.status is HealthState.UNHEALTHY
+
+    def panics(self, capability):
+        """Return whether more than half of the nodes that are ready are ill."""
+        ready = {
+            each.node_id
+            for each in self.scene.catalog.deployments()
+            if each.status is DeploymentStatus.READY and capability in each.capabilities
+        }
+        ill = sum(self.is_ill(name) for name in ready)
+        return self.watchful and ill > 0.5 * len(ready)
 
     def without_gpu_taste(self, asked, opinions):
         """Return who is left when those without a GPU give way."""
@@ -331,7 +378,18 @@ class LeastConnectionsMachine(RouterMachine):
         assert min(in_flight.values()) >= 0
 
 
-for machine in (RouterMachine, LeastConnectionsMachine):
+class WatchfulMachine(RouterMachine):
+    """The same with outlier ejection, panic mode and slow start."""
+
+    watchful = True
+
+    def check_choice(self, chosen, eligible):
+        """Any node that was given will do: slow start takes nodes out of their turn."""
+        assert chosen in eligible
+
+
+for machine in (RouterMachine, LeastConnectionsMachine, WatchfulMachine):
     machine.TestCase.settings = settings(stateful_step_count=40)
 TestRoundRobin = RouterMachine.TestCase
 TestLeastConnections = LeastConnectionsMachine.TestCase
+TestWatchful = WatchfulMachine.TestCase
