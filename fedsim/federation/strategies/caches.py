@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum, inf, sqrt
 from typing import Literal
 
 from fedsim.federation.context import GatewayContext
-from fedsim.federation.contracts import InferenceRequest, NodeId
+from fedsim.federation.contracts import InferenceRequest
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.strategies.base import Candidates
 from fedsim.federation.strategies.sets import Members, least_in_flight
@@ -98,9 +98,10 @@ class SglangCacheAware:
         if uneven:
             return least_in_flight(fleet, candidates)
         matches = self._prefixes.matches(request)
-        longest = max(matches.values(), default=0)
-        if longest > settings.match * len(request.blocks):
-            return self._best(fleet, candidates, members, matches, longest)
+        if matches:
+            known = [matches.get(fleet.node_ids[position], 0) for position in members]
+            if max(known) > settings.match * len(request.blocks):
+                return self._best(fleet, candidates, members, known)
         if settings.otherwise == "least_blocks":
             sizes = [
                 self._prefixes.size_blocks(fleet.node_ids[place]) for place in candidates.positions
@@ -110,14 +111,11 @@ class SglangCacheAware:
 
     @staticmethod
     def _best(
-        fleet: Fleet,
-        candidates: Candidates,
-        members: tuple[int, ...],
-        matches: Mapping[NodeId, int],
-        longest: int,
+        fleet: Fleet, candidates: Candidates, members: tuple[int, ...], known: list[int]
     ) -> int:
         """Return the node with the longest match, or the first eligible one in its place."""
-        best = [place for place in members if matches.get(fleet.node_ids[place]) == longest]
+        longest = max(known)
+        best = [place for place, match in zip(members, known, strict=True) if match == longest]
         eligible = [place for place in best if place in candidates]
         if not eligible:
             return candidates.positions[0]

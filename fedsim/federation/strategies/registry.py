@@ -28,6 +28,7 @@ from fedsim.federation.strategies.hash_tables import (
 )
 from fedsim.federation.strategies.hashing import ConsistentHash
 from fedsim.federation.strategies.latency import LeastLatency
+from fedsim.federation.strategies.llm_d import LlmD, LlmDSettings
 from fedsim.federation.strategies.load import LeastConnections
 from fedsim.federation.strategies.localities import (
     EnvoyLoadAwareLocality,
@@ -46,7 +47,6 @@ from fedsim.federation.strategies.schedules import (
     EnvoyLeastRequestSettings,
     SmoothWeightedRoundRobin,
 )
-from fedsim.federation.strategies.scorers import LlmD, LlmDSettings
 from fedsim.federation.strategies.scores import BestScore, WeightedRandom
 from fedsim.federation.strategies.turns import RoundRobin
 from fedsim.federation.strategies.zones import EnvoyZoneAware, EnvoyZoneAwareSettings

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from fedsim.federation.contracts import ModelId, NodeId
 from fedsim.federation.strategies.caches import (
     AibrixPrefixCacheSettings,
     SglangCacheAwareSettings,
 )
+from tests.unit.federation.stand_ins import drive
 from tests.unit.federation.strategy_scene import StrategyScene, prompt
 
 TEN = prompt(*range(10))
@@ -96,6 +98,15 @@ class TestSglangCacheAware:
         scene.load(a=9, c=1)
 
         assert scene.choose(TEN, "b") == "a"
+
+    def test_what_a_departed_node_had_is_no_match(self):
+        """A node that the catalog does not have any more attracts nothing."""
+        scene = self.scene()
+        scene.cache("c", *range(10))
+        scene.load(a=1)
+        drive(scene.catalog.deregister(ModelId("llama"), NodeId("c")))
+
+        assert [scene.choose(TEN) for _ in range(2)] == ["b", "b"]
 
     def test_least_blocks(self):
         """The older rule sends a new prompt where the fewest blocks are remembered."""

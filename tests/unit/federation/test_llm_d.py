@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fedsim.federation.strategies.scorers import LlmDSettings, between
+from fedsim.federation.strategies.llm_d import LlmDSettings
+from fedsim.federation.strategies.scorers import between
 from tests.unit.federation.stand_ins import Dice
 from tests.unit.federation.strategy_scene import StrategyScene, prompt
 
