@@ -35,6 +35,7 @@ from fedsim.federation.health import HealthChecker
 from fedsim.federation.outliers import OutlierDetector
 from fedsim.federation.panic import PanicMode
 from fedsim.federation.prefixes import PrefixIndex
+from fedsim.federation.retries import RetryPolicy
 from fedsim.federation.router import Router
 from fedsim.federation.runtime import Clock, Insight, Observer, Random, Tasks, Transport
 from fedsim.federation.slow_start import SlowStart
@@ -69,6 +70,7 @@ class FederationBuilder:
     prefixes: PrefixIndex = field(default_factory=PrefixIndex)
     gateways: Mapping[RegionId, int] = field(default_factory=dict)
     decisions: DecisionObserver | None = None
+    retry_policy: RetryPolicy | None = None
 
     def with_catalog(self, catalog: ModelCatalogTrait) -> Self:
         """Use *catalog*."""
@@ -135,6 +137,11 @@ class FederationBuilder:
     def with_gateways(self, gateways: Mapping[RegionId, int]) -> Self:
         """Tell strategies how many gateways the federation has in each region."""
         self.gateways = gateways
+        return self
+
+    def with_retry_policy(self, policy: RetryPolicy) -> Self:
+        """Let *policy* decide on retries, in place of the limit and backoff of the settings."""
+        self.retry_policy = policy
         return self
 
     def with_config(self, config: GatewayConfig) -> Self:
@@ -226,6 +233,7 @@ class FederationBuilder:
             self.prefixes,
             self.decisions,
             build_admission(self.config, clock, random_for, observer),
+            self.retry_policy,
         )
 
     def _outliers(

@@ -31,7 +31,7 @@ from fedsim.federation.contracts import (
 from fedsim.federation.decisions import DecisionObserver
 from fedsim.federation.hedging import Hedging
 from fedsim.federation.prefixes import PrefixIndex
-from fedsim.federation.retries import backoff_s
+from fedsim.federation.retries import AT_ONCE, RetryPolicy, backoff_s
 from fedsim.federation.runtime import Clock, Random, Tasks, Transport
 from fedsim.federation.streams import GatewayStream, open_stream
 
@@ -65,6 +65,7 @@ class Gateway:
         prefixes: PrefixIndex | None = None,
         decisions: DecisionObserver | None = None,
         admission: Admission | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
         self.router = router
         self.health = health
@@ -81,6 +82,7 @@ class Gateway:
         self.attempt_s = (timeout.attempt_s if timeout else None) or math.inf
         self._request_s = (timeout.request_s if timeout else None) or math.inf
         self._retries = retries
+        self._retry_policy = retry_policy
         self._budget: Budget | None = None
         if retries is not None and retries.budget is not None:
             floor, window_s = retries.budget_floor, retries.budget_window_s
@@ -226,12 +228,14 @@ class Gateway:
             else:
                 return self._served(attempt, result, started_s, streamed)
             retry += 1
-            if not self._may_retry(failure, target, retry):
+            pause_s = self._pause_s(request, failure, target, retry, wait_s, started_s)
+            if pause_s is None:
                 break
             if target is not None:
                 tried.append(target.node_id)
-            if target is None or not isinstance(failure, NoCapacity):
-                wait_s = await self._back_off(request, retry, wait_s, started_s)
+            if pause_s >= 0.0:
+                wait_s = pause_s
+                await self._pause(request, pause_s, started_s)
         assert failure is not None
         raise failure
 
@@ -331,12 +335,38 @@ class Gateway:
         self.tell_middleware(request, failure)
         return failure
 
-    def _may_retry(self, error: FederationError, target: RouteTarget | None, retry: int) -> bool:
-        """Return whether another attempt may mend *error*, and limit and budget allow it."""
+    def _pause_s(
+        self,
+        request: InferenceRequest,
+        error: FederationError,
+        target: RouteTarget | None,
+        retry: int,
+        previous_s: float | None,
+        started_s: float,
+    ) -> float | None:
+        """Return how long to wait before a retry that may mend *error*, in seconds.
+
+        None stands for no retry, and `AT_ONCE` for one without a wait.
+        """
         retryable = _RETRYABLE_ROUTES if target is None else _RETRYABLE_ATTEMPTS
-        if self._retries is None or not isinstance(error, retryable):
-            return False
-        if retry > self._retries.limit:
+        if not isinstance(error, retryable):
+            return None
+        wait_s: float | None = AT_ONCE
+        if self._retry_policy is not None:
+            elapsed_s = self.clock.now() - started_s
+            wait_s = self._retry_policy.next_wait_s(request, retry, error, elapsed_s)
+        if wait_s is None or not self._may_retry(retry):
+            return None
+        at_once = target is not None and isinstance(error, NoCapacity)
+        if self._retry_policy is not None or at_once:
+            return wait_s
+        assert self._retries is not None
+        return backoff_s(self._retries, retry, self._rng, previous_s)
+
+    def _may_retry(self, retry: int) -> bool:
+        """Return whether limit and budget allow another attempt, and take it from the budget."""
+        retries = self._retries
+        if self._retry_policy is None and (retries is None or retry > retries.limit):
             return False
         return self._budget is None or self._budget.try_spend()
 
@@ -344,17 +374,12 @@ class Gateway:
         if self._budget is not None:
             self._budget.give_back()
 
-    async def _back_off(
-        self, request: InferenceRequest, retry: int, previous_s: float | None, started_s: float
-    ) -> float:
-        """Wait before a retry, and return for how long, in seconds."""
-        assert self._retries is not None
-        wait_s = backoff_s(self._retries, retry, self._rng, previous_s)
+    async def _pause(self, request: InferenceRequest, wait_s: float, started_s: float) -> None:
+        """Wait before a retry; raises ``Timeout`` where the request's own deadline comes first."""
         left_s = self._left_s(started_s)
         await self.clock.sleep(min(wait_s, left_s))
         if wait_s >= left_s:
             raise self.request_timeout(request)
-        return wait_s
 
     def request_timeout(self, request: InferenceRequest) -> Timeout:
         """Return the error of a request whose deadline has passed; the middleware is told."""

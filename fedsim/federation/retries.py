@@ -2,8 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from fedsim.federation.config import RetryConfig
+from fedsim.federation.contracts import FederationError, InferenceRequest
 from fedsim.federation.runtime import Random
+
+AT_ONCE = -1.0
+"""Stands for a retry without any wait."""
+
+
+class RetryPolicy(Protocol):
+    """Decides whether a gateway tries again, and when, in place of limit and backoff."""
+
+    def next_wait_s(
+        self, request: InferenceRequest, retry: int, error: FederationError, elapsed_s: float
+    ) -> float | None:
+        """Return how long to wait before the next attempt, in seconds; None to give up.
+
+        Args:
+            request: The request.
+            retry: Number of the retry, from 1.
+            error: What the attempt ended in; one that another attempt may mend.
+            elapsed_s: Time since the request came, in seconds.
+        """
+        ...
 
 
 def backoff_s(
