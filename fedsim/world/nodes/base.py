@@ -84,6 +84,7 @@ class Node(ABC):
         "_ready",
         "_silent",
         "_slowdowns",
+        "_status",
         "_troubled",
         "_up_s",
         "_up_since_s",
@@ -134,6 +135,7 @@ class Node(ABC):
         self._draining: dict[object, None] = {}
         self._silent: dict[object, None] = {}
         self._limbo = Limbo(env)
+        self._status = DeploymentStatus.READY
         self._emptied: list[Event] = []
         self._on_idle: Callable[[Node], None] | None = None
         self._ready: list[Event] = []
@@ -317,7 +319,9 @@ class Node(ABC):
             status = DeploymentStatus.LOADING
         elif self._draining:
             status = DeploymentStatus.DRAINING
-        self._watcher.node_status(self, status)
+        if status is not self._status:
+            self._status = status
+            self._watcher.node_status(self, status)
 
     def set_draining(self, cause: object, draining: bool) -> None:
         """Refuse new requests with ``NoCapacity`` from now on and finish the old; false ends it."""

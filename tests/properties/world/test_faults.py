@@ -32,12 +32,11 @@ from tests.properties.world.test_conservation import (
     DURATION_S,
     REGIONS,
     TOKENS,
-    Federation,
     ReadingFederation,
     pools,
     times_s,
 )
-from tests.simulated import run_world
+from tests.simulated import Federation, run_world
 
 KINDS = get_args(FaultKind)
 DRAIN_S = 500.0
