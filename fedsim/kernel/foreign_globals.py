@@ -34,6 +34,7 @@ class ForeignGlobals:
             modules see does not change.
         now: Gives simulated time in seconds.
         rng: What stands in for the module `random`; where it is None, that is left as it is.
+        others: More globals to exchange while a step runs: module, name and stand-in.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class ForeignGlobals:
         modules: Sequence[ModuleType],
         now: Callable[[], float],
         rng: random.Random | None = None,
+        others: Sequence[tuple[ModuleType, str, object]] = (),
     ) -> None:
         stand_ins = _stand_ins(now, rng)
         self._exchanged = [
@@ -49,6 +51,7 @@ class ForeignGlobals:
             for name, value in vars(module).items()
             if id(value) in stand_ins
         ]
+        self._exchanged += [(vars(module), name, value) for module, name, value in others]
         self._before: list[list[Any]] = []
 
     def __enter__(self) -> None:
