@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from fedsim.federation.breaker import CircuitBreaker
 from fedsim.federation.gateway import Gateway
+from fedsim.federation.reference.gateway import ReferenceGateway
 from fedsim.federation.router import Router
 from fedsim.kernel.environment import Environment
 from fedsim.results import conservation
@@ -147,7 +148,7 @@ def nothing_is_left(world: World) -> None:
 
 def gateways_add_up(world: World, census: Census) -> None:
     """Gateways counted every request once, and each ended well, ended badly or is under way."""
-    if all(isinstance(gateway, Gateway) for _, gateway in world.gateways):
+    if all(isinstance(gateway, Gateway | ReferenceGateway) for _, gateway in world.gateways):
         stats = [gateway.stats() for _, gateway in world.gateways]
         came = sum(step > 0 for step in census.steps)
         went = len(census.steps) - came

@@ -58,8 +58,8 @@ def test_both_presets_meet_the_same(number: int):
     theirs, ours = runs(number)
     same = ["request_id", "arrived_s"]
     pd.testing.assert_frame_equal(theirs.requests[same], ours.requests[same])
-    faults = [run.events[run.events["kind"] == "fault"] for run in (theirs, ours)]
-    pd.testing.assert_frame_equal(*(each.reset_index(drop=True) for each in faults))
+    struck, hit = (run.events[run.events["kind"] == "fault"] for run in (theirs, ours))
+    pd.testing.assert_frame_equal(struck.reset_index(drop=True), hit.reset_index(drop=True))
     assert theirs.wall_s < 5.0
 
 

@@ -20,8 +20,8 @@ class Patient:
     def __init__(self, **config):
         self.clock = HandClock()
         self.onlooker = Onlooker()
-        config = ReferenceHealthConfig(**config)
-        self.health = ReferenceHealth(self.clock, config, self.onlooker)
+        settings = ReferenceHealthConfig(**config)
+        self.health = ReferenceHealth(self.clock, settings, self.onlooker)
         self.health.register_node(A)
 
     def after(self, *results):
@@ -195,8 +195,8 @@ class Circuit:
     def __init__(self, **config):
         self.clock = HandClock(100.0)
         self.onlooker = Onlooker()
-        config = ReferenceBreakerConfig(**config)
-        self.breaker = ReferenceBreaker(self.clock, config, self.onlooker)
+        settings = ReferenceBreakerConfig(**config)
+        self.breaker = ReferenceBreaker(self.clock, settings, self.onlooker)
 
     def fail(self, count=1):
         """Record failures."""

@@ -361,7 +361,7 @@ class TestChoice:
     def test_models_have_an_order_by_chance(self):
         """Of equals in two models one is chosen always, by chance: 237 to 163 in 400 originals."""
         nodes = (deployment("a", model="x"), deployment("b", model="y"))
-        firsts = Counter()
+        firsts: Counter[str] = Counter()
         for seed in range(400):
             scene = Scene(*nodes, seed=seed)
             first = scene.route()
