@@ -81,6 +81,39 @@ class TestPolicies:
 
         assert set(run.requests["node"]) == {"chat-1"}
 
+    def test_scores_of_many_at_once(self, scene):
+        """A policy that scores columns is asked for them, and chooses as with single scores."""
+        asked = []
+
+        class Columns(Even):
+            def is_eligible(self, candidate, request):
+                return True
+
+            def scores(self, columns, request):
+                asked.append(len(columns.node_ids))
+                favourite = self.favourite(request)
+                return [1.0 if node == favourite else 0.0 for node in columns.node_ids]
+
+        fedsim.simulate(scene, policies=[Columns], strategy="weighted_random")
+        assert asked
+        assert set(asked) == {3}
+
+    @pytest.mark.parametrize(
+        ("value", "problem"), [([1.0], "1 numbers for 3"), ([1.0, None, 1.0], "finite number")]
+    )
+    def test_scores_nonsense(self, scene, value, problem):
+        """A finite number is due for each node."""
+
+        class Vague(Even):
+            def is_eligible(self, candidate, request):
+                return True
+
+            def scores(self, columns, request):
+                return value
+
+        with pytest.raises(PlugInError, match=problem):
+            fedsim.simulate(scene, policies=[Vague], strategy="weighted_random")
+
     def test_that_rules_out_all(self, scene):
         """Where a policy leaves no node, requests end in a violation of their QoS."""
 

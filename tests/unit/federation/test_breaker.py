@@ -302,3 +302,29 @@ def test_subscribers_hear_of_every_change_that_time_does_not_bring():
 def test_defaults_are_the_reference_numbers():
     """Five failures, 30 s, three successes; and one probe at a time, which it does not have."""
     assert BreakerConfig() == BreakerConfig(5, 30.0, 3, 1)
+
+
+class TestLateResults:
+    """Results of attempts that were sent before the circuit was half-open."""
+
+    @pytest.mark.parametrize("ok", [True, False])
+    def test_decide_nothing_while_half_open(self, ok):
+        """Neither three late successes nor a late failure move a half-open circuit."""
+        scene = Scene()
+        scene.fail(5, at_s=10.0)
+        scene.at(45.0)
+        for _ in range(3):
+            scene.breaker.record_attempt(A, ok, sent_s=9.0)
+        assert scene.breaker.state(A) is HALF_OPEN
+        scene.breaker.record_attempt(A, ok=False, sent_s=40.0)
+        assert scene.breaker.state(A) is OPEN
+
+    def test_count_once_it_is_closed(self):
+        """A late failure after the circuit has closed is a failure like any other."""
+        scene = Scene(failure_threshold=1, half_open_successes=1)
+        scene.fail(1, at_s=10.0)
+        scene.at(40.0)
+        scene.breaker.record_attempt(A, ok=True, sent_s=40.0)
+        assert scene.breaker.state(A) is CLOSED
+        scene.breaker.record_attempt(A, ok=False, sent_s=9.0)
+        assert scene.breaker.state(A) is OPEN

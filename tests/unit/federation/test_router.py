@@ -183,6 +183,23 @@ class TestQualityOfService:
         scene.clock.now_s = 60.0
         assert set(scene.routes(2, fast)) == {"a", "b"}
 
+    def test_one_slow_answer_excludes_nobody(self):
+        """A median excludes a node from five samples on, where the policy knows how many."""
+        scene = RouterScene("a", "b")
+        policies: list[RoutingPolicyTrait] = [LatencyPolicy(health=scene.health)]
+        scene.router = Router(
+            scene.catalog, RoundRobin(), scene.clock, EAST, scene.health, None, policies
+        )
+        fast = request(max_latency_s=1.0)
+        assert set(scene.routes(2, fast)) == {"a", "b"}
+        scene.serve("a", 3.0, count=4)
+        assert set(scene.routes(4, fast)) == {"a", "b"}
+        scene.serve("a", 3.0, count=1)
+        assert scene.routes(2, fast) == "bb"
+        assert scene.explain(fast)["a"] is not None
+        scene.clock.now_s += 60.0
+        assert set(scene.routes(2, fast)) == {"a", "b"}
+
     def test_max_latency_follows_the_median(self):
         """A median that rises above the limit excludes at once, and one that falls readmits."""
         scene = scene_with_all_policies("a", "b")
