@@ -371,12 +371,11 @@ class TestChoice:
 
     def test_multi_region_routing(self):
         """Of 45 ms and 120 ms the faster one, wherever; a node of one success although unknown."""
-        whisper = {"model": "whisper", "capabilities": (Capability.TRANSCRIBE,)}
-        scene = Scene(
-            deployment("eu-west", "eu", **whisper),
-            deployment("us-west", "us", **whisper),
-            "us-east",
+        there, here = (
+            deployment(node, model="whisper", capabilities=(Capability.TRANSCRIBE,))
+            for node in ("eu-west", "us-west")
         )
+        scene = Scene(there, here, "us-east")
         scene.serve("us-west", 45, 3)
         scene.serve("eu-west", 120, 3)
         scene.serve("us-east", 30, 1)
