@@ -7,10 +7,34 @@ from collections.abc import Iterable
 import pandas as pd
 from matplotlib.axes import Axes
 
-from fedsim.charts.figure import INK, ORANGE, PURPLE, VERMILLION, tidy
+from fedsim.charts.figure import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    tidy,
+)
 
 _NORMAL = frozenset({"up", "normal", "", "nan"})
-_COLOURS = {"down": VERMILLION, "slow": ORANGE, "errors": PURPLE}
+_COLOURS = {
+    "down": VERMILLION,
+    "slow": ORANGE,
+    "errors": PURPLE,
+    "draining": SKY,
+    "rolling": GREY,
+    "black": INK,
+    "cut": BLUE,
+    "link": BLUE,
+    "health": GREEN,
+}
+"""Colours by the first word of a state."""
+
+_HARMLESS = frozenset({"rolling"})
+"""States in which nothing is wrong with the subject itself: the nodes have events of their own."""
 MOST_LANES = 8
 """Faults are drawn by subject for at most so many; the rest share a lane."""
 
@@ -80,8 +104,14 @@ def merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     return union
 
 
+def harmful(faults: pd.DataFrame) -> pd.DataFrame:
+    """Return the faults in which something is wrong with the subject itself."""
+    return faults[~faults["label"].isin(_HARMLESS)]
+
+
 def shade(axes: Axes, faults: pd.DataFrame) -> None:
     """Shade the times at which anything was wrong."""
+    faults = harmful(faults)
     for start_s, end_s in merged(zip(faults["start_s"], faults["end_s"], strict=True)):
         axes.axvspan(start_s, end_s, color=VERMILLION, alpha=0.09, linewidth=0, zorder=0.5)
 
@@ -104,17 +134,18 @@ def lanes(faults: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def draw_lanes(axes: Axes, faults: pd.DataFrame) -> None:
-    """Draw a bar per fault, a lane per subject, named at its right or inside."""
+    """Draw a bar per fault, a lane per subject; what happened stands behind its last bar."""
     found = lanes(faults)
     for place, (_, part) in enumerate(found):
+        labels = list(dict.fromkeys(str(label) for label in part["label"]))
         for label, group in part.groupby("label", sort=False):
             spans = merged(zip(group["start_s"], group["end_s"], strict=True))
             colour = _COLOURS.get(str(label).split(" ")[0], INK)
             bars = [(start_s, end_s - start_s) for start_s, end_s in spans]
             axes.broken_barh(bars, (place - 0.36, 0.72), color=colour, linewidth=0)
-            axes.annotate(
-                f" {label}", (spans[-1][1], place), va="center", size=7.5, color=INK, clip_on=True
-            )
+        end_s = float(part["end_s"].max())
+        text = f" {', '.join(labels)}"
+        axes.annotate(text, (end_s, place), va="center", size=7.5, color=INK, clip_on=True)
     tidy(axes, grid="x")
     axes.set_yticks(range(len(found)), [name for name, _ in found])
     axes.set_ylim(len(found) - 0.4, -0.6)

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from fedsim.charts.faults import fault_intervals, merged, state_intervals
+from fedsim.charts.faults import fault_intervals, harmful, merged, state_intervals
 from fedsim.charts.figure import (
     BLUE,
     GREY,
@@ -58,7 +58,7 @@ def states(
     if spans.empty:
         sentence = "No gateway ever found a node degraded or unhealthy, and no circuit opened."
         return blank_chart(_TITLE, subtitle, sentence)
-    faults = fault_intervals(events, end_s)
+    faults = harmful(fault_intervals(events, end_s))
     nodes, left_out = _nodes(spans, places)
     pairs = spans[["subject", "gateway"]].drop_duplicates()
     together = len(pairs) > _MOST_ROWS

@@ -9,6 +9,7 @@ from fedsim.charts.faults import (
     MOST_LANES,
     draw_lanes,
     fault_intervals,
+    harmful,
     lanes,
     merged,
     state_intervals,
@@ -125,3 +126,20 @@ class TestLanes:
         axes = Figure().add_subplot()
         draw_lanes(axes, faults)
         assert len(axes.get_yticks()) == MOST_LANES
+
+
+def test_a_deployment_that_rolls_harms_nobody_by_itself() -> None:
+    """That a deployment rolls through a pool is no trouble; that a node of it is down is."""
+    table = fault_intervals(
+        events(
+            fault(1.0, "pool", "normal", "rolling"),
+            fault(1.0, "pool-0", "up", "draining"),
+            fault(2.0, "pool-0", "draining", "down"),
+            fault(3.0, "pool-0", "down", "up"),
+            fault(4.0, "pool", "rolling", "normal"),
+        ),
+        10.0,
+    )
+
+    assert len(table) == 3
+    assert harmful(table)["label"].tolist() == ["draining", "down"]

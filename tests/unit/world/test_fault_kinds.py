@@ -5,6 +5,8 @@ A request of size 3 takes 3 s of service; messages take no time unless a test sa
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fedsim.federation.catalog import DeploymentStatus
@@ -14,6 +16,7 @@ from fedsim.world.config import FaultConfig
 from fedsim.world.faults.config import (
     EndpointConfig,
     ErrorTiming,
+    FaultKind,
     FlappingConfig,
     GroupConfig,
     LinkConfig,
@@ -25,11 +28,11 @@ NODE = {"node": "node-0"}
 LINK = (HERE, "node")
 
 
-def fault(kind, at_s, lasts_s, **settings):
+def fault(kind: FaultKind, at_s: float, lasts_s: float, **settings: Any) -> FaultConfig:
     """Return a scripted fault, of ``node-0`` unless another target or a link is named."""
     targets = {"node", "pool", "pools", "region", "link"}
-    target = {} if targets & settings.keys() else NODE
-    return FaultConfig(kind, at_s=at_s, lasts_s=lasts_s, **target, **settings)
+    target = settings if targets & settings.keys() else {**NODE, **settings}
+    return FaultConfig(kind, at_s=at_s, lasts_s=lasts_s, **target)
 
 
 def cut(at_s, lasts_s, ends=LINK, *, one_way=False):
