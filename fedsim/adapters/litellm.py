@@ -140,7 +140,8 @@ class LiteLLMRouter(Chooser):
 
     def _spawn(self, report: Coroutine[Any, Any, None]) -> None:
         assert self._loop is not None
-        task = self._loop.create_task(_alone(self._step.steps(report)))
+        with self._step:
+            task = self._loop.create_task(report)
         self._reports.add(task)
         task.add_done_callback(self._reports.discard)
 
@@ -203,11 +204,6 @@ class LiteLLMRouter(Chooser):
         self._models = {each.node_id: f"fedsim/{each.model_id}" for each in self._known}
         with self._step:
             self._own.set_model_list([_deployment(each) for each in self._known])
-
-
-async def _alone(report: Any) -> None:
-    """Await what is no coroutine, as the whole of a task."""
-    await report
 
 
 def _deployment(deployment: Deployment) -> dict[str, Any]:

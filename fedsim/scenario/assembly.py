@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fedsim.adapters import BREAKERS
 from fedsim.errors import PlugInError
 from fedsim.federation.asyncio_runtime import AsyncioClock, AsyncioTasks
 from fedsim.federation.builder import FederationBuilder
@@ -26,7 +27,7 @@ from fedsim.federation.policies import (
     PrivacyPolicy,
     ThroughputPolicy,
 )
-from fedsim.scenario.adapters import is_adapted
+from fedsim.scenario.adapters import find_breaker, find_retries, is_adapted
 from fedsim.scenario.installed import POLICY, ROUTER, STRATEGY, is_name
 from fedsim.scenario.plugins import find_plugin
 from fedsim.scenario.reference import ReferenceFactory
@@ -42,6 +43,7 @@ from fedsim.world.plugins import (
     check_methods,
     plugin_name,
 )
+from fedsim.world.retrying import RetryGuard
 from fedsim.world.world import Site
 
 
@@ -96,6 +98,10 @@ class GatewayFactory:
         self._middleware = [find_plugin(name, directory) for name in spec.middleware]
         self._health = self._find_part(health, spec.health, directory)
         self._breaker = self._find_part(circuit_breaker, spec.circuit_breaker, directory)
+        self._retry_policy = None
+        if spec.retry_policy is not None:
+            policy = find_plugin(spec.retry_policy.partition("/")[2], directory)
+            self._retry_policy = find_retries(spec.retry_policy, policy)
 
     @property
     def label(self) -> str:
@@ -158,6 +164,8 @@ class GatewayFactory:
             built = build_plugin(middleware, context)
             check_methods(built, ["before_route", "after_infer", "on_error"], "middleware")
             builder.with_middleware(MiddlewareGuard(built, site))
+        if self._retry_policy is not None:
+            builder.with_retry_policy(RetryGuard(self._retry_policy(context), site))
         begin_watching(health, spec, site)
         return builder.build(
             site.transport,
@@ -183,6 +191,8 @@ class GatewayFactory:
         chosen = given if given is not None else named
         if given is None and not isinstance(named, str):
             return None
+        if isinstance(chosen, str) and chosen in BREAKERS:
+            return find_breaker(chosen)
         return self._single(find_plugin(chosen, directory))
 
     def _find_policy(self, policy: Any, directory: Path) -> Any:

@@ -62,6 +62,7 @@ class FederationSpec:
         slow_start: Settings of the slow start of recovered nodes, or None for none.
         timeout: Deadlines, or None for none.
         retries: How to try again, or None for never.
+        retry_policy: Another project's retry policy by its name, or None for ours.
         hedge: When to send a second attempt beside the first, or None for never.
         throttle: Settings of client-side throttling, or None for none.
         concurrency: Settings of the limit on requests in flight, or None for none.
@@ -89,6 +90,7 @@ class FederationSpec:
     slow_start: SlowStartConfig | None = None
     timeout: TimeoutConfig | None = field(default_factory=TimeoutConfig)
     retries: RetryConfig | None = field(default_factory=RetryConfig)
+    retry_policy: str | None = None
     hedge: HedgeConfig | None = None
     throttle: ThrottleConfig | None = None
     concurrency: ConcurrencyConfig | None = None

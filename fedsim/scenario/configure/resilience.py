@@ -50,6 +50,11 @@ def retry_config(settings: RetrySettings | str) -> RetryConfig | None:
     )
 
 
+def retry_policy(settings: RetrySettings | str) -> str | None:
+    """Return the name of another project's retry policy, or None for ours."""
+    return settings if isinstance(settings, str) and settings != "off" else None
+
+
 def hedge_config(settings: HedgeSettings | str) -> HedgeConfig | None:
     """Return when to send a second attempt."""
     if isinstance(settings, str):

@@ -6,9 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
+from fedsim.adapters import BREAKERS
 from fedsim.scenario.schema.base import Settings, error, shown, suggestion
-from fedsim.scenario.schema.foreign import OffOrPlugIn, check_form
-from fedsim.scenario.schema.types import CountFrom1, Percentage, Period, PositiveDuration
+from fedsim.scenario.schema.foreign import check_form
+from fedsim.scenario.schema.types import (
+    PLUGIN_JSON,
+    CountFrom1,
+    Percentage,
+    Period,
+    PositiveDuration,
+    is_plugin,
+)
 from fedsim.scenario.units import DURATION
 
 KINDS = ("consecutive", "rate")
@@ -82,6 +90,22 @@ class RateBreakerSettings(Settings):
     )
 
 
+def _breaker_word(value: str) -> str:
+    if value == "off" or value in BREAKERS or is_plugin(value):
+        return value
+    message = f"{shown(value)} is neither a mapping, off, a class, nor a library's name."
+    known = ", ".join(BREAKERS)
+    raise error(message, f"Write a mapping with settings, off, module:Class, or one of {known}.")
+
+
+BreakerWord = Annotated[
+    str,
+    AfterValidator(_breaker_word),
+    Field(json_schema_extra={"anyOf": [{"const": "off"}, {"enum": list(BREAKERS)}, PLUGIN_JSON]}),
+]
+"""The word ``off``, a library's name such as ``pybreaker``, or a class as ``module:Class``."""
+
+
 def _check_kind(value: Any) -> Any:
     check_form(value)
     if isinstance(value, dict) and value.get("kind", KINDS[0]) not in KINDS:
@@ -100,8 +124,8 @@ def _tag_of_breaker(value: Any) -> str:
 BreakerChoice = Annotated[
     Annotated[BreakerSettings, Tag("<consecutive>")]
     | Annotated[RateBreakerSettings, Tag("<rate>")]
-    | Annotated[OffOrPlugIn, Tag("<word>")],
+    | Annotated[BreakerWord, Tag("<word>")],
     Discriminator(_tag_of_breaker),
     BeforeValidator(_check_kind),
 ]
-"""Settings of a circuit breaker, ``off``, or a class."""
+"""Settings of a circuit breaker, ``off``, a library's name, or a class."""

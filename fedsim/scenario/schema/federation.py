@@ -22,6 +22,7 @@ from fedsim.scenario.schema.resilience import (
     TimeoutSettings,
     check_shedding,
 )
+from fedsim.scenario.schema.retrying import RetryChoice
 from fedsim.scenario.schema.strategies import StrategySettingsByName
 from fedsim.scenario.schema.types import CountFrom1, PlugInName, RouterName, StrategyName
 
@@ -72,7 +73,10 @@ class Federation(Settings):
     )
     circuit_breaker: BreakerChoice = Field(
         default_factory=BreakerSettings,
-        description="The circuit breakers, off, or a class of your own.",
+        description=(
+            "The circuit breakers, off, a class of your own, or a library that an adapter runs: "
+            "aiobreaker, circuitbreaker, interlock, purgatory or pybreaker."
+        ),
     )
     outliers: OffOr[OutlierSettings] = Field(default="off", description="Outlier ejection, or off.")
     panic: OffOr[PanicSettings] = Field(default="off", description="Panic mode, or off.")
@@ -82,8 +86,12 @@ class Federation(Settings):
     timeout: OffOr[TimeoutSettings] = Field(
         default_factory=TimeoutSettings, description="The deadlines, or off."
     )
-    retries: OffOr[RetrySettings] = Field(
-        default_factory=RetrySettings, description="The retries, or off."
+    retries: RetryChoice = Field(
+        default_factory=RetrySettings,
+        description=(
+            "The retries, off, or a policy of tenacity's as tenacity/module:name, which decides in "
+            "place of limit, backoff and budget."
+        ),
     )
     hedge: OffOr[HedgeSettings] = Field(default="off", description="Hedged requests, or off.")
     throttle: OffOr[ThrottleSettings] = Field(
