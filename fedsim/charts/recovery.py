@@ -73,7 +73,8 @@ def _success(requests: pd.DataFrame, edges_s: NDArray[np.float64]) -> NDArray[np
     came = np.histogram(arrived_s, edges_s)[0]
     served = np.histogram(arrived_s[ok], edges_s)[0]
     share: NDArray[np.float64] = np.full(len(came), np.nan)
-    return np.divide(served, came, out=share, where=came > 0)
+    np.divide(served, came, out=share, where=came > 0)
+    return share
 
 
 def _rate(attempts: pd.DataFrame, edges_s: NDArray[np.float64]) -> NDArray[np.float64]:
