@@ -24,7 +24,7 @@ class DynamoKvSettings:
         overlap_credit: Share of a block's cost that is saved where the node has it in its cache.
         active_request: Cost of each request in flight, in blocks.
         temperature: 0 takes the lowest cost; above it, nodes are drawn by their cost.
-        prefill_tokens_per_s: Prompt tokens that a node is taken to compute in a second, after
+        prefill_rate_tps: Prompt tokens that a node is taken to compute in a second, after
             which they do not count any more as prompt work under way. Dynamo is told of each first
             token instead.
     """
@@ -33,15 +33,15 @@ class DynamoKvSettings:
     overlap_credit: float = 1.0
     active_request: float = 0.0
     temperature: float = 0.0
-    prefill_tokens_per_s: float = 10_000.0
+    prefill_rate_tps: float = 10_000.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
             if getattr(self, field.name) < 0.0:
                 msg = f"{field.name} cannot be negative: use 0 or more"
                 raise ValueError(msg)
-        if not self.prefill_tokens_per_s:
-            msg = "prefill_tokens_per_s cannot be 0: use a positive number"
+        if not self.prefill_rate_tps:
+            msg = "prefill_rate_tps cannot be 0: use a positive number"
             raise ValueError(msg)
 
 
@@ -174,7 +174,7 @@ class DynamoKv:
             worker = workers.get(node_id)
             prefill = decode = float(total)
             if worker is not None and worker.requests:
-                prefill += worker.drain(now_s, settings.prefill_tokens_per_s) / block_tokens
+                prefill += worker.drain(now_s, settings.prefill_rate_tps) / block_tokens
                 shared = depth_of(worker.blocks, blocks, shared)
                 decode += len(worker.blocks) - shared
             costs.append(cost(settings, prefill, hits.get(node_id, 0), decode, in_flight[position]))
@@ -185,7 +185,7 @@ class DynamoKv:
         chosen, self._chosen = self._chosen, None
         known = chosen[1] if chosen is not None and chosen[0] == request.request_id else 0
         worker = self._workers.setdefault(target.node_id, Worker())
-        worker.drain(self._clock.now(), self._settings.prefill_tokens_per_s)
+        worker.drain(self._clock.now(), self._settings.prefill_rate_tps)
         worker.start(request, (len(request.blocks) - known) * request.block_tokens)
 
     def on_complete(

@@ -38,8 +38,8 @@ class TestCost:
         """What cannot be is refused."""
         with pytest.raises(ValueError, match="temperature cannot be negative"):
             DynamoKvSettings(temperature=-0.1)
-        with pytest.raises(ValueError, match="prefill_tokens_per_s cannot be 0"):
-            DynamoKvSettings(prefill_tokens_per_s=0.0)
+        with pytest.raises(ValueError, match="prefill_rate_tps cannot be 0"):
+            DynamoKvSettings(prefill_rate_tps=0.0)
 
 
 class TestDraw:

@@ -59,7 +59,7 @@ def test_resolved_scenarios_keep_to_the_schema(path: Path):
         ("seed", -1),
         ("pools.us-chat.queue", 3),
         ("pools.us-chat.service.p99", "4"),
-        ("federation.strategy", "random"),
+        ("federation.strategy", "randomly"),
         ("federation.health", "no"),
         ("workload.chat.arrivals.process", "closed_loop"),
         ("sweep", {}),
