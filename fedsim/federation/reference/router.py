@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import ClassVar
 
@@ -36,6 +37,9 @@ HEALTH_SCORES = {
     HealthState.UNKNOWN: 0.3,
     HealthState.UNHEALTHY: 0.0,
 }
+
+REJECTED = -math.inf
+"""The total of a candidate that the policies reject."""
 
 UNREGISTERED_P50_S = 1.0
 """Latency of a node that the health checker does not know, which is unknown for ever."""
@@ -82,24 +86,43 @@ class ReferenceRouter:
             NoCapacity: No node has the capability, or all have an open circuit or are unhealthy.
             AllNodesUnhealthy: The policies, for whatever reason, leave none.
         """
-        candidates = self._ranked(request)
-        if not candidates:
+        judged = self._judged(request)
+        if not judged:
             raise NoCapacity(request.capability)
-        eligible = [
-            each for each in candidates if each.eligible and each.scores.total >= self._min_score
-        ]
-        if not eligible:
+        good = [(total, candidate) for total, candidate in judged if total >= self._min_score]
+        if not good:
             raise AllNodesUnhealthy(request.capability)
-        kept = eligible[: self._max_candidates]
-        return (self._drawn(kept) if self._draws else kept[0]).target
+        good.sort(key=_best_first)
+        kept = good[: self._max_candidates]
+        total, candidate = self._drawn(kept) if self._draws else kept[0]
+        return _scored(candidate.target, total)
 
     async def get_candidates(self, request: InferenceRequest) -> list[RouteCandidate]:
         """Return the candidates, best first; of the nodes left out before, it does not speak."""
-        return self._ranked(request)
+        explained = [
+            replace(candidate, eligible=False, rejection_reason="Policy rejected")
+            if total == REJECTED
+            else replace(
+                candidate,
+                target=_scored(candidate.target, total),
+                scores=replace(candidate.scores, total=total),
+            )
+            for total, candidate in self._judged(request)
+        ]
+        return sorted(explained, key=lambda candidate: -candidate.scores.total)
 
-    def _ranked(self, request: InferenceRequest) -> list[RouteCandidate]:
-        ranked = [self._scored(each, request) for each in self._candidates(request.capability)]
-        return sorted(ranked, key=lambda candidate: -candidate.scores.total)
+    def _judged(self, request: InferenceRequest) -> list[tuple[float, RouteCandidate]]:
+        """Return the candidates with their totals, unsorted."""
+        policy = self._policy
+        return [
+            (
+                policy.score(candidate, request)
+                if policy.is_eligible(candidate, request)
+                else REJECTED,
+                candidate,
+            )
+            for candidate in self._candidates(request.capability)
+        ]
 
     def _candidates(self, capability: Capability) -> list[RouteCandidate]:
         found = []
@@ -111,24 +134,24 @@ class ReferenceRouter:
                 found.append(_candidate(deployment, health))
         return found
 
-    def _scored(self, candidate: RouteCandidate, request: InferenceRequest) -> RouteCandidate:
-        if not self._policy.is_eligible(candidate, request):
-            return replace(candidate, eligible=False, rejection_reason="Policy rejected")
-        total = self._policy.score(candidate, request)
-        return replace(
-            candidate,
-            target=replace(candidate.target, score=total),
-            scores=replace(candidate.scores, total=total),
-        )
-
-    def _drawn(self, kept: list[RouteCandidate]) -> RouteCandidate:
+    def _drawn(self, kept: list[tuple[float, RouteCandidate]]) -> tuple[float, RouteCandidate]:
         """Return one of *kept*, each with the share that its total has of the sum."""
-        left = self._rng.random() * sum(each.scores.total for each in kept)
-        for candidate in kept:
-            left -= candidate.scores.total
+        left = self._rng.random() * sum(total for total, _ in kept)
+        for each in kept:
+            left -= each[0]
             if left < 0.0:
-                return candidate
+                return each
         return kept[-1]
+
+
+def _best_first(judged: tuple[float, RouteCandidate]) -> float:
+    return -judged[0]
+
+
+def _scored(target: RouteTarget, total: float) -> RouteTarget:
+    return RouteTarget(
+        target.node_id, target.region_id, target.endpoint, target.estimated_latency_s, total
+    )
 
 
 def _candidate(deployment: Deployment, health: NodeHealth | None) -> RouteCandidate:
@@ -137,10 +160,6 @@ def _candidate(deployment: Deployment, health: NodeHealth | None) -> RouteCandid
     p50_s = UNREGISTERED_P50_S if health is None else health.latency_p50_s
     throughput = 0 if health is None else health.throughput
     target = RouteTarget(deployment.node_id, deployment.region_id, deployment.endpoint, p50_s)
-    scores = RouteScores(
-        latency_score=1.0 - min(p50_s / 5.0, 1.0),
-        throughput_score=min(throughput / 1000.0, 1.0),
-        health_score=HEALTH_SCORES[status],
-        total=0.0,
-    )
+    latency_score, throughput_score = 1.0 - min(p50_s / 5.0, 1.0), min(throughput / 1000.0, 1.0)
+    scores = RouteScores(latency_score, throughput_score, 0.5, 0.5, HEALTH_SCORES[status], 0.0)
     return RouteCandidate(target, scores)
