@@ -1,0 +1,32 @@
+"""The page of strategies says what their docstrings say, of every strategy."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from docs.make_strategies import LOOKS_AT, PAGE, PARTS, card, rewritten
+from fedsim.federation.strategies.registry import STRATEGIES
+
+
+def test_is_up_to_date() -> None:
+    """The page has the cards as the docstrings have them."""
+    assert rewritten() == PAGE.read_text(encoding="utf-8"), "run `python docs/make_strategies.py`"
+
+
+def test_is_complete() -> None:
+    """Every strategy is in the table, and no other."""
+    assert list(LOOKS_AT) == list(STRATEGIES)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_cards(strategy: str) -> None:
+    """A card begins with a sentence, has its parts in their order, and an example with numbers."""
+    summary, parts = card(strategy)
+
+    places = [PARTS.index(part) for part in parts]
+    assert summary.endswith(".")
+    assert all(before < after for before, after in pairwise(places))
+    assert set(PARTS) - set(parts) <= {"Source"}
+    assert all(parts.values())
