@@ -1,7 +1,7 @@
 """Draw the documentation's pictures: ``python docs/make_pictures.py``.
 
-They come from the demo's scenario, the pitfalls and the retry storm. The same scenarios and
-seeds give the same pictures. They are committed in ``docs/pictures``.
+They come from the demo's scenario, the pitfalls, the retry storm and stale reports. The same scenarios
+and seeds give the same pictures. They are committed in ``docs/pictures``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import fedsim
-from docs import pitfall_pictures, resilience_pictures
+from docs import pitfall_pictures, resilience_pictures, strategy_pictures
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
@@ -33,6 +33,7 @@ def main() -> None:
         chart.savefig(PICTURES / f"{name}.png", dpi=DPI, metadata={"Software": None})
         print(f"docs/pictures/{name}.png")
     pitfall_pictures.main()
+    strategy_pictures.main()
     resilience_pictures.main()
 
 

@@ -22,6 +22,8 @@ PICTURE = ROOT / "docs" / "pictures" / "stale-reports.png"
 DPI = 80
 INTERVALS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0)
 SEEDS = (5, 6, 7)
+TICKS_X = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+TICKS_Y = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 CHANCE_S = 10.0
 """Mean time in the system of an M/M/1 queue at 90 % load whose services take 1 s."""
 
@@ -48,13 +50,16 @@ def draw(stays_s: list[float], two_s: float) -> Chart:
     axes = chart.subplots()
     axes.plot(INTERVALS_S, stays_s, "o-", color=VERMILLION, lw=2.0)
     axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks(TICKS_X, [f"{tick:g}" for tick in TICKS_X])
+    axes.set_yticks(TICKS_Y, [f"{tick:g}" for tick in TICKS_Y])
+    axes.minorticks_off()
     axes.set_xlabel("seconds between two probes of a node")
     axes.set_ylabel("mean time in the system, s")
     for level_s, text, colour in ((CHANCE_S, "random", GREY), (two_s, "power_of_two", BLUE)):
         axes.axhline(level_s, color=colour, lw=1.5, ls="--")
-        axes.text(INTERVALS_S[0], level_s + 0.4, text, color=colour)
-    axes.text(INTERVALS_S[0], stays_s[0] - 1.4, "join_shortest_queue, reported", color=VERMILLION)
-    axes.set_ylim(0.0)
+        axes.text(INTERVALS_S[0], 1.06 * level_s, text, color=colour)
+    axes.text(1.2, 3.5, "join_shortest_queue, as reported", color=VERMILLION)
     tidy(axes)
     return chart
 
