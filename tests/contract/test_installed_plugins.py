@@ -161,14 +161,19 @@ class TestUse:
         assert (direct.strategy, set(direct.requests.node)) == ("direct", {"chat-0"})
 
     def test_in_a_comparison(self, packages):
-        """An installed strategy is compared beside ours."""
+        """An installed strategy and an installed router are compared beside ours."""
         packages.install("kit_of_comparison")
         scenario = fedsim.load(SCENARIO, {**SHORT, "compare.strategies": ["last-node"]})
         found = fedsim.compare(
-            scenario, strategies=["round_robin", "last-node"], replications=1, workers=1
+            scenario,
+            strategies=["round_robin", "last-node"],
+            routers={"direct": "direct"},
+            replications=1,
+            workers=1,
         )
 
-        assert set(found.strategies) == {"round_robin", "last-node"}
+        assert set(found.strategies) == {"round_robin", "last-node", "direct"}
+        assert set(found.run("direct").requests.node) == {"chat-0"}
 
     def test_on_the_command_line(self, packages, tmp_path):
         """A command line finds it too, and check imports it."""

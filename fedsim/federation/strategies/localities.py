@@ -209,7 +209,8 @@ class EnvoyLoadAwareLocality:
     turn. Cost: as least_connections and O(n) a tick. Example: ten nodes each, the own region at 70
     %, others at 30 and 40 %: 70 > 35 + 10, so 3 / 16, 7 / 16 and 6 / 16 or 19, 44 and 37 %.
     Failure: telemetry is as old as the last probe, so that a health interval well above the tick
-    makes regions swing; nodes that die leave the mean when health says so. Source: Envoy,
+    makes regions swing; nodes that die leave the mean when health says so. Nodes without a GPU
+    report no utilisation, and a fleet of such never spills over. Source: Envoy,
     load_aware_locality, as documented; the extension is in the making.
     """
 
