@@ -69,13 +69,13 @@ class GorgoRouter(Chooser):
 
     def route_excluding(self, request: InferenceRequest, excluded: Sequence[NodeId]) -> RouteTarget:
         """Return the policy's choice among the nodes that were not tried."""
-        if not self._measuring:
-            self._measuring = True
-            self.context.tasks.spawn(self._measure(), "gorgo measures round trips")
         candidates = self.eligible(request, excluded)
         seen = self._seen(candidates, request)
         with self._step:
             decision = self._choose(seen)
+        if not self._measuring:
+            self._measuring = True
+            self.context.tasks.spawn(self._measure(), "gorgo measures round trips")
         return self.target(decision.target, request)
 
     def on_start(self, target: RouteTarget, request: InferenceRequest) -> None:

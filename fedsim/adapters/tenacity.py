@@ -26,7 +26,7 @@ class TenacityRetries:
     errors that no retry can mend, for which tenacity is not asked.
 
     Args:
-        policy: The ``Retrying`` or ``AsyncRetrying``.
+        policy: The ``Retrying``.
         context: What the gateway gives its plug-ins.
     """
 
@@ -49,7 +49,7 @@ class TenacityRetries:
             state.set_exception((type(error), error, None))
             state.start_time = state.outcome_timestamp - elapsed_s
             try:
-                action = library.BaseRetrying.iter(self._policy, state)
+                action = self._policy.iter(state)
             except (library.RetryError, FederationError):
                 return None
         return float(action)
@@ -63,10 +63,10 @@ def retries(policy: Any) -> Callable[[GatewayContext], TenacityRetries]:
 
     Raises:
         ImportError: tenacity is not installed.
-        ValueError: *policy* is no object of tenacity's.
+        ValueError: *policy* is no ``Retrying``.
     """
     library: Any = importlib.import_module("tenacity")
-    if not isinstance(policy, library.BaseRetrying):
+    if not isinstance(policy, library.Retrying):
         msg = f"{policy!r} is no tenacity.Retrying: name an object such as Retrying(stop=…, wait=…)"
         raise ValueError(msg)
     return lambda context: TenacityRetries(policy, context)

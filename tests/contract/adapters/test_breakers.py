@@ -6,8 +6,10 @@ from importlib import import_module
 
 import pytest
 
+from fedsim.errors import PlugInError
 from fedsim.federation.contracts import CircuitBreakerTrait, CircuitState
 from tests.contract.adapters.breakers import NODE, OTHER, Bench
+from tests.contract.adapters.runs import run, runs_alike
 
 CLOSED, OPEN, HALF_OPEN = CircuitState.CLOSED, CircuitState.OPEN, CircuitState.HALF_OPEN
 
@@ -15,6 +17,9 @@ RESET_S = {"pybreaker": 60.0, "circuitbreaker": 30.0, "aiobreaker": 60.0, "purga
 """How long circuits stay open by the defaults of each library that counts failures in a row."""
 
 A_MOMENT_S = 1e-5
+
+ILL = [{"kind": "errors", "node": "workers-2", "at": "5s", "lasts": "80s", "probability": 0.9}]
+"""An illness that begins sooner than the scenario's."""
 
 
 def kind_of(name):
@@ -215,3 +220,35 @@ class TestAll:
         assert [dict(vars(module)) for module in modules] == before
         assert random.getstate() == state
         assert time.monotonic is clock
+
+    def test_repeatable(self, name):
+        """The scenario runs twice alike."""
+        kind_of(name)
+        runs_alike("breakers", federation__circuit_breaker=name, duration="50s", faults=ILL)
+
+    def test_errors_name_the_breaker(self, name, monkeypatch):
+        """What the library raises beyond its contract stops the run, by name and time."""
+
+        def fails(self, node_id):
+            return self._circuits["absent"]
+
+        monkeypatch.setattr(kind_of(name), "state", fails)
+        with pytest.raises(PlugInError) as caught:
+            run("breakers", federation__circuit_breaker=name)
+
+        assert caught.value.plugin.startswith(f"fedsim.adapters.{name}:")
+        assert caught.value.time_s is not None
+
+
+@pytest.mark.parametrize("name", RESET_S)
+def test_the_ill_node_is_left_alone(name):
+    """While its circuit is open no attempt goes to the ill node, as long as the library says."""
+    kind_of(name)
+    chosen = {"federation__circuit_breaker": name, "faults": ILL}
+    attempts = run("breakers", duration="90s", **chosen).attempts
+    ill = attempts[attempts["node"] == "workers-2"]
+    failed_s = ill.loc[ill["outcome"] == "internal", "finished_s"].sort_values()
+    idle_s = ill["started_s"].sort_values().diff().max()
+
+    assert failed_s.min() > 5.0
+    assert RESET_S[name] - 1.0 < idle_s < RESET_S[name] + 2.0
