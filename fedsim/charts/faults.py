@@ -134,18 +134,24 @@ def lanes(faults: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def draw_lanes(axes: Axes, faults: pd.DataFrame) -> None:
-    """Draw a bar per fault, a lane per subject; what happened stands behind its last bar."""
+    """Draw a bar per fault, a lane per subject; what happened stands beside its last bar.
+
+    Where different faults of a subject overlap, they share the height of its lane.
+    """
     found = lanes(faults)
     for place, (_, part) in enumerate(found):
-        labels = list(dict.fromkeys(str(label) for label in part["label"]))
-        for label, group in part.groupby("label", sort=False):
-            spans = merged(zip(group["start_s"], group["end_s"], strict=True))
-            colour = _COLOURS.get(str(label).split(" ")[0], INK)
+        by_label = {
+            str(label): merged(zip(group["start_s"], group["end_s"], strict=True))
+            for label, group in part.groupby("label", sort=False)
+        }
+        together = merged(span for spans in by_label.values() for span in spans)
+        rows = len(by_label) if _length_s(together) < _length_s(*by_label.values()) else 1
+        for row, (label, spans) in enumerate(by_label.items()):
+            colour = _COLOURS.get(label.split(" ")[0], INK)
             bars = [(start_s, end_s - start_s) for start_s, end_s in spans]
-            axes.broken_barh(bars, (place - 0.36, 0.72), color=colour, linewidth=0)
-        end_s = float(part["end_s"].max())
-        text = f" {', '.join(labels)}"
-        axes.annotate(text, (end_s, place), va="center", size=7.5, color=INK, clip_on=True)
+            low = place - 0.36 + 0.72 / rows * (row % rows)
+            axes.broken_barh(bars, (low, 0.72 / rows), color=colour, linewidth=0)
+        _name_lane(axes, place, ", ".join(by_label), together, float(faults["end_s"].max()))
     tidy(axes, grid="x")
     axes.set_yticks(range(len(found)), [name for name, _ in found])
     axes.set_ylim(len(found) - 0.4, -0.6)
@@ -153,3 +159,25 @@ def draw_lanes(axes: Axes, faults: pd.DataFrame) -> None:
     axes.tick_params(axis="x", length=0, labelbottom=False)
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.set_ylabel("faults", size=9, color=INK)
+
+
+def _length_s(*unions: list[tuple[float, float]]) -> float:
+    return sum(end_s - start_s for spans in unions for start_s, end_s in spans)
+
+
+def _name_lane(
+    axes: Axes, place: int, text: str, spans: list[tuple[float, float]], end_s: float
+) -> None:
+    """Write *text* behind the last of *spans*, or before it where there is more room."""
+    before_s = spans[-2][1] if len(spans) > 1 else 0.0
+    start_s, last_s = spans[-1]
+    left = last_s > 0.7 * end_s and start_s - before_s > 0.3 * end_s
+    axes.annotate(
+        f"{text} " if left else f" {text}",
+        (start_s if left else last_s, place),
+        ha="right" if left else "left",
+        va="center",
+        size=7.5,
+        color=INK,
+        clip_on=True,
+    )
