@@ -13,11 +13,11 @@ import fedsim
 from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
 from fedsim.federation.contracts import (
     Capability,
-    LoadBalanceStrategy,
     PrivacyLevel,
     QoSRequirements,
     RouteTarget,
 )
+from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.results.run import Run
 from fedsim.scenario.spec import DEFAULT_POLICIES, FederationSpec
 from fedsim.workload.arrivals import Poisson
@@ -149,7 +149,7 @@ worlds = st.builds(
 federations = st.builds(
     FederationSpec,
     gateways=st.sampled_from([dict.fromkeys(REGIONS, 1), dict.fromkeys(REGIONS, 2)]),
-    strategy=st.sampled_from([strategy.value for strategy in LoadBalanceStrategy]),
+    strategy=st.sampled_from(list(STRATEGIES)),
     policies=st.sampled_from([DEFAULT_POLICIES, {"privacy": {}}, {"cost": {}, "privacy": {}}]),
     health=st.sampled_from([None, HealthConfig(interval_s=2.0, timeout_s=1.0)]),
     circuit_breaker=st.sampled_from([None, BreakerConfig(2, 2.0, 1)]),

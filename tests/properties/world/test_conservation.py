@@ -26,11 +26,11 @@ from fedsim.federation.contracts import (
     Capability,
     InferenceResponse,
     Internal,
-    LoadBalanceStrategy,
     NodeId,
     QoSRequirements,
 )
 from fedsim.federation.policies import HealthPolicy, LatencyPolicy, LocalityPolicy
+from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.results.conservation import littles_law
 from fedsim.workload.arrivals import Poisson
 from fedsim.workload.distributions import Constant, Exponential, Lognormal
@@ -200,7 +200,7 @@ class ReadingFederation(Federation):
 federations = st.builds(
     lambda kind, **parts: kind(**parts),
     st.sampled_from([Federation, Federation, ReadingFederation]),
-    strategy=st.sampled_from(LoadBalanceStrategy),
+    strategy=st.sampled_from(list(STRATEGIES)),
     policies=st.sampled_from([tuple, lambda: (HealthPolicy(), LatencyPolicy(), LocalityPolicy())]),
     timeout=st.sampled_from([None, TimeoutConfig(1.0, 3.0), TimeoutConfig(0.5, 0.5)]),
     retries=st.sampled_from(
