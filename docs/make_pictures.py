@@ -1,7 +1,7 @@
 """Draw the documentation's pictures: ``python docs/make_pictures.py``.
 
-They come from the demo's scenario, the pitfalls, the retry storm and stale reports. The same scenarios
-and seeds give the same pictures. They are committed in ``docs/pictures``.
+They come from the demo's scenario, the pitfalls, the retry storm and stale reports. The same
+scenarios and seeds give the same pictures. They are committed in ``docs/pictures``.
 """
 
 from __future__ import annotations
