@@ -34,20 +34,16 @@ def retry_config(settings: RetrySettings | str) -> RetryConfig | None:
     """Return how to try again."""
     if isinstance(settings, str):
         return None
-    budget = settings.budget
-    if not isinstance(budget, BudgetSettings):
-        budget = BudgetSettings.model_construct(ratio=budget) if isinstance(budget, float) else None
-    common = RetryConfig(
+    config = RetryConfig(
         settings.limit, settings.backoff, settings.backoff_max, settings.jitter, None
     )
-    if budget is None:
-        return common
-    return replace(
-        common,
-        budget=budget.ratio,
-        budget_floor=budget.floor,
-        budget_window_s=budget.window,
-    )
+    budget = settings.budget
+    if isinstance(budget, float):
+        return replace(config, budget=budget)
+    if isinstance(budget, BudgetSettings):
+        floor, window_s = budget.floor, budget.window
+        return replace(config, budget=budget.ratio, budget_floor=floor, budget_window_s=window_s)
+    return config
 
 
 def retry_policy(settings: RetrySettings | str) -> str | None:
