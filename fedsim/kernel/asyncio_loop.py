@@ -22,6 +22,7 @@ from fedsim.kernel.asyncio_failures import Failures
 from fedsim.kernel.asyncio_refusals import RefusingLoop
 from fedsim.kernel.asyncio_running import ALREADY_INSTALLED, AlreadyInstalled, Installed
 from fedsim.kernel.asyncio_tasks import SimFuture, SimTask, SimTimerHandle, SoonHandle, describe
+from fedsim.kernel.foreign_globals import within_entered
 
 if TYPE_CHECKING:
     from fedsim.kernel.environment import Environment, Signal
@@ -189,6 +190,7 @@ class SimLoop(RefusingLoop):
         context: Context | None = None,
     ) -> asyncio.Task[T]:
         """Return a new task, whose first step comes as with `call_soon`."""
+        coro = within_entered(coro)
         task: asyncio.Task[T]
         if self._task_factory is None:
             task = SimTask(coro, self, name, context, next(self.serials))

@@ -24,10 +24,15 @@ EPOCH = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 _EPOCH_S = EPOCH.timestamp()
 
 
+_entered: list[ForeignGlobals] = []
+"""The contexts that are entered now, the innermost last; the simulation has one thread."""
+
+
 class ForeignGlobals:
     """A context in which some modules see simulated time and draw seeded random numbers.
 
-    Entering and leaving it takes about a microsecond. It may be entered again inside itself.
+    Entering and leaving it takes about a microsecond. It may be entered again inside itself. The
+    tasks that are made while it is entered enter it for each of their steps.
 
     Args:
         modules: The modules of the library that read time or draw random numbers; what other
@@ -55,6 +60,7 @@ class ForeignGlobals:
         self._before: list[list[Any]] = []
 
     def __enter__(self) -> None:
+        _entered.append(self)
         self._before.append([names[name] for names, name, _ in self._exchanged])
         for names, name, stand_in in self._exchanged:
             names[name] = stand_in
@@ -65,6 +71,7 @@ class ForeignGlobals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        _entered.pop()
         before = self._before.pop()
         for (names, name, _), value in zip(self._exchanged, before, strict=True):
             names[name] = value
@@ -87,6 +94,15 @@ class ForeignGlobals:
                 resume = partial(_throw, steps, thrown)
             else:
                 resume = partial(next, steps)
+
+
+def within_entered(coroutine: Any) -> Any:
+    """Return *coroutine*, whose steps enter the context that is entered now, if there is one."""
+    return _stepped(_entered[-1], coroutine) if _entered else coroutine
+
+
+async def _stepped(context: ForeignGlobals, coroutine: Any) -> Any:
+    return await context.steps(coroutine)
 
 
 def _throw(steps: Generator[Any, Any, Any], thrown: BaseException) -> Any:
