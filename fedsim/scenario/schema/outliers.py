@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from fedsim.scenario.schema.base import Settings
+from fedsim.scenario.schema.base import Settings, error, shown
 from fedsim.scenario.schema.off import OffOr
 from fedsim.scenario.schema.types import CountFrom1, Percentage, PositiveDuration
+
+
+def _count_or_off(value: Any) -> Any:
+    if isinstance(value, str) and value != "off":
+        message = f"{shown(value)} is neither a whole number nor off."
+        raise error(message, "Write a number of failures, or off.")
+    return value
 
 
 def _tag_of_count(value: Any) -> str:
@@ -18,6 +25,7 @@ def _tag_of_count(value: Any) -> str:
 CountOrOff = Annotated[
     Annotated[CountFrom1, Tag("<count>")] | Annotated[Literal["off"], Tag("<word>")],
     Discriminator(_tag_of_count),
+    BeforeValidator(_count_or_off),
 ]
 """A whole number of 1 or more, or ``off``."""
 
