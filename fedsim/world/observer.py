@@ -183,8 +183,10 @@ class WorldObserver(Protocol):
     ) -> None:
         """Note that *subject* went from *before* to *after*; an empty text is a missing one.
 
-        Kinds are ``fault`` (subject a node, pool or region; ``up``/``down``, ``normal``/``slow
-        x5``, ``normal``/``errors 30%``), ``loading`` (a node that starts, or loads a model),
+        Kinds are ``fault`` (subject a node, pool, region, pools joined by ``+``, or a link such as
+        ``us-east <> eu-west``; ``up``/``draining``/``down``, or ``normal`` and what it is in place
+        of that, such as ``slow x5``, ``errors 30%``, ``black hole`` or ``cut``),
+        ``loading`` (a node that starts, or loads a model),
         ``refusal`` (a node that turned away what it can never serve), ``health`` and ``breaker``
         (subject a node, as seen by *gateway*), ``outlier`` (a node, ``admitted``/``ejected``),
         ``panic`` (a capability, ``off``/``on``), ``plugin`` (something to warn about) and
