@@ -31,9 +31,10 @@ class JoinShortestQueue:
     ``depth: actual`` by the truth. A node that never reported counts with this gateway's own
     requests in flight. Cost: O(n), 0.05 us a node. Example: depths a 3, b 1, c 1 give b, then c.
     Failure: with reported depths all gateways send everything to the node that looked best at its
-    last probe, until its next one: the herd is worse than chance once a report is older than a
-    service time or so. Source: join the shortest queue; A. Weber, 1978, shows it the best for equal
-    servers and true depths; M. Mitzenmacher, How Useful Is Old Information?, 2000, what age does.
+    last probe, until its next one. On 16 nodes at 90 % load this herd is worse than
+    ``power_of_two`` with more than 0.6 service times between two probes, and worse than ``random``
+    with more than 4. Source: join the shortest queue; W. Winston, 1977, shows it the best for
+    equal servers, memoryless services and true depths; M. Mitzenmacher, How Useful Is Old Information?, 2000, what age does.
     """
 
     def __init__(

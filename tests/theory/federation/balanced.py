@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -125,3 +126,29 @@ def two_nodes_stay_s(load: float, busier: Busier, room: int = 40) -> float:
     shares = np.linalg.solve(rates.T, np.eye(room * room)[0]).reshape(room, room)
     counts = np.add.outer(np.arange(room), np.arange(room))
     return float((shares * counts).sum()) / (2.0 * load)
+
+
+def jumping_stay_s(nodes: int, load: float, seed: int, steps: int) -> Estimate:
+    """Return the mean time in the system under two choices with replacement, without a world.
+
+    Counts alone jump: at each step a request arrives, or a node drawn at random is done with one if
+    it has any. Steps come at a constant rate, so that their mean is a mean over time, and Little's
+    law turns it into a stay. The second half of the steps counts, in twenty parts.
+    """
+    rng = random.Random(seed)
+    counts = [0] * nodes
+    arrives = load / (1.0 + load)
+    present, parts = 0, [0] * 40
+    for step in range(steps):
+        if rng.random() < arrives:
+            one, other = int(rng.random() * nodes), int(rng.random() * nodes)
+            counts[one if counts[one] <= counts[other] else other] += 1
+            present += 1
+        else:
+            done = int(rng.random() * nodes)
+            if counts[done]:
+                counts[done] -= 1
+                present -= 1
+        parts[step * 40 // steps] += present
+    means = np.array(parts[20:]) * 40.0 / steps
+    return estimate(means / (load * nodes))
