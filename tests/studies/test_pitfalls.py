@@ -5,11 +5,14 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import jsonschema
 import pandas as pd
 import pytest
 
 import fedsim
 from fedsim.results.run import Run
+from fedsim.scenario.json_schema import schema
+from fedsim.scenario.source import read_document
 
 FOLDER = Path(__file__).resolve().parents[2] / "scenarios" / "pitfalls"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -46,10 +49,13 @@ def changes(run: Run, kind: str, node: str) -> list[str]:
 
 
 def test_there_are_ten():
-    """Ten scenarios, numbered, all of which say apr and run without it."""
+    """Ten scenarios, numbered, all of which say apr and keep to the schema that editors have."""
     assert [name[:2] for name in NAMES] == [f"{number:02}" for number in range(1, 11)]
+    known = schema()
     for name in NAMES:
-        assert fedsim.load(FOLDER / f"{name}.yaml").federation.preset == "apr"
+        path = FOLDER / f"{name}.yaml"
+        assert fedsim.load(path).federation.preset == "apr"
+        jsonschema.validate(read_document(path).tree, known)
 
 
 @pytest.mark.parametrize("number", range(1, 11))
