@@ -34,7 +34,8 @@ class JoinShortestQueue:
     last probe, until its next one. On 16 nodes at 90 % load this herd is worse than
     ``power_of_two`` with more than 0.6 service times between two probes, and worse than ``random``
     with more than 4. Source: join the shortest queue; W. Winston, 1977, shows it the best for
-    equal servers, memoryless services and true depths; M. Mitzenmacher, How Useful Is Old Information?, 2000, what age does.
+    equal servers, memoryless services and true depths; M. Mitzenmacher, How Useful Is Old
+    Information?, 2000, what age does.
     """
 
     def __init__(
