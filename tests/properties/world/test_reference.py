@@ -47,7 +47,7 @@ federations = st.builds(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(worlds(), federations, gateways)
 def test_nothing_is_lost(world, federation, gateways):
     """Whatever the world and the settings, requests, slots and money add up."""
