@@ -21,7 +21,7 @@ class Scene:
         self.breaker = RateBreaker(self.clock, RateBreakerConfig(**config), self.seen)
 
     def results(self, oks: str, took_s: float = 0.0, node: NodeId = A) -> None:
-        """Record results of attempts that took *took_s*: ``+`` for a success, ``-`` for a failure."""
+        """Record results of attempts that took *took_s*: ``+`` a success, ``-`` a failure."""
         for each in oks:
             self.breaker.record_attempt(node, each == "+", self.clock.now_s - took_s)
 
