@@ -100,3 +100,43 @@ class TestForeignGlobals:
                 dt.datetime(2020, 1, 1),
                 random.Random,
             )
+
+    def test_steps_of_a_coroutine(self, library):
+        """A coroutine sees simulated time in each of its steps, and others between them do not."""
+
+        class Pause:
+            def __await__(self):
+                yield "paused"
+
+        async def two_steps():
+            first = library.monotonic()
+            await Pause()
+            return first, library.monotonic()
+
+        foreign = ForeignGlobals([library], lambda: -5.0)
+        steps = foreign.steps(two_steps())
+        assert next(steps) == "paused"
+        assert library.monotonic() > 0.0
+        with pytest.raises(StopIteration) as ended:
+            next(steps)
+
+        assert ended.value.value == (-5.0, -5.0)
+
+    def test_what_is_thrown_into_a_coroutine(self, library):
+        """What is thrown arrives where the coroutine waits, and what it raises goes on."""
+
+        class Pause:
+            def __await__(self):
+                yield
+
+        async def stubborn():
+            try:
+                await Pause()
+            except KeyError:
+                raise ValueError(library.monotonic()) from None
+
+        steps = ForeignGlobals([library], lambda: -5.0).steps(stubborn())
+        next(steps)
+        with pytest.raises(ValueError, match="-5"):
+            steps.throw(KeyError())
+        assert library.monotonic() > 0.0
