@@ -173,6 +173,16 @@ def _federation(scenario: Scenario) -> list[str]:
     }
     on = [name for name, settings in parts.items() if settings is not None]
     off = [name for name, settings in parts.items() if settings is None]
+    options = {
+        "outlier ejection": federation.outliers,
+        "panic mode": federation.panic_threshold,
+        "slow start": federation.slow_start,
+        "hedges": federation.hedge,
+        "throttling": federation.throttle,
+        "concurrency limit": federation.concurrency,
+        "load shedding": federation.shedding,
+    }
+    on += [name for name, settings in options.items() if settings is not None]
     lines = ["preset default"]
     lines += [f"{chooser}; policies (weight): {', '.join(weights) or 'none'}"]
     lines += [f"on: {', '.join(on)}"] if on else []
