@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fedsim.adapters.choosers import Chooser
-from fedsim.adapters.litellm_library import foreign_globals, import_litellm
+from fedsim.adapters.litellm_library import foreign_globals, import_litellm, without_warnings
 from fedsim.federation.catalog import Deployment
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import (
@@ -68,7 +68,7 @@ class LiteLLMRouter(Chooser):
         self._known: list[Deployment] = []
         self._tokens: dict[tuple[str, NodeId], int] = {}
         self._reports: set[asyncio.Task[None]] = set()
-        with self._step:
+        with without_warnings(), self._step:
             self._own = litellm.Router(
                 model_list=[], routing_strategy=self.strategy, **self.settings()
             )
@@ -194,7 +194,8 @@ class LiteLLMRouter(Chooser):
             "node_unreachable": litellm.APIConnectionError,
         }
         kind = kinds.get(outcome, litellm.InternalServerError)
-        return kind(message=outcome, model=GROUP, llm_provider="fedsim")
+        error: Exception = kind(message=outcome, model=GROUP, llm_provider="fedsim")
+        return error
 
     def _follow_catalog(self) -> None:
         """Tell LiteLLM of the deployments where they have changed."""
@@ -220,7 +221,7 @@ def _deployment(deployment: Deployment) -> dict[str, Any]:
     }
 
 
-def router(choice: str, directory: Path) -> type[LiteLLMRouter]:
+def router(choice: str, _directory: Path) -> type[LiteLLMRouter]:
     """Return the class of routers with LiteLLM's strategy *choice*.
 
     Raises:

@@ -47,8 +47,9 @@ class LiteLLMCompletionRouter(LiteLLMRouter):
     def handler(self) -> Any:
         """Return the model that LiteLLM calls."""
         ask = self._ask
+        base: Any = import_litellm().CustomLLM
 
-        class Model(import_litellm().CustomLLM):  # type: ignore[misc]
+        class Model(base):  # type: ignore[misc]
             async def acompletion(self, *args: Any, **kwargs: Any) -> Any:
                 return await ask(kwargs)
 
@@ -69,7 +70,8 @@ class LiteLLMCompletionRouter(LiteLLMRouter):
         if call is None or call.task.done():
             call = self._calls[request.request_id] = self._begin(request)
         try:
-            await asyncio.wait([call.task, call.chosen], return_when=asyncio.FIRST_COMPLETED)
+            awaited: list[asyncio.Future[Any]] = [call.task, call.chosen]
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             self._end(call)
             raise
@@ -130,7 +132,9 @@ class LiteLLMCompletionRouter(LiteLLMRouter):
         """Return LiteLLM's hook that leaves the deployments that may serve."""
         router = self
 
-        class Filter(self._litellm.integrations.custom_logger.CustomLogger):  # type: ignore[misc]
+        base: Any = self._litellm.integrations.custom_logger.CustomLogger
+
+        class Filter(base):  # type: ignore[misc]
             async def async_filter_deployments(
                 self, model: str, healthy_deployments: list[Any], *args: Any, **kwargs: Any
             ) -> list[Any]:
@@ -140,7 +144,9 @@ class LiteLLMCompletionRouter(LiteLLMRouter):
                 except FederationError as error:
                     call.error = error
                     return []
-                return [each for each in healthy_deployments if each["model_info"]["id"] in eligible]
+                return [
+                    each for each in healthy_deployments if each["model_info"]["id"] in eligible
+                ]
 
         return Filter()
 
@@ -167,7 +173,7 @@ class _Call:
         self.answered: asyncio.Future[tuple[str, int | None]] = self._loop.create_future()
 
 
-def router(choice: str, directory: Path) -> type[LiteLLMCompletionRouter]:
+def router(choice: str, _directory: Path) -> type[LiteLLMCompletionRouter]:
     """Return the class of routers with LiteLLM's strategy *choice*.
 
     Raises:

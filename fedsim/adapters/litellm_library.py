@@ -13,8 +13,10 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Callable, Coroutine
+import warnings
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -56,12 +58,21 @@ def import_litellm() -> Any:
     before = os.environ.get(_COST_MAP)
     os.environ[_COST_MAP] = "True"
     try:
-        return importlib.import_module("litellm")
+        with without_warnings():
+            return importlib.import_module("litellm")
     finally:
         if before is None:
             del os.environ[_COST_MAP]
         else:
             os.environ[_COST_MAP] = before
+
+
+@contextmanager
+def without_warnings() -> Generator[None]:
+    """Keep what LiteLLM's modules warn of when they are imported, such as its types, to itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def foreign_globals(

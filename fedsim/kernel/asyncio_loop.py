@@ -337,6 +337,21 @@ class SimLoop(RefusingLoop):
     async def shutdown_asyncgens(self) -> None:
         """Do nothing: asynchronous generators are closed when they are dropped."""
 
+    def run_in_executor(
+        self, executor: object, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """Call *func* in place, which takes no simulated time, and return its result as a future.
+
+        `asyncio.to_thread` comes here too. Nothing else runs meanwhile, so that *func* must not
+        wait for what the rest of the simulation does; the executor, if one is given, is not used.
+        """
+        future = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever awaits the future
+            future.set_exception(error)
+        return future
+
     async def shutdown_default_executor(self) -> None:
         """Do nothing: there is no executor."""
 

@@ -52,7 +52,6 @@ class RefusingLoop(asyncio.AbstractEventLoop):
     run_until_complete = _refuse("run_until_complete", _RUNNER)
     stop = _refuse("stop", _RUNNER)
 
-    run_in_executor = _refuse("run_in_executor", f"{_THREAD} (asyncio.to_thread() comes here too)")
     set_default_executor = _refuse("set_default_executor", _THREAD)
 
     getaddrinfo = _refuse("getaddrinfo", _NETWORK)

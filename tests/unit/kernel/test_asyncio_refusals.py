@@ -41,7 +41,6 @@ class TestRefusals:
             "create_server",
             "getaddrinfo",
             "run_forever",
-            "run_in_executor",
             "run_until_complete",
             "sock_recv",
             "stop",
@@ -59,7 +58,6 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("call", "name", "remedy"),
         [
-            (lambda: asyncio.to_thread(print), "run_in_executor", "call the function directly"),
             (lambda: asyncio.open_connection("h", 1), "create_connection", "asyncio.sleep"),
             (lambda: asyncio.start_server(print, "h", 1), "create_server", "transport"),
             (lambda: asyncio.create_subprocess_exec("ls"), "subprocess_exec", "asyncio.sleep"),
