@@ -99,8 +99,11 @@ def _print_groups(
 
 
 def _outcomes(run: Run) -> str:
-    counts = run.requests["outcome"].value_counts()
-    return "Outcomes: " + ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    requests = run.requests
+    counts = requests["outcome"].value_counts()
+    text = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    unsent = int(((requests["outcome"] == "no_capacity") & (requests["attempts"] == 0)).sum())
+    return f"Outcomes: {text}" + (f"; {unsent:,} were never sent to a node" if unsent else "")
 
 
 def _fleet(run: Run) -> str:

@@ -147,7 +147,10 @@ class Stream(Settings):
         default=0,
         ge=-1000,
         le=1000,
-        description="Priority in engines whose order is priority; lower is served first.",
+        description=(
+            "Lower matters more: it is served first in engines whose order is priority, and turned "
+            "away last where load is shed, where 0 and less matter most."
+        ),
     )
     qos: Qos = Field(default_factory=Qos, description="What each request asks for.")
 
