@@ -173,8 +173,10 @@ def _name_lane(
     start_s, last_s = spans[-1]
     left = last_s > 0.7 * end_s and start_s - before_s > 0.3 * end_s
     axes.annotate(
-        f"{text} " if left else f" {text}",
+        text,
         (start_s if left else last_s, place),
+        (-3.0 if left else 3.0, 0.0),
+        textcoords="offset points",
         ha="right" if left else "left",
         va="center",
         size=7.5,

@@ -176,7 +176,7 @@ class TestTimeline:
         chart = run.plot.timeline()
 
         assert len(chart.axes) == 4
-        assert {"us-chat-0", "eu-west", " down", " slow x5"} <= set(texts(chart))
+        assert {"us-chat-0", "eu-west", "down", "slow x5"} <= set(texts(chart))
 
     def test_in_the_system(self) -> None:
         """The middle panel is the mean number present in each bin."""
