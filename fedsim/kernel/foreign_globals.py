@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import time
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from functools import partial
 from types import ModuleType, TracebackType, coroutine
 from typing import Any, TypeVar
@@ -98,11 +98,33 @@ class ForeignGlobals:
 
 def within_entered(coroutine: Any) -> Any:
     """Return *coroutine*, whose steps enter the context that is entered now, if there is one."""
-    return _stepped(_entered[-1], coroutine) if _entered else coroutine
+    return _Stepped(_entered[-1], coroutine) if _entered else coroutine
 
 
-async def _stepped(context: ForeignGlobals, coroutine: Any) -> Any:
-    return await context.steps(coroutine)
+class _Stepped(Coroutine[Any, Any, Any]):
+    """A coroutine whose steps enter a context; all else is the coroutine's."""
+
+    def __init__(self, context: ForeignGlobals, coroutine: Any) -> None:
+        self._context = context
+        self._coroutine = coroutine
+
+    def send(self, value: Any) -> Any:
+        with self._context:
+            return self._coroutine.send(value)
+
+    def throw(self, *thrown: Any) -> Any:
+        with self._context:
+            return self._coroutine.throw(*thrown)
+
+    def close(self) -> None:
+        with self._context:
+            self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._context.steps(self._coroutine)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._coroutine, name)
 
 
 def _throw(steps: Generator[Any, Any, Any], thrown: BaseException) -> Any:

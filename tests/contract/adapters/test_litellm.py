@@ -75,6 +75,14 @@ class TestCompletion:
         assert set(first.requests["outcome"]) == {"ok"}
         assert first.requests["node"].nunique() > 2
 
+    def test_decides_as_the_decision_alone(self):
+        """What is told to the callbacks by hand is what LiteLLM tells them itself."""
+        scenario = load()
+        told = fedsim.simulate(scenario, router="litellm/least-busy")
+        own = fedsim.simulate(scenario, router="litellm-completion/least-busy")
+
+        assert told.digest == own.digest
+
 
 class TestCooldown:
     def test_a_node_that_fails_rests_for_five_seconds(self):
