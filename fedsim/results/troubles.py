@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsim.charts.faults import fault_intervals, merged, state_intervals
+from fedsim.charts.faults import fault_intervals, harmful, merged, state_intervals
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -28,7 +28,7 @@ def troubles(events: DataFrame, directory: Directory, end_s: float) -> list[NDAr
     after each.
     """
     spans: dict[str, list[tuple[float, float]]] = {}
-    faults = fault_intervals(events, end_s)
+    faults = harmful(fault_intervals(events, end_s))
     for kind, well in _WELL.items():
         states = state_intervals(events, kind, end_s)
         ill = states[states["state"] != well]

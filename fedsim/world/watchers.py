@@ -50,10 +50,15 @@ class HealthGuard(Guard):
 
 
 class BreakerGuard(Guard):
-    """Runs a foreign circuit breaker as the gateway's ``CircuitBreakerTrait``."""
+    """Runs a foreign circuit breaker as the gateway's ``CircuitBreakerTrait``.
+
+    A change of a circuit is reported when the gateway next sends to the node or tells how an
+    attempt ended, or at the end of the run; one that time alone brought about may be older.
+    """
 
     def __init__(self, plugin: Any, site: Site) -> None:
         super().__init__(plugin, site)
+        self._states: dict[NodeId, CircuitState] = {}
         for method in ("try_acquire", "record_attempt", "half_opens_at_s"):
             if not hasattr(plugin, method):
                 setattr(self, method, None)
@@ -72,7 +77,9 @@ class BreakerGuard(Guard):
 
     def try_acquire(self, node_id: NodeId) -> bool:
         """Ask the breaker for leave to send."""
-        return self._truth("try_acquire", self._call("try_acquire", None, node_id), None)
+        granted = self._truth("try_acquire", self._call("try_acquire", None, node_id), None)
+        self._note(node_id)
+        return granted
 
     def half_opens_at_s(self, node_id: NodeId) -> float:
         """Return when the breaker will let a probe through, in seconds."""
@@ -95,7 +102,21 @@ class BreakerGuard(Guard):
         """Tell the breaker how an attempt ended, and when it was sent."""
         self._tell("record_attempt", node_id, ok, sent_s)
 
-    def _tell(self, method: str, *args: Any) -> None:
+    def settle(self) -> None:
+        """Report the changes that were not reported yet, at the end of a run."""
+        for node_id in self._states:
+            self._note(node_id)
+
+    def _tell(self, method: str, node_id: NodeId, *args: Any) -> None:
         """Tell the breaker something; what is dropped after the run does not count."""
         if not self._loop.is_closed():
-            self._call(method, None, *args)
+            self._call(method, None, node_id, *args)
+            self._note(node_id)
+
+    def _note(self, node_id: NodeId) -> None:
+        """Report a change of a node's circuit."""
+        before = self._states.get(node_id, CircuitState.CLOSED)
+        after = self._states[node_id] = self.state(node_id)
+        if after is not before:
+            reason = f"as {self.plugin_name} says"
+            self._reporter.circuit_changed(self._env.now, node_id, before, after, reason)

@@ -252,3 +252,16 @@ def test_the_ill_node_is_left_alone(name):
 
     assert failed_s.min() > 5.0
     assert RESET_S[name] - 1.0 < idle_s < RESET_S[name] + 2.0
+
+
+def test_changes_of_circuits_are_events():
+    """What a foreign breaker makes of a node stands in the events, as of our own."""
+    pytest.importorskip("pybreaker")
+    events = run("breakers", federation__circuit_breaker="pybreaker", faults=ILL).events
+    told = events[events["kind"] == "breaker"]
+
+    assert told["subject"].unique().tolist() == ["workers-2"]
+    changes = list(zip(told["before"], told["after"], strict=True))
+    assert changes[0] == ("closed", "open")
+    assert all(one[1] == other[0] for one, other in zip(changes, changes[1:], strict=False))
+    assert told["detail"].iloc[0].startswith("as fedsim.adapters.pybreaker:")
