@@ -13,6 +13,7 @@ from asyncio.tasks import _enter_task, _leave_task
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
+from inspect import CORO_CREATED, getcoroutinestate
 from itertools import count
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack
@@ -330,6 +331,9 @@ class SimLoop(RefusingLoop):
                 ready.popleft()(None)
         for task in self._live:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
+            coroutine: Any = task.get_coro()
+            if hasattr(coroutine, "cr_frame") and getcoroutinestate(coroutine) == CORO_CREATED:
+                coroutine.close()  # it never began: its first step was due when the run ended
         self._live.clear()
         self._push = _refuse_when_closed
         self._closed = True
