@@ -314,6 +314,7 @@ class World:
         try:
             with self.loop.installed():
                 self.env.run(until=self._stop)
+                self._settle()
         except FedsimError:
             raise
         except Exception as error:
@@ -478,12 +479,15 @@ class World:
             progress(step / PROGRESS_STEPS)
             yield self.env.timeout(duration_s / PROGRESS_STEPS)
 
-    def _close_books(self) -> None:
+    def _settle(self) -> None:
+        """Have gateways and breakers report what they have found out and not told yet."""
         for _, gateway in self.gateways:
             for part in (gateway, getattr(gateway, "breaker", None)):
                 settle = getattr(part, "settle", None)
                 if settle is not None:
                     settle()
+
+    def _close_books(self) -> None:
         for node in self.nodes:
             self._observer.node_totals(
                 node.code,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 import time
 from importlib import import_module
+from itertools import pairwise
 
 import pytest
 
@@ -263,5 +264,5 @@ def test_changes_of_circuits_are_events():
     assert told["subject"].unique().tolist() == ["workers-2"]
     changes = list(zip(told["before"], told["after"], strict=True))
     assert changes[0] == ("closed", "open")
-    assert all(one[1] == other[0] for one, other in zip(changes, changes[1:], strict=False))
+    assert all(one[1] == other[0] for one, other in pairwise(changes))
     assert told["detail"].iloc[0].startswith("as fedsim.adapters.pybreaker:")
