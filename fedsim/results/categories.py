@@ -40,15 +40,14 @@ def category_types(directory: Directory, outcomes: Iterable[str]) -> dict[str, C
     }
 
 
-def restore_categories(table: DataFrame, directory: Directory) -> DataFrame:
+def restore_categories(
+    table: DataFrame, directory: Directory, outcomes: Iterable[str] = OUTCOMES
+) -> DataFrame:
     """Return a table read from a file with the categories that it was written with.
 
     A file keeps neither the categories of a column that is missing throughout nor, for certain,
     those that no row has.
     """
-    outcomes = list(OUTCOMES)
-    if "outcome" in table and hasattr(table["outcome"], "cat"):
-        outcomes.extend(table["outcome"].cat.categories)
     types = category_types(directory, outcomes)
     if "kind" in table:
         types["kind"] = category([*EVENT_KINDS, *table["kind"].dropna().unique()])

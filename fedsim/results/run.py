@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fedsim.errors import ResultsError
+from fedsim.results.columns import OUTCOMES
 from fedsim.results.digest import digest
 from fedsim.results.manifest import (
     FORMAT,
@@ -222,11 +223,19 @@ class Run:
             "end_s": self.end_s,
             "record_tables": self.record_tables,
             "slo": slo_to_json(self.slo),
+            "outcomes": self._outcomes_of_plugins,
             "warnings": self.warnings if self.record_tables == "summary" else list(self._warnings),
             "figures": [asdict(figure) for figure in self.figures],
             **provenance(),
             "directory": directory_to_json(self.directory),
         }
+
+    @property
+    def _outcomes_of_plugins(self) -> list[str]:
+        """The outcomes that only this run has, which not every table needs to have met."""
+        if self.record_tables == "summary":
+            return []
+        return [name for name in self.requests["outcome"].cat.categories if name not in OUTCOMES]
 
     def save(self, directory: str | os.PathLike[str], *, charts: bool = True) -> Path:
         """Write the run to a directory, which exists only once it is whole.

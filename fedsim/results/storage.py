@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedsim.errors import ResultsError
 from fedsim.results.categories import restore_categories
+from fedsim.results.columns import OUTCOMES
 from fedsim.results.manifest import FORMAT, directory_from_json, slo_from_json
 from fedsim.results.plots import CHARTS
 from fedsim.results.rundir import MANIFEST, read_json, whole_directory, write_json
@@ -90,7 +91,8 @@ def _builder(
 ) -> Callable[[], DataFrame]:
     if manifest["record_tables"] == "summary":
         return partial(_refuse, folder, name)
-    return partial(_read, folder / f"{name}.parquet", names)
+    outcomes = (*OUTCOMES, *manifest.get("outcomes", ()))
+    return partial(_read, folder / f"{name}.parquet", names, outcomes)
 
 
 def _refuse(folder: Path, name: str) -> DataFrame:
@@ -98,11 +100,11 @@ def _refuse(folder: Path, name: str) -> DataFrame:
     raise ResultsError(msg)
 
 
-def _read(path: Path, names: Directory) -> DataFrame:
+def _read(path: Path, names: Directory, outcomes: Sequence[str]) -> DataFrame:
     import pandas as pd
 
     try:
-        return restore_categories(pd.read_parquet(path), names)
+        return restore_categories(pd.read_parquet(path), names, outcomes)
     except (OSError, ValueError) as error:
         msg = f"{path} cannot be read: {error}"
         raise ResultsError(msg) from error

@@ -228,9 +228,9 @@ class TestPolicies:
         assert error.problem == "it is no policy: it lacks is_eligible(), name()"
 
     def test_unknown(self, scene):
-        """A name that is neither ours nor module:Class is refused with the form."""
-        assert str(fails(scene, policies=["fairness"])) == (
-            "plug-in fairness: is not of the form module:Class, such as my_routers:Sticky"
+        """A name that is neither ours nor module:Class is refused with those that are."""
+        assert str(fails(scene, policies=["fairness"])).startswith(
+            "plug-in fairness: there is no such policy; use one of health, "
         )
 
 

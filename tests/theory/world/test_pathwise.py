@@ -149,11 +149,11 @@ class TestStockSteps:
         )
         federation = Federation(
             strategy,
-            lambda: (HealthPolicy(), LocalityPolicy()),
-            TimeoutConfig(1.0, 3.0),
-            RetryConfig(),
-            BreakerConfig(3, 5.0),
-            HealthConfig(interval_s=2.0, timeout_s=0.5),
+            policies=lambda: (HealthPolicy(), LocalityPolicy()),
+            timeout=TimeoutConfig(1.0, 3.0),
+            retries=RetryConfig(),
+            breaker=BreakerConfig(3, 5.0),
+            health=HealthConfig(interval_s=2.0, timeout_s=0.5),
         )
 
         attempts = self.assert_equal(config, federation).attempts
