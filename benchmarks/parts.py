@@ -61,7 +61,7 @@ class Unrecorded:
         """Do nothing."""
 
     request_finished = request_cost_added = attempt_finished = ignore
-    node_sampled = event = node_totals = ignore
+    node_sampled = event = node_totals = candidate_considered = ignore
 
 
 def _steps() -> Mapping[str, Variant]:

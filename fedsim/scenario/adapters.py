@@ -29,7 +29,8 @@ def find_router(name: str, directory: Path) -> type:
     """
     adapter, _, choice = name.partition("/")
     module = _module(name, adapter, ROUTERS, "router")
-    return _asked(name, module.router, choice, directory)
+    found: type = _asked(name, module.router, choice, directory)
+    return found
 
 
 def find_breaker(name: str) -> type:
@@ -38,7 +39,9 @@ def find_breaker(name: str) -> type:
     Raises:
         PlugInError: There is no such adapter, or its package is not installed.
     """
-    return _asked(name, _module(name, name, BREAKERS, "circuit breaker").breaker)
+    module = _module(name, name, BREAKERS, "circuit breaker")
+    found: type = _asked(name, module.breaker)
+    return found
 
 
 def find_retries(name: str, policy: object) -> Any:

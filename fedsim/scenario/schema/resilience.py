@@ -114,9 +114,7 @@ class ThrottleSettings(Settings):
         ge=1,
         description="Requests let through per request that nodes took: the K of the rule.",
     )
-    window: PositiveDuration = Field(
-        default=120.0, description="Time over which both are counted."
-    )
+    window: PositiveDuration = Field(default=120.0, description="Time over which both are counted.")
 
 
 class ConcurrencySettings(Settings):

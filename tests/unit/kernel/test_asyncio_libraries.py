@@ -8,8 +8,11 @@ import pytest
 
 from tests.unit.kernel.simulated import run_simulated
 
-anyio = pytest.importorskip("anyio")
-httpx = pytest.importorskip("httpx")
+pytest.importorskip("anyio")
+pytest.importorskip("httpx")
+
+import anyio  # noqa: E402 - both are extras
+import httpx  # noqa: E402
 
 
 class TestAnyio:
