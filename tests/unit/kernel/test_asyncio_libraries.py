@@ -11,8 +11,8 @@ from tests.unit.kernel.simulated import run_simulated
 pytest.importorskip("anyio")
 pytest.importorskip("httpx")
 
-import anyio  # noqa: E402 - both are extras
-import httpx  # noqa: E402
+import anyio
+import httpx
 
 
 class TestAnyio:
@@ -47,7 +47,7 @@ class TestAnyio:
         """A stream hands items over in order; an event wakes whoever waits for it."""
 
         async def main():
-            send, receive = anyio.create_memory_object_stream(1)
+            send, receive = anyio.create_memory_object_stream[int](1)
             done = anyio.Event()
 
             async def produce():
