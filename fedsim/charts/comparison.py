@@ -63,6 +63,9 @@ def ranking(
     for place, row in enumerate(table.to_dict("records")):
         _interval(axes, place, row["mean"], row["low"], row["high"], BLUE, unit)
     _rows(axes, table["strategy"].astype(str).tolist())
+    if unit == "%":  # the room at the right is for figures, and no share exceeds the whole
+        low, high = axes.get_xlim()
+        axes.set_xticks([tick for tick in axes.get_xticks() if low <= tick <= min(high, 100.0)])
     direction = {"lower": "; lower is better", "higher": "; higher is better"}.get(better or "", "")
     quantity = f"{label} ({unit})" if unit else label
     axes.set_xlabel(f"{quantity}{direction}", size=9, color=INK)
