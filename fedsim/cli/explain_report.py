@@ -28,11 +28,10 @@ def print_explanation(found: Explanation) -> None:
     for _, decision in found.decisions.groupby(["attempt", "time_s"], sort=False):
         _print_decision(console, decision, found.attempts)
     console.print()
-    paragraph(
-        console,
-        "In flight: sent by this gateway and not ended. Reported: running and waiting at the last "
-        "probe that was answered, age s ago. Actual: what was true, and no gateway can know.",
-    )
+    legend = "In flight: sent by this gateway and not ended. "
+    if found.decisions["reported_depth"].notna().any():
+        legend += "Reported: running and waiting at the last probe that was answered, age s ago. "
+    paragraph(console, legend + "Actual: what was true, and no gateway can know.")
     if found.repeated:
         paragraph(console, "The run was repeated, bit for bit, to learn its decisions.")
 
