@@ -1,6 +1,6 @@
 """interlock as the gateway's circuit breaker: ``circuit_breaker: interlock``.
 
-Needs interlock-cb, extra ``interlock``. Source: https://pypi.org/project/interlock-cb.
+Needs interlock-cb, extra ``interlock``.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ class Prequal:
         self._tasks, self._clock, self._rng = context.tasks, context.clock, context.rng
         self._pool: dict[NodeId, Answer] = {}
         self._loads: dict[NodeId, int] = {}
-        self._sent_at: dict[str, int] = {}
+        self._sent_at: dict[tuple[str, NodeId], int] = {}
         self._latencies: dict[NodeId, deque[tuple[int, float]]] = {}
         self._oldest_is_next = True
         self._nodes = 0
@@ -127,13 +127,14 @@ class Prequal:
 
     def on_start(self, target: RouteTarget, request: InferenceRequest) -> None:
         """Remember how busy the node was thought to be."""
-        self._sent_at[request.request_id] = self._loads.get(target.node_id, 0)
+        sent = request.request_id, target.node_id
+        self._sent_at[sent] = self._loads.get(target.node_id, 0)
 
     def on_complete(
         self, target: RouteTarget, request: InferenceRequest, outcome: str, latency_s: float
     ) -> None:
         """Learn a latency and the load that it was met at."""
-        load = self._sent_at.pop(request.request_id, 0)
+        load = self._sent_at.pop((request.request_id, target.node_id), 0)
         if outcome != "cancelled":
             known = self._latencies.setdefault(target.node_id, deque(maxlen=LATENCIES))
             known.append((load, latency_s))
