@@ -113,8 +113,19 @@ def _wording(kind: str, value: object, context: Mapping[str, Any], fallback: str
         noun, advise = _TYPES[kind]
         return f"{shown(value)} is not {noun}.", advise(value)
     if kind in {"too_short", "string_too_short"}:
-        return "It is empty.", "Write at least one entry, or remove the key."
+        return _too_short(value, int(context["min_length"]))
+    if kind == "too_long":
+        return f"It has {context['actual_length']} entries.", f"Write {context['max_length']}."
     return f"{shown(value)} is wrong: {fallback}.", "Correct the value."
+
+
+def _too_short(value: Any, least: int) -> tuple[str, str]:
+    """Return message and remedy for a list, mapping or text that is too short."""
+    if not value:
+        wanted = "one entry" if least == 1 else f"{least} entries"
+        return "It is empty.", f"Write at least {wanted}, or remove the key."
+    count = "only one entry" if len(value) == 1 else f"only {len(value)} entries"
+    return f"It has {count}.", f"Write {least}."
 
 
 def _number_remedy(value: object) -> str:
