@@ -75,6 +75,26 @@ class TestCompletion:
         assert set(first.requests["outcome"]) == {"ok"}
         assert first.requests["node"].nunique() > 2
 
+    @pytest.mark.parametrize("attempt", ["10s", "1s"])
+    def test_failures_are_tried_again(self, attempt):
+        """With a node that errs and a deadline that most attempts miss, all requests end."""
+        ill = {"kind": "errors", "node": "us-0", "at": "1s", "lasts": "4s", "probability": 0.5}
+        scenario = load(
+            **{"duration": "10s", "faults": [ill], "federation.timeout.attempt": attempt}
+        )
+        first, second = (
+            fedsim.simulate(scenario, router="litellm-completion/simple-shuffle") for _ in range(2)
+        )
+
+        assert first.digest == second.digest
+        assert len(first.attempts) > 0.5 * len(first.requests)
+        assert not first.requests["finished_s"].isna().any()
+        if attempt == "10s":
+            assert set(first.requests["outcome"]) == {"ok"}
+            assert (first.attempts["outcome"] == "internal").any()
+        else:
+            assert "timeout" in set(first.requests["outcome"])
+
     def test_decides_as_the_decision_alone(self):
         """What is told to the callbacks by hand is what LiteLLM tells them itself."""
         scenario = load()
