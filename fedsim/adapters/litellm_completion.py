@@ -75,6 +75,8 @@ class LiteLLMCompletionRouter(LiteLLMRouter):
         except asyncio.CancelledError:
             self._end(call)
             raise
+        if call.broken is not None:
+            raise call.broken
         if not call.chosen.done():
             raise call.error or AllNodesUnhealthy(request.capability)
         return self.target(call.chosen.result(), request)
@@ -113,8 +115,9 @@ class LiteLLMCompletionRouter(LiteLLMRouter):
             await self._own.acompletion(GROUP, messages=[{"role": "user", "content": ""}])
         except FederationError as error:
             call.error = error
-        except Exception:  # noqa: BLE001 - LiteLLM gave up; the gateway knows how the attempt ended
-            call.error = call.error
+        except Exception as error:  # noqa: BLE001 - what is not LiteLLM giving up is raised by route
+            if type(error).__module__.partition(".")[0] not in {"litellm", "openai"}:
+                call.broken = error
 
     async def _ask(self, kwargs: dict[str, Any]) -> Any:
         """Be the model: have the gateway send the request to the node, and return the answer."""
@@ -163,6 +166,7 @@ class _Call:
     def __init__(self, request: InferenceRequest, loop: asyncio.AbstractEventLoop) -> None:
         self.request = request
         self.error: FederationError | None = None
+        self.broken: Exception | None = None
         self._loop = loop
         self.next_attempt()
 
