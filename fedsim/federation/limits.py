@@ -105,7 +105,8 @@ class Vegas:
 
     def _adapt(self, latency_s: float) -> None:
         log = self._log()
-        queue = math.ceil(self._estimate * (1.0 - self._shortest_s / latency_s))
+        waiting = 1.0 - self._shortest_s / latency_s if latency_s > 0.0 else 0.0
+        queue = math.ceil(self._estimate * waiting)
         if queue <= log:
             self._move(6 * log)
         elif queue < 3 * log:

@@ -31,6 +31,10 @@ class OpenedStream:
         await self.source.cancel()
 
 
+class StreamCancelled(Exception):
+    """A stream's reader cancelled it, which is neither a success nor a failure."""
+
+
 async def open_stream(transport: Transport, attempt: Attempt) -> OpenedStream:
     """Open the stream of *attempt*, and wait for its first token."""
     source = await transport.open_stream(attempt.target, attempt.request)
@@ -107,12 +111,12 @@ class GatewayStream:
     async def cancel(self) -> None:
         """Stop the stream; the node stops working on it, and it counts against nobody."""
         if not self._over:
-            self._end(None)
+            self._end(StreamCancelled())
             self._attempt.cancelled()
             self._gateway.stream_cancelled(self)
             await self.source.cancel()
 
-    def _end(self, error: FederationError | None) -> None:
+    def _end(self, error: Exception | None) -> None:
         self._over = True
         if self.on_end is not None:
             self.on_end(error)

@@ -51,6 +51,9 @@ class PrequalSettings:
         if self.pool < 2:
             msg = "pool is below 2: use 2 or more"
             raise ValueError(msg)
+        if min(self.age_s, self.timeout_s) <= 0.0:
+            msg = "age and timeout must be above 0: no answer would ever be used"
+            raise ValueError(msg)
         if min(self.probes, self.remove, self.reuse) < 0.0:
             msg = "probes, remove and reuse cannot be negative: use 0 or more"
             raise ValueError(msg)

@@ -302,6 +302,8 @@ class TestPrequal:
             ({"hot_quantile": 1.5}, "use 0 to 1"),
             ({"pool": 1}, "use 2 or more"),
             ({"probes": -1.0}, "use 0 or more"),
+            ({"age_s": 0.0}, "above 0"),
+            ({"timeout_s": 0.0}, "above 0"),
         ],
     )
     def test_settings(self, settings, message):
