@@ -6,14 +6,13 @@ Needs aiobreaker, extra ``aiobreaker``. Source: https://github.com/arlyon/aiobre
 from __future__ import annotations
 
 import importlib
-from contextlib import suppress
 from typing import Any, ClassVar
 
-from fedsim.adapters.circuits import Circuits, Failed, fail, later, succeed
+from fedsim.adapters.circuits import CallingCircuits
 from fedsim.federation.contracts import CircuitState, NodeId
 
 
-class AiobreakerCircuits(Circuits):
+class AiobreakerCircuits(CallingCircuits):
     """One ``aiobreaker.CircuitBreaker`` for each node, with the defaults of the library.
 
     Rule: the 5th failure in a row opens a circuit for 60 s; then every call is let through, and the
@@ -40,16 +39,6 @@ class AiobreakerCircuits(Circuits):
             if self._library.datetime.utcnow() < opens:
                 return CircuitState.OPEN
         return CircuitState.HALF_OPEN
-
-    def _admit(self, circuit: Any) -> bool:
-        with suppress(self._library.CircuitBreakerError):
-            circuit[0].call(later)
-            return True
-        return False
-
-    def _report(self, circuit: Any, failed: bool) -> None:
-        with suppress(self._library.CircuitBreakerError, Failed):
-            circuit[0].call(fail if failed else succeed)
 
 
 def breaker() -> type[AiobreakerCircuits]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from fedsim.federation.context import GatewayContext
@@ -87,6 +88,20 @@ class Circuits(ABC):
     @abstractmethod
     def _report(self, circuit: Any, failed: bool) -> None:
         """Let the library see a call that fails or succeeds."""
+
+
+class CallingCircuits(Circuits):
+    """Circuits of a library whose object, the first of a pair, is told by its ``call``."""
+
+    def _admit(self, circuit: Any) -> bool:
+        with suppress(self._library.CircuitBreakerError):
+            circuit[0].call(later)
+            return True
+        return False
+
+    def _report(self, circuit: Any, failed: bool) -> None:
+        with suppress(self._library.CircuitBreakerError, Failed):
+            circuit[0].call(fail if failed else succeed)
 
 
 def fail() -> None:

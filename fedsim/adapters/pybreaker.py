@@ -6,15 +6,14 @@ Needs pybreaker, extra ``pybreaker``. Source: https://github.com/danielfm/pybrea
 from __future__ import annotations
 
 import importlib
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from fedsim.adapters.circuits import Circuits, Failed, fail, later, succeed
+from fedsim.adapters.circuits import CallingCircuits
 from fedsim.federation.contracts import CircuitState, NodeId
 
 
-class PybreakerCircuits(Circuits):
+class PybreakerCircuits(CallingCircuits):
     """One ``pybreaker.CircuitBreaker`` for each node, with the defaults of the library.
 
     Rule: the 5th failure in a row opens a circuit for 60 s; then every call is let through, and the
@@ -39,16 +38,6 @@ class PybreakerCircuits(Circuits):
             if self._library.datetime.now(self._library.UTC) < opens:
                 return CircuitState.OPEN
         return CircuitState.HALF_OPEN
-
-    def _admit(self, circuit: Any) -> bool:
-        with suppress(self._library.CircuitBreakerError):
-            circuit[0].call(later)
-            return True
-        return False
-
-    def _report(self, circuit: Any, failed: bool) -> None:
-        with suppress(self._library.CircuitBreakerError, Failed):
-            circuit[0].call(fail if failed else succeed)
 
 
 def breaker() -> type[PybreakerCircuits]:

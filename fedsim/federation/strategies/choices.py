@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedsim.federation.context import GatewayContext
@@ -25,8 +26,7 @@ class RandomChoice:
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
         """Return any node."""
-        positions = candidates.positions
-        return positions[int(self._rng.random() * len(positions))]
+        return any_of(candidates.positions, self._rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,11 @@ class PowerOfTwo:
             if in_flight[positions[index]] < in_flight[best]:
                 best = positions[index]
         return best
+
+
+def any_of(nodes: Sequence[int], rng: Random) -> int:
+    """Return one of *nodes* at random."""
+    return nodes[int(rng.random() * len(nodes))]
 
 
 def draw(rng: Random, count: int, choices: int, replacement: bool = False) -> list[int]:

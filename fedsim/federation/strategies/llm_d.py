@@ -9,6 +9,7 @@ from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import InferenceRequest, RouteTarget
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.strategies.base import Candidates
+from fedsim.federation.strategies.choices import any_of
 from fedsim.federation.strategies.scorers import (
     NoHitLru,
     Scorer,
@@ -113,7 +114,7 @@ class LlmD:
             for position, total in zip(candidates.positions, sums, strict=True)
             if total == best
         ]
-        return ties[0] if len(ties) == 1 else ties[int(self._rng.random() * len(ties))]
+        return ties[0] if len(ties) == 1 else any_of(ties, self._rng)
 
     def sums(
         self, fleet: Fleet, positions: Sequence[int], request: InferenceRequest

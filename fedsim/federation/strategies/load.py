@@ -5,6 +5,7 @@ from __future__ import annotations
 from fedsim.federation.contracts import InferenceRequest
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.strategies.base import Candidates
+from fedsim.federation.strategies.sets import least_in_flight
 
 
 class LeastConnections:
@@ -18,7 +19,4 @@ class LeastConnections:
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
         """Return the next of the least loaded nodes."""
-        in_flight = fleet.in_flight
-        everywhere = len(candidates.positions) == len(in_flight)
-        loads = in_flight if everywhere else candidates.gather(in_flight)
-        return candidates.take_turn(loads, min(loads))
+        return least_in_flight(fleet, candidates)

@@ -12,7 +12,7 @@ from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import FederationError, InferenceRequest, NodeId, RouteTarget
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.strategies.base import Candidates
-from fedsim.federation.strategies.choices import draw
+from fedsim.federation.strategies.choices import any_of, draw
 
 LATENCIES = 32
 """Latencies of a node that are remembered, with the load that it had then."""
@@ -115,8 +115,7 @@ class Prequal:
         self._forget_old()
         pool = [each for each in self._pool.values() if self._may_serve(fleet, candidates, each)]
         if len(pool) < 2:
-            positions = candidates.positions
-            chosen = positions[int(self._rng.random() * len(positions))]
+            chosen = any_of(candidates.positions, self._rng)
         else:
             answer = hot_cold(pool, self._settings.hot_quantile)
             self._use(answer)

@@ -10,6 +10,7 @@ from fedsim.federation.contracts import InferenceRequest, NodeId
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.runtime import Insight
 from fedsim.federation.strategies.base import Candidates
+from fedsim.federation.strategies.choices import any_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,7 @@ class JoinIdleQueue:
             if position in candidates:
                 del self._idle[node_id]
                 return position
-        positions = candidates.positions
-        return positions[int(self._rng.random() * len(positions))]
+        return any_of(candidates.positions, self._rng)
 
 
 def _reported(fleet: Fleet, position: int) -> int:

@@ -11,7 +11,7 @@ from fedsim.federation.contracts import InferenceRequest
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.runtime import Random
 from fedsim.federation.strategies.base import Candidates
-from fedsim.federation.strategies.choices import draw
+from fedsim.federation.strategies.choices import any_of, draw
 from fedsim.federation.strategies.sets import PerSet
 
 
@@ -122,7 +122,7 @@ class EnvoyLeastRequest:
         if self._settings.full_scan:
             least = min(in_flight[node] for node in positions)
             idlest = [node for node in positions if in_flight[node] == least]
-            return idlest[int(self._rng.random() * len(idlest))]
+            return any_of(idlest, self._rng)
         drawn = draw(self._rng, len(positions), self._settings.choices, replacement=True)
         return min((positions[index] for index in drawn), key=in_flight.__getitem__)
 
