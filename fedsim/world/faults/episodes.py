@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -23,27 +24,16 @@ class Tell(Protocol):
         ...
 
 
-class Steady:
-    """One state from start to end: the subject is faulty, and then normal again.
-
-    Two faults that are alike have causes of their own, and so compose.
-    """
+class _Switched(ABC):
+    """One state from start to end: its subjects are faulty, and then normal again."""
 
     def __init__(
-        self,
-        env: Environment,
-        tell: Tell,
-        fault: FaultConfig,
-        subjects: Sequence[str],
-        nodes: Sequence[Node],
+        self, env: Environment, tell: Tell, fault: FaultConfig, subjects: Sequence[str]
     ) -> None:
         self._env = env
         self._tell = tell
         self._fault = fault
         self._subjects = subjects
-        self._nodes = nodes
-        self._cause = object()
-        self._effect = EFFECTS[fault.kind]
 
     def __call__(self, lasts_s: float) -> Life:
         """Begin, and end after *lasts_s* seconds."""
@@ -56,6 +46,33 @@ class Steady:
         before, after = (normal, faulty) if begins else (faulty, normal)
         for subject in self._subjects:
             self._tell(self._fault, subject, before, after)
+        self._strike(begins)
+
+    @abstractmethod
+    def _strike(self, begins: bool) -> None:
+        """Let what is struck be faulty, or normal again."""
+
+
+class Steady(_Switched):
+    """Nodes are faulty from start to end.
+
+    Two faults that are alike have causes of their own, and so compose.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        tell: Tell,
+        fault: FaultConfig,
+        subjects: Sequence[str],
+        nodes: Sequence[Node],
+    ) -> None:
+        super().__init__(env, tell, fault, subjects)
+        self._nodes = nodes
+        self._cause = object()
+        self._effect = EFFECTS[fault.kind]
+
+    def _strike(self, begins: bool) -> None:
         for node in self._nodes:
             self._effect(node, self._cause, self._fault, begins)
 
@@ -200,7 +217,7 @@ class Rolling:
         yield node.ready()
 
 
-class Linked:
+class Linked(_Switched):
     """Messages on some links are lost, late, or both."""
 
     def __init__(
@@ -211,22 +228,11 @@ class Linked:
         number: int,
         links: Sequence[tuple[Link, bool, bool]],
     ) -> None:
-        self._env = env
-        self._tell = tell
-        self._fault = fault
+        super().__init__(env, tell, fault, [fault.subject])
         self._number = number
         self._links = links
 
-    def __call__(self, lasts_s: float) -> Life:
-        """Begin, and end after *lasts_s* seconds."""
-        self._switch(True)
-        yield self._env.timeout(lasts_s)
-        self._switch(False)
-
-    def _switch(self, begins: bool) -> None:
-        normal, faulty = words(self._fault)
-        before, after = (normal, faulty) if begins else (faulty, normal)
-        self._tell(self._fault, self._fault.subject, before, after)
+    def _strike(self, begins: bool) -> None:
         config = self._fault.link if begins else None
         for link, out, back in self._links:
             for way, struck in ((link.out, out), (link.back, back)):
