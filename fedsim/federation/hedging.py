@@ -122,11 +122,24 @@ class _Race:
     async def run(self, delay_s: float) -> tuple[Attempt, Any]:
         """Return the attempt that won and its result, or raise what came of the last one."""
         tasks = self._gateway.tasks
-        await tasks.first(self._run(self._lead), self._hedge(delay_s))
+        try:
+            await tasks.first(self._run(self._lead), self._hedge(delay_s))
+        except GeneratorExit:
+            raise  # the run is over, and there is nobody left to tell
+        except BaseException:
+            await self._forsake()
+            raise
         if self._winner is None:
             assert self._error is not None
             raise self._error
         return self._winner, self._result
+
+    async def _forsake(self) -> None:
+        """End an attempt that has won, for a caller who waits no more."""
+        if self._winner is not None:
+            self._winner.cancelled()
+            if self._streamed:
+                await self._result.cancel()
 
     async def _run(self, attempt: Attempt) -> None:
         """Carry an attempt; returning ends the race, and raising leaves it to the other one."""
@@ -159,11 +172,12 @@ class _Race:
             raise _NoHedge
         try:
             hedge = await self._elsewhere()
-        except (FederationError, DeadlinePassed, _NoHedge):
+        except BaseException as thrown:
             self._hedging.give_back()
-            raise
-        except Exception as thrown:  # noqa: BLE001 - a plug-in's; it ends the race, and is raised
-            self._error = thrown
+            expected = isinstance(thrown, (FederationError, DeadlinePassed, _NoHedge))
+            if expected or not isinstance(thrown, Exception):
+                raise
+            self._error = thrown  # a plug-in's; it ends the race, and is raised
             return
         self._tried.append(hedge.target.node_id)
         await self._run(hedge)

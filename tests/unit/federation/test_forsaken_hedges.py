@@ -1,0 +1,135 @@
+"""Hedges whose caller waits no more, on real asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+
+import pytest
+
+from fedsim.federation.asyncio_runtime import AsyncioClock, AsyncioTasks
+from fedsim.federation.config import GatewayConfig, HedgeConfig
+from fedsim.federation.contracts import (
+    Capability,
+    InferenceRequest,
+    InferenceResponse,
+    NodeId,
+    QoSRequirements,
+    RegionId,
+    RouteTarget,
+)
+from fedsim.federation.gateway import Gateway
+
+REQUEST = InferenceRequest(Capability.GENERATE, b"", QoSRequirements(), "r")
+A, B = NodeId("a"), NodeId("b")
+
+
+class Choosing:
+    """Sends the lead to a and the hedge to b, and counts what is in flight."""
+
+    def __init__(self, thinks_s=0.0):
+        self.in_flight, self.thinks_s = Counter(), thinks_s
+
+    async def route(self, request):
+        """Return a."""
+        return RouteTarget(A, RegionId("x"))
+
+    async def route_excluding(self, request, excluded):
+        """Return b, after some thought."""
+        await asyncio.sleep(self.thinks_s)
+        return RouteTarget(B, RegionId("x"))
+
+    async def get_candidates(self, request):
+        """Explain nothing."""
+        return []
+
+    def on_start(self, target, request):
+        """Count an attempt."""
+        self.in_flight[target.node_id] += 1
+
+    def on_complete(self, target, request, outcome, latency_s):
+        """Uncount it."""
+        self.in_flight[target.node_id] -= 1
+
+
+class Source:
+    """A stream of equal tokens."""
+
+    cancelled = False
+
+    async def next_token(self):
+        """Return a token."""
+        return b"x"
+
+    async def cancel(self):
+        """Take note."""
+        self.cancelled = True
+
+
+class Wire:
+    """b answers at once; a takes its time, also to end when it is called back."""
+
+    def __init__(self, lead_s):
+        self.lead_s, self.opened = lead_s, []
+
+    async def send(self, target, request):
+        """Answer."""
+        await self._travel(target)
+        return InferenceResponse(b"", target.node_id, 0.0)
+
+    async def open_stream(self, target, request):
+        """Open a stream."""
+        await self._travel(target)
+        self.opened.append(Source())
+        return self.opened[-1]
+
+    async def probe(self, node_id):
+        """Nobody probes."""
+        raise NotImplementedError
+
+    async def _travel(self, target):
+        if target.node_id == A:
+            try:
+                await asyncio.sleep(self.lead_s)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.1)
+                raise
+
+
+def gateway_of(router, wire, **hedge):
+    """Return a gateway that hedges, without deadlines and retries."""
+    config = GatewayConfig(timeout=None, retries=None, hedge=HedgeConfig(**hedge))
+    return Gateway(router, wire, AsyncioClock(), AsyncioTasks(), random.Random(1), config=config)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_winner_is_ended_when_the_caller_has_gone(streamed):
+    """The hedge has won and the lead is still ending when the caller cancels: both end."""
+
+    async def main():
+        router, wire = Choosing(), Wire(5.0)
+        gateway = gateway_of(router, wire, after_s=0.02, budget=None)
+        serve = gateway.infer_stream if streamed else gateway.infer
+        task = asyncio.ensure_future(serve(REQUEST))
+        await asyncio.sleep(0.06)
+        task.cancel()
+        await asyncio.wait([task])
+        await asyncio.sleep(0.15)
+        assert task.cancelled()
+        assert all(source.cancelled for source in wire.opened)
+        assert len(wire.opened) == streamed
+        return router.in_flight
+
+    assert asyncio.run(main()) == {A: 0, B: 0}
+
+
+def test_a_hedge_that_is_not_sent_keeps_no_budget():
+    """While the router thinks where to send the hedge, the lead answers."""
+
+    async def main():
+        gateway = gateway_of(Choosing(thinks_s=5.0), Wire(0.06), after_s=0.02, budget=1.0)
+        await gateway.infer(REQUEST)
+        return gateway._hedging.try_spend()
+
+    assert asyncio.run(main())
