@@ -95,6 +95,15 @@ class PlugInError(FedsimError):
         return f"plug-in {self.plugin}{where}: {self.problem}"
 
 
+def in_words(error: BaseException) -> str:
+    """Return what a plug-in raised, as ``ValueError: the text``."""
+    text = str(error)
+    words = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, SystemExit):
+        words += " (a plug-in must not end the process)"
+    return words
+
+
 class SimulationError(FedsimError):
     """The simulated world cannot go on."""
 

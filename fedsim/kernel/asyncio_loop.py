@@ -22,7 +22,14 @@ from fedsim.errors import SimulationError, UnsupportedInSimulationError
 from fedsim.kernel.asyncio_failures import Failures
 from fedsim.kernel.asyncio_refusals import RefusingLoop
 from fedsim.kernel.asyncio_running import ALREADY_INSTALLED, AlreadyInstalled, Installed
-from fedsim.kernel.asyncio_tasks import SimFuture, SimTask, SimTimerHandle, SoonHandle, describe
+from fedsim.kernel.asyncio_tasks import (
+    SimFuture,
+    SimTask,
+    SimTimerHandle,
+    SoonHandle,
+    describe,
+    origin,
+)
 from fedsim.kernel.foreign_globals import within_entered
 
 if TYPE_CHECKING:
@@ -240,6 +247,8 @@ class SimLoop(RefusingLoop):
             _leave_task(self, outer)
         try:
             context.run(step)
+        except SystemExit:
+            pass  # the task holds it, for whoever asks for the result
         finally:
             if outer is not None:
                 _enter_task(self, outer)
@@ -377,6 +386,17 @@ class SimLoop(RefusingLoop):
             PlugInError: There is one; the failure is its cause.
         """
         self.failures.raise_first()
+
+    def exited(self, error: SystemExit, callback: object) -> None:
+        """Record that a callback wanted to end the process, unless its task's awaiter is given it.
+
+        A step of a task is a callback too, whose ``__self__`` is the task.
+        """
+        task = getattr(callback, "__self__", None)
+        if isinstance(task, SimTask) and task.on_done is not None and task.abandoned_s is None:
+            return
+        name = origin(task) if isinstance(task, asyncio.Task) else repr(callback)
+        self.default_exception_handler({"message": name, "exception": error})
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Call the handler that was set, or record the failure."""

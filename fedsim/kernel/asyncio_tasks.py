@@ -78,6 +78,7 @@ class SoonHandle(asyncio.Handle):
 
     __slots__ = ()
 
+    _callback: Callable[..., object] | None
     _loop: SimLoop
 
     def fire(self, _signal: Signal) -> None:
@@ -85,7 +86,10 @@ class SoonHandle(asyncio.Handle):
         if not self._cancelled:
             self._loop.count_callback()
             with self._loop.installed():
-                self._run()
+                try:
+                    self._run()
+                except SystemExit as error:  # asyncio lets it through: it would end the process
+                    self._loop.exited(error, self._callback)
             self._callback, self._args = None, ()
 
 
@@ -94,6 +98,7 @@ class SimTimerHandle(asyncio.TimerHandle):
 
     __slots__ = ("signal",)
 
+    _callback: Callable[..., object] | None
     _loop: SimLoop
     signal: Signal | None
 
@@ -101,7 +106,10 @@ class SimTimerHandle(asyncio.TimerHandle):
         """Run the callback with the loop installed; a cancelled handle has no entry any more."""
         self.signal = None
         with self._loop.installed():
-            self._run()
+            try:
+                self._run()
+            except SystemExit as error:  # as in SoonHandle.fire
+                self._loop.exited(error, self._callback)
         self._callback, self._args = None, ()
 
 

@@ -6,7 +6,7 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
-from fedsim.errors import PlugInError
+from fedsim.errors import PlugInError, in_words
 from fedsim.kernel.asyncio_loop import SimLoop
 from fedsim.kernel.tasks import OneShot, SimTasks
 
@@ -27,7 +27,7 @@ async def run_foreign(loop: SimLoop, coro: Awaitable[T], name: str) -> T:
         name: What it is, such as ``us-east/0 route``, for errors and warnings.
 
     Raises:
-        PlugInError: The code cancelled itself.
+        PlugInError: The code cancelled itself, or raised what is no ``Exception``.
     """
     task = loop.start(coro, name)
     try:
@@ -42,6 +42,9 @@ async def run_foreign(loop: SimLoop, coro: Awaitable[T], name: str) -> T:
         if task.cancelled():
             problem = "raised asyncio.CancelledError, though nobody had cancelled it"
             raise PlugInError(name, problem, time_s=loop.env.now)
+        error = task.exception()
+        if error is not None and not isinstance(error, Exception):  # it must not end the process
+            raise PlugInError(name, f"raised {in_words(error)}", time_s=loop.env.now) from error
         return task.result()
     finally:
         del task  # the traceback of a failure keeps this frame, and must not lead back to itself

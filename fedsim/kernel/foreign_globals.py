@@ -24,8 +24,11 @@ EPOCH = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 _EPOCH_S = EPOCH.timestamp()
 
 
-_entered: list[ForeignGlobals] = []
-"""The contexts that are entered now, the innermost last; the simulation has one thread."""
+_entered: list[tuple[ForeignGlobals, list[Any]]] = []
+"""The contexts that are entered now, the innermost last, with the globals that each exchanged.
+
+One list serves the process: only one run at a time goes on in it (`fedsim.kernel.exclusive`).
+"""
 
 
 class ForeignGlobals:
@@ -57,11 +60,10 @@ class ForeignGlobals:
             if id(value) in stand_ins
         ]
         self._exchanged += [(vars(module), name, value) for module, name, value in others]
-        self._before: list[list[Any]] = []
 
     def __enter__(self) -> None:
-        _entered.append(self)
-        self._before.append([names[name] for names, name, _ in self._exchanged])
+        # Recorded before the first exchange, so that an interrupt in between loses nothing.
+        _entered.append((self, [names[name] for names, name, _ in self._exchanged]))
         for names, name, stand_in in self._exchanged:
             names[name] = stand_in
 
@@ -71,10 +73,7 @@ class ForeignGlobals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _entered.pop()
-        before = self._before.pop()
-        for (names, name, _), value in zip(self._exchanged, before, strict=True):
-            names[name] = value
+        _leave_last()
 
     @coroutine
     def steps(self, awaitable: Awaitable[T]) -> Generator[Any, Any, T]:
@@ -96,9 +95,27 @@ class ForeignGlobals:
                 resume = partial(next, steps)
 
 
+def _leave_last() -> None:
+    context, before = _entered[-1]
+    for (names, name, _), value in zip(context._exchanged, before, strict=True):
+        names[name] = value
+    _entered.pop()  # last: an interrupt in between leaves the rest to leave_beyond
+
+
+def depth() -> int:
+    """Return how many contexts are entered."""
+    return len(_entered)
+
+
+def leave_beyond(depth: int) -> None:
+    """Leave what was entered beyond *depth*: an interrupt may have cut a step short."""
+    while len(_entered) > depth:
+        _leave_last()
+
+
 def within_entered(coroutine: Any) -> Any:
     """Return *coroutine*, whose steps enter the context that is entered now, if there is one."""
-    return _Stepped(_entered[-1], coroutine) if _entered else coroutine
+    return _Stepped(_entered[-1][0], coroutine) if _entered else coroutine
 
 
 class _Stepped(Coroutine[Any, Any, Any]):

@@ -15,7 +15,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from fedsim.errors import PlugInError
+from fedsim.errors import PlugInError, in_words
 from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.scenario.spec import DEFAULT_POLICIES
 
@@ -75,8 +75,10 @@ def load_installed(kind: Kind, name: str) -> Any:
         raise PlugInError(name, problem)
     try:
         return entry.load()
-    except Exception as error:
-        problem = f"importing {entry.value} failed with {type(error).__name__}: {error}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        problem = f"importing {entry.value} failed with {in_words(error)}"
         raise PlugInError(name, f"{problem}; {_source(entry)} offers it") from error
 
 

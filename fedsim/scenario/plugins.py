@@ -10,7 +10,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from fedsim.errors import PlugInError
+from fedsim.errors import PlugInError, in_words
 from fedsim.scenario.adapters import find_router, is_adapted
 from fedsim.scenario.installed import ROUTER, Kind, load_installed
 
@@ -44,9 +44,11 @@ def find_plugin(plugin: Any, directory: Path, kind: Kind | None = None) -> Any:
         with _importable(directory):
             found: Any = importlib.import_module(module_name)
             namesake = _namesake(module_name)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         problem = (
-            f"importing {module_name} failed with {type(error).__name__}: {error}; the module must "
+            f"importing {module_name} failed with {in_words(error)}; the module must "
             f"be installed, or lie in the current directory or in {directory}"
         )
         raise PlugInError(plugin, problem) from error

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from fedsim.federation.contracts import RegionId
-from fedsim.kernel.streams import Streams
+from fedsim.kernel.exclusive import exclusive
 from fedsim.results.recorder import Recorder
 from fedsim.results.run import Run
 from fedsim.scenario.assembly import gateway_factory
 from fedsim.scenario.spec import Scenario
+from fedsim.world.plugins import exits_reported
 from fedsim.world.world import World, directory_of
 
 
@@ -58,6 +55,22 @@ def simulate(
         scenario = scenario.with_seed(seed)
     if isinstance(strategy, str):
         scenario = scenario.with_strategy(strategy)
+    with exclusive(scenario.seed):
+        return _simulate(
+            scenario, strategy, router, policies, health, circuit_breaker, progress, watched
+        )
+
+
+def _simulate(
+    scenario: Scenario,
+    strategy: Any,
+    router: Any,
+    policies: Sequence[Any] | None,
+    health: Any,
+    circuit_breaker: Any,
+    progress: Callable[[float], None] | None,
+    watched: Callable[[str], bool] | None,
+) -> Run:
     config = scenario.world
     gateways = scenario.federation.gateways
     factory = gateway_factory(
@@ -72,9 +85,9 @@ def simulate(
     )
     recorder = Recorder(directory_of(config, gateways))
     started_s = time.perf_counter()
-    with _seeded_globals(config.seed):
-        if watched is None and scenario.record_decisions:
-            watched = _every
+    if watched is None and scenario.record_decisions:
+        watched = _every
+    with exits_reported():
         world = World(config, gateways, factory, recorder, factory.label, progress, watched)
         world.run()
     return Run(
@@ -93,20 +106,6 @@ def simulate(
         warnings=_plugin_warnings(world),
         figures=scenario.figures,
     )
-
-
-@contextmanager
-def _seeded_globals(seed: int) -> Generator[None]:
-    """Seed the global generators for plug-ins that draw from them, and restore them afterwards."""
-    before, numpy_before = random.getstate(), np.random.get_state()  # noqa: NPY002
-    entropy = Streams(seed).python_random("plugins/global").getrandbits(32)
-    random.seed(entropy)  # noqa: TID251 - for plug-ins alone
-    np.random.seed(entropy)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        random.setstate(before)
-        np.random.set_state(numpy_before)  # noqa: NPY002
 
 
 def _every(_: str) -> bool:

@@ -17,6 +17,7 @@ from fedsim.scenario.spec import Scenario
 from fedsim.studies.cautions import run_warnings
 from fedsim.studies.failures import note_traceback
 from fedsim.studies.variants import Variant
+from fedsim.world.plugins import exits_reported
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -85,9 +86,11 @@ def replicate(
         PlugInError: A plug-in misbehaved; a note holds its own traceback.
         InternalError: The run's tables contradict themselves.
     """
-    chosen: Variant = cloudpickle.loads(variant)
     try:
-        run = chosen.run(cloudpickle.loads(scenario), seed, progress)
+        with exits_reported():  # unpacking imports the modules of plug-ins
+            chosen: Variant = cloudpickle.loads(variant)
+            unpacked: Scenario = cloudpickle.loads(scenario)
+        run = chosen.run(unpacked, seed, progress)
     except PlugInError as error:
         note_traceback(error)
         raise

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import inspect
 import math
-from asyncio import CancelledError
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import contextmanager
 from numbers import Integral, Real
+from traceback import walk_tb
 from types import CoroutineType
 from typing import Any
 
 import numpy as np
 
-from fedsim.errors import PlugInError
+from fedsim.errors import PlugInError, in_words
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import (
     FederationError,
@@ -60,9 +61,29 @@ def build_plugin(plugin: Any, context: GatewayContext) -> Any:
         raise PlugInError(plugin_name(plugin), problem)
     try:
         return plugin(context) if _takes_context(plugin) else plugin()
-    except Exception as error:
-        problem = f"its constructor raised {type(error).__name__}: {error}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        problem = f"its constructor raised {in_words(error)}"
         raise PlugInError(plugin_name(plugin), problem) from error
+
+
+@contextmanager
+def exits_reported() -> Generator[None]:
+    """Raise what may not leave the block, such as ``SystemExit``, as a `PlugInError`.
+
+    fedsim never exits by itself: whatever does and comes past the guards (a property, a
+    ``__bool__``, a callback of a library) is a plug-in's, and would end the process silently.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+        where = frames[-1]
+        name = f"{where.f_globals.get('__name__')}:{where.f_code.co_qualname}"
+        raise PlugInError(name, f"raised {in_words(error)}") from error
 
 
 def _parameters(plugin: type) -> list[inspect.Parameter]:
@@ -128,15 +149,15 @@ class Guard:
         """Call a method; what it raises beyond the contract becomes a `PlugInError`."""
         try:
             return getattr(self.plugin, method)(*args)
-        except (FederationError, PlugInError):
+        except (FederationError, PlugInError, KeyboardInterrupt):
             raise
-        except (Exception, CancelledError) as error:
+        except BaseException as error:
             raise self._raised(method, error, request) from error
 
     def _raised(
         self, method: str, error: BaseException, request: InferenceRequest | None
     ) -> PlugInError:
-        return self._error(f"{method}() raised {type(error).__name__}: {error}", request)
+        return self._error(f"{method}() raised {in_words(error)}", request)
 
     def _number(self, method: str, value: object, request: InferenceRequest | None) -> float:
         if isinstance(value, (float, int, Real)) and math.isfinite(value):

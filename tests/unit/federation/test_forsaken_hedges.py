@@ -29,7 +29,8 @@ class Choosing:
     """Sends the lead to a and the hedge to b, and counts what is in flight."""
 
     def __init__(self, thinks_s=0.0):
-        self.in_flight, self.thinks_s = Counter(), thinks_s
+        self.in_flight: Counter[NodeId] = Counter()
+        self.thinks_s = thinks_s
 
     async def route(self, request):
         """Return a."""

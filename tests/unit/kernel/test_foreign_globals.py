@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 
+from fedsim.kernel.exclusive import exclusive
 from fedsim.kernel.foreign_globals import EPOCH, ForeignGlobals
 
 SOURCE = """\
@@ -140,3 +141,19 @@ class TestForeignGlobals:
         with pytest.raises(ValueError, match="-5"):
             steps.throw(KeyError())
         assert library.monotonic() > 0.0
+
+
+def test_a_run_that_is_cut_short_gives_back_what_was_exchanged(library):
+    """An interrupt between entering and leaving leaves nothing exchanged after the run."""
+    names = vars(library)
+    clock = names["time"]
+
+    def cut_short():
+        with exclusive(1):
+            ForeignGlobals([library], lambda: 0.0).__enter__()
+            assert names["time"] is not clock
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut_short()
+    assert names["time"] is clock
