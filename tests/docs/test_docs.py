@@ -173,7 +173,7 @@ def test_the_router_of_the_readme_may_be_copied() -> None:
     """In the README's own scenario it serves through every fault, and breaks no privacy level."""
     (router,) = [block for block in blocks(ROOT / "README.md") if block.word == "my_routers.py"]
     names: dict[str, Any] = {"__name__": "readme_routers"}
-    exec(router.text, names)  # noqa: S102 - the page's own code
+    exec(router.text, names)
     scenario = fedsim.load(ROOT / "scenarios" / "three-regions.yaml")
 
     summary = fedsim.simulate(scenario, router=names["StickyTenants"]).summary()
