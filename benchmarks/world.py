@@ -15,6 +15,7 @@ from fedsim.federation.contracts import (
 )
 from fedsim.results.recorder import Recorder
 from fedsim.scenario.assembly import GatewayFactory
+from fedsim.scenario.plugins import find_plugin
 from fedsim.scenario.spec import FederationSpec
 from fedsim.workload.arrivals import Poisson
 from fedsim.workload.distributions import Exponential
@@ -140,7 +141,7 @@ def build(size: Size, variant: Variant | None = None) -> Benchmark:
     factory = GatewayFactory(
         variant.federation,
         {RegionId(region.name): region.privacy for region in config.regions},
-        Path(),
+        lambda text, kind: find_plugin(text, Path(), kind),
     )
     recorder = Recorder(directory_of(config, GATEWAYS))
     world = World(config, GATEWAYS, variant.gateway or factory, variant.observer or recorder)

@@ -39,26 +39,19 @@ def check(
 
 
 def _find_plugins(scenario: Scenario) -> None:
-    """Import the plug-ins that the scenario names.
+    """Import the plug-ins that the scenario names, those that it compares among them.
 
     Raises:
         PlugInError: One does not exist.
     """
-    from fedsim.scenario.installed import POLICY, ROUTER, STRATEGY
-    from fedsim.scenario.plugins import find_plugin
-    from fedsim.scenario.spec import CompareSpec
+    from fedsim.scenario.assembly import gateway_factory
 
-    federation, directory = scenario.federation, scenario.path.parent
-    compared = scenario.compare or CompareSpec((), routers=())
-    for kind, named in (
-        (STRATEGY, (federation.strategy, *compared.strategies)),
-        (POLICY, federation.policies),
-        (ROUTER, (*([federation.router] if federation.router else []), *compared.routers)),
-        (None, federation.middleware),
-    ):
-        for name in named:
-            if kind is None or name not in kind.built_in:
-                find_plugin(name, directory, kind)
+    gateway_factory(scenario)
+    if scenario.compare is not None:
+        from fedsim.studies.variants import variants
+
+        for variant in variants(scenario):
+            gateway_factory(scenario.changed(variant.changes))
 
 
 def _json(scenario: Scenario) -> dict[str, Any]:

@@ -45,8 +45,7 @@ def compare(
     with reported():
         from fedsim.scenario.load import load
 
-        loaded = load(scenario, parsed(overrides))
-        loaded = loaded if seed is None else loaded.with_seed(seed)
+        loaded = load(scenario, parsed(overrides)).changed(seed=seed)
         directory = result_directory(out, loaded.name, "compare", loaded.seed)
         from fedsim.scenario.capacity import capacity_problems
         from fedsim.studies.compare import compare as run_comparison

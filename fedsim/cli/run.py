@@ -28,8 +28,7 @@ def run(
     with reported():
         from fedsim.scenario.load import load
 
-        loaded = load(scenario, parsed(overrides))
-        loaded = loaded if seed is None else loaded.with_seed(seed)
+        loaded = load(scenario, parsed(overrides)).changed(seed=seed)
         directory = result_directory(out, loaded.name, "run", loaded.seed)
         result, warnings = _simulated(loaded, quiet or as_json)
         with writing(quiet or as_json):

@@ -53,6 +53,9 @@ class Run:
         record_tables: ``summary`` leaves the tables out of the run's directory.
         warnings: What a user should know before trusting the numbers.
         figures: The figures about the world and its traffic, and where each comes from.
+        scenario_path: The scenario's file, beside which its plug-ins may be; or None.
+        given: By path of the scenario, the texts that stand in it for objects given in Python,
+            without which it cannot be run again.
     """
 
     def __init__(
@@ -72,6 +75,8 @@ class Run:
         record_tables: Literal["full", "summary"] = "full",
         warnings: Iterable[str] = (),
         figures: Iterable[Figure] = (),
+        scenario_path: Path | None = None,
+        given: Iterable[tuple[str, str]] = (),
     ) -> None:
         self.tables = tables if isinstance(tables, Tables) else tables.tables()
         self.directory = directory
@@ -85,6 +90,8 @@ class Run:
         self.wall_s = wall_s
         self.record_tables = record_tables
         self.figures = tuple(figures)
+        self.scenario_path = scenario_path
+        self.given = tuple(given)
         self._end_s = end_s
         self._warnings = tuple(warnings)
         self._summaries: dict[str | None, DataFrame] = {}
@@ -226,6 +233,8 @@ class Run:
             "outcomes": self._outcomes_of_plugins,
             "warnings": self.warnings if self.record_tables == "summary" else list(self._warnings),
             "figures": [asdict(figure) for figure in self.figures],
+            "scenario": None if self.scenario_path is None else str(self.scenario_path.absolute()),
+            "given": [{"path": path, "object": text} for path, text in self.given],
             **provenance(),
             "directory": directory_to_json(self.directory),
         }

@@ -73,6 +73,8 @@ def load(directory: str | os.PathLike[str]) -> Run:
             record_tables=manifest["record_tables"],
             warnings=manifest["warnings"],
             figures=[Figure(**item) for item in manifest.get("figures", [])],
+            scenario_path=Path(manifest["scenario"]) if manifest.get("scenario") else None,
+            given=[(item["path"], item["object"]) for item in manifest.get("given", [])],
         )
     except (KeyError, TypeError, OSError) as error:
         msg = f"{folder} is not a whole run directory: {error}"

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from fedsim.adapters import BREAKERS
-from fedsim.errors import PlugInError
 from fedsim.federation.asyncio_runtime import AsyncioClock, AsyncioTasks
 from fedsim.federation.builder import FederationBuilder
 from fedsim.federation.config import GatewayConfig
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import (
-    LoadBalanceStrategy,
     PrivacyLevel,
     RegionId,
     RoutingPolicyTrait,
@@ -29,9 +26,9 @@ from fedsim.federation.policies import (
 )
 from fedsim.scenario.adapters import find_breaker, find_retries, is_adapted
 from fedsim.scenario.installed import POLICY, ROUTER, STRATEGY, is_name
-from fedsim.scenario.plugins import find_plugin
+from fedsim.scenario.plugins import Find, finder, single
 from fedsim.scenario.reference import ReferenceFactory
-from fedsim.scenario.spec import FederationSpec
+from fedsim.scenario.spec import FederationSpec, Scenario
 from fedsim.scenario.watching import begin_watching, own_health, watching_breaker, watching_health
 from fedsim.world.plugin_health import PlugInHealth
 from fedsim.world.plugins import (
@@ -53,54 +50,34 @@ class GatewayFactory:
     Args:
         spec: The federation of the scenario.
         region_privacy: Privacy level of each region.
-        directory: Where the scenario lies, and plug-in modules may.
-        strategy: Name, ``module:Class``, class or object, in place of the scenario's.
-        router: ``module:Class``, class or object, in place of the scenario's.
-        policies: Classes, objects or texts, in place of the scenario's.
-        health: ``module:Class``, class or object, in place of the scenario's.
-        circuit_breaker: The same.
+        find: Finds the plug-ins that it names.
 
     Raises:
         PlugInError: A plug-in does not exist, or one object is given for several gateways.
     """
 
     def __init__(
-        self,
-        spec: FederationSpec,
-        region_privacy: Mapping[RegionId, PrivacyLevel],
-        directory: Path,
-        strategy: Any = None,
-        router: Any = None,
-        policies: Sequence[Any] | None = None,
-        health: Any = None,
-        circuit_breaker: Any = None,
+        self, spec: FederationSpec, region_privacy: Mapping[RegionId, PrivacyLevel], find: Find
     ) -> None:
         self._spec = spec
         self._region_privacy = region_privacy
-        self._shared = sum(spec.gateways.values()) > 1
-        chosen = strategy if strategy is not None else spec.strategy
+        self._find = find
         self._label: str | None = None
-        self._strategy = self._find_strategy(chosen, directory)
-        chosen = router if router is not None else spec.router
+        self._strategy = self._find_strategy(spec.strategy)
         self._router = None
-        if chosen is not None:
-            self._router = self._single(find_plugin(chosen, directory, ROUTER))
-            is_label = is_adapted(chosen) or (isinstance(chosen, str) and ":" not in chosen)
-            self._label = chosen if is_label else None
-        given: list[tuple[Any, Mapping[str, float]]] = (
-            list(spec.policies.items())
-            if policies is None
-            else [(policy, {}) for policy in policies]
-        )
+        if spec.router is not None:
+            self._router = single(find(spec.router, ROUTER), spec)
+            named = is_adapted(spec.router) or ":" not in spec.router
+            self._label = spec.router if named else None
         self._policies = [
-            (self._find_policy(policy, directory), settings) for policy, settings in given
+            (self._find_policy(policy), settings) for policy, settings in spec.policies.items()
         ]
-        self._middleware = [find_plugin(name, directory) for name in spec.middleware]
-        self._health = self._find_part(health, spec.health, directory)
-        self._breaker = self._find_part(circuit_breaker, spec.circuit_breaker, directory)
+        self._middleware = [single(find(name, None), spec) for name in spec.middleware]
+        self._health = self._find_part(spec.health)
+        self._breaker = self._find_part(spec.circuit_breaker)
         self._retry_policy = None
         if spec.retry_policy is not None:
-            policy = find_plugin(spec.retry_policy.partition("/")[2], directory)
+            policy = find(spec.retry_policy.partition("/")[2], None)
             self._retry_policy = find_retries(spec.retry_policy, policy)
 
     @property
@@ -152,11 +129,12 @@ class GatewayFactory:
         )
         for policy, settings in self._policies:
             context.policies.append(self._build_policy(policy, settings, context, site))
-        builder.policies.extend(context.policies)
-        builder.with_load_balance(self._build_strategy(context, site))
-        if self._named is not None:
-            builder.with_strategy_settings(spec.strategy_settings.get(self._named, {}))
-        if self._router is not None:
+        if self._router is None:
+            builder.policies = context.policies
+            builder.with_load_balance(self._build_strategy(context, site))
+            if self._named is not None:
+                builder.with_strategy_settings(spec.strategy_settings.get(self._named, {}))
+        else:
             router = build_plugin(self._router, context)
             check_methods(router, ["route"], "router")
             builder.with_router(RouterGuard(router, site))
@@ -177,38 +155,27 @@ class GatewayFactory:
             site.insight,
         )
 
-    def _find_strategy(self, strategy: Any, directory: Path) -> Any:
-        if isinstance(strategy, LoadBalanceStrategy):
-            strategy = strategy.value
-        if isinstance(strategy, str) and is_name(STRATEGY, strategy):
+    def _find_strategy(self, strategy: str) -> Any:
+        if is_name(STRATEGY, strategy):
             self._label = strategy
             if strategy in STRATEGY.built_in:
                 return strategy
-        return self._single(find_plugin(strategy, directory, STRATEGY))
+        return single(self._find(strategy, STRATEGY), self._spec)
 
-    def _find_part(self, given: Any, named: object, directory: Path) -> Any:
-        """Return the plug-in that is given, or that the scenario names; None for ours."""
-        chosen = given if given is not None else named
-        if given is None and not isinstance(named, str):
+    def _find_part(self, named: object) -> Any:
+        """Return the plug-in that the scenario names; None for ours."""
+        if not isinstance(named, str):
             return None
-        if isinstance(chosen, str) and chosen in BREAKERS:
-            return find_breaker(chosen)
-        return self._single(find_plugin(chosen, directory))
+        if named in BREAKERS:
+            return find_breaker(named)
+        return single(self._find(named, None), self._spec)
 
-    def _find_policy(self, policy: Any, directory: Path) -> Any:
+    def _find_policy(self, policy: str) -> Any:
         """Return the name of one of ours, one of our objects, or a plug-in."""
-        if isinstance(policy, type) and policy in _OWN_NAMES:
-            return _OWN_NAMES[policy]
-        return policy if _is_own(policy) else self._single(find_plugin(policy, directory, POLICY))
-
-    def _single(self, plugin: Any) -> Any:
-        if self._shared and not isinstance(plugin, type):
-            problem = (
-                "is a single object, but the scenario has several gateways, each of which needs "
-                "its own; give the class instead"
-            )
-            raise PlugInError(plugin_name(plugin), problem)
-        return plugin
+        found = policy if policy in _OWN else self._find(policy, POLICY)
+        if isinstance(found, type) and found in _OWN_NAMES:
+            return _OWN_NAMES[found]
+        return found if _is_own(found) else single(found, self._spec)
 
     @property
     def _named(self) -> str | None:
@@ -251,26 +218,13 @@ class GatewayFactory:
                 return policy
 
 
-def gateway_factory(
-    spec: FederationSpec,
-    region_privacy: Mapping[RegionId, PrivacyLevel],
-    directory: Path,
-    strategy: Any = None,
-    router: Any = None,
-    policies: Sequence[Any] | None = None,
-    health: Any = None,
-    circuit_breaker: Any = None,
-) -> GatewayFactory | ReferenceFactory:
-    """Return what builds the gateways of the scenario's preset; arguments as `GatewayFactory`."""
-    if spec.reference is None:
-        return GatewayFactory(
-            spec, region_privacy, directory, strategy, router, policies, health, circuit_breaker
-        )
-    given = health if health is not None else circuit_breaker
-    if given is not None:
-        problem = "the preset apr takes no health checker or circuit breaker but its own"
-        raise PlugInError(given if isinstance(given, str) else plugin_name(given), problem)
-    return ReferenceFactory(spec, spec.reference, directory, strategy, router, policies)
+def gateway_factory(scenario: Scenario) -> GatewayFactory | ReferenceFactory:
+    """Return what builds the gateways of the scenario's preset."""
+    spec, find = scenario.federation, finder(scenario)
+    if spec.reference is not None:
+        return ReferenceFactory(spec, spec.reference, find)
+    levels = {RegionId(region.name): region.privacy for region in scenario.world.regions}
+    return GatewayFactory(spec, levels, find)
 
 
 _OWN: dict[Any, Any] = {

@@ -131,6 +131,6 @@ def _complete_federation(
 
 def _complete_policy(name: str, settings: PolicySettings) -> PolicySettings:
     weight = settings.weight
-    if weight is None:
-        weight = DEFAULT_POLICIES.get(name, {"weight": 1.0})["weight"]
+    if weight is None and name in DEFAULT_POLICIES:
+        weight = DEFAULT_POLICIES[name]["weight"]
     return settings.model_copy(update={"weight": weight})

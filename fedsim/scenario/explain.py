@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
@@ -38,7 +39,11 @@ class Explanation:
     repeated: bool
 
 
-def explain(run: Run | str | PathLike[str], request_id: str) -> Explanation:
+def explain(
+    run: Run | str | PathLike[str],
+    request_id: str,
+    changes: Mapping[str, object] | None = None,
+) -> Explanation:
     """Return why *request_id* went where it went.
 
     Where the run recorded no decisions it is repeated from its resolved scenario, which gives the
@@ -47,9 +52,13 @@ def explain(run: Run | str | PathLike[str], request_id: str) -> Explanation:
     Args:
         run: A run, or the directory of one; a run without decisions has to be a directory.
         request_id: The request, such as ``chat-17``.
+        changes: Where the run was made with objects given in Python that no file can name, those
+            objects again, by path as for `Scenario.changed`.
 
     Raises:
-        ResultsError: There is no such run or request, or the run cannot be repeated.
+        ResultsError: There is no such run or request, or the run cannot be repeated; where an
+            object is missing, it is named with its path.
+        ScenarioError: The changes do not make a scenario.
         PlugInError: A plug-in of the run cannot be found any more.
     """
     directory = None if isinstance(run, Run) else Path(run)
@@ -57,7 +66,7 @@ def explain(run: Run | str | PathLike[str], request_id: str) -> Explanation:
     request = _request(found, request_id)
     repeated = DECISIONS not in found.tables.names
     if repeated:
-        found = _repeated(found, directory, request_id)
+        found = _repeated(found, directory, request_id, changes or {})
     decisions = _of(found.decisions, request_id) if DECISIONS in found.tables.names else None
     if decisions is None or decisions.empty:
         msg = f"no gateway ever decided on {request_id}: it ended as {request['outcome']} before"
@@ -82,7 +91,9 @@ def _request(run: Run, request_id: str) -> Series:
     return row.iloc[0]
 
 
-def _repeated(run: Run, directory: Path | None, request_id: str) -> Run:
+def _repeated(
+    run: Run, directory: Path | None, request_id: str, changes: Mapping[str, object]
+) -> Run:
     """Run the same scenario again, watching one request."""
     if directory is None:
         msg = (
@@ -90,15 +101,38 @@ def _repeated(run: Run, directory: Path | None, request_id: str) -> Run:
             "save it and give its directory"
         )
         raise ResultsError(msg)
-    again = simulate(load(directory / SCENARIO), watched=lambda each: each == request_id)
+    _require_objects(run, directory, request_id, changes)
+    scenario = load(directory / SCENARIO, changes)
+    if run.scenario_path is not None:
+        scenario = replace(scenario, path=run.scenario_path)  # plug-ins are beside the original
+    again = simulate(scenario, watched=lambda each: each == request_id)
     if again.digest != run.digest:
         msg = (
             f"{directory} cannot be repeated: the same scenario gave another run, so that its "
-            "decisions would explain nothing. A plug-in or fedsim has changed since, or the router "
-            "was an object given in Python; record the decisions with record: {decisions: on}"
+            "decisions would explain nothing. A plug-in or fedsim has changed since; record the "
+            "decisions with record: {decisions: on}"
         )
         raise ResultsError(msg)
     return again
+
+
+def _require_objects(
+    run: Run, directory: Path, request_id: str, changes: Mapping[str, object]
+) -> None:
+    """Check that the objects are given again without which *run* cannot be repeated."""
+    missing = [
+        (path, text)
+        for path, text in run.given
+        if not any(f"{path}.".startswith(f"{given}.") for given in changes)
+    ]
+    if missing:
+        named = ", ".join(f"{path} was {text}" for path, text in missing)
+        again = ", ".join(f'"{path}": ...' for path in dict(missing))
+        msg = (
+            f"{directory} cannot be repeated from its file alone: {named}, given in Python. Give "
+            f'that again: fedsim.explain("{directory}", "{request_id}", {{{again}}})'
+        )
+        raise ResultsError(msg)
 
 
 def _of(table: DataFrame, request_id: str) -> DataFrame:

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from fedsim.errors import Problem, ScenarioError
-from fedsim.scenario import fault_checks, pool_checks, reachability, references, unknown_sizes
+from fedsim.scenario import fault_checks, objects, pool_checks, reachability, references, unknown_sizes
 from fedsim.scenario.configure.federation import federation_spec
 from fedsim.scenario.configure.studies import compare_spec, slo_config
 from fedsim.scenario.configure.world import world_config
 from fedsim.scenario.defaults import complete
-from fedsim.scenario.engine_files import EngineSources, read_engine_sources
+from fedsim.scenario.engine_files import read_engine_sources
 from fedsim.scenario.facts import Facts
-from fedsim.scenario.files import WorkloadFiles, read_workload_files
+from fedsim.scenario.files import read_workload_files
 from fedsim.scenario.overrides import apply_overrides
 from fedsim.scenario.price_checks import small_instances
 from fedsim.scenario.provenance import figures
 from fedsim.scenario.schema.root import ScenarioFile
-from fedsim.scenario.source import Document, dotted, read_document
-from fedsim.scenario.spec import Scenario
+from fedsim.scenario.source import Document, read_document
+from fedsim.scenario.spec import Scenario, Source
 from fedsim.scenario.validate import validate
 
 _CHECKS: tuple[Callable[[Facts], Iterable[Problem]], ...] = (
     references.unknown_names,
     references.wrong_pairs,
+    objects.missing_objects,
     fault_checks.faults_of_nothing,
     references.wrong_strategies,
     pool_checks.mixed_kinds,
@@ -45,27 +47,72 @@ def load(path: str | PathLike[str], overrides: Mapping[str, object] | None = Non
 
     Args:
         path: The file.
-        overrides: Values by dotted path, such as ``{"pools.us-chat.count": 6}``, that replace the
-            file's; what a path needs and the file lacks is created.
+        overrides: Changes to the file by dotted path, such as ``{"pools.us-chat.count": 6}``; see
+            `Scenario.changed`.
 
     Raises:
         ScenarioError: Something is wrong; it holds all problems, in the order of the file.
     """
-    document = read_document(Path(path))
-    apply_overrides(document, overrides or {})
+    return _built(read_document(Path(path)), overrides or {}, Path(path))
+
+
+def rebuilt(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
+    """Return *scenario* with *changes*; see `Scenario.changed`."""
+    source = scenario.source
+    if source is None:
+        message = "A scenario that no file describes cannot be changed."
+        raise ScenarioError([Problem(message, "Load one from a file.")])
+    document = source.document
+    own = replace(
+        document,
+        tree=deepcopy(document.tree),
+        values=dict(document.values),
+        keys=dict(document.keys),
+        problems=[],
+        objects=dict(document.objects),
+    )
+    return _built(own, changes, scenario.path, source)
+
+
+def _built(
+    document: Document, changes: Mapping[str, object], path: Path, before: Source | None = None
+) -> Scenario:
+    """Return the scenario of *document* with *changes*.
+
+    Args:
+        document: The file; the changes are made in it.
+        changes: Values by dotted path.
+        path: Where the file is.
+        before: What the scenario was made from that is changed; files that it read and that mean
+            the same are not read again.
+    """
+    apply_overrides(document, changes)
     file, problems = validate(document)
     facts = Facts(document)
-    files, broken = read_workload_files(facts, Path(path).parent)
-    engines, unusable = read_engine_sources(facts, Path(path).parent)
+    if before is not None and _same(before.document, document, "workload", "regions"):
+        files, broken = before.files, []
+    else:
+        files, broken = read_workload_files(facts, path.parent)
+    if before is not None and _same(before.document, document, "pools"):
+        engines, unusable = before.engines, []
+    else:
+        engines, unusable = read_engine_sources(facts, path.parent)
     problems = [*document.problems, *problems, *broken, *unusable]
     if isinstance(document.tree, dict):
         problems += [problem for check in _CHECKS for problem in check(facts)]
         problems += small_instances(facts, engines)
     if problems or file is None:
         raise ScenarioError(_in_order(document, problems))
-    completed = complete(file, Path(path), engines)
-    scenario = _scenario(document, completed, files, engines, Path(path))
+    completed = complete(file, path, engines)
+    scenario = _scenario(completed, Source(document, files, engines), path)
     return replace(scenario, figures=figures(file, engines))
+
+
+def _same(before: Document, after: Document, *keys: str) -> bool:
+    """Return whether two trees that are mappings say the same under *keys*."""
+    if not isinstance(before.tree, dict) or not isinstance(after.tree, dict):
+        return False
+    return all(before.tree.get(key) == after.tree.get(key) for key in keys)
 
 
 def _in_order(document: Document, problems: list[Problem]) -> list[Problem]:
@@ -77,13 +124,7 @@ def _in_order(document: Document, problems: list[Problem]) -> list[Problem]:
     return sorted(dict.fromkeys(problems), key=place)
 
 
-def _scenario(
-    document: Document,
-    file: ScenarioFile,
-    files: WorkloadFiles,
-    engines: EngineSources,
-    path: Path,
-) -> Scenario:
+def _scenario(file: ScenarioFile, source: Source, path: Path) -> Scenario:
     resolved: dict[str, Any] = file.model_dump(mode="json", exclude_none=True)
     return Scenario(
         name=file.name or "",
@@ -92,7 +133,7 @@ def _scenario(
         duration_s=file.duration,
         warmup_s=file.warmup or 0.0,
         drain_s=file.drain,
-        world=world_config(file, files, engines),
+        world=world_config(file, source.files, source.engines),
         federation=federation_spec(file),
         slo=slo_config(file.slo),
         compare=compare_spec(file.compare),
@@ -100,5 +141,5 @@ def _scenario(
         record_decisions=file.record.decisions == "on",
         resolved=resolved,
         path=path,
-        places={dotted(each): place for each, place in document.values.items()},
+        source=source,
     )

@@ -1,19 +1,22 @@
-"""Overrides: ``--set pools.us-chat.count=6``, applied to the tree before it is checked."""
+"""Changes: ``--set pools.us-chat.count=6``, applied to the tree before it is checked."""
 
 from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping
 from difflib import get_close_matches
+from enum import Enum
 from os import PathLike, fspath
 from typing import Any
 
 from fedsim.errors import Problem, ScenarioError
+from fedsim.scenario.objects import PLACES, text_for
 from fedsim.scenario.source import Document, KeyPath, Place, dotted, has, parse_value
 
 ORIGIN = "--set"
 """What stands in place of the file's name in problems with overrides."""
 
+_POLICIES = ("federation", "policies")
 _NAMED_BY_THE_USER = (("regions",), ("pools",), ("workload",))
 
 
@@ -44,12 +47,15 @@ def apply_overrides(document: Document, overrides: Mapping[str, object]) -> None
     """Set each path of *overrides* in the document's tree to its value.
 
     What a path needs and is not there is created, except a region, pool or stream that is only
-    entered, which is more likely a slip. Problems are added to the document's.
+    entered, which is more likely a slip. A class or object gets a text that stands for it; a list
+    of policies stands for a mapping without settings. Problems are added to the document's.
     """
     for text, value in overrides.items():
         try:
             path = _locate(document.tree, text)
-            _set(document, path, _plain(value))
+            if path == _POLICIES and isinstance(value, list | tuple):
+                value = {_key(policy, document, path): {} for policy in value}
+            _set(document, path, _plain(value, document, path))
         except _WrongPathError as error:
             document.problems.append(Problem(error.message, error.remedy, text, ORIGIN))
 
@@ -127,8 +133,10 @@ def _mark(document: Document, path: KeyPath) -> None:
     document.values[path] = document.keys[path] = Place(ORIGIN)
 
 
-def _plain(value: object) -> Any:
-    """Return *value* as the reader would have built it."""
+def _plain(value: object, document: Document, path: KeyPath) -> Any:
+    """Return *value* as the reader would have built it; *path* is where it is set."""
+    if isinstance(value, Enum):
+        return _plain(value.value, document, path)
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, numbers.Integral):
@@ -138,8 +146,24 @@ def _plain(value: object) -> Any:
     if isinstance(value, PathLike):
         return fspath(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {
+            _key(key, document, path): _plain(inner, document, path) for key, inner in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    message = f"A value of type {type(value).__name__} cannot stand in a scenario."
-    raise _WrongPathError(message, "Give a number, a text, a list or a mapping.")
+        return [_plain(inner, document, path) for inner in value]
+    return _text(value, document, path)
+
+
+def _key(value: object, document: Document, path: KeyPath) -> str:
+    """Return *value* as the key of a mapping."""
+    return str(value) if isinstance(value, str | int | float) else _text(value, document, path)
+
+
+def _text(value: object, document: Document, path: KeyPath) -> str:
+    """Return the text that stands for a Python object, and keep the object."""
+    if path[0] not in PLACES:
+        message = f"A value of type {type(value).__name__} cannot stand in a scenario."
+        raise _WrongPathError(message, "Give a number, a text, a list or a mapping.")
+    text = text_for(value, document.objects)
+    document.objects[text] = value
+    return text

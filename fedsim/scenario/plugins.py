@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -13,16 +13,47 @@ from typing import Any
 from fedsim.errors import PlugInError, in_words
 from fedsim.scenario.adapters import find_router, is_adapted
 from fedsim.scenario.installed import ROUTER, Kind, load_installed
+from fedsim.scenario.spec import FederationSpec, Scenario
+from fedsim.world.plugins import plugin_name
 
 
-def find_plugin(plugin: Any, directory: Path, kind: Kind | None = None) -> Any:
-    """Return the class that a text names; anything but a text is returned as it is.
+Find = Callable[[str, Kind | None], Any]
+"""Returns what a text of a scenario stands for; the kind is what it is, where that has names."""
+
+
+def finder(scenario: Scenario) -> Find:
+    """Return what finds the plug-ins of *scenario*: those given in Python, or else by import."""
+    objects, directory = scenario.objects, scenario.path.parent
+
+    def find(text: str, kind: Kind | None) -> Any:
+        return objects[text] if text in objects else find_plugin(text, directory, kind)
+
+    return find
+
+
+def single(plugin: Any, spec: FederationSpec) -> Any:
+    """Return *plugin*, which is not one object for several gateways.
+
+    Raises:
+        PlugInError: It is.
+    """
+    if sum(spec.gateways.values()) > 1 and not isinstance(plugin, type):
+        problem = (
+            "is a single object, but the scenario has several gateways, each of which needs "
+            "its own; give the class instead"
+        )
+        raise PlugInError(plugin_name(plugin), problem)
+    return plugin
+
+
+def find_plugin(plugin: str, directory: Path, kind: Kind | None = None) -> Any:
+    """Return the class that a text names.
 
     Modules are looked for where Python looks, in the current directory, and beside the scenario.
 
     Args:
         plugin: ``module:Class``, a name that an installed package offers, ``<adapter>/<choice>``
-            for a router, a class or an object.
+            for a router.
         directory: The scenario's directory.
         kind: What it is, where that has names.
 
@@ -30,8 +61,6 @@ def find_plugin(plugin: Any, directory: Path, kind: Kind | None = None) -> Any:
         PlugInError: There is no such module, class or adapter, its import fails, or another module
             of that name was imported before.
     """
-    if not isinstance(plugin, str):
-        return plugin
     if kind is ROUTER and is_adapted(plugin):
         return find_router(plugin, directory)
     if kind is not None and ":" not in plugin:

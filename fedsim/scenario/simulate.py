@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fedsim.federation.contracts import RegionId
 from fedsim.kernel.exclusive import exclusive
 from fedsim.results.recorder import Recorder
 from fedsim.results.run import Run
@@ -30,7 +29,8 @@ def simulate(
 ) -> Run:
     """Run *scenario* once, and return what happened.
 
-    The same scenario, seed and package versions give the same tables, bit for bit.
+    The same scenario, seed and package versions give the same tables, bit for bit. What is given
+    in place of the scenario's is a change of it, as by `Scenario.changed`.
 
     Args:
         scenario: The scenario.
@@ -40,49 +40,39 @@ def simulate(
             object. A class is built once for each gateway; one object serves a scenario with one
             gateway.
         policies: In place of the scenario's: names, ``module:Class``, classes or objects.
-        health: A health checker in place of the scenario's: ``module:Class``, class or object.
-        circuit_breaker: A breaker in place of the scenario's: ``module:Class``, class or object.
+        health: In place of the scenario's health checker: ``module:Class``, a class or an object.
+        circuit_breaker: In place of the scenario's: ``module:Class``, a class or an object.
         progress: Is called now and then with the share of the duration that has passed.
         watched: Tells by its id whether the decisions on a request are recorded; where it is None
             the scenario says so for all.
 
     Raises:
+        ScenarioError: What is given does not make a scenario.
         PlugInError: A plug-in raised, or did what its contract does not allow.
         DeadlockError: Nothing is scheduled any more, and tasks wait.
         InternalError: fedsim itself failed.
     """
-    if seed is not None:
-        scenario = scenario.with_seed(seed)
-    if isinstance(strategy, str):
-        scenario = scenario.with_strategy(strategy)
+    given = {
+        "federation.strategy": strategy,
+        "federation.router": router,
+        "federation.policies": None if policies is None else list(policies),
+        "federation.health": health,
+        "federation.circuit_breaker": circuit_breaker,
+    }
+    changes = {path: value for path, value in given.items() if value is not None}
+    scenario = scenario.changed(changes, seed)
     with exclusive(scenario.seed):
-        return _simulate(
-            scenario, strategy, router, policies, health, circuit_breaker, progress, watched
-        )
+        return _simulate(scenario, progress, watched)
 
 
 def _simulate(
     scenario: Scenario,
-    strategy: Any,
-    router: Any,
-    policies: Sequence[Any] | None,
-    health: Any,
-    circuit_breaker: Any,
     progress: Callable[[float], None] | None,
     watched: Callable[[str], bool] | None,
 ) -> Run:
     config = scenario.world
     gateways = scenario.federation.gateways
-    factory = gateway_factory(
-        scenario.federation,
-        {RegionId(region.name): region.privacy for region in config.regions},
-        scenario.path.parent,
-        strategy,
-        router,
-        policies,
-        health,
-        circuit_breaker,
-    )
+    factory = gateway_factory(scenario)
     recorder = Recorder(directory_of(config, gateways))
     started_s = time.perf_counter()
     if watched is None and scenario.record_decisions:
@@ -105,6 +95,8 @@ def _simulate(
         record_tables=scenario.record_tables,
         warnings=_plugin_warnings(world),
         figures=scenario.figures,
+        scenario_path=scenario.path,
+        given=scenario.given,
     )
 
 

@@ -79,6 +79,7 @@ class Document:
         values: Places of values.
         keys: Places of the keys of mappings.
         problems: What is wrong but does not stop the reading.
+        objects: Python objects by the texts that stand for them in the tree.
     """
 
     file: str
@@ -86,6 +87,7 @@ class Document:
     values: dict[KeyPath, Place] = field(default_factory=dict)
     keys: dict[KeyPath, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    objects: dict[str, Any] = field(default_factory=dict)
 
     def place(self, path: KeyPath, *, at_key: bool = False) -> Place:
         """Return where the value or key at *path* stands, or else the nearest thing around it."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fedsim.federation.config import (
     BreakerConfig,
@@ -25,8 +26,13 @@ from fedsim.federation.reference.config import ReferenceConfig
 from fedsim.results.slo import Slo
 from fedsim.results.sources import Figure
 from fedsim.scenario.emit import dump_yaml
-from fedsim.scenario.source import Place
+from fedsim.scenario.objects import given_in
+from fedsim.scenario.source import Document, Place, dotted
 from fedsim.world.config import WorldConfig
+
+if TYPE_CHECKING:
+    from fedsim.scenario.engine_files import EngineSources
+    from fedsim.scenario.files import WorkloadFiles
 
 CONTRACT_STRATEGIES: tuple[str, ...] = tuple(strategy.value for strategy in LoadBalanceStrategy)
 """The strategies of the contract, in the order in which they are compared where none is named."""
@@ -137,7 +143,7 @@ class Scenario:
         record_decisions: Whether the candidates of every decision are kept.
         resolved: The scenario with all defaults filled in, as plain JSON values with units.
         path: The scenario file.
-        places: Where keys and values stand in it, by dotted path.
+        source: What it was made from, or None for one that no file describes.
         figures: The figures about the world and its traffic, and where each comes from.
     """
 
@@ -155,28 +161,80 @@ class Scenario:
     record_decisions: bool = False
     resolved: Mapping[str, object] = field(default_factory=dict, repr=False)
     path: Path = Path()
-    places: Mapping[str, Place] = field(default_factory=dict, repr=False, compare=False)
+    source: Source | None = field(default=None, repr=False, compare=False)
     figures: tuple[Figure, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def places(self) -> Mapping[str, Place]:
+        """Where values stand in the file, by dotted path."""
+        values = {} if self.source is None else self.source.document.values
+        return {dotted(path): place for path, place in values.items()}
 
     def to_yaml(self) -> str:
         """Return the resolved scenario as YAML that loads again and gives the same world."""
         return dump_yaml(self.resolved)
 
-    def with_seed(self, seed: int) -> Scenario:
-        """Return the same scenario with another seed, >= 0."""
+    @property
+    def objects(self) -> Mapping[str, Any]:
+        """Python objects by the texts that stand for them."""
+        return {} if self.source is None else self.source.document.objects
+
+    @property
+    def given(self) -> tuple[tuple[str, str], ...]:
+        """The objects without which a saved run cannot be repeated, by dotted path, as texts."""
+        found = given_in(self.resolved.get("federation"), ("federation",))
+        return tuple((dotted(path), text) for path, text in found)
+
+    def changed(
+        self, changes: Mapping[str, object] | None = None, seed: int | None = None
+    ) -> Scenario:
+        """Return the same scenario with some of its values changed, checked as a file is.
+
+        Args:
+            changes: Values by dotted path, as for ``--set``: YAML values, texts, or Python classes
+                and objects where the file would have ``module:Class``. ``federation.policies`` may
+                be a list. What a path needs and the file lacks is created.
+            seed: In place of the scenario's, >= 0.
+
+        Raises:
+            ScenarioError: Something is wrong with the changed scenario; problems that a change
+                makes carry its path.
+        """
+        from fedsim.scenario.load import rebuilt
+
+        if not changes and seed is None:
+            return self
+        if changes or not _is_seed(seed):
+            return rebuilt(self, {**(changes or {}), **({} if seed is None else {"seed": seed})})
+        assert seed is not None
         return replace(
             self,
-            seed=seed,
-            world=replace(self.world, seed=seed),
-            resolved={**self.resolved, "seed": seed},
+            seed=int(seed),
+            world=replace(self.world, seed=int(seed)),
+            resolved={**self.resolved, "seed": int(seed)},
+            source=None if self.source is None else self.source.with_seed(int(seed)),
         )
 
-    def with_strategy(self, strategy: str) -> Scenario:
-        """Return the same scenario with another strategy, a name or ``module:Class``."""
-        federation = self.resolved["federation"]
-        assert isinstance(federation, Mapping)
-        return replace(
-            self,
-            federation=replace(self.federation, strategy=strategy),
-            resolved={**self.resolved, "federation": {**federation, "strategy": strategy}},
-        )
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a scenario was made from, for one that differs in some values.
+
+    Attributes:
+        document: The file's tree with all changes so far, before defaults were filled in.
+        files: What the files hold that its workload names.
+        engines: Where the step times of its engines come from.
+    """
+
+    document: Document
+    files: WorkloadFiles
+    engines: EngineSources
+
+    def with_seed(self, seed: int) -> Source:
+        """Return the same with another seed."""
+        tree = {**self.document.tree, "seed": seed}
+        return replace(self, document=replace(self.document, tree=tree))
+
+
+def _is_seed(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and 0 <= value < 2**63

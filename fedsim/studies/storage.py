@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def save(comparison: Comparison, directory: str | os.PathLike[str], *, charts: bool) -> Path:
     """Write *comparison* to *directory*; see ``Comparison.save``."""
     with whole_directory(directory) as folder:
-        text = comparison.scenario.with_seed(comparison.seeds[0]).to_yaml()
+        text = comparison.scenario.changed(seed=comparison.seeds[0]).to_yaml()
         (folder / "scenario.yaml").write_text(text, encoding="utf-8")
         write_json(folder / "summary.json", comparison_json(comparison))
         _parquet(comparison.replications, folder / "replications.parquet")

@@ -1,47 +1,40 @@
-"""What is compared: one strategy or router each, under a name."""
+"""What is compared: one strategy or router each, as changes of a scenario under a name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from fedsim.errors import Problem, ScenarioError
 from fedsim.federation.contracts import LoadBalanceStrategy
 from fedsim.results.run import Run
-from fedsim.scenario.installed import STRATEGY, is_name, names
 from fedsim.scenario.simulate import simulate
 from fedsim.scenario.spec import CompareSpec, Scenario
 
 
+_OF_OUR_ROUTER = ("outliers", "panic", "slow_start")
+"""Keys of the federation that our router alone has, and that are off beside another."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A scenario with one thing exchanged.
+    """A scenario with something changed.
 
     Attributes:
         name: What tables and charts call it.
-        strategy: Name, ``module:Class``, class or object for our router, or None.
-        router: ``module:Class``, ``<adapter>/<choice>``, class or object in place of our router,
-            or None for ours.
+        changes: What is changed, as by `Scenario.changed`.
     """
 
     name: str
-    strategy: Any = None
-    router: Any = None
+    changes: Mapping[str, Any]
 
     def run(
         self, scenario: Scenario, seed: int, progress: Callable[[float], None] | None = None
     ) -> Run:
         """Run *scenario* once with this variant."""
-        text = self.router if isinstance(self.router, str) else None
-        return simulate(
-            _with_router(scenario, text),
-            seed=seed,
-            strategy=self.strategy,
-            router=self.router,
-            progress=progress,
-        )
+        return simulate(scenario.changed(self.changes, seed), progress=progress)
 
 
 def variants(
@@ -57,7 +50,8 @@ def variants(
         routers: ``module:Class`` or ``<adapter>/<choice>`` texts, classes or objects by name.
 
     Raises:
-        ScenarioError: There is nothing to compare, a name is unknown or stands for two.
+        ScenarioError: There is nothing to compare, a name stands for two, or a variant makes no
+            scenario.
     """
     named = dict(routers or {})
     own_router = scenario.federation.router
@@ -67,8 +61,8 @@ def variants(
         named = {name: name for name in spec.routers} | named
         if own_router is not None:
             named.setdefault(own_router, own_router)
-    found = [_strategy(strategy) for strategy in strategies]
-    found += [Variant(name, router=router) for name, router in named.items()]
+    found = [_strategy(scenario, strategy) for strategy in strategies]
+    found += [_router(scenario, name, router) for name, router in named.items()]
     if not found:
         message = "There is nothing to compare."
         raise _wrong(message, "Name at least one strategy or router.")
@@ -77,6 +71,8 @@ def variants(
     if twice is not None:
         message = f"Two of the strategies and routers to compare are called {twice!r}."
         raise _wrong(message, "Name each once, and a router by a name of its own.")
+    for variant in found:
+        scenario.changed(variant.changes)
     return tuple(found)
 
 
@@ -94,36 +90,26 @@ def require_known(name: str, variants: Sequence[Variant]) -> None:
         raise _wrong(message, hint)
 
 
-def _strategy(strategy: Any) -> Variant:
+def _strategy(scenario: Scenario, strategy: Any) -> Variant:
+    changes = {"federation.strategy": strategy}
+    if scenario.federation.router is not None:
+        changes["federation.router"] = None
     if isinstance(strategy, LoadBalanceStrategy):
         strategy = strategy.value
-    if not isinstance(strategy, str):
-        kind = strategy if isinstance(strategy, type) else type(strategy)
-        return Variant(kind.__qualname__.rpartition(".")[2], strategy)
-    if ":" not in strategy and not is_name(STRATEGY, strategy):
-        known = names(STRATEGY)
-        close = get_close_matches(strategy, known, 1)
-        hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}."
-        message = f"There is no strategy {strategy!r}."
-        raise _wrong(message, f"{hint} One of your own is written module:Class.")
-    return Variant(strategy, strategy)
+    if isinstance(strategy, str):
+        return Variant(strategy, changes)
+    kind = strategy if isinstance(strategy, type) else type(strategy)
+    return Variant(kind.__qualname__.rpartition(".")[2], changes)
+
+
+def _router(scenario: Scenario, name: str, router: Any) -> Variant:
+    """Return the variant of a router, beside which the parts of ours are off."""
+    federation = scenario.resolved["federation"]
+    assert isinstance(federation, Mapping)
+    off = [key for key in _OF_OUR_ROUTER if federation.get(key, "off") != "off"]
+    changes = {f"federation.{key}": "off" for key in off}
+    return Variant(name, {"federation.router": router, **changes})
 
 
 def _wrong(message: str, remedy: str) -> ScenarioError:
     return ScenarioError([Problem(message, remedy)])
-
-
-def _with_router(scenario: Scenario, router: str | None) -> Scenario:
-    """Return the same scenario with another router, ``module:Class`` or None for ours."""
-    if scenario.federation.router == router:
-        return scenario
-    federation = scenario.resolved["federation"]
-    assert isinstance(federation, Mapping)
-    named = {key: value for key, value in federation.items() if key != "router"}
-    if router is not None:
-        named["router"] = router
-    return replace(
-        scenario,
-        federation=replace(scenario.federation, router=router),
-        resolved={**scenario.resolved, "federation": named},
-    )

@@ -10,7 +10,6 @@ import fedsim
 from fedsim.errors import PlugInError
 from fedsim.federation.contracts import InferenceResponse, Internal, NodeId
 from fedsim.federation.policies import HealthPolicy, LocalityPolicy, PrivacyPolicy, ThroughputPolicy
-from fedsim.scenario import assembly
 from tests.contract.plugin_world import module, scenario
 
 NONSENSE = [None, "high", float("nan"), float("inf"), [1.0]]
@@ -343,13 +342,11 @@ class Layer:
 
 class TestMiddleware:
     @pytest.fixture
-    def play(self, tmp_path, monkeypatch):
+    def play(self, tmp_path):
         """Return what runs the scenario with classes as middleware, outermost first."""
 
         def play(*kinds, **overrides):
-            classes = {f"here:Layer{number}": kind for number, kind in enumerate(kinds)}
-            monkeypatch.setattr(assembly, "find_plugin", lambda name, _: classes.get(name, name))
-            middleware = {"federation.middleware": list(classes)}
+            middleware = {"federation.middleware": list(kinds)}
             return fedsim.simulate(scenario(tmp_path, {**middleware, **overrides}))
 
         return play

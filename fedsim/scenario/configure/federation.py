@@ -63,7 +63,7 @@ def _own_spec(federation: Federation) -> FederationSpec:
 
 
 def _policy(settings: PolicySettings) -> dict[str, float]:
-    parameters = {"weight": settings.weight or 0.0}
+    parameters = {} if settings.weight is None else {"weight": settings.weight}
     if settings.max_latency is not None:
         parameters["max_latency_s"] = settings.max_latency
     return parameters

@@ -15,7 +15,7 @@ from fedsim.scenario.schema.types import (
     Percentage,
     Period,
     PositiveDuration,
-    is_plugin,
+    stands_for_class,
 )
 from fedsim.scenario.units import DURATION
 
@@ -91,7 +91,7 @@ class RateBreakerSettings(Settings):
 
 
 def _breaker_word(value: str) -> str:
-    if value == "off" or value in BREAKERS or is_plugin(value):
+    if value == "off" or value in BREAKERS or stands_for_class(value):
         return value
     message = f"{shown(value)} is neither a mapping, off, a class, nor a library's name."
     known = ", ".join(BREAKERS)

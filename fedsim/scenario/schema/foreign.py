@@ -7,13 +7,13 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from fedsim.scenario.schema.base import Settings, error, shown, tag_of_word
-from fedsim.scenario.schema.types import PLUGIN_JSON, is_plugin
+from fedsim.scenario.schema.types import PLUGIN_JSON, stands_for_class
 
 S = TypeVar("S", bound=Settings)
 
 
 def _off_or_plugin(value: str) -> str:
-    if value == "off" or is_plugin(value):
+    if value == "off" or stands_for_class(value):
         return value
     message = f"{shown(value)} is neither a mapping, off, nor a class."
     raise error(message, "Write a mapping with settings, off, or module:Class.")

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from fedsim.scenario.installed import POLICY, is_name, names
 from fedsim.scenario.schema.base import Settings, error, suggestion
-from fedsim.scenario.schema.types import PLUGIN_JSON, PositiveDuration, Weight, is_plugin
+from fedsim.scenario.schema.types import PLUGIN_JSON, PositiveDuration, Weight, stands_for_class
 from fedsim.scenario.spec import DEFAULT_POLICIES
 
 
@@ -30,7 +30,7 @@ POLICIES = tuple(DEFAULT_POLICIES)
 
 
 def _policy_name(value: str) -> str:
-    if is_plugin(value) or is_name(POLICY, value):
+    if stands_for_class(value) or is_name(POLICY, value):
         return value
     message = f"There is no policy {value!r}."
     raise error(message, f"{suggestion(value, names(POLICY))} Or write module:Class.")

@@ -14,6 +14,7 @@ from fedsim.adapters import ROUTERS
 from fedsim.federation.contracts import Capability
 from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.scenario.adapters import is_adapted
+from fedsim.scenario.objects import is_given
 from fedsim.scenario.installed import ROUTER, STRATEGY, is_name, names
 from fedsim.scenario.schema.base import error, shown, suggestion
 from fedsim.scenario.units import DURATION, PRICE, RATE, SHARE, TOKEN_RATE, Quantity, UnitError
@@ -157,6 +158,11 @@ def is_plugin(text: object) -> bool:
     return isinstance(text, str) and re.match(_PLUGIN, text, re.ASCII) is not None
 
 
+def stands_for_class(text: object) -> bool:
+    """Return whether *text* names a class, or stands for one that was given in Python."""
+    return is_plugin(text) or is_given(text)
+
+
 def _name(value: str) -> str:
     if not re.match(_NAME, value) or len(value) > 100:
         message = f"{shown(value)} cannot be a name."
@@ -165,20 +171,22 @@ def _name(value: str) -> str:
 
 
 def _plugin(value: str) -> str:
-    if not is_plugin(value):
+    if not stands_for_class(value):
         message = f"{shown(value)} does not name a class."
         raise error(message, "Write module:Class, for instance my_package.routers:Sticky.")
     return value
 
 
 def _strategy(value: str) -> str:
-    if is_plugin(value) or is_name(STRATEGY, value):
+    if stands_for_class(value) or is_name(STRATEGY, value):
         return value
     message = f"There is no strategy {shown(value)}."
     raise error(message, f"{suggestion(value, names(STRATEGY))} Or write module:Class.")
 
 
 def _router(value: str) -> str:
+    if is_given(value):
+        return value
     if is_adapted(value):
         adapter = value.partition("/")[0]
         if adapter not in ROUTERS:
