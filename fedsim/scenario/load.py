@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from fedsim.errors import Problem, ScenarioError
-from fedsim.scenario import fault_checks, objects, pool_checks, reachability, references, unknown_sizes
+from fedsim.scenario import (
+    fault_checks,
+    objects,
+    pool_checks,
+    reachability,
+    references,
+    unknown_sizes,
+)
 from fedsim.scenario.configure.federation import federation_spec
 from fedsim.scenario.configure.studies import compare_spec, slo_config
 from fedsim.scenario.configure.world import world_config

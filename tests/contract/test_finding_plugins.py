@@ -44,13 +44,6 @@ class TestFinding:
 
         assert find_plugin("fedsim.federation.strategies.turns:RoundRobin", tmp_path) is RoundRobin
 
-    def test_what_is_no_text(self, tmp_path):
-        """Classes and objects are returned as they are."""
-        thing = object()
-
-        assert find_plugin(thing, tmp_path) is thing
-        assert find_plugin(dict, tmp_path) is dict
-
 
 class TestMistakes:
     @pytest.mark.parametrize("name", ["Sticky", "routers:", ":Sticky", ""])

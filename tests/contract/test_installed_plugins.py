@@ -201,8 +201,8 @@ class TestUse:
             fedsim.compare(fedsim.load(SCENARIO), strategies=["last_node"], workers=1)
 
     def test_an_unknown_name(self, tmp_path):
-        """A name that nobody offers is refused where no scenario was checked."""
-        with pytest.raises(PlugInError, match="there is no such strategy; use one of round_robin,"):
+        """A name that nobody offers is refused in Python as in a file."""
+        with pytest.raises(ScenarioError, match="There is no strategy 'nobody-s'"):
             fedsim.simulate(fedsim.load(SCENARIO, SHORT), strategy="nobody-s")
 
     def test_a_failing_import(self, packages):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import fedsim
-from fedsim.errors import PlugInError
+from fedsim.errors import PlugInError, ScenarioError
 from fedsim.federation.contracts import CircuitState, HealthState, NodeHealth
 from tests.contract.plugin_world import module, scenario
 
@@ -227,5 +227,5 @@ class TestHealthCheckers:
         reference = tmp_path / "reference"
         reference.mkdir()
         apr = scenario(reference, {"federation": {"preset": "apr"}})
-        with pytest.raises(PlugInError, match="takes no health checker"):
+        with pytest.raises(ScenarioError, match=r"--set: federation.health: .*"):
             fedsim.simulate(apr, health=Quiet)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import fedsim
-from fedsim.errors import PlugInError
+from fedsim.errors import PlugInError, ScenarioError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 """LiteLLM imports modules of its own late, and some of them warn."""
@@ -137,10 +137,10 @@ class TestNames:
         [
             ("litellm/least-bussy", "did you mean least-busy?"),
             ("litellm/fastest", "there are simple-shuffle"),
-            ("litelm/least-busy", "did you mean litellm?"),
+            ("litelm/least-busy", "Did you mean litellm?"),
         ],
     )
     def test_unknown_ones_are_refused_with_a_hint(self, name, hint):
         """The message says what there is."""
-        with pytest.raises(PlugInError, match=hint.replace("?", r"\?")):
+        with pytest.raises((PlugInError, ScenarioError), match=hint.replace("?", r"\?")):
             fedsim.simulate(load(), router=name)

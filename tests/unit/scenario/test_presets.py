@@ -163,15 +163,15 @@ def test_what_its_router_knew(tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"strategy": "power_of_two"}, "the preset apr has no such strategy; use round_robin"),
-        ({"strategy": object}, "the preset apr has no such strategy; use round_robin"),
-        ({"router": "mine:Router"}, "the preset apr takes no router but its own"),
-        ({"policies": []}, "the preset apr takes no policies but its own"),
+        ({"strategy": "power_of_two"}, "federation.strategy: The preset apr has no strategy"),
+        ({"strategy": object}, "federation.strategy: "),
+        ({"router": "mine:Router"}, "federation.router: The preset apr takes no router"),
+        ({"policies": ["throughput"]}, "federation.policies.throughput: "),
     ],
 )
 def test_what_python_cannot_exchange(tmp_path, given, message):
     """Strategies, routers and policies that the reference does not know are refused."""
-    with pytest.raises(PlugInError, match=message):
+    with pytest.raises(ScenarioError, match=message):
         fedsim.simulate(scenario(tmp_path), **given)
 
 
