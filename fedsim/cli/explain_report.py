@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fedsim.scenario.explain import Explanation
 
 MOST_CANDIDATES = 20
-"""Candidates of a decision that are listed; of more, the chosen one and the best."""
+"""Candidates of a decision that are listed; of more, the chosen one and the best scored."""
 
 
 def print_explanation(found: Explanation) -> None:
@@ -32,6 +32,8 @@ def print_explanation(found: Explanation) -> None:
     if found.decisions["reported_depth"].notna().any():
         legend += "Reported: running and waiting at the last probe that was answered, age s ago. "
     paragraph(console, legend + "Actual: what was true, and no gateway can know.")
+    if _is_unscored(found.decisions):
+        paragraph(console, "No scores: the strategy does not choose by the policies' scores.")
     if found.repeated:
         paragraph(console, "The run was repeated, bit for bit, to learn its decisions.")
 
@@ -65,14 +67,23 @@ def _print_decision(console: Console, decision: DataFrame, attempts: DataFrame) 
         )
         shown = order.head(MOST_CANDIDATES)
         eligible = int(decision["eligible"].fillna(value=False).sum())
+        scored = decision["total_score"].notna().any()
+        others = "with the best scores" if scored else "others, eligible ones first,"
         paragraph(
             console,
-            f"{len(decision)} candidates, {eligible} of them eligible; the chosen one and the "
-            f"{MOST_CANDIDATES - 1} with the best scores are listed.",
+            f"{len(decision)} candidates, {eligible} of them eligible; the chosen one and "
+            f"{MOST_CANDIDATES - 1} {others} are listed.",
         )
     print_table(console, _columns(shown), colours={"chosen": "green"})
     for line in _came_of_it(attempts[attempts["attempt"] == number], len(chosen) > 0):
         paragraph(console, f"  {line}")
+
+
+def _is_unscored(decisions: DataFrame) -> bool:
+    """Return whether a router that explains its decisions made them without scores."""
+    made = decisions[decisions["outcome"] == "ok"]
+    explained = bool(made["eligible"].notna().any())
+    return explained and bool(made["total_score"].isna().all())
 
 
 def _columns(decision: DataFrame) -> list[Column]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from fedsim.federation.contracts import (
     CircuitBreakerTrait,
@@ -11,9 +11,22 @@ from fedsim.federation.contracts import (
     HealthCheckerTrait,
     InferenceRequest,
     NodeId,
+    RouteCandidate,
     RouterTrait,
     RouteTarget,
 )
+
+
+@runtime_checkable
+class ExplainsDecisions(Protocol):
+    """A router that says on what its last decision rests."""
+
+    def considered(self, request: InferenceRequest) -> list[RouteCandidate]:
+        """Return the nodes of the decision on *request* that was made just now.
+
+        A score that had no part in it is not a number.
+        """
+        ...
 
 
 class DecisionObserver(Protocol):

@@ -64,8 +64,8 @@ class Eligibility:
     def examine(
         self, position: int, request: InferenceRequest
     ) -> tuple[RouteCandidate, Rejection | None]:
-        """Return a node as a candidate with all its scores, and what stands against it first."""
-        candidate = self._fleet.candidate(position, request)
+        """Return a node as a candidate, and what stands against it first."""
+        candidate = self._fleet.candidate(position)
         return candidate, self._rejection(position, candidate, request)
 
     def refuse(self, request: InferenceRequest) -> NoReturn:

@@ -22,6 +22,7 @@ from fedsim.federation.policies import (
     NEUTRAL_SCORE,
     OWN_POLICIES,
     Columns,
+    Scored,
     Scorer,
 )
 from fedsim.federation.runtime import Clock
@@ -116,6 +117,8 @@ class Fleet:
         records: What the health checker knows of each; None without one of ours.
         positions: Position of each node.
         departed: Requests in flight to nodes that the catalog does not have any more.
+        scored: What the policies made of nodes when the strategy last asked in this decision; None
+            where it has not asked.
     """
 
     def __init__(
@@ -137,6 +140,7 @@ class Fleet:
         self.node_ids: list[NodeId] = []
         self.in_flight: list[int] = []
         self.departed: dict[NodeId, int] = {}
+        self.scored: Scored | None = None
         self.rebuild()
 
     def rebuild(self) -> None:
@@ -201,28 +205,32 @@ class Fleet:
         live.health_score = HEALTH_SCORES[status]
         live.estimated_latency_s = 0.0 if known is None else known.latency_p50_s
 
-    def candidate(self, position: int, request: InferenceRequest) -> RouteCandidate:
-        """Return a node as a candidate with all its scores."""
-        live = self.look_at(position)
-        return live.frozen(self._total(live, request))
+    def candidate(self, position: int) -> RouteCandidate:
+        """Return a node as a candidate: what is known of it, which no policy has scored yet."""
+        return self.look_at(position).frozen(NEUTRAL_SCORE)
 
     def target(self, position: int, request: InferenceRequest) -> RouteTarget:
-        """Return a node as a target with its score."""
-        live = self.look_at(position)
-        total = self._total(live, request)
-        return RouteTarget(
-            live.node_id, live.region_id, live.endpoint, live.estimated_latency_s, total
-        )
+        """Return a node as a target with its score, that of the decision where it was scored."""
+        live, scored = self.look_at(position), self.scored
+        if scored is not None and position in scored.positions:
+            return live.at(scored.totals[scored.positions.index(position)])
+        return live.at(self._scorer.total(self._shown(live), request))
 
-    def _total(self, live: LiveCandidate, request: InferenceRequest) -> float:
-        candidate = cast("RouteCandidate", live) if self._own else live.frozen(NEUTRAL_SCORE)
-        return self._scorer.total(candidate, request)
+    def _shown(self, live: LiveCandidate) -> RouteCandidate:
+        """Return a node as the policies may see it."""
+        return cast("RouteCandidate", live) if self._own else live.frozen(NEUTRAL_SCORE)
 
     def scores(self, positions: Sequence[int], request: InferenceRequest) -> Sequence[float]:
         """Return the policies' total score of several nodes, all at once where they can."""
+        self.scored = self.score_all(positions, request)
+        return self.scored.totals
+
+    def score_all(self, positions: Sequence[int], request: InferenceRequest) -> Scored:
+        """Return what the policies make of several nodes."""
         looks = [self.look_at(position) for position in positions]
         if not self._scorer.columnar:
-            return [self._total(live, request) for live in looks]
+            shown = [self._shown(live) for live in looks]
+            return self._scorer.score_all(positions, shown, request)
         columns = Columns(
             [live.node_id for live in looks],
             [live.region_id for live in looks],
@@ -232,4 +240,4 @@ class Fleet:
             [live.locality_score for live in looks],
             [live.health_score for live in looks],
         )
-        return self._scorer.totals(columns, request)
+        return self._scorer.score_all(positions, columns, request)

@@ -8,7 +8,7 @@ agree with ``score``; the router takes that way when all its policies have it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
 from fedsim.federation.contracts import (
@@ -18,6 +18,7 @@ from fedsim.federation.contracts import (
     PrivacyLevel,
     RegionId,
     RouteCandidate,
+    RouteScores,
     RoutingPolicyTrait,
 )
 from fedsim.federation.latency import ENOUGH_SAMPLES
@@ -294,6 +295,39 @@ OWN_POLICIES = (
 """Policies whose eligibility changes only when catalog, breaker or health checker say so."""
 
 
+_PARTS: Mapping[type, str] = {
+    HealthPolicy: "health_score",
+    LatencyPolicy: "latency_score",
+    ThroughputPolicy: "throughput_score",
+    LocalityPolicy: "locality_score",
+    CostPolicy: "cost_score",
+}
+"""The part of a candidate's score that each of our policies gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the policies made of several nodes for one request.
+
+    Attributes:
+        positions: The nodes.
+        totals: Their totals, in the same order.
+        parts: The scores of each policy of ours that has a weight, by their names in `RouteScores`.
+    """
+
+    positions: Sequence[int]
+    totals: Sequence[float]
+    parts: Mapping[str, Sequence[float]]
+
+    def of(self, position: int, unknown: RouteScores) -> RouteScores:
+        """Return the scores of a node; *unknown* has those that no policy gave."""
+        if position not in self.positions:
+            return unknown
+        place = self.positions.index(position)
+        parts = {name: scores[place] for name, scores in self.parts.items()}
+        return replace(unknown, **parts, total=self.totals[place])
+
+
 class Scorer:
     """Adds up the scores of several policies: their mean by weight, 1 where none has a weight.
 
@@ -307,28 +341,42 @@ class Scorer:
         weighed = [(policy, float(getattr(policy, "weight", 1.0))) for policy in policies]
         counted = [(policy, weight) for policy, weight in weighed if weight]
         self.columnar = all(hasattr(policy, "scores") for policy, _ in counted)
-        self._parts = [(policy.score, weight) for policy, weight in counted]
-        self._columns = [
-            (getattr(policy, "scores", None), weight) for policy, weight in counted if self.columnar
-        ]
-        self._weights = sum(weight for _, weight in counted)
+        self._asked = [policy.score for policy, _ in counted]
+        self._columns = [getattr(policy, "scores", None) for policy, _ in counted]
+        self._weights = [weight for _, weight in counted]
+        self._whole = sum(self._weights)
+        self._names = [_PARTS.get(type(policy)) for policy, _ in counted]
 
     def total(self, candidate: RouteCandidate, request: InferenceRequest) -> float:
         """Return the score of one candidate."""
-        if not self._weights:
+        weights = self._weights
+        if not weights:
             return 1.0
         total = 0.0
-        for score, weight in self._parts:
+        for score, weight in zip(self._asked, weights, strict=True):
             total += weight * score(candidate, request)
-        return total / self._weights
+        return total / self._whole
 
-    def totals(self, columns: Columns, request: InferenceRequest) -> list[float]:
-        """Return the scores of many candidates at once; only where ``columnar`` holds."""
-        totals = [0.0] * len(columns.node_ids)
-        if not self._weights:
-            return [1.0] * len(totals)
-        for scores, weight in self._columns:
-            assert scores is not None
-            parts = scores(columns, request)
-            totals = [total + weight * part for total, part in zip(totals, parts, strict=True)]
-        return [total / self._weights for total in totals]
+    def score_all(
+        self,
+        positions: Sequence[int],
+        candidates: Columns | Sequence[RouteCandidate],
+        request: InferenceRequest,
+    ) -> Scored:
+        """Return what the policies make of several nodes: columns only where ``columnar`` holds."""
+        if isinstance(candidates, Columns):
+            parts = [scores(candidates, request) for scores in self._columns if scores is not None]
+        else:
+            rows = [[score(each, request) for score in self._asked] for each in candidates]
+            parts = [list(column) for column in zip(*rows, strict=True)]
+        totals = [0.0] * len(positions) if self._weights else [1.0] * len(positions)
+        for part, weight in zip(parts, self._weights, strict=True):
+            totals = [total + weight * score for total, score in zip(totals, part, strict=True)]
+        if self._weights:
+            totals = [total / self._whole for total in totals]
+        named = {
+            name: part
+            for name, part in zip(self._names, parts, strict=True)
+            if name is not None
+        }
+        return Scored(positions, totals, named)

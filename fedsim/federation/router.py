@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
@@ -19,6 +20,7 @@ from fedsim.federation.contracts import (
     QoSRequirements,
     RegionId,
     RouteCandidate,
+    RouteScores,
     RouteTarget,
     RoutingPolicyTrait,
 )
@@ -35,6 +37,9 @@ from fedsim.federation.strategies.base import Candidates, Strategy
 
 REMEMBERED = 1024
 """Sets of nodes, or kinds of request, that a router remembers before it forgets them all."""
+
+UNASKED = RouteScores(*[math.nan] * 6)
+"""The scores of a candidate that nobody was asked for."""
 
 _GPU_REASON = "the request prefers a GPU, this node has none, and one that has is eligible"
 
@@ -138,19 +143,50 @@ class Router:
         return self._choose(request, excluded)
 
     async def get_candidates(self, request: InferenceRequest) -> list[RouteCandidate]:
-        """Return every node with its scores, and why it may not serve; changes nothing."""
+        """Return every node with its scores, and why it may not serve; changes nothing.
+
+        The scores are those that our policies give, and of a policy that there is none of what is
+        known of the node.
+        """
+        scored = self.fleet.score_all(range(len(self.fleet.node_ids)), request)
+        return [
+            replace(
+                candidate,
+                target=replace(candidate.target, score=scored.totals[position]),
+                scores=scored.of(position, candidate.scores),
+            )
+            for position, candidate in enumerate(self._explained(request))
+        ]
+
+    def considered(self, request: InferenceRequest) -> list[RouteCandidate]:
+        """Return every node with the scores on which the decision just made rests.
+
+        A score that the strategy did not ask for is not a number: all of them under one that does
+        not choose by scores.
+        """
+        scored = self.fleet.scored
+        return [
+            replace(
+                candidate,
+                scores=UNASKED if scored is None else scored.of(position, UNASKED),
+            )
+            for position, candidate in enumerate(self._explained(request))
+        ]
+
+    def _explained(self, request: InferenceRequest) -> list[RouteCandidate]:
+        """Return every node as it is known, and why it may not serve."""
         fleet = self.fleet
         found = [
             self._eligibility.examine(position, request) for position in range(len(fleet.node_ids))
         ]
         gpus = request.qos.prefer_gpu and any(
-            rejection is None and self.fleet.deployments[position].gpu is not None
+            rejection is None and fleet.deployments[position].gpu is not None
             for position, (_, rejection) in enumerate(found)
         )
         explained = []
         for position, (candidate, rejection) in enumerate(found):
             reason = None if rejection is None else rejection.reason
-            if reason is None and gpus and self.fleet.deployments[position].gpu is None:
+            if reason is None and gpus and fleet.deployments[position].gpu is None:
                 reason = _GPU_REASON
             eligible = reason is None
             explained.append(replace(candidate, eligible=eligible, rejection_reason=reason))
@@ -181,8 +217,9 @@ class Router:
     # Choosing
 
     def _choose(self, request: InferenceRequest, excluded: Sequence[NodeId]) -> RouteTarget:
-        candidates = self.eligible(request, excluded)
         fleet = self.fleet
+        fleet.scored = None
+        candidates = self.eligible(request, excluded)
         return fleet.target(self._strategy.select(fleet, candidates, request), request)
 
     def eligible(self, request: InferenceRequest, excluded: Sequence[NodeId] = ()) -> Candidates:

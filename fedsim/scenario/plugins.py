@@ -16,7 +16,6 @@ from fedsim.scenario.installed import ROUTER, Kind, load_installed
 from fedsim.scenario.spec import FederationSpec, Scenario
 from fedsim.world.plugins import plugin_name
 
-
 Find = Callable[[str, Kind | None], Any]
 """Returns what a text of a scenario stands for; the kind is what it is, where that has names."""
 

@@ -13,7 +13,6 @@ from fedsim.results.run import Run
 from fedsim.scenario.simulate import simulate
 from fedsim.scenario.spec import CompareSpec, Scenario
 
-
 _OF_OUR_ROUTER = ("outliers", "panic", "slow_start")
 """Keys of the federation that our router alone has, and that are off beside another."""
 

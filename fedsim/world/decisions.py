@@ -16,6 +16,7 @@ from fedsim.federation.contracts import (
     RouterTrait,
     RouteTarget,
 )
+from fedsim.federation.decisions import ExplainsDecisions
 from fedsim.federation.health import HealthChecker
 from fedsim.federation.router import Router
 from fedsim.kernel.environment import Environment
@@ -31,8 +32,8 @@ _UNKNOWN = (math.nan,) * 6
 class DecisionWatch:
     """The federation's ``DecisionObserver`` for one gateway.
 
-    The candidates' scores are those of the federation's own routers, whose explanation changes
-    nothing; of another router the choice and the gateway's own knowledge are taken down.
+    Of a router that explains its decisions the candidates are taken down with the scores on which
+    it rested; of another one the choice and the gateway's own knowledge.
 
     Args:
         env: The environment.
@@ -79,9 +80,9 @@ class DecisionWatch:
             outcome = decision.kind
         explained: dict[NodeId, RouteCandidate] = {}
         in_flight: dict[NodeId, int] = {}
-        explains = getattr(router, "immediate", False)
-        if explains:
-            found = await router.get_candidates(request)
+        explains = isinstance(router, ExplainsDecisions)
+        if isinstance(router, ExplainsDecisions):
+            found = router.considered(request)
             explained = {candidate.target.node_id: candidate for candidate in found}
         if isinstance(router, Router):
             in_flight = dict(zip(router.fleet.node_ids, router.fleet.in_flight, strict=True))

@@ -164,6 +164,14 @@ class CompositePolicy:
             total += policy.score(candidate, request)
         return total / len(self._policies)
 
+    def parts(self, candidate: RouteCandidate, request: InferenceRequest) -> dict[str, float]:
+        """Return the score of each policy but privacy, by its name in `RouteScores`."""
+        return {
+            f"{policy.name()}_score": policy.score(candidate, request)
+            for policy in self._policies
+            if policy.name() != "privacy"
+        }
+
     def is_eligible(self, candidate: RouteCandidate, request: InferenceRequest) -> bool:
         """Return whether no policy excludes the candidate."""
         return all(policy.is_eligible(candidate, request) for policy in self._policies)

@@ -20,9 +20,10 @@ from fedsim.federation.contracts import (
     RouteCandidate,
     RouteScores,
     RouteTarget,
-    RoutingPolicyTrait,
 )
 from fedsim.federation.reference.entries import Entries
+from fedsim.federation.reference.policies import CompositePolicy
+from fedsim.federation.router import UNASKED
 from fedsim.federation.runtime import Random
 
 MAX_CANDIDATES = 10
@@ -64,7 +65,7 @@ class ReferenceRouter:
         entries: Entries,
         health: HealthCheckerTrait,
         breaker: CircuitBreakerTrait,
-        policy: RoutingPolicyTrait,
+        policy: CompositePolicy,
         rng: Random,
         strategy: LoadBalanceStrategy = LoadBalanceStrategy.LEAST_LATENCY,
         max_candidates: int = MAX_CANDIDATES,
@@ -110,6 +111,21 @@ class ReferenceRouter:
             for total, candidate in self._judged(request)
         ]
         return sorted(explained, key=lambda candidate: -candidate.scores.total)
+
+    def considered(self, request: InferenceRequest) -> list[RouteCandidate]:
+        """Return the candidates with the scores on which a decision rests: those of the policies.
+
+        One that the policies reject is not scored.
+        """
+        return [
+            replace(candidate, eligible=False, rejection_reason="Policy rejected", scores=UNASKED)
+            if total == REJECTED
+            else replace(
+                candidate,
+                scores=replace(UNASKED, **self._policy.parts(candidate, request), total=total),
+            )
+            for total, candidate in self._judged(request)
+        ]
 
     def _judged(self, request: InferenceRequest) -> list[tuple[float, RouteCandidate]]:
         """Return the candidates with their totals, unsorted."""

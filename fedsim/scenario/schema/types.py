@@ -14,8 +14,8 @@ from fedsim.adapters import ROUTERS
 from fedsim.federation.contracts import Capability
 from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.scenario.adapters import is_adapted
-from fedsim.scenario.objects import is_given
 from fedsim.scenario.installed import ROUTER, STRATEGY, is_name, names
+from fedsim.scenario.objects import is_given
 from fedsim.scenario.schema.base import error, shown, suggestion
 from fedsim.scenario.units import DURATION, PRICE, RATE, SHARE, TOKEN_RATE, Quantity, UnitError
 
