@@ -162,7 +162,7 @@ def _federation(scenario: Scenario) -> list[str]:
         else f"router {federation.router}"
     )
     weights = [
-        f"{name} ({settings.get('weight', 1.0):g})"
+        f"{name} ({settings['weight']:g})" if "weight" in settings else name
         for name, settings in federation.policies.items()
     ]
     parts = {
@@ -185,6 +185,9 @@ def _federation(scenario: Scenario) -> list[str]:
     on += [name for name, settings in options.items() if settings is not None]
     lines = ["preset default"]
     lines += [f"{chooser}; policies (weight): {', '.join(weights) or 'none'}"]
+    if federation.router is not None:
+        lines[-1] += ". Only our router applies policies and strategies: they have no effect here, "
+        lines[-1] += "unless the router reads context.policies"
     lines += [f"on: {', '.join(on)}"] if on else []
     lines += [f"off: {', '.join(off)}"] if off else []
     lines += [f"middleware: {', '.join(federation.middleware)}"] if federation.middleware else []

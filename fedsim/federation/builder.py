@@ -8,7 +8,7 @@ from typing import Self
 
 from fedsim.federation.admission import build_admission
 from fedsim.federation.breakers import build_breaker
-from fedsim.federation.catalog import ModelCatalog
+from fedsim.federation.catalog import DeploymentSource, ModelCatalog, announced
 from fedsim.federation.config import (
     BreakerConfig,
     GatewayConfig,
@@ -34,6 +34,7 @@ from fedsim.federation.gateway import Gateway
 from fedsim.federation.health import HealthChecker
 from fedsim.federation.outliers import OutlierDetector
 from fedsim.federation.panic import PanicMode
+from fedsim.federation.policies import default_policies
 from fedsim.federation.prefixes import PrefixIndex
 from fedsim.federation.retries import RetryPolicy
 from fedsim.federation.router import Router
@@ -50,12 +51,17 @@ class FederationBuilder:
     Each ``with_`` method returns the builder. Health checker, breaker and catalog that are given
     are the ones that router and gateway use, both of them. ``decisions`` may look on when the
     gateway decides.
+
+    Where no policy is given there are our six (`default_policies`), so that what requests demand
+    of latency, throughput and privacy holds; the first that is given takes their place, and an
+    empty list is none. A router that is given replaces ours with all its parts: `build` refuses
+    parts that it would have to drop.
     """
 
     catalog: ModelCatalogTrait | None = None
     health_checker: HealthCheckerTrait | None = None
     router: RouterTrait | None = None
-    policies: list[RoutingPolicyTrait] = field(default_factory=list)
+    policies: list[RoutingPolicyTrait] | None = None
     middlewares: list[GatewayMiddleware] = field(default_factory=list)
     load_balance: LoadBalanceStrategy | str | Strategy = LoadBalanceStrategy.LEAST_LATENCY
     strategy_settings: Mapping[str, object] = field(default_factory=dict)
@@ -110,13 +116,13 @@ class FederationBuilder:
         return self
 
     def with_router(self, router: RouterTrait) -> Self:
-        """Use *router* in place of the default one; strategy and policies are then its own."""
+        """Use *router* in place of ours; strategy and policies are then its own business."""
         self.router = router
         return self
 
     def with_policy(self, policy: RoutingPolicyTrait) -> Self:
-        """Add *policy*."""
-        self.policies.append(policy)
+        """Add *policy*; the first takes the place of the default ones."""
+        self.policies = [*(self.policies or ()), policy]
         return self
 
     def with_middleware(self, middleware: GatewayMiddleware) -> Self:
@@ -171,7 +177,11 @@ class FederationBuilder:
             region: The gateway's region, which locality prefers.
             observer: Is told of what health checker, breaker and router find out.
             insight: What only a simulator knows, for strategies that are studied as an ideal.
+
+        Raises:
+            ValueError: Parts of our router are given beside another router.
         """
+        self._refuse_parts_of_our_router()
         region = RegionId("") if region is None else region
         catalog = self.catalog if self.catalog is not None else ModelCatalog()
         health = self.health_checker
@@ -179,16 +189,15 @@ class FederationBuilder:
             config = self.health_config
             rng = random_for("health")
             health = HealthChecker(transport, clock, tasks, rng, config, observer)
-        if isinstance(health, HealthChecker) and isinstance(catalog, ModelCatalog):
-            _watch(catalog, health)
+        source = announced(catalog)
+        if isinstance(health, HealthChecker):
+            _watch(source, health)
         breaker = self.circuit_breaker
         if isinstance(breaker, BreakerConfig | RateBreakerConfig):
             breaker = build_breaker(clock, breaker, observer)
         router = self.router
         if router is None:
-            if not isinstance(catalog, ModelCatalog):
-                msg = "the default router needs a ModelCatalog; give a router of your own as well"
-                raise TypeError(msg)
+            policies = default_policies(health) if self.policies is None else self.policies
             strategy = self.load_balance
             if isinstance(strategy, LoadBalanceStrategy):
                 strategy = strategy.value
@@ -197,7 +206,7 @@ class FederationBuilder:
                     catalog,
                     health,
                     breaker,
-                    self.policies,
+                    policies,
                     clock,
                     tasks,
                     random_for("strategy"),
@@ -209,13 +218,13 @@ class FederationBuilder:
                 )
                 strategy = build_strategy(strategy, context, self.strategy_settings)
             router = Router(
-                catalog,
+                source,
                 strategy,
                 clock,
                 region,
                 health,
                 breaker,
-                self.policies,
+                policies,
                 self._outliers(clock, tasks, observer),
                 self._panic(clock, observer),
                 self._slow_start(clock, random_for),
@@ -236,6 +245,25 @@ class FederationBuilder:
             self.retry_policy,
         )
 
+    def _refuse_parts_of_our_router(self) -> None:
+        if self.router is None:
+            return
+        parts = {
+            "policies": bool(self.policies),
+            "load_balance": self.load_balance is not LoadBalanceStrategy.default(),
+            "strategy_settings": bool(self.strategy_settings),
+            "outliers": self.outliers is not None,
+            "panic_threshold": self.panic_threshold is not None,
+            "slow_start": self.slow_start is not None,
+        }
+        given = [name for name, is_given in parts.items() if is_given]
+        if given:
+            msg = (
+                f"the builder has a router, which would ignore {', '.join(given)}: only our router "
+                "has such parts; give them to your router, or leave the router out"
+            )
+            raise ValueError(msg)
+
     def _outliers(
         self, clock: Clock, tasks: Tasks, observer: Observer | None
     ) -> OutlierDetector | None:
@@ -254,7 +282,7 @@ class FederationBuilder:
         return None if config is None else SlowStart(clock, random_for("slow_start"), config)
 
 
-def _watch(catalog: ModelCatalog, health: HealthChecker) -> None:
+def _watch(catalog: DeploymentSource, health: HealthChecker) -> None:
     """Have the health checker watch exactly the nodes of the catalog, from now on."""
     watched: dict[NodeId, str] = {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from fedsim.federation.catalog import Deployment, ModelCatalog
+from fedsim.federation.catalog import Deployment, DeploymentSource
 from fedsim.federation.contracts import (
     HealthCheckerTrait,
     HealthState,
@@ -123,7 +123,7 @@ class Fleet:
 
     def __init__(
         self,
-        catalog: ModelCatalog,
+        catalog: DeploymentSource,
         health: HealthCheckerTrait | None,
         policies: Sequence[RoutingPolicyTrait],
         clock: Clock,

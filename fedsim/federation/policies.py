@@ -295,6 +295,22 @@ OWN_POLICIES = (
 """Policies whose eligibility changes only when catalog, breaker or health checker say so."""
 
 
+def default_policies(health: HealthView) -> list[RoutingPolicyTrait]:
+    """Return the policies of a gateway that was given none: all six, with their own weights.
+
+    They make ``max_latency_s``, ``min_throughput`` and ``privacy`` of requests hold; every region
+    may hold internal data.
+    """
+    return [
+        HealthPolicy(),
+        LatencyPolicy(health=health),
+        ThroughputPolicy(health),
+        PrivacyPolicy({}),
+        LocalityPolicy(),
+        CostPolicy(),
+    ]
+
+
 _PARTS: Mapping[type, str] = {
     HealthPolicy: "health_score",
     LatencyPolicy: "latency_score",
@@ -375,8 +391,6 @@ class Scorer:
         if self._weights:
             totals = [total / self._whole for total in totals]
         named = {
-            name: part
-            for name, part in zip(self._names, parts, strict=True)
-            if name is not None
+            name: part for name, part in zip(self._names, parts, strict=True) if name is not None
         }
         return Scored(positions, totals, named)

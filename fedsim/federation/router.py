@@ -6,16 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
-from typing import ClassVar
 
 from fedsim.federation.breakers import OWN_BREAKERS
-from fedsim.federation.catalog import ModelCatalog
+from fedsim.federation.catalog import CatalogMirror, DeploymentSource, announced
 from fedsim.federation.circuits import Circuits
 from fedsim.federation.contracts import (
     Capability,
     CircuitBreakerTrait,
     HealthCheckerTrait,
     InferenceRequest,
+    ModelCatalogTrait,
     NodeId,
     QoSRequirements,
     RegionId,
@@ -75,18 +75,18 @@ class Router:
     Eligibility is worked out once for each kind of request (capability and quality of service) and
     then only for nodes of which catalog, breaker or health checker say that something changed, by
     the code that ``get_candidates`` uses for its explanation, so that the two agree. With foreign
-    policies, breakers or health checkers, which announce nothing, it is worked out every time.
+    policies, breakers or health checkers, which announce nothing, it is worked out every time. A
+    catalog that does not announce its changes is asked before every decision.
 
     Attributes:
         fleet: The nodes as this gateway knows them.
-        immediate: Says that ``route`` never suspends, and so needs no deadline.
+        immediate: Whether ``route`` never suspends, and so needs no deadline: not with a catalog
+            that has to be asked.
     """
-
-    immediate: ClassVar[bool] = True
 
     def __init__(
         self,
-        catalog: ModelCatalog,
+        catalog: ModelCatalogTrait | DeploymentSource,
         strategy: Strategy,
         clock: Clock,
         region: RegionId,
@@ -97,6 +97,9 @@ class Router:
         panic: PanicMode | None = None,
         slow_start: SlowStart | None = None,
     ) -> None:
+        catalog = announced(catalog)
+        self._mirror = catalog if isinstance(catalog, CatalogMirror) else None
+        self.immediate = self._mirror is None
         self.fleet = Fleet(catalog, health, policies, clock, region)
         self._strategy = strategy
         self._tell_start: Callable[..., None] | None = getattr(strategy, "on_start", None)
@@ -131,6 +134,8 @@ class Router:
 
     async def route(self, request: InferenceRequest) -> RouteTarget:
         """Return the chosen node, or raise the ``FederationError`` that says why there is none."""
+        if self._mirror is not None:
+            await self._mirror.follow(request.capability)
         return self._choose(request, ())
 
     async def route_excluding(
@@ -140,6 +145,8 @@ class Router:
 
         Where no other is eligible it is one of them, but still not the last, if that can be.
         """
+        if self._mirror is not None:
+            await self._mirror.follow(request.capability)
         return self._choose(request, excluded)
 
     async def get_candidates(self, request: InferenceRequest) -> list[RouteCandidate]:
@@ -148,6 +155,8 @@ class Router:
         The scores are those that our policies give, and of a policy that there is none of what is
         known of the node.
         """
+        if self._mirror is not None:
+            await self._mirror.follow(request.capability)
         scored = self.fleet.score_all(range(len(self.fleet.node_ids)), request)
         return [
             replace(

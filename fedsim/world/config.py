@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fedsim.federation.contracts import Capability, PrivacyLevel, QoSRequirements
+from fedsim.federation.contracts import (
+    Capability,
+    ModelMetadata,
+    PrivacyLevel,
+    QoSRequirements,
+)
 from fedsim.workload.distributions import Distribution
 from fedsim.workload.traffic import Traffic
 from fedsim.world.engine.config import EngineConfig
@@ -103,6 +108,7 @@ class PoolConfig:
         switch: Base models and adapters that its slots load, or None.
         weight: Share of the traffic that each node is meant to have beside others, > 0.
         priority: Level of its nodes, from 0; a lower one is used first.
+        metadata: What is known of the model besides its id, or None.
 
     Raises:
         ValueError: Not exactly one of *service*, *engine* and *batching* is given, *slots* is not
@@ -125,6 +131,7 @@ class PoolConfig:
     switch: SwitchConfig | None = None
     weight: float = 1.0
     priority: int = 0
+    metadata: ModelMetadata | None = None
 
     def __post_init__(self) -> None:
         kinds = [kind for kind in (self.service, self.engine, self.batching) if kind is not None]

@@ -264,6 +264,7 @@ class World:
                     cost_usd_per_hour=pool.cost_usd_per_hour,
                     weight=pool.weight,
                     priority=pool.priority,
+                    metadata=pool.metadata,
                 )
             )
         return catalog

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,6 +14,10 @@ from fedsim.world.engine.steps import Coefficients, StepTimes
 
 if TYPE_CHECKING:
     from fedsim.world.engine.measured import MeasuredSteps
+
+
+_BILLIONS = re.compile(r"-(\d+(?:\.\d+)?)b(?:-|$)")
+"""The size of a model in its name: 8 in ``llama-3.1-8b``, 30 in ``qwen3-30b-a3b``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class Profile:
         fit_error: Mean relative error of *steps* by what it is about (``prefill``, ``decode``), as
             a share; empty where it is not known.
         request_overhead_s: Time before a request is queued, in seconds.
+        quantization: How the model's weights are stored, such as ``fp8``, or None where not known.
     """
 
     name: str
@@ -43,6 +49,7 @@ class Profile:
     source: str
     fit_error: Mapping[str, float] = field(default_factory=dict)
     request_overhead_s: float = 0.0
+    quantization: str | None = None
 
 
 def profile_names() -> list[str]:
@@ -61,7 +68,7 @@ def profile(name: str) -> Profile:
     if row is None:
         failure = unknown("GPU profile", name, profile_names(), "gpus")
         raise failure
-    model, _, gpu, tensor_parallel = name.split("/")
+    model, quantization, gpu, tensor_parallel = name.split("/")
     if not row["kv_tokens"]:
         raise _does_not_fit(name)
     source = sources()[row["source"]]
@@ -76,7 +83,15 @@ def profile(name: str) -> Profile:
         label=source.label,
         source=f"{source.text}; {row['engine']}" if row["engine"] else source.text,
         fit_error={} if by_points else _fit_error(row),
+        quantization=quantization,
     )
+
+
+def parameters_of(model: str) -> int:
+    """Return the number of parameters of a model of the catalogue, which its name says; else 0."""
+    known = model in {name.partition("/")[0] for name in _rows()}
+    billions = _BILLIONS.search(model) if known else None
+    return 0 if billions is None else round(float(billions[1]) * 1e9)
 
 
 @cache

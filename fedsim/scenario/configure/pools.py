@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fedsim.federation.contracts import Capability, PrivacyLevel
+from fedsim.federation.catalog import UNVERSIONED
+from fedsim.federation.contracts import Capability, ModelId, ModelMetadata, PrivacyLevel
+from fedsim.scenario.catalogues.profiles import Profile, parameters_of
 from fedsim.scenario.configure.costs import cost_usd_per_hour
 from fedsim.scenario.configure.engines import engine_config
 from fedsim.scenario.configure.services import batch_config, service_model
@@ -40,6 +42,20 @@ def pool_config(name: str, pool: Pool, sources: EngineSources) -> PoolConfig:
         switch=_switch_config(pool.switch),
         weight=pool.weight,
         priority=pool.priority,
+        metadata=_metadata(pool.model or name, pool, profile),
+    )
+
+
+def _metadata(model: str, pool: Pool, profile: Profile | None) -> ModelMetadata:
+    """Return what pool and profile say of the model, which goes by the name that the pool gives."""
+    name = model if profile is None else profile.model
+    return ModelMetadata(
+        ModelId(model),
+        name,
+        UNVERSIONED,
+        tuple(Capability(key) for key in pool.capabilities),
+        parameters_of(name),
+        None if profile is None else profile.quantization,
     )
 
 

@@ -102,7 +102,10 @@ class GatewayScene:
             catalog=catalog,
             middlewares=list(middlewares),
             router=router,
-            load_balance=LoadBalanceStrategy.ROUND_ROBIN,
+            policies=[] if router is None else None,
+            load_balance=LoadBalanceStrategy.ROUND_ROBIN
+            if router is None
+            else LoadBalanceStrategy.default(),
             circuit_breaker=breaker or BreakerConfig(),
             health_config=HealthConfig(),
             config=GatewayConfig(timeout, retries, **parts),

@@ -7,13 +7,22 @@ import pytest
 from fedsim.federation.breaker import CircuitBreaker
 from fedsim.federation.builder import FederationBuilder
 from fedsim.federation.catalog import ModelCatalog
-from fedsim.federation.config import BreakerConfig, GatewayConfig, HealthConfig
+from fedsim.federation.config import (
+    BreakerConfig,
+    GatewayConfig,
+    HealthConfig,
+    OutlierConfig,
+    SlowStartConfig,
+)
 from fedsim.federation.contracts import (
     CircuitOpen,
     HealthState,
     LoadBalanceStrategy,
     ModelId,
     NodeId,
+    PrivacyLevel,
+    PrivacyViolation,
+    QoSViolation,
 )
 from fedsim.federation.health import HealthChecker
 from fedsim.federation.policies import HealthPolicy, LocalityPolicy
@@ -73,7 +82,7 @@ def test_defaults():
     assert not gateway.health.is_monitoring
     assert FederationBuilder().load_balance is LoadBalanceStrategy.LEAST_LATENCY
     assert FederationBuilder().config == GatewayConfig()
-    assert FederationBuilder().policies == []
+    assert FederationBuilder().policies is None
 
 
 def test_it_serves():
@@ -101,6 +110,7 @@ def test_setters_chain():
 
     assert same is builder
     assert builder.catalog is catalog
+    assert builder.policies is not None
     assert builder.policies[0] is policy
     assert len(builder.policies) == 2
     assert builder.middlewares == [diary]
@@ -195,12 +205,51 @@ def test_gateways_of_one_catalog_have_views_of_their_own():
     assert first.health.record(A) is not second.health.record(A)
 
 
-def test_a_foreign_catalog_needs_a_router():
-    """Our router knows how our catalog announces changes; with another one it says so."""
+@pytest.mark.parametrize(
+    ("asked", "refusal"),
+    [
+        (request(privacy=PrivacyLevel.CONFIDENTIAL), PrivacyViolation),
+        (request(max_latency_s=0.1), QoSViolation),
+        (request(min_throughput=100), QoSViolation),
+    ],
+)
+def test_what_requests_demand_holds_without_a_policy_being_named(asked, refusal):
+    """Privacy, latency and throughput hold in a gateway to which nobody gave a policy.
 
-    class Other:
-        """A catalog that is not ours."""
+    With an empty list of policies they do not: that was asked for.
+    """
+    for builder, refused in ((FederationBuilder(), True), (FederationBuilder(policies=[]), False)):
+        workshop = Workshop()
+        gateway = workshop.build(builder.with_catalog(catalog_of("a")))
+        workshop.network.serve = lambda *_: (1.0, 1)
+        workshop.network.telemetry = lambda _: (0.0, 50)
+        for _ in range(6):
+            workshop.infer(gateway)
+        workshop.stage.run(gateway.health.check_node(A))
+        if refused:
+            with pytest.raises(refusal):
+                workshop.stage.run(gateway.infer(asked))
+        else:
+            assert workshop.stage.run(gateway.infer(asked)).served_by == "a"
 
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("policies", [HealthPolicy()]),
+        ("load_balance", "round_robin"),
+        ("load_balance", LoadBalanceStrategy.CONSISTENT_HASH),
+        ("strategy_settings", {"decay": 1.0}),
+        ("outliers", OutlierConfig()),
+        ("panic_threshold", 0.5),
+        ("slow_start", SlowStartConfig()),
+    ],
+)
+def test_parts_of_our_router_beside_another_are_refused(part, value):
+    """What a router of one's own would leave unused is an error that names it."""
     workshop = Workshop()
-    with pytest.raises(TypeError, match="give a router of your own as well"):
-        workshop.build(FederationBuilder().with_catalog(Other()))  # type: ignore[arg-type]
+    router = workshop.build(FederationBuilder().with_catalog(catalog_of("a"))).router
+    builder = FederationBuilder(**{part: value}).with_router(router)
+
+    with pytest.raises(ValueError, match=f"would ignore {part}: only our router"):
+        workshop.build(builder)

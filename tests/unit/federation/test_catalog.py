@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fedsim.federation.catalog import DeploymentStatus, ModelCatalog
-from fedsim.federation.contracts import Capability, Internal, ModelId, NodeId, RegionId
-from tests.unit.federation.stand_ins import GENERATE, catalog_of, deployment, drive
+from fedsim.federation.contracts import (
+    Capability,
+    Internal,
+    ModelId,
+    ModelMetadata,
+    NodeId,
+    RegionId,
+)
+from tests.unit.federation.stand_ins import EAST, GENERATE, catalog_of, deployment, drive
 
 KNOWN = [Capability(name) for name in ("transcribe", "synthesize", "code", "embed", "image_gen")]
 
@@ -157,6 +166,21 @@ class TestMetadata:
         assert known.capabilities == (GENERATE, Capability.CODE)
         assert known.parameters == 0
         assert known.quantization is None
+
+    def test_as_it_was_registered(self):
+        """What a registration says beyond the contract is what is known of the model."""
+        said = ModelMetadata(ModelId("llama"), "Llama 3.1 8B", "3.1", (), 8_000_000_000, "fp8")
+        catalog = catalog_of("a")
+        drive(catalog.register(ModelId("llama"), NodeId("b"), EAST, [GENERATE], said))
+        drive(catalog.register(ModelId("llama"), NodeId("c"), EAST, [GENERATE]))
+
+        assert drive(catalog.get_metadata(ModelId("llama"))) == replace(
+            said, capabilities=(GENERATE,)
+        )
+        other = replace(said, name="another", quantization="bf16")
+        drive(catalog.register(ModelId("llama"), NodeId("d"), EAST, [GENERATE], other))
+        mixed = drive(catalog.get_metadata(ModelId("llama")))
+        assert (mixed.name, mixed.quantization) == ("Llama 3.1 8B", None)
 
     def test_of_an_unknown_model(self):
         """An unknown model is an error that names it."""

@@ -299,7 +299,9 @@ class TestResolved:
 
     def test_other_seed_and_strategy_are_in_the_resolved_scenario(self, tmp_path: Path):
         """A scenario with another seed or strategy writes that one."""
-        scenario = loaded(tmp_path, SMALLEST).changed({"federation.strategy": "round_robin"}, seed=5)
+        scenario = loaded(tmp_path, SMALLEST).changed(
+            {"federation.strategy": "round_robin"}, seed=5
+        )
         again = load(write(tmp_path, scenario.to_yaml(), "again.yaml"))
 
         assert (scenario.world.seed, again.seed, again.world.seed) == (5, 5, 5)
