@@ -96,12 +96,14 @@ def _built(
     apply_overrides(document, changes)
     file, problems = validate(document)
     facts = Facts(document)
+    broken: list[Problem] = []
+    unusable: list[Problem] = []
     if before is not None and _same(before.document, document, "workload", "regions"):
-        files, broken = before.files, []
+        files = before.files
     else:
         files, broken = read_workload_files(facts, path.parent)
     if before is not None and _same(before.document, document, "pools"):
-        engines, unusable = before.engines, []
+        engines = before.engines
     else:
         engines, unusable = read_engine_sources(facts, path.parent)
     problems = [*document.problems, *problems, *broken, *unusable]

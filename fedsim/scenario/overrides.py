@@ -53,9 +53,8 @@ def apply_overrides(document: Document, overrides: Mapping[str, object]) -> None
     for text, value in overrides.items():
         try:
             path = _locate(document.tree, text)
-            if path == _POLICIES and isinstance(value, list | tuple):
-                value = {_key(policy, document, path): {} for policy in value}
-            _set(document, path, _plain(value, document, path))
+            policies = path == _POLICIES and isinstance(value, list | tuple)
+            _set(document, path, (_listed if policies else _plain)(value, document, path))
         except _WrongPathError as error:
             document.problems.append(Problem(error.message, error.remedy, text, ORIGIN))
 
@@ -135,23 +134,23 @@ def _mark(document: Document, path: KeyPath) -> None:
 
 def _plain(value: object, document: Document, path: KeyPath) -> Any:
     """Return *value* as the reader would have built it; *path* is where it is set."""
-    if isinstance(value, Enum):
-        return _plain(value.value, document, path)
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        return float(value)
-    if isinstance(value, PathLike):
-        return fspath(value)
     if isinstance(value, Mapping):
         return {
             _key(key, document, path): _plain(inner, document, path) for key, inner in value.items()
         }
     if isinstance(value, list | tuple):
         return [_plain(inner, document, path) for inner in value]
-    return _text(value, document, path)
+    value = value.value if isinstance(value, Enum) else value
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, numbers.Real):
+        return int(value) if isinstance(value, numbers.Integral) else float(value)
+    return fspath(value) if isinstance(value, PathLike) else _text(value, document, path)
+
+
+def _listed(policies: Any, document: Document, path: KeyPath) -> dict[str, Any]:
+    """Return a list of policies as the mapping that it stands for."""
+    return {_key(policy, document, path): {} for policy in policies}
 
 
 def _key(value: object, document: Document, path: KeyPath) -> str:

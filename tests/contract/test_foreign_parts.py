@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fedsim.federation import router
 from fedsim.federation.builder import FederationBuilder
 from fedsim.federation.config import GatewayConfig, TimeoutConfig
 from fedsim.federation.contracts import (
@@ -196,7 +197,8 @@ class Transport:
     async def send(self, target, request):
         """Answer at once, or fail."""
         if target.node_id in self.failing:
-            raise Internal("it fails")
+            reason = "it fails"
+            raise Internal(reason)
         return InferenceResponse(b"", target.node_id, 0.1, 1)
 
     async def open_stream(self, target, request):
@@ -288,6 +290,7 @@ class TestCatalogs:
             scene.served(privacy=PrivacyLevel.RESTRICTED)
         assert isinstance(scene.gateway.health, HealthChecker)
         assert scene.run(scene.gateway.health.check_node(NodeId("a"))).throughput == 7
+        assert scene.gateway.breaker is not None
         for _ in range(5):
             scene.gateway.breaker.record_failure(NodeId("a"))
         assert set(scene.served()) == {"b"}
@@ -314,16 +317,18 @@ class TestCatalogs:
             await scene.stage.clock.sleep(2.0)
 
         scene.run(both())
+        assert isinstance(scene.gateway.router, router.Router)
         assert scene.gateway.router.fleet.node_ids == ["b"]
 
-    def test_what_it_raises_is_the_requests_outcome(self):
+    def test_what_it_raises_is_the_requests_outcome(self, monkeypatch):
         """A federation error of the catalog ends the request."""
         scene = Scene()
 
         async def broken(capability):
-            raise Internal("the catalog is down")
+            reason = "the catalog is down"
+            raise Internal(reason)
 
-        scene.catalog.find_by_capability = broken
+        monkeypatch.setattr(scene.catalog, "find_by_capability", broken)
         with pytest.raises(Internal, match="the catalog is down"):
             scene.served(1)
 

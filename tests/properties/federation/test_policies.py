@@ -89,5 +89,6 @@ def test_both_ways_agree(candidates, policies, tolerance, privacy):
     scorer = Scorer(policies)
     totals = [scorer.total(each, asked) for each in candidates]
     assert scorer.columnar
-    assert scorer.totals(columns, asked) == pytest.approx(totals, abs=1e-12)
+    found = scorer.score_all(range(len(candidates)), columns, asked)
+    assert found.totals == pytest.approx(totals, abs=1e-12)
     assert all(0.0 <= total <= 1.0 + 1e-12 for total in totals)
