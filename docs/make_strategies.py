@@ -31,7 +31,8 @@ LOOKS_AT = {
     "consistent_hash": ("the tenant's name", "Karger"),
     "random": ("nothing", "Envoy"),
     "power_of_two": ("own requests in flight to two nodes", "Mitzenmacher"),
-    "smooth_weighted_round_robin": ("weights", "Envoy"),
+    "smooth_weighted_round_robin": ("weights", "NGINX"),
+    "envoy_weighted_round_robin": ("weights", "Envoy"),
     "envoy_least_request": ("own requests in flight to two nodes, weights", "Envoy"),
     "finagle_peak_ewma": ("latencies of late, own requests in flight to two nodes", "Finagle"),
     "prequal": ("load by probes of its own, latencies at that load", "Google"),
@@ -46,7 +47,7 @@ LOOKS_AT = {
     "dynamo_kv": ("prompts that a node has seen, blocks in flight", "NVIDIA Dynamo"),
     "aibrix_prefix_cache": ("prompts that a node has seen, own requests in flight", "AIBrix"),
     "envoy_zone_aware": ("regions of gateways and eligible nodes", "Envoy"),
-    "envoy_locality_weighted": ("weights of regions, nodes that are missing", "Envoy"),
+    "envoy_locality_weighted": ("levels, weights of regions, nodes that are missing", "Envoy"),
     "envoy_load_aware_locality": ("utilisation of regions at the last probe", "Envoy"),
     "envoy_priority": ("levels, nodes that are missing", "Envoy"),
     "cost_capped": ("prices, own requests in flight, queues at the last probe", "–"),
@@ -81,6 +82,8 @@ def settings_of(strategy: str) -> str:
 
 
 def _setting(name: str, default: object) -> str:
+    if default is None:
+        return f"{name}: null"
     if isinstance(default, bool):
         return f"{name}: {str(default).lower()}"
     if isinstance(default, float):

@@ -7,6 +7,7 @@ from typing import cast
 
 from fedsim.federation.catalog import Deployment, ModelCatalog
 from fedsim.federation.contracts import (
+    Capability,
     HealthCheckerTrait,
     HealthState,
     InferenceRequest,
@@ -116,6 +117,10 @@ class Fleet:
         records: What the health checker knows of each; None without one of ours.
         positions: Position of each node.
         departed: Requests in flight to nodes that the catalog does not have any more.
+        ill: Nodes that are unhealthy or ejected; known with panic mode only, without which no such
+            node is ever eligible.
+        opened: By capability, the nodes that panic mode opens whatever their health; None without
+            panic mode.
     """
 
     def __init__(
@@ -137,6 +142,8 @@ class Fleet:
         self.node_ids: list[NodeId] = []
         self.in_flight: list[int] = []
         self.departed: dict[NodeId, int] = {}
+        self.ill: frozenset[int] = frozenset()
+        self.opened: dict[Capability, frozenset[int]] | None = None
         self.rebuild()
 
     def rebuild(self) -> None:
