@@ -322,20 +322,24 @@ class TestPrequal:
         """The fastest is hot, and of the cold the faster is taken."""
         pool = self.answers(a=(1, 0.080), b=(2, 0.060), c=(9, 0.010))
 
-        assert quantile([1, 2, 9], 0.84) == pytest.approx(6.76)
-        assert hot_cold(pool, 0.84).node_id == "b"
+        assert hot_cold(pool, 4.0).node_id == "b"
 
-    def test_a_quantile_of_0_goes_by_load_alone(self):
-        """Everything is hot, and the least load is taken."""
+    def test_quantile(self):
+        """Linear interpolation between the values in order."""
+        assert quantile([9, 1, 2], 0.84) == pytest.approx(6.76)
+
+    @pytest.mark.parametrize("hot_above", [-1.0, 0.9])
+    def test_where_all_are_hot_the_least_load_is_taken(self, hot_above):
+        """All of the pool may be above the mark."""
         pool = self.answers(a=(1, 0.080), b=(2, 0.060))
 
-        assert hot_cold(pool, 0.0).node_id == "a"
+        assert hot_cold(pool, hot_above).node_id == "a"
 
-    def test_a_quantile_of_1_goes_by_latency_alone(self):
-        """Nothing is hot."""
-        pool = self.answers(a=(1, 0.080), b=(2, 0.060), c=(9, 0.010))
+    def test_where_none_is_hot_the_lowest_latency_is_taken(self):
+        """Load does not count up to the mark, but between equals."""
+        pool = self.answers(a=(1, 0.080), b=(2, 0.060), c=(9, 0.010), d=(8, 0.010))
 
-        assert hot_cold(pool, 1.0).node_id == "c"
+        assert hot_cold(pool, 9.0).node_id == "d"
 
     @pytest.mark.parametrize(
         ("settings", "message"),
