@@ -61,13 +61,24 @@ class Schedule:
             for order, (_, _, place) in enumerate(added)
         ]
         heapify(self._due)
+        # Turns at a weight are counted, not added up, so that nodes due at once by their weights
+        # are so to the last bit: when that began, how many, and the weight.
+        self._turns = {
+            node: (0.0, count + 1, each)
+            for node, count, each in zip(positions, picked, weights, strict=True)
+        }
         for _ in range(left):
             self.pick()
 
     def pick(self) -> int:
         """Return the node whose turn it is, and add it again."""
         due, _, node = self._due[0]
-        heapreplace(self._due, (due + 1.0 / self._weight(node), self._added, node))
+        weight = self._weight(node)
+        since, count, before = self._turns[node]
+        if weight != before:
+            since, count = due, 0
+        self._turns[node] = since, count + 1, weight
+        heapreplace(self._due, (since + (count + 1) / weight, self._added, node))
         self._added += 1
         return node
 

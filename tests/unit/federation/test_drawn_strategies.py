@@ -128,10 +128,10 @@ class TestSchedules:
         [("envoy_weighted_round_robin", "aaaabca"), ("smooth_weighted_round_robin", "aabacaa")],
     )
     def test_orders(self, strategy, order):
-        """Weights 5, 1 and 1 in the order of each system."""
+        """Weights 5, 1 and 1 in the order of each system, again and again."""
         scene = self.weighted(strategy, a=5.0, b=1.0, c=1.0)
 
-        assert "".join(scene.choose() for _ in range(7)) == order
+        assert "".join(scene.choose() for _ in range(28)) == order * 4
 
     @pytest.mark.parametrize("strategy", WEIGHTED)
     def test_the_worked_example(self, strategy):
