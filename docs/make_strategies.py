@@ -25,8 +25,8 @@ PARTS = ("Rule", "Cost", "Example", "Failure", "Source")
 
 LOOKS_AT = {
     "round_robin": ("its turn", "–"),
-    "least_connections": ("own requests in flight", "NGINX, HAProxy"),
-    "least_latency": ("median latency, own requests in flight", "NGINX Plus"),
+    "least_connections": ("own requests in flight, weights", "NGINX, HAProxy"),
+    "least_latency": ("median latency, own requests in flight, weights", "NGINX Plus"),
     "weighted_random": ("the policies' scores", "–"),
     "consistent_hash": ("the tenant's name", "Karger"),
     "random": ("nothing", "Envoy"),
@@ -46,10 +46,13 @@ LOOKS_AT = {
     "llm_d": ("queues and caches at the last probe, prompts that a node has seen", "llm-d"),
     "dynamo_kv": ("prompts that a node has seen, blocks in flight", "NVIDIA Dynamo"),
     "aibrix_prefix_cache": ("prompts that a node has seen, own requests in flight", "AIBrix"),
-    "envoy_zone_aware": ("regions of gateways and eligible nodes", "Envoy"),
+    "envoy_zone_aware": ("regions of gateways and eligible nodes, weights within", "Envoy"),
     "envoy_locality_weighted": ("levels, weights of regions, nodes that are missing", "Envoy"),
-    "envoy_load_aware_locality": ("utilisation of regions at the last probe", "Envoy"),
-    "envoy_priority": ("levels, nodes that are missing", "Envoy"),
+    "envoy_load_aware_locality": (
+        "utilisation of regions at the last probe, weights within",
+        "Envoy",
+    ),
+    "envoy_priority": ("levels, nodes that are missing, weights within", "Envoy"),
     "cost_capped": ("prices, own requests in flight, queues at the last probe", "–"),
     "best_score": ("the policies' scores", "the reference"),
 }

@@ -13,6 +13,7 @@ from fedsim.federation.fleet import Fleet
 from fedsim.federation.health import NodeRecord
 from fedsim.federation.runtime import Random
 from fedsim.federation.strategies.base import Candidates
+from fedsim.federation.strategies.least import LeastInFlight
 from fedsim.federation.strategies.priorities import EnvoyPrioritySettings, Levels
 from fedsim.federation.strategies.schedules import Schedule
 from fedsim.federation.strategies.sets import (
@@ -20,7 +21,6 @@ from fedsim.federation.strategies.sets import (
     PerSet,
     Sets,
     by_region,
-    least_in_flight,
     pick,
 )
 
@@ -60,16 +60,17 @@ class EnvoyLocalityWeighted:
     Rule: of the nodes of the priority level that ``envoy_priority`` would draw, a region's weight
     is the sum of its nodes' weights (pools.<name>.weight), times min(100, 140 x eligible / all) %.
     Regions take turns in proportion, the earliest deadline first, beginning at a random place of
-    the cycle; within one the fewest in flight, in turn. A level in panic looks at no region, and
-    there is panic with federation.panic alone. Cost: O(regions) and as envoy_priority. Example:
-    weights 1 and 2: the first gets 33 % while 70 % or more of its nodes are there, 32 % at 69, 26 %
-    at 50, 15 % at 25, nothing at 0. Failure: up to 29 % of a region's nodes can be missing before
-    others help; those that are left carry the load. Source: Envoy main, commit 7924be2c83c1:
-    locality weighted load balancing.
+    the cycle; within one as ``least_connections``. A level in panic looks at no region, and there
+    is panic with federation.panic alone. Cost: O(regions) and as envoy_priority. Example: weights 1
+    and 2: the first gets 33 % while 70 % or more of its nodes are there, 32 % at 69, 26 % at 50, 15
+    % at 25, nothing at 0. Failure: up to 29 % of a region's nodes can be missing before others
+    help; those that are left carry the load. Source: Envoy main, commit 7924be2c83c1: locality
+    weighted load balancing.
     """
 
     def __init__(self, context: GatewayContext) -> None:
         self._rng = context.rng
+        self._least = LeastInFlight(context.rng)
         self._levels = Levels(context.rng, EnvoyPrioritySettings(panic_threshold=0.0))
         self.panicking = self._levels.panicking
         self._sets = Sets()
@@ -80,12 +81,12 @@ class EnvoyLocalityWeighted:
         """Return the least loaded node of the region whose turn it is."""
         part = self._levels.draw(fleet, candidates, request)
         if part.panic:
-            return least_in_flight(fleet, part.nodes)
+            return self._least.choose(fleet, part.nodes)
         known = self._regions.of(fleet, part.nodes)
         regions = known.get(request.capability)
         if regions is None:
             regions = known[request.capability] = self._plan(fleet, part.nodes, request)
-        return least_in_flight(fleet, regions.next())
+        return self._least.choose(fleet, regions.next())
 
     def _plan(self, fleet: Fleet, nodes: Candidates, request: InferenceRequest) -> _Regions:
         """Return the regions of nodes of one level, with their weights as of now."""
@@ -236,19 +237,20 @@ class EnvoyLoadAwareLocality:
     below 100 % and at most that of all other nodes plus variance_threshold, its requests stay, but
     for the probe_floor that is spread over the others by their nodes. Else a region's share is in
     proportion to nodes x (1 - utilisation), nodes where nothing is known of it, and by nodes alone
-    where all are at 100 %. Within a region the fewest in flight, in turn. Cost: as
-    least_connections and O(n) a tick. Example: ten nodes each, the own region at 70 %, others at 30
-    and 40 %: 70 > 35 + 10, so 3 / 16, 7 / 16 and 6 / 16 or 19, 44 and 37 %. Failure: telemetry is
-    as old as the last probe, so that a health interval well above the tick makes regions swing;
-    nodes that die leave the mean when health says so. Nodes without a GPU report no utilisation,
-    and a fleet of such never spills over. Source: Envoy main, commit 02717d7c9884:
-    load_aware_locality, an extension in the making.
+    where all are at 100 %. Within a region as ``least_connections``. Cost: as least_connections and
+    O(n) a tick. Example: ten nodes each, the own region at 70 %, others at 30 and 40 %: 70 > 35 +
+    10, so 3 / 16, 7 / 16 and 6 / 16 or 19, 44 and 37 %. Failure: telemetry is as old as the last
+    probe, so that a health interval well above the tick makes regions swing; nodes that die leave
+    the mean when health says so. Nodes without a GPU report no utilisation, and a fleet of such
+    never spills over. Source: Envoy main, commit 02717d7c9884: load_aware_locality, an extension in
+    the making.
     """
 
     def __init__(self, context: GatewayContext, settings: EnvoyLoadAwareLocalitySettings) -> None:
         self._region = context.region
         self._clock = context.clock
         self._rng = context.rng
+        self._least = LeastInFlight(context.rng)
         self._settings = settings
         self._members = Members()
         self._loads: dict[Capability, _Load] = {}
@@ -273,5 +275,5 @@ class EnvoyLoadAwareLocality:
             shares = load_aware_shares(spread.nodes, used, spread.own, self._settings)
             spread.cumulative = list(accumulate(shares))
         if len(spread.parts) == 1:
-            return least_in_flight(fleet, spread.parts[0])
-        return least_in_flight(fleet, spread.parts[pick(spread.cumulative, self._rng)])
+            return self._least.choose(fleet, spread.parts[0])
+        return self._least.choose(fleet, spread.parts[pick(spread.cumulative, self._rng)])

@@ -11,11 +11,11 @@ from fedsim.federation.contracts import HealthState, InferenceRequest
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.runtime import Random
 from fedsim.federation.strategies.base import Candidates
+from fedsim.federation.strategies.least import LeastInFlight
 from fedsim.federation.strategies.sets import (
     REMEMBERED,
     Members,
     Sets,
-    least_in_flight,
     pick,
 )
 
@@ -268,18 +268,19 @@ class EnvoyPriority:
     make 100 together, a level of which fewer than the panic threshold are there is in panic: it
     uses healthy and degraded nodes alike, and with federation.panic, whose threshold then counts,
     its unhealthy and ejected ones as well; if all levels are in panic, they share by their sizes.
-    Within a level the fewest in flight, in turn. Cost: O(n), about 0.2 us a node. Example: three
-    levels with health 10, 20, 10 and degraded 20, 10, 0 make 70; their healthy nodes get 16, 28,
-    14 % and their degraded ones 28, 14, 0 %. With none of 5, 2 of 6 and 1 of 3 nodes healthy, all
-    are in panic and get 37, 42, 21 %. Failure: up to 28 % of a level can be missing before the next
-    helps. Source: Envoy main, commit 247ad9167bb0: priority levels, overprovisioning factor, panic
+    Within a level as ``least_connections``. Cost: O(n), about 0.2 us a node. Example: three levels
+    with health 10, 20, 10 and degraded 20, 10, 0 make 70; their healthy nodes get 16, 28, 14 % and
+    their degraded ones 28, 14, 0 %. With none of 5, 2 of 6 and 1 of 3 nodes healthy, all are in
+    panic and get 37, 42, 21 %. Failure: up to 28 % of a level can be missing before the next helps.
+    Source: Envoy main, commit 247ad9167bb0: priority levels, overprovisioning factor, panic
     threshold.
     """
 
     def __init__(self, context: GatewayContext, settings: EnvoyPrioritySettings) -> None:
+        self._least = LeastInFlight(context.rng)
         self._levels = Levels(context.rng, settings)
         self.panicking = self._levels.panicking
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
         """Return the least loaded node of the level that is drawn."""
-        return least_in_flight(fleet, self._levels.draw(fleet, candidates, request).nodes)
+        return self._least.choose(fleet, self._levels.draw(fleet, candidates, request).nodes)

@@ -77,8 +77,8 @@ class Entry:
 
 STRATEGIES: Mapping[str, Entry] = {
     "round_robin": Entry(RoundRobin, context=False),
-    "least_connections": Entry(LeastConnections, context=False),
-    "least_latency": Entry(LeastLatency),
+    "least_connections": Entry(LeastConnections, weight=True),
+    "least_latency": Entry(LeastLatency, weight=True),
     "weighted_random": Entry(WeightedRandom),
     "consistent_hash": Entry(ConsistentHash, context=False),
     "random": Entry(RandomChoice),
@@ -98,10 +98,12 @@ STRATEGIES: Mapping[str, Entry] = {
     "llm_d": Entry(LlmD, LlmDSettings),
     "dynamo_kv": Entry(DynamoKv, DynamoKvSettings),
     "aibrix_prefix_cache": Entry(AibrixPrefixCache, AibrixPrefixCacheSettings),
-    "envoy_zone_aware": Entry(EnvoyZoneAware, EnvoyZoneAwareSettings),
+    "envoy_zone_aware": Entry(EnvoyZoneAware, EnvoyZoneAwareSettings, weight=True),
     "envoy_locality_weighted": Entry(EnvoyLocalityWeighted, weight=True, priority=True),
-    "envoy_load_aware_locality": Entry(EnvoyLoadAwareLocality, EnvoyLoadAwareLocalitySettings),
-    "envoy_priority": Entry(EnvoyPriority, EnvoyPrioritySettings, priority=True),
+    "envoy_load_aware_locality": Entry(
+        EnvoyLoadAwareLocality, EnvoyLoadAwareLocalitySettings, weight=True
+    ),
+    "envoy_priority": Entry(EnvoyPriority, EnvoyPrioritySettings, weight=True, priority=True),
     "cost_capped": Entry(CostCapped, CostCappedSettings),
     "best_score": Entry(BestScore, context=False),
 }

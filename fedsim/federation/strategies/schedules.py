@@ -136,15 +136,18 @@ class SmoothTurns:
         for _ in range(left + settling):  # shares rounded down are not quite its own: n turns mend
             self.pick()
 
-    def pick(self) -> int:
-        """Return the node whose turn it is."""
-        weights = [self._weight(node) for node in self._positions]
-        owed = self._owed = [
-            before + each for before, each in zip(self._owed, weights, strict=True)
-        ]
-        index = owed.index(max(owed))
-        owed[index] -= sum(weights)
-        return self._positions[index]
+    def pick(self, places: Sequence[int] | None = None) -> int:
+        """Return the node whose turn it is, of those at *places* among the positions, or of all."""
+        if places is None:
+            places = range(len(self._positions))
+        owed, total = self._owed, 0.0
+        for place in places:
+            weight = self._weight(self._positions[place])
+            owed[place] += weight
+            total += weight
+        best = max(places, key=owed.__getitem__)
+        owed[best] -= total
+        return self._positions[best]
 
 
 class SmoothWeightedRoundRobin:

