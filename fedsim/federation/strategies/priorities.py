@@ -113,9 +113,9 @@ class _Level:
         """Positions of all its nodes that may be chosen, ascending."""
         return sorted((*self.healthy, *self.degraded, *self.ill))
 
-    def add(self, fleet: Fleet, position: int) -> None:
-        """Take in a node that may be chosen."""
-        if position in fleet.ill:
+    def add(self, fleet: Fleet, position: int, *, well: bool) -> None:
+        """Take in a node that may be chosen, and that is well or ill."""
+        if not well:
             self.ill.append(position)
         elif _is_degraded(fleet, position):
             self.degraded.append(position)
@@ -178,8 +178,7 @@ class Levels:
         """
         levels = _levels(fleet, members)
         for position, well in zip(members, usable, strict=True):
-            if well:
-                levels[fleet.deployments[position].priority].add(fleet, position)
+            levels[fleet.deployments[position].priority].add(fleet, position, well=well)
         if self._health(list(levels.values())) >= 100:
             return frozenset()
         return frozenset(
@@ -199,7 +198,8 @@ class Levels:
         by_number = _levels(fleet, members)
         levels = list(by_number.values())
         for position in positions:
-            by_number[fleet.deployments[position].priority].add(fleet, position)
+            level = by_number[fleet.deployments[position].priority]
+            level.add(fleet, position, well=position not in fleet.ill)
         if opened is not None:
             for position in opened:
                 by_number[fleet.deployments[position].priority].panic = True

@@ -50,15 +50,11 @@ class Schedule:
         self._added = len(positions)
         weights = [weight(node) for node in positions]
         picked, left = _drawn_start(weights, rng)
-        # Who was added first: who was picked last the longest ago; of those picked at once, the one
-        # that had waited longer.
-        added = sorted(
-            (count / each, each if count else 0.0, place)
-            for place, (each, count) in enumerate(zip(weights, picked, strict=True))
-        )
+        # Of nodes due at once the one goes first that was picked, and so added, the longest ago.
+        added = sorted(range(len(picked)), key=lambda place: picked[place] / weights[place])
         self._due = [
             ((picked[place] + 1) / weights[place], order, positions[place])
-            for order, (_, _, place) in enumerate(added)
+            for order, place in enumerate(added)
         ]
         heapify(self._due)
         # Turns at a weight are counted, not added up, so that nodes due at once by their weights

@@ -500,6 +500,15 @@ class TestHashTables:
         scene.load(**{home: 3, others[0]: 2, others[1]: 1, others[2]: 1})
         assert scene.choose(prompt(tenant="t")) != home
 
+    def test_bounded_loads_count_the_new_request(self):
+        """With 3 in flight on 2 nodes, ceil(1.25 x 4 / 2) = 3: home takes a third."""
+        scene = StrategyScene("a", "b", strategy="bounded_load_hash")
+        home = scene.choose(prompt(tenant="t"))
+        other = "b" if home == "a" else "a"
+        scene.load(**{home: 2, other: 1})
+
+        assert scene.choose(prompt(tenant="t")) == home
+
     def test_bounded_loads_stay_within_the_bound(self):
         """One tenant alone fills all nodes evenly, up to the bound."""
         scene = StrategyScene("a", "b", "c", "d", strategy="bounded_load_hash")

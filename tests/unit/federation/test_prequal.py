@@ -158,25 +158,30 @@ def test_removal_takes_turns_between_the_oldest_and_the_worst() -> None:
 
 
 def test_where_none_is_hot_the_slowest_is_the_worst() -> None:
-    """All loads are alike: after the oldest answer, that with the highest latency goes."""
-    scene = Scene(5)
-    for node, latency_s in ((1, 0.2), (3, 0.9), (4, 0.3)):
+    """Other nodes were busier of late: after the oldest answer, the slowest of these goes."""
+    scene = Scene(6, age_s=1.0)
+    scene.loads = [1, 2, 3, 4, 1, 90]
+    answer(scene, *[5] * 40)
+    scene.now_s = 1.5
+    for node, latency_s in ((1, 0.9), (2, 0.3), (4, 0.2)):
         learn(scene, f"n{node}", 0, latency_s)
+    scene.prequal._forget_old()
     answer(scene, *range(5))
     scene.prequal._remove_one()
     scene.prequal._remove_one()
 
-    assert list(scene.pool) == ["n1", "n2", "n4"]
+    assert list(scene.pool) == ["n2", "n3", "n4"]
 
 
 def test_all_of_the_pool_may_be_hot() -> None:
-    """Loads of late were 0 or 1; of two nodes at 7 and 9 the less busy one, not the faster."""
-    scene = Scene(4, probes=0.0, remove=0.0)
-    learn(scene, "n0", 9, 0.1)
-    learn(scene, "n1", 9, 5.0)
-    scene.loads = [9, 7, 0, 1]
-    answer(scene, *[2, 3] * 40, 0, 1)
-    scene.candidates = Candidates((0, 1))
+    """Loads of late were 0; of nodes at 7, 8 and 9 the least busy one is taken, not the fastest."""
+    scene = Scene(4, probes=0.0, remove=0.0, age_s=1.0)
+    scene.loads = [9, 7, 8, 0]
+    for node, latency_s in (("n0", 0.3), ("n1", 5.0), ("n2", 0.1)):
+        learn(scene, node, 8, latency_s)
+    answer(scene, *[3] * 40)
+    scene.now_s = 1.5
+    answer(scene, 0, 1, 2)
 
     assert scene.choose() == 1
 

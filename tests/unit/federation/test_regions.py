@@ -184,6 +184,13 @@ class TestLocalityWeighted:
         chosen = Counter(scene.choose() for _ in range(120))
         assert chosen == {node: 10 if node[0] == "e" else 20 for node in scene.names()}
 
+    def test_too_few_to_make_one_percent(self):
+        """One node of 200 is taken all the same."""
+        scene = StrategyScene(*nodes(east=200), strategy="envoy_locality_weighted")
+        scene.lose(*(f"east-{number}" for number in range(199)))
+
+        assert scene.choose() == "east-199"
+
     def test_no_panic_while_the_levels_carry_all(self):
         """The first level is dead, the next whole: that one gets all, though 4 of 12 are left."""
         scene = StrategyScene(
