@@ -25,13 +25,14 @@ PARTS = ("Rule", "Cost", "Example", "Failure", "Source")
 
 LOOKS_AT = {
     "round_robin": ("its turn", "–"),
-    "least_connections": ("own requests in flight", "NGINX, HAProxy"),
-    "least_latency": ("median latency, own requests in flight", "NGINX Plus"),
+    "least_connections": ("own requests in flight, weights", "NGINX, HAProxy"),
+    "least_latency": ("median latency, own requests in flight, weights", "NGINX Plus"),
     "weighted_random": ("the policies' scores", "–"),
     "consistent_hash": ("the tenant's name", "Karger"),
     "random": ("nothing", "Envoy"),
     "power_of_two": ("own requests in flight to two nodes", "Mitzenmacher"),
-    "smooth_weighted_round_robin": ("weights", "Envoy"),
+    "smooth_weighted_round_robin": ("weights", "NGINX"),
+    "envoy_weighted_round_robin": ("weights", "Envoy"),
     "envoy_least_request": ("own requests in flight to two nodes, weights", "Envoy"),
     "finagle_peak_ewma": ("latencies of late, own requests in flight to two nodes", "Finagle"),
     "prequal": ("load by probes of its own, latencies at that load", "Google"),
@@ -45,10 +46,13 @@ LOOKS_AT = {
     "llm_d": ("queues and caches at the last probe, prompts that a node has seen", "llm-d"),
     "dynamo_kv": ("prompts that a node has seen, blocks in flight", "NVIDIA Dynamo"),
     "aibrix_prefix_cache": ("prompts that a node has seen, own requests in flight", "AIBrix"),
-    "envoy_zone_aware": ("regions of gateways and eligible nodes", "Envoy"),
-    "envoy_locality_weighted": ("weights of regions, nodes that are missing", "Envoy"),
-    "envoy_load_aware_locality": ("utilisation of regions at the last probe", "Envoy"),
-    "envoy_priority": ("levels, nodes that are missing", "Envoy"),
+    "envoy_zone_aware": ("regions of gateways and eligible nodes, weights within", "Envoy"),
+    "envoy_locality_weighted": ("levels, weights of regions, nodes that are missing", "Envoy"),
+    "envoy_load_aware_locality": (
+        "utilisation of regions at the last probe, weights within",
+        "Envoy",
+    ),
+    "envoy_priority": ("levels, nodes that are missing, weights within", "Envoy"),
     "cost_capped": ("prices, own requests in flight, queues at the last probe", "–"),
     "best_score": ("the policies' scores", "the reference"),
 }
@@ -81,6 +85,8 @@ def settings_of(strategy: str) -> str:
 
 
 def _setting(name: str, default: object) -> str:
+    if default is None:
+        return f"{name}: null"
     if isinstance(default, bool):
         return f"{name}: {str(default).lower()}"
     if isinstance(default, float):

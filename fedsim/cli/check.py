@@ -22,16 +22,19 @@ def check(
         from fedsim.scenario.capacity import capacity_problems
         from fedsim.scenario.load import load
         from fedsim.scenario.oversized import oversized_problems
+        from fedsim.scenario.pool_keys import keys_without_effect
 
         loaded = load(scenario, parsed(overrides))
         _find_plugins(loaded)
         problems = [*capacity_problems(loaded), *oversized_problems(loaded)]
+        warnings = keys_without_effect(loaded)
         if as_json:
-            print_json(_json(loaded) | {"problems": [str(problem) for problem in problems]})
+            said = {"problems": [str(problem) for problem in problems], "warnings": warnings}
+            print_json(_json(loaded) | said)
         elif not quiet:
             from fedsim.cli.check_report import print_check
 
-            print_check(loaded, served=not problems)
+            print_check(loaded, warnings, served=not problems)
         for problem in problems:
             typer.echo(str(problem), err=True)
         if problems:

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from fedsim.world.config import StreamConfig
 
 
-def print_check(scenario: Scenario, *, served: bool) -> None:
+def print_check(scenario: Scenario, warnings: list[str], *, served: bool) -> None:
     """Print what a scenario contains, and the load of its pools.
 
     Args:
         scenario: A scenario that is well-formed.
+        warnings: What it asks for that has no effect.
         served: Whether its load can be served with every node up.
     """
     console = stdout()
@@ -44,6 +45,9 @@ def print_check(scenario: Scenario, *, served: bool) -> None:
     sentences(console, _federation(scenario))
     heading(console, "Faults")
     sentences(console, [fault_sentence(fault) for fault in scenario.world.faults] or ["none"])
+    if warnings:
+        heading(console, "Warnings")
+        sentences(console, warnings, "yellow")
     console.print()
     paragraph(console, told(scenario.figures))
     if served:

@@ -109,14 +109,18 @@ class Eligibility:
         if self._breaker is not None and self._breaker.is_open(node_id):
             state = self._breaker.state(node_id).value.replace("_", "-")
             return Rejection(BREAKER, f"its circuit is {state}")
-        return self._ill(found, candidate, request)
+        return self._ill(position, found, candidate, request)
 
     def _ill(
-        self, found: Rejection | None, candidate: RouteCandidate, request: InferenceRequest
+        self,
+        position: int,
+        found: Rejection | None,
+        candidate: RouteCandidate,
+        request: InferenceRequest,
     ) -> Rejection | None:
-        """Return what health and ejection say against a node, and nothing in panic."""
+        """Return what health and ejection say against a node, and nothing where panic opens it."""
         standing = self._standing
-        if standing is not None and standing.panics(request.capability, self.announced):
+        if standing is not None and standing.opens(position, request.capability, self.announced):
             return None
         if found is None and candidate.scores.health_score == 0.0:
             return Rejection(HEALTH, "the node is unhealthy")

@@ -7,6 +7,7 @@ from typing import cast
 
 from fedsim.federation.catalog import Deployment, DeploymentSource
 from fedsim.federation.contracts import (
+    Capability,
     HealthCheckerTrait,
     HealthState,
     InferenceRequest,
@@ -119,6 +120,10 @@ class Fleet:
         departed: Requests in flight to nodes that the catalog does not have any more.
         scored: What the policies made of nodes when the strategy last asked in this decision; None
             where it has not asked.
+        ill: Nodes that are unhealthy or ejected; known with panic mode only, without which no such
+            node is ever eligible.
+        opened: By capability, the nodes that panic mode opens whatever their health; None without
+            panic mode.
     """
 
     def __init__(
@@ -141,6 +146,8 @@ class Fleet:
         self.in_flight: list[int] = []
         self.departed: dict[NodeId, int] = {}
         self.scored: Scored | None = None
+        self.ill: frozenset[int] = frozenset()
+        self.opened: dict[Capability, frozenset[int]] | None = None
         self.rebuild()
 
     def rebuild(self) -> None:

@@ -2,45 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fedsim.federation.contracts import Capability
 from fedsim.federation.runtime import Clock, Observer
 
+Members = Sequence[int]
+"""Positions of the nodes that are ready for a capability, ascending."""
+
+Rule = Callable[[Members, Sequence[bool], float], frozenset[int]]
+"""Says which members are used whatever their health, by which of them are usable."""
+
+
+def all_or_none(members: Members, usable: Sequence[bool], threshold: float) -> frozenset[int]:
+    """Return all members where fewer than *threshold* of them are usable, else none."""
+    due = bool(usable) and sum(usable) / len(usable) < threshold
+    return frozenset(members if due else ())
+
 
 class PanicMode:
-    """Knows for which capabilities a gateway panics.
+    """Knows for which capabilities a gateway panics, and over which nodes.
 
     It panics while the share of usable nodes among those that are ready for the capability is
     below the threshold: few nodes would drown in the load of all. Usable is a node that is neither
     unhealthy nor ejected. In panic neither counts; open circuits still do, and so do privacy and
     quality of service. With the threshold of 50 %, two usable nodes of four are enough, one is
-    not.
+    not. A strategy with levels has a rule of its own, by which one level may be in panic and
+    another not.
 
     Source: Envoy's panic threshold, whose default is 50 % as well.
+
+    Attributes:
+        rule: Says which nodes panic opens.
+        opened: By capability, the nodes that it opened when it was last noted.
     """
 
     def __init__(self, clock: Clock, threshold: float, observer: Observer | None = None) -> None:
         self._clock = clock
         self._threshold = threshold
         self._observer = observer
-        self._panicking: dict[Capability, bool] = {}
+        self.rule: Rule = all_or_none
+        self.opened: dict[Capability, frozenset[int]] = {}
 
-    def is_due(self, usable: Sequence[bool]) -> bool:
-        """Return whether there is panic over nodes of which these are usable."""
-        return bool(usable) and sum(usable) / len(usable) < self._threshold
+    def due(self, members: Members, usable: Sequence[bool]) -> frozenset[int]:
+        """Return the members that panic opens, of which these are usable."""
+        return self.rule(members, usable, self._threshold)
 
-    def panics(self, capability: Capability) -> bool:
-        """Return whether there was panic when it was last noted."""
-        return self._panicking.get(capability, False)
-
-    def note(self, capability: Capability, usable: Sequence[bool]) -> bool:
-        """Take note of how many nodes are usable; return whether panic began or ended."""
-        due = self.is_due(usable)
-        if due is self.panics(capability):
-            return False
-        self._panicking[capability] = due
-        if self._observer is not None:
+    def note(self, capability: Capability, members: Members, usable: Sequence[bool]) -> bool:
+        """Take note of which nodes are usable; return whether panic opens others than before."""
+        before, due = self.opened.get(capability, frozenset()), self.due(members, usable)
+        self.opened[capability] = due
+        if self._observer is not None and bool(before) is not bool(due):
             reason = f"{sum(usable)} of {len(usable)} nodes are usable"
-            self._observer.panic_changed(self._clock.now(), capability, due, reason)
-        return True
+            self._observer.panic_changed(self._clock.now(), capability, bool(due), reason)
+        return due != before

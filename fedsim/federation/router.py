@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from heapq import heappop, heappush
 
 from fedsim.federation.breakers import OWN_BREAKERS
@@ -116,6 +117,9 @@ class Router:
             and (health is None or type(health) is HealthChecker)
             and (breaker is None or type(breaker) in OWN_BREAKERS)
         )
+        panicking = getattr(strategy, "panicking", None)
+        if panic is not None and panicking is not None:
+            panic.rule = partial(panicking, self.fleet)
         self._outliers = outliers
         self._slow_start = slow_start
         self._standing: Standing | None = None

@@ -44,6 +44,8 @@ class Standing:
         self.panic = panic
         self.slow_start = slow_start
         self._serving: dict[NodeId, bool] = {}
+        if panic is not None:
+            fleet.opened = panic.opened
 
     def begin(self) -> None:
         """Take the nodes as they are, and none for one that has just recovered."""
@@ -68,13 +70,13 @@ class Standing:
         self._note(position)
         return self._note_panic(self._capabilities([position]))
 
-    def panics(self, capability: Capability, announced: bool) -> bool:
-        """Return whether there is panic; where changes are not announced, whether it is due now."""
+    def opens(self, position: int, capability: Capability, announced: bool) -> bool:
+        """Return whether panic opens a node; where changes are not announced, whether it is due."""
         if self.panic is None:
             return False
         if announced:
-            return self.panic.panics(capability)
-        return self.panic.is_due(self._usable(capability))
+            return position in self.panic.opened.get(capability, ())
+        return position in self.panic.due(*self._usable(capability))
 
     def ejection(self, node_id: NodeId) -> str | None:
         """Return why a node is ejected, or None where it is not."""
@@ -102,10 +104,13 @@ class Standing:
             self.slow_start.lost(node_id)
 
     def _note_panic(self, capabilities: list[Capability]) -> list[Capability]:
-        panic = self.panic
+        panic, fleet = self.panic, self._fleet
         if panic is None:
             return []
-        return [each for each in capabilities if panic.note(each, self._usable(each))]
+        fleet.ill = frozenset(
+            position for position in range(len(fleet.node_ids)) if not self._is_well(position)
+        )
+        return [each for each in capabilities if panic.note(each, *self._usable(each))]
 
     def _capabilities(self, positions: range | list[int]) -> list[Capability]:
         if self.panic is None:
@@ -118,16 +123,17 @@ class Standing:
         )
         return list(dict.fromkeys(found))
 
-    def _usable(self, capability: Capability) -> list[bool]:
-        """Return for each node that is ready for *capability* whether it is usable."""
-        return [
-            self._is_well(position)
+    def _usable(self, capability: Capability) -> tuple[list[int], list[bool]]:
+        """Return the nodes that are ready for *capability*, and which of them are usable."""
+        members = [
+            position
             for position, models in enumerate(self._fleet.models)
             if any(
                 model.status is DeploymentStatus.READY and capability in model.capabilities
                 for model in models
             )
         ]
+        return members, [self._is_well(position) for position in members]
 
     def _serves(self, position: int) -> bool:
         models = self._fleet.models[position]

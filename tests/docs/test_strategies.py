@@ -21,6 +21,15 @@ def test_is_complete() -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
+def test_says_what_counts(strategy: str) -> None:
+    """What a strategy looks at names weights and levels exactly where it goes by them."""
+    entry, looks_at = STRATEGIES[strategy], LOOKS_AT[strategy][0]
+
+    assert ("weights" in looks_at) is entry.weight
+    assert ("levels" in looks_at) is entry.priority
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_cards(strategy: str) -> None:
     """A card begins with a sentence, has its parts in their order, and an example with numbers."""
     summary, parts = card(strategy)

@@ -14,13 +14,14 @@ class LeastLatency:
     """The node that is expected to answer first, by its median latency and its load; the default.
 
     Rule: the lowest product of the windowed median, network included, and the requests in flight
-    plus one. The median drifts linearly towards that of the node's pool as its newest sample ages,
-    and has arrived there when the window has passed. A node with fewer than five samples gets one
-    trial request at a time. Cost: O(n), about 0.4 us a node. Example: window 60 s, pool median
-    1 s; a node at 3 s whose newest sample is 30 s old counts as 2 s; with one request in flight as
-    4 s. Failure: counts no failures; a node that fails fast keeps its old median until that
-    expires. Source: ``least_time`` of NGINX Plus. Without the load, all gateways send everything
-    to one node until its median rises, then to the next: the fault of the reference's default.
+    plus one, divided by the node's weight (``pools.<name>.weight``). The median drifts linearly
+    towards that of the node's pool as its newest sample ages, and has arrived there when the window
+    has passed. A node with fewer than five samples gets one trial request at a time. Cost: O(n),
+    about 0.4 us a node. Example: window 60 s, pool median 1 s; a node at 3 s whose newest sample is
+    30 s old counts as 2 s; with one request in flight as 4 s. Failure: counts no failures; a node
+    that fails fast keeps its old median until that expires. Source: ``least_time`` of NGINX Plus.
+    Without the load, all gateways send everything to one node until its median rises, then to the
+    next: the fault of the reference's default.
     """
 
     def __init__(self, context: GatewayContext) -> None:
@@ -50,4 +51,4 @@ class LeastLatency:
         if pool_s > 0.0:
             age = (now_s - window.newest_s) / (window.expires_s - window.newest_s)
             own_s += (pool_s - own_s) * age
-        return own_s * (fleet.in_flight[position] + 1)
+        return own_s * (fleet.in_flight[position] + 1) / fleet.deployments[position].weight

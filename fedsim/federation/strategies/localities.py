@@ -11,8 +11,18 @@ from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import Capability, HealthState, InferenceRequest, RegionId
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.health import NodeRecord
+from fedsim.federation.runtime import Random
 from fedsim.federation.strategies.base import Candidates
-from fedsim.federation.strategies.sets import Members, PerSet, by_region, least_in_flight, pick
+from fedsim.federation.strategies.least import LeastInFlight
+from fedsim.federation.strategies.priorities import EnvoyPrioritySettings, Levels
+from fedsim.federation.strategies.schedules import Schedule
+from fedsim.federation.strategies.sets import (
+    Members,
+    PerSet,
+    Sets,
+    by_region,
+    pick,
+)
 
 
 def effective_weight(
@@ -31,58 +41,75 @@ def effective_weight(
     return weight * min(100, overprovisioning * eligible // total)
 
 
-class _Turns:
-    """The turns of the regions of one set of nodes: smooth weighted round robin."""
+class _Regions:
+    """The regions of one part of a level, with a schedule of their turns."""
 
-    __slots__ = ("_due", "_parts", "_total", "_weights")
-
-    def __init__(self, parts: list[Candidates], weights: list[float]) -> None:
+    def __init__(self, parts: list[Candidates], weights: list[float], rng: Random) -> None:
         self._parts = parts
-        self._weights = weights
-        self._total = sum(weights)
-        self._due = [0.0] * len(parts)
+        places = [place for place, weight in enumerate(weights) if weight]
+        self._schedule = Schedule(places, weights.__getitem__, rng)
 
     def next(self) -> Candidates:
         """Return the nodes of the region whose turn it is."""
-        due = self._due = [
-            owed + weight for owed, weight in zip(self._due, self._weights, strict=True)
-        ]
-        index = due.index(max(due))
-        due[index] -= self._total
-        return self._parts[index]
+        return self._parts[self._schedule.pick()]
 
 
 class EnvoyLocalityWeighted:
     """Regions by weight, less where many of their nodes are missing.
 
-    Rule: a region's weight is the sum of its nodes' weights (pools.<name>.weight), times min(100,
-    140 x eligible / all) %. Regions take turns in proportion, smoothly; within one the fewest in
-    flight, in turn. Cost: O(regions) and as least_connections. Example: weights 1 and 2: the first
-    gets 33 % while 70 % or more of its nodes are there, 32 % at 69, 26 % at 50, 15 % at 25, nothing
-    at 0. Failure: up to 29 % of a region's nodes can be missing before others help; those that are
-    left carry the load. Source: Envoy, locality weighted load balancing; it turns by earliest
-    deadline first, this by nginx's smooth weighted round robin, in the same proportions.
+    Rule: of the nodes of the priority level that ``envoy_priority`` would draw, a region's weight
+    is the sum of its nodes' weights (pools.<name>.weight), times min(100, 140 x eligible / all) %.
+    Regions take turns in proportion, the earliest deadline first, beginning at a random place of
+    the cycle; within one as ``least_connections``. A level in panic looks at no region, and there
+    is panic with federation.panic alone. Cost: O(regions) and as envoy_priority. Example: weights 1
+    and 2: the first gets 33 % while 70 % or more of its nodes are there, 32 % at 69, 26 % at 50, 15
+    % at 25, nothing at 0. Failure: up to 29 % of a region's nodes can be missing before others
+    help; those that are left carry the load. Source: Envoy main, commit 7924be2c83c1: locality
+    weighted load balancing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, context: GatewayContext) -> None:
+        self._rng = context.rng
+        self._least = LeastInFlight(context.rng)
+        self._levels = Levels(context.rng, EnvoyPrioritySettings(panic_threshold=0.0))
+        self.panicking = self._levels.panicking
+        self._sets = Sets()
         self._members = Members()
-        self._turns: PerSet[dict[Capability, _Turns]] = PerSet(lambda _, __: {})
+        self._regions: PerSet[dict[Capability, _Regions]] = PerSet(lambda _, __: {})
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
         """Return the least loaded node of the region whose turn it is."""
-        known = self._turns.of(fleet, candidates)
-        turns = known.get(request.capability)
-        if turns is None:
-            everywhere = by_region(fleet, self._members.of(fleet, request))
-            groups = by_region(fleet, candidates.positions)
-            weights = []
-            for region, positions in groups.items():
-                members = everywhere[region]
-                weight = sum(fleet.deployments[member].weight for member in members)
-                weights.append(effective_weight(weight, len(positions), len(members)))
-            parts = [Candidates(tuple(positions)) for positions in groups.values()]
-            turns = known[request.capability] = _Turns(parts, weights)
-        return least_in_flight(fleet, turns.next())
+        part = self._levels.draw(fleet, candidates, request)
+        if part.panic:
+            return self._least.choose(fleet, part.nodes)
+        known = self._regions.of(fleet, part.nodes)
+        regions = known.get(request.capability)
+        if regions is None:
+            regions = known[request.capability] = self._plan(fleet, part.nodes, request)
+        return self._least.choose(fleet, regions.next())
+
+    def _plan(self, fleet: Fleet, nodes: Candidates, request: InferenceRequest) -> _Regions:
+        """Return the regions of nodes of one level, with their weights as of now."""
+        level = fleet.deployments[nodes.positions[0]].priority
+        groups = by_region(fleet, nodes.positions)
+        everywhere = by_region(
+            fleet,
+            [
+                position
+                for position in self._members.of(fleet, request)
+                if fleet.deployments[position].priority == level
+            ],
+        )
+        weights = [
+            effective_weight(
+                sum(fleet.deployments[member].weight for member in everywhere[region]),
+                len(positions),
+                len(everywhere[region]),
+            )
+            for region, positions in groups.items()
+        ]
+        parts = [self._sets.of(positions) for positions in groups.values()]
+        return _Regions(parts, weights, self._rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +158,8 @@ def load_aware_shares(
     """
     room = [count * max(0.0, 1.0 - used) for count, used in zip(nodes, utilization, strict=True)]
     if not any(room):
-        room = [float(count) for count in nodes]
+        total = sum(nodes)
+        return [count / total for count in nodes]
     total = sum(room)
     shares = [part / total for part in room]
     away = sum(nodes) - (nodes[own] if own is not None else 0)
@@ -139,10 +167,13 @@ def load_aware_shares(
         return shares
     busy = sum(count * used for count, used in zip(nodes, utilization, strict=True))
     mean = (busy - nodes[own] * utilization[own]) / away
-    stays = utilization[own] <= mean + settings.variance_threshold
-    if stays or 1.0 - shares[own] < settings.probe_floor:
-        shares = [settings.probe_floor * count / away for count in nodes]
-        shares[own] = 1.0 - settings.probe_floor
+    if room[own] > 0.0 and utilization[own] <= mean + settings.variance_threshold:
+        shares = [float(index == own) for index in range(len(nodes))]
+    lacking = settings.probe_floor - (1.0 - shares[own])
+    if lacking <= 0.0:
+        return shares
+    shares = [share + lacking * count / away for share, count in zip(shares, nodes, strict=True)]
+    shares[own] = 1.0 - settings.probe_floor
     return shares
 
 
@@ -202,22 +233,24 @@ class EnvoyLoadAwareLocality:
     """The own region until it is busier than the others, then regions by their free capacity.
 
     Rule: each tick, a region's utilisation is the mean of what its nodes' last probes said
-    (gpu_utilization), smoothed over smoothing (first value as it is). While the own region's is at
-    most that of all other nodes plus variance_threshold, its requests stay, but for the probe_floor
-    that is spread over the others by their nodes. Else a region's share is in proportion to nodes x
-    (1 - utilisation), nodes where nothing is known of it. Within a region the fewest in flight, in
-    turn. Cost: as least_connections and O(n) a tick. Example: ten nodes each, the own region at 70
-    %, others at 30 and 40 %: 70 > 35 + 10, so 3 / 16, 7 / 16 and 6 / 16 or 19, 44 and 37 %.
-    Failure: telemetry is as old as the last probe, so that a health interval well above the tick
-    makes regions swing; nodes that die leave the mean when health says so. Nodes without a GPU
-    report no utilisation, and a fleet of such never spills over. Source: Envoy,
-    load_aware_locality, as documented; the extension is in the making.
+    (gpu_utilization), smoothed over smoothing (first value as it is). While the own region's is
+    below 100 % and at most that of all other nodes plus variance_threshold, its requests stay, but
+    for the probe_floor that is spread over the others by their nodes. Else a region's share is in
+    proportion to nodes x (1 - utilisation), nodes where nothing is known of it, and by nodes alone
+    where all are at 100 %. Within a region as ``least_connections``. Cost: as least_connections and
+    O(n) a tick. Example: ten nodes each, the own region at 70 %, others at 30 and 40 %: 70 > 35 +
+    10, so 3 / 16, 7 / 16 and 6 / 16 or 19, 44 and 37 %. Failure: telemetry is as old as the last
+    probe, so that a health interval well above the tick makes regions swing; nodes that die leave
+    the mean when health says so. Nodes without a GPU report no utilisation, and a fleet of such
+    never spills over. Source: Envoy main, commit 02717d7c9884: load_aware_locality, an extension in
+    the making.
     """
 
     def __init__(self, context: GatewayContext, settings: EnvoyLoadAwareLocalitySettings) -> None:
         self._region = context.region
         self._clock = context.clock
         self._rng = context.rng
+        self._least = LeastInFlight(context.rng)
         self._settings = settings
         self._members = Members()
         self._loads: dict[Capability, _Load] = {}
@@ -242,5 +275,5 @@ class EnvoyLoadAwareLocality:
             shares = load_aware_shares(spread.nodes, used, spread.own, self._settings)
             spread.cumulative = list(accumulate(shares))
         if len(spread.parts) == 1:
-            return least_in_flight(fleet, spread.parts[0])
-        return least_in_flight(fleet, spread.parts[pick(spread.cumulative, self._rng)])
+            return self._least.choose(fleet, spread.parts[0])
+        return self._least.choose(fleet, spread.parts[pick(spread.cumulative, self._rng)])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import inf
+from operator import itemgetter
 from statistics import median
 
 from fedsim.federation.context import GatewayContext
@@ -20,6 +21,12 @@ LATENCIES = 32
 NEAREST = 5
 """Of these, how many of about the same load make an estimate."""
 
+LATENCY_AGE_S = 60.0
+"""Age at which a latency is forgotten, in seconds, so that a node that was slow is tried again."""
+
+RECENT = 128
+"""Answers of late, whether still in the pool or not, by whose loads a node is called hot."""
+
 
 @dataclass(frozen=True, slots=True)
 class PrequalSettings:
@@ -31,7 +38,8 @@ class PrequalSettings:
         age_s: Age at which an answer is thrown away, in seconds.
         timeout_s: A probe that takes longer is given up, in seconds; 3 ms suit one cluster, nodes
             in other regions need more.
-        hot_quantile: Nodes above this quantile of the loads probed are hot, 0 to 1.
+        hot_quantile: Nodes above this quantile of the loads that the last 128 probes found are hot,
+            0 to 1; 0 goes by loads alone.
         remove: Answers thrown away for each request, on average.
         reuse: How much more often an answer is used than would keep the pool in balance.
     """
@@ -83,16 +91,19 @@ class Prequal:
 
     Rule: each request has ``probes`` random nodes probed in the background for their requests in
     flight; answers are kept for ``age`` in a pool. A node above the ``hot_quantile`` of the loads
-    in the pool is hot. If any node is cold, the cold one with the lowest latency is taken, else
-    the one with the least load; with fewer than two answers, one at random. An answer that is used
-    counts one request more, and goes when it has been used up; each request also removes
-    ``remove`` answers, by turns the oldest and the worst. Cost: O(pool), 6 us, and three probes.
-    Example: loads a 1, b 2, c 9 with latencies 80, 60, 10 ms and the quantile 0.84: c is hot, and
-    of a and b the latter is taken. Failure: a node that fails fast has little load and a short
-    latency, and attracts requests until it is excluded. Source: Wydrowski et al., Prequal, NSDI
-    2024. Nodes of ours do not report latencies by load: a node's latency is the median of this
-    gateway's own at about the load probed; and of each node the newest answer alone is kept, since
-    fleets of this kind are smaller than the pool.
+    that the last 128 answers gave is hot, so that all of the pool may be. If any node is cold, the
+    cold one with the lowest latency is taken, of equals the one with less load, else the one with
+    the least load; with fewer than two answers, one at random. An answer that is used counts one
+    request more, and goes when it has been used up; each request also removes ``remove`` answers,
+    by turns the oldest and the worst: the busiest of the hot, or where none is hot the slowest.
+    Cost: O(pool), 12 us, and three probes. Example: loads a 1, b 2, c 9 with latencies 80, 60, 10
+    ms, and nothing hot up to 4: c is hot, and of a and b the latter is taken; once both have been
+    used up to 5, all are hot, and the least load counts. Failure: a node that fails fast has little
+    load and a short latency, and attracts requests until it is excluded. Source: Wydrowski et al.,
+    Prequal, NSDI 2024. Nodes of ours do not report latencies by load: a node's latency is the
+    median of this gateway's own of the last 60 s at about the load probed, and a node without any
+    is tried first; and of each node the newest answer alone is kept, since fleets of this kind are
+    smaller than the pool.
     """
 
     def __init__(self, context: GatewayContext, settings: PrequalSettings | None = None) -> None:
@@ -104,8 +115,9 @@ class Prequal:
         self._tasks, self._clock, self._rng = context.tasks, context.clock, context.rng
         self._pool: dict[NodeId, Answer] = {}
         self._loads: dict[NodeId, int] = {}
+        self._recent: deque[int] = deque(maxlen=RECENT)
         self._sent_at: dict[tuple[str, NodeId], int] = {}
-        self._latencies: dict[NodeId, deque[tuple[int, float]]] = {}
+        self._latencies: dict[NodeId, deque[tuple[int, float, float]]] = {}
         self._oldest_is_next = True
         self._nodes = 0
 
@@ -117,7 +129,7 @@ class Prequal:
         if len(pool) < 2:
             chosen = any_of(candidates.positions, self._rng)
         else:
-            answer = hot_cold(pool, self._settings.hot_quantile)
+            answer = hot_cold(pool, self._hot_above())
             self._use(answer)
             chosen = fleet.positions[answer.node_id]
         for _ in range(self._rounded(self._settings.remove)):
@@ -139,7 +151,7 @@ class Prequal:
         load = self._sent_at.pop((request.request_id, target.node_id), 0)
         if outcome != "cancelled":
             known = self._latencies.setdefault(target.node_id, deque(maxlen=LATENCIES))
-            known.append((load, latency_s))
+            known.append((load, latency_s, self._clock.now()))
 
     async def _ask(self, node_id: NodeId) -> None:
         try:
@@ -148,6 +160,7 @@ class Prequal:
             return
         load = (said.running or 0) + said.queue_depth
         self._loads[node_id] = load
+        self._recent.append(load)
         self._pool.pop(node_id, None)  # the newest stands last
         if len(self._pool) >= self._settings.pool:
             del self._pool[next(iter(self._pool))]
@@ -157,12 +170,21 @@ class Prequal:
         )
 
     def _latency_s(self, node_id: NodeId, load: int) -> float:
-        """Return the median latency at about *load*, in seconds; 0 where nothing is known."""
-        known = self._latencies.get(node_id)
-        if not known:
+        """Return the median latency of late at about *load*, in seconds; 0 where none is known."""
+        known = self._latencies.get(node_id, ())
+        oldest_s = self._clock.now() - LATENCY_AGE_S
+        fresh = [
+            (abs(at - load), latency_s) for at, latency_s, when_s in known if when_s >= oldest_s
+        ]
+        if not fresh:
             return 0.0
-        alike = sorted(known, key=lambda each: abs(each[0] - load))[:NEAREST]
+        alike = sorted(fresh, key=itemgetter(0))[:NEAREST]
         return median(latency_s for _, latency_s in alike)
+
+    def _hot_above(self) -> float:
+        """Return the load above which a node is hot; below 0 where loads alone count."""
+        share = self._settings.hot_quantile
+        return quantile(self._recent, share) if share > 0.0 else -1.0
 
     def _allowed_uses(self) -> float:
         """Return how often an answer may be used, rounded at random to a whole number."""
@@ -196,7 +218,7 @@ class Prequal:
         if self._oldest_is_next:
             chosen = answers[0]
         else:
-            limit = quantile([each.load for each in answers], self._settings.hot_quantile)
+            limit = self._hot_above()
             hot = [each for each in answers if each.load > limit]
             if hot:
                 chosen = max(hot, key=lambda each: each.load)
@@ -211,16 +233,20 @@ class Prequal:
         return whole + (self._rng.random() < mean - whole) if mean != whole else whole
 
 
-def hot_cold(pool: Sequence[Answer], hot_quantile: float) -> Answer:
-    """Return the cold answer with the lowest latency, or where all are hot that of least load."""
-    limit = quantile([each.load for each in pool], hot_quantile)
-    cold = [each for each in pool if each.load <= limit]
-    if hot_quantile > 0.0 and cold:
-        return min(cold, key=lambda each: each.latency_s)
+def hot_cold(pool: Sequence[Answer], hot_above: float) -> Answer:
+    """Return the cold answer with the lowest latency, or where all are hot that of least load.
+
+    Args:
+        pool: Answers, at least one.
+        hot_above: Load above which a node is hot.
+    """
+    cold = [each for each in pool if each.load <= hot_above]
+    if cold:
+        return min(cold, key=lambda each: (each.latency_s, each.load))
     return min(pool, key=lambda each: each.load)
 
 
-def quantile(values: Sequence[int], share: float) -> float:
+def quantile(values: Collection[int], share: float) -> float:
     """Return the value below which *share* of *values* lie, by linear interpolation."""
     ordered = sorted(values)
     place = share * (len(ordered) - 1)

@@ -45,6 +45,7 @@ from fedsim.federation.strategies.queues import (
 from fedsim.federation.strategies.schedules import (
     EnvoyLeastRequest,
     EnvoyLeastRequestSettings,
+    EnvoyWeightedRoundRobin,
     SmoothWeightedRoundRobin,
 )
 from fedsim.federation.strategies.scores import BestScore, WeightedRandom
@@ -63,39 +64,46 @@ class Entry:
             ``ValueError`` in a sentence for what cannot be; None for no settings. A field that is
             a duration in seconds ends in ``_s``.
         context: Whether a class without settings takes the context.
+        weight: Whether it goes by the weights of nodes, ``pools.<name>.weight``.
+        priority: Whether it goes by their levels, ``pools.<name>.priority``.
     """
 
     strategy: Callable[..., Strategy]
     settings: type[Any] | None = None
     context: bool = True
+    weight: bool = False
+    priority: bool = False
 
 
 STRATEGIES: Mapping[str, Entry] = {
     "round_robin": Entry(RoundRobin, context=False),
-    "least_connections": Entry(LeastConnections, context=False),
-    "least_latency": Entry(LeastLatency),
+    "least_connections": Entry(LeastConnections, weight=True),
+    "least_latency": Entry(LeastLatency, weight=True),
     "weighted_random": Entry(WeightedRandom),
     "consistent_hash": Entry(ConsistentHash, context=False),
     "random": Entry(RandomChoice),
     "power_of_two": Entry(PowerOfTwo, PowerOfTwoSettings),
-    "smooth_weighted_round_robin": Entry(SmoothWeightedRoundRobin),
-    "envoy_least_request": Entry(EnvoyLeastRequest, EnvoyLeastRequestSettings),
+    "smooth_weighted_round_robin": Entry(SmoothWeightedRoundRobin, weight=True),
+    "envoy_weighted_round_robin": Entry(EnvoyWeightedRoundRobin, weight=True),
+    "envoy_least_request": Entry(EnvoyLeastRequest, EnvoyLeastRequestSettings, weight=True),
     "finagle_peak_ewma": Entry(FinaglePeakEwma, FinaglePeakEwmaSettings),
     "prequal": Entry(Prequal, PrequalSettings),
     "join_shortest_queue": Entry(JoinShortestQueue, JoinShortestQueueSettings),
     "join_idle_queue": Entry(JoinIdleQueue),
     "bounded_load_hash": Entry(BoundedLoadHash, BoundedLoadHashSettings),
-    "maglev": Entry(Maglev, MaglevSettings),
-    "rendezvous_hash": Entry(RendezvousHash, context=False),
+    "maglev": Entry(Maglev, MaglevSettings, weight=True),
+    "rendezvous_hash": Entry(RendezvousHash, context=False, weight=True),
     "least_kv_cache": Entry(LeastKvCache, context=False),
     "sglang_cache_aware": Entry(SglangCacheAware, SglangCacheAwareSettings),
     "llm_d": Entry(LlmD, LlmDSettings),
     "dynamo_kv": Entry(DynamoKv, DynamoKvSettings),
     "aibrix_prefix_cache": Entry(AibrixPrefixCache, AibrixPrefixCacheSettings),
-    "envoy_zone_aware": Entry(EnvoyZoneAware, EnvoyZoneAwareSettings),
-    "envoy_locality_weighted": Entry(EnvoyLocalityWeighted, context=False),
-    "envoy_load_aware_locality": Entry(EnvoyLoadAwareLocality, EnvoyLoadAwareLocalitySettings),
-    "envoy_priority": Entry(EnvoyPriority, EnvoyPrioritySettings),
+    "envoy_zone_aware": Entry(EnvoyZoneAware, EnvoyZoneAwareSettings, weight=True),
+    "envoy_locality_weighted": Entry(EnvoyLocalityWeighted, weight=True, priority=True),
+    "envoy_load_aware_locality": Entry(
+        EnvoyLoadAwareLocality, EnvoyLoadAwareLocalitySettings, weight=True
+    ),
+    "envoy_priority": Entry(EnvoyPriority, EnvoyPrioritySettings, weight=True, priority=True),
     "cost_capped": Entry(CostCapped, CostCappedSettings),
     "best_score": Entry(BestScore, context=False),
 }

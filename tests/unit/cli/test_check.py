@@ -53,6 +53,76 @@ def test_json_has_what_the_table_has():
     assert generate["capacity_rps"] == pytest.approx(us["capacity_rps"] + eu["capacity_rps"])
 
 
+WEIGHED = """\
+duration: 10s
+regions: {lab: {}}
+pools:
+  big:
+    {region: lab, count: 1, weight: 4, priority: 1, slots: 8,
+     service: {distribution: constant, value: 1s}}
+  small: {region: lab, count: 1, slots: 8, service: {distribution: constant, value: 1s}}
+workload: {chat: {arrivals: {process: poisson, rate: 1/s}}}
+"""
+
+
+def weighed(tmp_path: Path, *overrides: str) -> list[str]:
+    """Return the beginnings of the warnings about pools of unequal weights and levels."""
+    file = tmp_path / "weighed.yaml"
+    file.write_text(WEIGHED, encoding="utf-8")
+    sets = [word for override in overrides for word in ("--set", override)]
+    done = check(str(file), "--json", *sets)
+    assert done.exit_code == 0, done.output
+    return [warning.partition(":")[0] for warning in json.loads(done.stdout)["warnings"]]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "ignored"),
+    [
+        ("round_robin", ["weight", "priority"]),
+        ("least_connections", ["priority"]),
+        ("envoy_weighted_round_robin", ["priority"]),
+        ("envoy_priority", []),
+    ],
+)
+def test_says_which_weights_and_levels_have_no_effect(
+    strategy: str, ignored: list[str], tmp_path: Path
+):
+    """A key that the strategy does not go by is named, with the strategy; others are not."""
+    assert weighed(tmp_path, f"federation.strategy={strategy}") == [
+        f"pools.big.{key} has no effect under {strategy}" for key in ignored
+    ]
+
+
+def test_compared_strategies_have_keys_without_effect_as_well(tmp_path: Path):
+    """Each of them is named; a router of somebody else's is not judged."""
+    compared = "compare.strategies=[random, envoy_priority, round_robin]"
+    said = [f"pools.big.{key} has no effect under " for key in ("weight", "priority")]
+
+    assert weighed(tmp_path, compared, "federation.strategy=envoy_priority") == [
+        said[0] + "random, round_robin",
+        said[1] + "random, round_robin",
+    ]
+    (tmp_path / "first_router.py").write_text(
+        "class First:\n    async def route(self, request):\n        raise NotImplementedError\n",
+        encoding="utf-8",
+    )
+    assert weighed(tmp_path, "federation.router=first_router:First") == []
+    assert weighed(tmp_path, "federation.preset=apr") == [each + "the preset apr" for each in said]
+
+
+def test_warnings_are_printed(tmp_path: Path):
+    """On a terminal they follow the faults, and the scenario is right all the same."""
+    file = tmp_path / "weighed.yaml"
+    file.write_text(WEIGHED, encoding="utf-8")
+    done = check(str(file), "--set", "federation.strategy=random")
+
+    assert done.exit_code == 0
+    assert "pools.big.weight has no effect under random: use one of" in " ".join(
+        done.stdout.split()
+    )
+    assert "Warnings" not in check(str(ROOT / "scenarios" / "minimal.yaml")).stdout
+
+
 def test_what_never_fits_is_status_2(tmp_path: Path):
     """A request that no cache can hold is said, though the load alone would do."""
     file = tmp_path / "large.yaml"

@@ -42,6 +42,7 @@ class StrategyScene:
         rng: Any = None,
         gateways: Mapping[str, int] | None = None,
         policies: Any = (),
+        panic: float | None = None,
     ) -> None:
         self.clock = HandClock()
         self.catalog = catalog_of(*nodes)
@@ -50,6 +51,7 @@ class StrategyScene:
             FederationBuilder(catalog=self.catalog, policies=list(policies))
             .with_load_balance(strategy)
             .with_strategy_settings(settings or {})
+            .with_panic(panic)
             .with_gateways({RegionId(name): count for name, count in (gateways or {}).items()})
         )
         self.prefixes = builder.prefixes
@@ -60,6 +62,10 @@ class StrategyScene:
         assert isinstance(gateway.health, HealthChecker)
         self.router, self.health = gateway.router, gateway.health
         self.breaker = gateway.breaker
+
+    def names(self) -> list[str]:
+        """Return all nodes."""
+        return list(map(str, self.router.fleet.node_ids))
 
     def load(self, **in_flight: int) -> None:
         """Set the requests in flight by node."""

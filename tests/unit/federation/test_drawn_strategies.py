@@ -112,39 +112,67 @@ def test_random_is_even() -> None:
     assert max(abs(z_of(found[node], 8_000, 0.25)) for node in "abcd") < 3.5
 
 
+WEIGHTED = ("envoy_weighted_round_robin", "smooth_weighted_round_robin")
+
+
 class TestSchedules:
-    """Earliest deadline first."""
+    """Turns by weight."""
 
     def weighted(self, strategy: str, **weights: float) -> StrategyScene:
         """Return nodes with weights."""
         nodes = [deployment(node, weight=weight) for node, weight in weights.items()]
         return StrategyScene(*nodes, strategy=strategy, rng=Dice(0.0))
 
-    def test_the_worked_example(self):
+    @pytest.mark.parametrize(
+        ("strategy", "order"),
+        [("envoy_weighted_round_robin", "aaaabca"), ("smooth_weighted_round_robin", "aabacaa")],
+    )
+    def test_orders(self, strategy, order):
+        """Weights 5, 1 and 1 in the order of each system, again and again."""
+        scene = self.weighted(strategy, a=5.0, b=1.0, c=1.0)
+
+        assert "".join(scene.choose() for _ in range(28)) == order * 4
+
+    @pytest.mark.parametrize("strategy", WEIGHTED)
+    def test_the_worked_example(self, strategy):
         """Weights 2 and 1 take turns so."""
-        scene = self.weighted("smooth_weighted_round_robin", a=2.0, b=1.0)
+        scene = self.weighted(strategy, a=2.0, b=1.0)
 
         assert "".join(scene.choose() for _ in range(9)) == "abaabaaba"
 
-    def test_shares_are_exact(self):
-        """After whole rounds each node has had its weight, to one."""
-        scene = self.weighted("smooth_weighted_round_robin", a=5.0, b=1.0, c=1.0)
+    @pytest.mark.parametrize("strategy", WEIGHTED)
+    @pytest.mark.parametrize("luck", [0.0, 0.123, 0.987])
+    def test_shares_are_exact(self, strategy, luck):
+        """After whole rounds each node has had its weight, to one, wherever it began."""
+        nodes = [
+            deployment(node, weight=weight) for node, weight in zip("abc", (5, 1, 1), strict=True)
+        ]
+        scene = StrategyScene(*nodes, strategy=strategy, rng=Dice(luck))
 
         found = Counter(scene.choose() for _ in range(700))
         assert abs(found["a"] - 500) <= 1
         assert abs(found["b"] - 100) <= 1
 
-    def test_equal_weights_go_round(self):
+    @pytest.mark.parametrize("strategy", WEIGHTED)
+    def test_equal_weights_go_round(self, strategy):
         """Without weights it is round robin."""
-        scene = StrategyScene("a", "b", "c", strategy="smooth_weighted_round_robin", rng=Dice(0.0))
+        scene = StrategyScene("a", "b", "c", strategy=strategy, rng=Dice(0.0))
 
         assert "".join(scene.choose() for _ in range(7)) == "abcabca"
 
-    def test_begins_at_a_random_place(self):
-        """A gateway's first node depends on its luck."""
-        scene = StrategyScene("a", "b", "c", strategy="smooth_weighted_round_robin", rng=Dice(0.5))
-
-        assert scene.choose() == "b"
+    @pytest.mark.parametrize("strategy", WEIGHTED)
+    @pytest.mark.parametrize(
+        "weights", [(9, 1), (1, 20, 79), (50, 30, 10, 5, 5, 1, 1), (0.5, 1.75)]
+    )
+    def test_first_picks_go_by_weight(self, strategy, weights):
+        """Of many gateways' first requests each node gets its share, the lightest as well."""
+        nodes = [deployment(f"n{number}", weight=weight) for number, weight in enumerate(weights)]
+        rng, count = random.Random(11), 600
+        found = Counter(
+            StrategyScene(*nodes, strategy=strategy, rng=rng).choose() for _ in range(count)
+        )
+        for number, weight in enumerate(weights):
+            assert abs(z_of(found[f"n{number}"], count, weight / sum(weights))) < 3.5
 
     def test_least_request_weighs_by_load(self):
         """A node's weight is divided by its requests in flight plus one, when it is added again."""
@@ -153,6 +181,19 @@ class TestSchedules:
         loads[0] = 3  # a is due after 1/2; then again 1/(2/4) = 2 later, at 2.5
 
         assert [schedule.pick() for _ in range(6)] == [0, 1, 1, 1, 1, 0]
+
+    def test_a_bias_schedules_equal_weights(self):
+        """One request in flight on the first of two: with a bias of 1 it gets a third."""
+        scene = StrategyScene(
+            "a",
+            "b",
+            strategy="envoy_least_request",
+            settings={"active_request_bias": 1.0},
+            rng=Dice(0.0),
+        )
+        scene.load(a=1)
+
+        assert Counter(scene.choose() for _ in range(300)) == {"a": 100, "b": 200}
 
     def test_envoy_draws_with_replacement(self):
         """With two nodes of equal weight the busier one is taken in 25 % of the draws."""
@@ -281,20 +322,24 @@ class TestPrequal:
         """The fastest is hot, and of the cold the faster is taken."""
         pool = self.answers(a=(1, 0.080), b=(2, 0.060), c=(9, 0.010))
 
-        assert quantile([1, 2, 9], 0.84) == pytest.approx(6.76)
-        assert hot_cold(pool, 0.84).node_id == "b"
+        assert hot_cold(pool, 4.0).node_id == "b"
 
-    def test_a_quantile_of_0_goes_by_load_alone(self):
-        """Everything is hot, and the least load is taken."""
+    def test_quantile(self):
+        """Linear interpolation between the values in order."""
+        assert quantile([9, 1, 2], 0.84) == pytest.approx(6.76)
+
+    @pytest.mark.parametrize("hot_above", [-1.0, 0.9])
+    def test_where_all_are_hot_the_least_load_is_taken(self, hot_above):
+        """All of the pool may be above the mark."""
         pool = self.answers(a=(1, 0.080), b=(2, 0.060))
 
-        assert hot_cold(pool, 0.0).node_id == "a"
+        assert hot_cold(pool, hot_above).node_id == "a"
 
-    def test_a_quantile_of_1_goes_by_latency_alone(self):
-        """Nothing is hot."""
-        pool = self.answers(a=(1, 0.080), b=(2, 0.060), c=(9, 0.010))
+    def test_where_none_is_hot_the_lowest_latency_is_taken(self):
+        """Load does not count up to the mark, but between equals."""
+        pool = self.answers(a=(1, 0.080), b=(2, 0.060), c=(9, 0.010), d=(8, 0.010))
 
-        assert hot_cold(pool, 1.0).node_id == "c"
+        assert hot_cold(pool, 9.0).node_id == "d"
 
     @pytest.mark.parametrize(
         ("settings", "message"),
@@ -454,6 +499,15 @@ class TestHashTables:
 
         scene.load(**{home: 3, others[0]: 2, others[1]: 1, others[2]: 1})
         assert scene.choose(prompt(tenant="t")) != home
+
+    def test_bounded_loads_count_the_new_request(self):
+        """With 3 in flight on 2 nodes, ceil(1.25 x 4 / 2) = 3: home takes a third."""
+        scene = StrategyScene("a", "b", strategy="bounded_load_hash")
+        home = scene.choose(prompt(tenant="t"))
+        other = "b" if home == "a" else "a"
+        scene.load(**{home: 2, other: 1})
+
+        assert scene.choose(prompt(tenant="t")) == home
 
     def test_bounded_loads_stay_within_the_bound(self):
         """One tenant alone fills all nodes evenly, up to the bound."""

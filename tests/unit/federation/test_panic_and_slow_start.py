@@ -109,12 +109,13 @@ class TestPanic:
     def test_threshold(self, usable, nodes, due):
         """There is panic below half of the nodes, not at half."""
         panic = PanicMode(HandClock(), 0.5)
-        assert panic.is_due([True] * usable + [False] * (nodes - usable)) is due
+        opened = panic.due(range(nodes), [True] * usable + [False] * (nodes - usable))
+        assert opened == frozenset(range(nodes) if due else ())
 
     def test_no_nodes_and_no_threshold(self):
         """Without nodes there is nothing to panic about; a threshold of 0 never panics."""
-        assert not PanicMode(HandClock(), 0.5).is_due([])
-        assert not PanicMode(HandClock(), 0.0).is_due([False])
+        assert not PanicMode(HandClock(), 0.5).due([], [])
+        assert not PanicMode(HandClock(), 0.0).due([0], [False])
 
     @pytest.mark.parametrize("policies", [(), (HealthPolicy(),)])
     def test_unhealthy_nodes_serve_in_panic(self, policies):

@@ -77,6 +77,14 @@ class Scene:
         return {str(name): answer.load for name, answer in self.prequal._pool.items()}
 
 
+def learn(scene: Scene, node: str, load: int, latency_s: float) -> None:
+    """Have a request served by a node of this load."""
+    target = RouteTarget(NodeId(node), RegionId("here"))
+    scene.prequal._loads[NodeId(node)] = load
+    scene.prequal.on_start(target, REQUEST)
+    scene.prequal.on_complete(target, REQUEST, "ok", latency_s)
+
+
 @pytest.mark.parametrize("probes", [0.0, 1.5, 3.0])
 def test_probes_of_a_request(probes: float) -> None:
     """Each request has so many nodes probed, in the mean, and none of them twice."""
@@ -129,19 +137,67 @@ def test_answers_age() -> None:
     assert scene.pool == {}
 
 
-def test_removal_takes_turns_between_the_oldest_and_the_worst() -> None:
-    """First the oldest answer goes, then that of the busiest node that is hot."""
-    scene = Scene(5, probes=5.0, remove=0.0)
-    scene.loads = [1, 2, 3, 4, 50]
-    scene.choose()
-    oldest = next(iter(scene.pool))
+def answer(scene: Scene, *nodes: int) -> None:
+    """Have nodes answer a probe, in this order."""
+    for node in nodes:
+        scene.spawn(scene.prequal._ask(NodeId(f"n{node}")), "probe")
 
+
+def test_removal_takes_turns_between_the_oldest_and_the_worst() -> None:
+    """The oldest answer goes, then that of the busiest node that is hot, and so on."""
+    scene = Scene(7, hot_quantile=0.6)
+    scene.loads = [1, 2, 3, 50, 4, 40, 5]
+    answer(scene, *range(7))
+    removed = []
+    for _ in range(5):
+        before = scene.pool
+        scene.prequal._remove_one()
+        removed += [node for node in before if node not in scene.pool]
+
+    assert removed == ["n0", "n3", "n1", "n5", "n2"]
+
+
+def test_where_none_is_hot_the_slowest_is_the_worst() -> None:
+    """Other nodes were busier of late: after the oldest answer, the slowest of these goes."""
+    scene = Scene(6, age_s=1.0)
+    scene.loads = [1, 2, 3, 4, 1, 90]
+    answer(scene, *[5] * 40)
+    scene.now_s = 1.5
+    for node, latency_s in ((1, 0.9), (2, 0.3), (4, 0.2)):
+        learn(scene, f"n{node}", 0, latency_s)
+    scene.prequal._forget_old()
+    answer(scene, *range(5))
     scene.prequal._remove_one()
-    assert oldest not in scene.pool
-    worst = max(scene.pool, key=scene.pool.__getitem__)
     scene.prequal._remove_one()
-    assert worst not in scene.pool
-    assert len(scene.pool) == 3
+
+    assert list(scene.pool) == ["n2", "n3", "n4"]
+
+
+def test_all_of_the_pool_may_be_hot() -> None:
+    """Loads of late were 0; of nodes at 7, 8 and 9 the least busy one is taken, not the fastest."""
+    scene = Scene(4, probes=0.0, remove=0.0, age_s=1.0)
+    scene.loads = [9, 7, 8, 0]
+    for node, latency_s in (("n0", 0.3), ("n1", 5.0), ("n2", 0.1)):
+        learn(scene, node, 8, latency_s)
+    answer(scene, *[3] * 40)
+    scene.now_s = 1.5
+    answer(scene, 0, 1, 2)
+
+    assert scene.choose() == 1
+
+
+def test_latencies_are_forgotten() -> None:
+    """A node that was slow a minute ago is tried again, though nothing was sent to it since."""
+    scene = Scene(2, probes=0.0, remove=0.0, age_s=1e9)
+    for node, latency_s in (("n0", 9.0), ("n1", 0.1)):
+        learn(scene, node, 0, latency_s)
+    answer(scene, 0, 1)
+    assert scene.choose() == 1
+    scene.now_s = 60.5
+    learn(scene, "n1", 0, 0.1)
+    answer(scene, 0, 1)
+
+    assert scene.choose() == 0
 
 
 def test_the_pool_has_a_size() -> None:
@@ -172,11 +228,8 @@ def test_a_node_that_does_not_answer() -> None:
 def test_latencies_at_about_the_load() -> None:
     """A node's latency is the median of those met at about the load that it has now."""
     scene = Scene(2)
-    target = RouteTarget(NodeId("n0"), RegionId("here"))
     for load, latency_s in [(0, 0.1)] * 5 + [(10, 2.0)] * 5:
-        scene.prequal._loads[NodeId("n0")] = load
-        scene.prequal.on_start(target, REQUEST)
-        scene.prequal.on_complete(target, REQUEST, "ok", latency_s)
+        learn(scene, "n0", load, latency_s)
 
     assert scene.prequal._latency_s(NodeId("n0"), 1) == 0.1
     assert scene.prequal._latency_s(NodeId("n0"), 9) == 2.0

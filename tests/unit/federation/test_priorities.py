@@ -58,7 +58,7 @@ class TestLoads:
 class TestEnvoyPriority:
     """The strategy."""
 
-    def scene(self, *counts, seed=5, **settings):
+    def scene(self, *counts, seed=5, panic=None, **settings):
         """Return so many nodes in each level, named a0, a1, and so on, then b0."""
         nodes = [
             deployment(f"{level}{number}", priority=priority)
@@ -66,7 +66,11 @@ class TestEnvoyPriority:
             for number in range(count)
         ]
         return StrategyScene(
-            *nodes, strategy="envoy_priority", settings=settings, rng=random.Random(seed)
+            *nodes,
+            strategy="envoy_priority",
+            settings=settings,
+            rng=random.Random(seed),
+            panic=panic,
         )
 
     def assert_shares(self, scene, count=10_000, **expected):
@@ -105,6 +109,34 @@ class TestEnvoyPriority:
         scene.lose("a0", "a1", "a2", "a3", "b0", "b1")
 
         self.assert_shares(scene, a=6 / 9, b=3 / 9)
+
+    @pytest.mark.parametrize("panic", [None, 0.5])
+    def test_no_level_panics_while_all_carry_the_load(self, panic):
+        """Two of five, then four of five: 56 and 44 % go to those that are left alone."""
+        scene = self.scene(5, 5, panic=panic)
+        scene.lose("a2", "a3", "a4", "b4")
+
+        self.assert_shares(scene, a=0.56, b=0.44, a0=0.28, a1=0.28, b0=0.11)
+
+    def test_one_level_in_panic(self):
+        """One of five makes 28, two of four 70: together 98, and the first level is in panic.
+
+        It gets 28 + 1 %, on all five nodes; the other's ill nodes get nothing.
+        """
+        scene = self.scene(5, 4, panic=0.5)
+        scene.lose("a1", "a2", "a3", "a4", "b2", "b3")
+
+        shares = dict.fromkeys((f"a{number}" for number in range(5)), 0.29 / 5)
+        self.assert_shares(scene, **shares, b0=0.71 / 2, b1=0.71 / 2)
+
+    def test_panic_mode_brings_its_own_threshold(self):
+        """Two of six are left, which is no panic at 20 %: healthy and degraded are kept apart."""
+        scene = self.scene(6, panic=0.2)
+        scene.lose("a0", "a1", "a2", "a3")
+        scene.degrade("a4")
+        scene.load(a5=9)
+
+        self.assert_shares(scene, a4=0.5, a5=0.5)
 
     def test_panic_treats_degraded_alike(self):
         """Of five nodes one is healthy and one degraded: both get the same."""

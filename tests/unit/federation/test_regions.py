@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 
 import pytest
 
@@ -13,7 +14,7 @@ from fedsim.federation.strategies.localities import (
     load_aware_shares,
 )
 from fedsim.federation.strategies.zones import EnvoyZoneAwareSettings, ZonePlan, zone_plan
-from tests.unit.federation.stand_ins import deployment
+from tests.unit.federation.stand_ins import Dice, deployment
 from tests.unit.federation.strategy_scene import StrategyScene
 
 COUNT = 20_000
@@ -53,7 +54,7 @@ class TestZonePlan:
 class TestZoneAware:
     """The strategy."""
 
-    def scene(self, counts, gateways, seed=1, **settings):
+    def scene(self, counts, gateways, seed=1, panic=None, **settings):
         """Return a gateway of ``east``."""
         return StrategyScene(
             *nodes(**counts),
@@ -61,6 +62,7 @@ class TestZoneAware:
             settings=settings,
             gateways=gateways,
             rng=random.Random(seed),
+            panic=panic,
         )
 
     def test_shares(self):
@@ -74,6 +76,19 @@ class TestZoneAware:
 
         assert scene.shares(200) == {"east": 1.0}
 
+    def test_a_region_without_nodes_goes_by_the_room_of_others(self):
+        """West has as many nodes as gateways, north has no gateways: all of east go to north."""
+        scene = self.scene({"west": 4, "north": 4}, {"east": 1, "west": 1})
+
+        assert scene.shares(200) == {"north": 1.0}
+
+    def test_panic_looks_at_no_region(self):
+        """With three of eight nodes left panic opens all, and each gets an eighth."""
+        scene = self.scene({"east": 4, "west": 4}, {"east": 1, "west": 1}, panic=0.5)
+        scene.lose("east-0", "east-1", "east-2", "west-0", "west-1")
+
+        assert Counter(scene.choose() for _ in range(80)) == dict.fromkeys(scene.names(), 10)
+
     def test_nodes_that_are_lost_send_requests_away(self):
         """With two of four nodes lost, 2 / 6 of the nodes for 1 / 2 of the gateways: 2 / 3 stay."""
         scene = self.scene({"east": 4, "west": 4}, {"east": 1, "west": 1})
@@ -85,11 +100,10 @@ class TestZoneAware:
         ("counts", "gateways"),
         [
             ({"east": 2, "west": 3}, {"east": 1, "west": 1}),
-            ({"west": 4, "north": 4}, {"east": 1, "west": 1}),
             ({"east": 3, "west": 3}, {"west": 1}),
             ({"east": 3, "west": 3}, {}),
         ],
-        ids=["five nodes", "none in east", "no gateway in east", "nobody said"],
+        ids=["five nodes", "no gateway in east", "nobody said"],
     )
     def test_regions_do_not_matter(self, counts, gateways):
         """Where a condition does not hold all nodes take turns."""
@@ -139,12 +153,14 @@ class TestLocalityWeighted:
 
         assert round(100 * first / (first + second)) == percent
 
-    def scene(self):
+    def scene(self, panic=None):
         """Return four nodes of weight 1 in east, and four of weight 2 in west."""
         return StrategyScene(
             *(deployment(f"east-{number}", "east") for number in range(4)),
             *(deployment(f"west-{number}", "west", weight=2.0) for number in range(4)),
             strategy="envoy_locality_weighted",
+            rng=Dice(0.0),
+            panic=panic,
         )
 
     def test_regions_take_turns_smoothly(self):
@@ -159,6 +175,34 @@ class TestLocalityWeighted:
         scene.lose("east-0", "east-1")
 
         assert scene.shares(2700) == {"east": 700 / 2700, "west": 2000 / 2700}
+
+    def test_panic_looks_at_no_region(self):
+        """Three of eight nodes are left: all eight are used by their weights."""
+        scene = self.scene(panic=0.5)
+        scene.lose("east-0", "east-1", "east-2", "west-0", "west-1")
+
+        chosen = Counter(scene.choose() for _ in range(120))
+        assert chosen == {node: 10 if node[0] == "e" else 20 for node in scene.names()}
+
+    def test_too_few_to_make_one_percent(self):
+        """One node of 200 is taken all the same."""
+        scene = StrategyScene(*nodes(east=200), strategy="envoy_locality_weighted")
+        scene.lose(*(f"east-{number}" for number in range(199)))
+
+        assert scene.choose() == "east-199"
+
+    def test_no_panic_while_the_levels_carry_all(self):
+        """The first level is dead, the next whole: that one gets all, though 4 of 12 are left."""
+        scene = StrategyScene(
+            *(deployment(f"east-{number}", "east") for number in range(8)),
+            *(deployment(f"west-{number}", "west", priority=1) for number in range(4)),
+            strategy="envoy_locality_weighted",
+            rng=Dice(0.0),
+            panic=0.5,
+        )
+        scene.lose(*(f"east-{number}" for number in range(8)))
+
+        assert scene.shares(100) == {"west": 1.0}
 
 
 class TestLoadAwareShares:
@@ -186,9 +230,21 @@ class TestLoadAwareShares:
         assert self.shares((0.56, 0.3, 0.5), counts=(10, 10, 30))[0] < 0.2
 
     def test_no_room_anywhere(self):
-        """Where all are full, nodes count, unless the own region is no fuller than others."""
+        """Where all are full, nodes count, whichever region is the own one."""
         assert self.shares((1.0, 1.0, 1.0), own=None, counts=(10, 20, 10)) == [0.25, 0.5, 0.25]
-        assert self.shares((1.0, 1.0, 1.0)) == [0.97, 0.015, 0.015]
+        assert self.shares((1.0, 1.0, 1.0), counts=(10, 20, 10)) == [0.25, 0.5, 0.25]
+
+    def test_a_full_region_keeps_nothing(self):
+        """At 100 % nothing stays, however busy others are."""
+        assert self.shares((1.0, 0.95, 0.95)) == [0.0, 0.5, 0.5]
+
+    def test_the_floor_adds_to_the_room_of_others(self):
+        """Others have 1 and 0.02 of a room of 50.02: what lacks of 3 % goes to them by nodes."""
+        settings = EnvoyLoadAwareLocalitySettings(variance_threshold=0.0)
+        found = load_aware_shares((98, 1, 1), (0.5, 0.0, 0.98), 0, settings)
+        lacking = 0.03 - 1.02 / 50.02
+        expected = [0.97, 1.0 / 50.02 + lacking / 2.0, 0.02 / 50.02 + lacking / 2.0]
+        assert found == pytest.approx(expected)
 
     def test_full_neighbours_get_the_floor(self):
         """What is left to others is never less than the floor."""

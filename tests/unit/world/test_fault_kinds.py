@@ -142,6 +142,17 @@ class TestBlackHole:
         assert played.wasted_s == 2.0
         assert played.busy_s == 3.0
 
+    def test_two_at_once(self):
+        """Where the first of two ends, the node stays a black hole until the second does."""
+        holes = [fault("black_hole", 2.0, 8.0), fault("black_hole", 4.0, 12.0)]
+        played = Script([(3.0, 1), (11.0, 1), (17.0, 1)], slots=1, faults=holes).play()
+
+        assert played.log == [
+            (0, "node_unreachable", 16.0),
+            (1, "node_unreachable", 16.0),
+            (2, "ok", 18.0),
+        ]
+
     def test_a_deadline_ends_the_wait(self):
         """A gateway with a deadline hears of nothing before it."""
         played = Script(
@@ -322,6 +333,15 @@ class TestHealth:
         seen = probes([13.5, 15.5, 17.5], [lie, outage(2.1, 4.0)])
         assert [verdict for _, verdict, _ in seen] == ["node_unreachable"] * 2 + [0]
 
+    def test_the_longest_of_several_lags_counts(self):
+        """10 s ago the node was down, 2 s ago it was up, whichever fault began first."""
+        long, short = (
+            fault("health", 0.0, 90.0, health=EndpointConfig(lag_s=lag_s)) for lag_s in (10.0, 2.0)
+        )
+        for lies in ([long, short], [short, long]):
+            seen = probes([5.5, 13.5], [*lies, outage(2.1, 4.0)])
+            assert [verdict for _, verdict, _ in seen] == [0, "node_unreachable"]
+
 
 def test_spot():
     """Notice, in which it drains; gone, with what it had not finished; back, cold."""
@@ -395,6 +415,17 @@ class TestCorrelated:
         assert all(10.0 <= time <= 14.0 for time, _ in downs)
         assert len({time for time, _ in downs}) == 5
         assert {time for time, _, _, after, _ in events if after == "up"} == {30.0}
+
+    def test_a_spread_ends_with_the_fault(self):
+        """With a spread above its length, all go down while it lasts, and all come back."""
+        group = fault("correlated", 10.0, 5.0, region=HERE, group=GroupConfig(spread_s=90.0))
+        script = Script([(0.0, 1)], nodes=5, faults=[group], duration_s=120.0)
+        events = [(time, after) for time, _, _, after, _ in script.play().faults]
+
+        assert [time for time, after in events if after == "up"] == [15.0] * 5
+        downs = [time for time, after in events if after == "down"]
+        assert len(downs) == 5
+        assert 10.0 <= min(downs) < max(downs) < 15.0
 
     def test_racks(self):
         """Scripted, one rack of consecutive nodes goes down, which the seed decides."""

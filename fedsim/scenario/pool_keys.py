@@ -1,0 +1,44 @@
+"""Says which weights and levels of pools the strategies of a scenario do not go by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fedsim.federation.strategies.registry import STRATEGIES, Entry
+from fedsim.scenario.spec import Scenario
+from fedsim.world.config import PoolConfig
+
+_KEYS: tuple[tuple[str, Callable[[Entry], bool], Callable[[PoolConfig], bool]], ...] = (
+    ("weight", lambda entry: entry.weight, lambda pool: pool.weight != 1.0),
+    ("priority", lambda entry: entry.priority, lambda pool: pool.priority != 0),
+)
+
+
+def keys_without_effect(scenario: Scenario) -> list[str]:
+    """Return a sentence for each weight and priority of a pool that some strategy ignores.
+
+    Of strategies and routers that are not ours nothing is known, and nothing is said.
+    """
+    found = []
+    for key, counts, is_given in _KEYS:
+        ignoring = [name for name in _strategies(scenario) if not counts(STRATEGIES[name])]
+        if scenario.federation.reference is not None:
+            ignoring = ["the preset apr"]
+        if ignoring:
+            who = ", ".join(name for name, entry in STRATEGIES.items() if counts(entry))
+            found += [
+                f"pools.{pool.name}.{key} has no effect under {', '.join(ignoring)}: use one of "
+                f"{who}, or remove the key."
+                for pool in scenario.world.pools
+                if is_given(pool)
+            ]
+    return found
+
+
+def _strategies(scenario: Scenario) -> list[str]:
+    """Return the strategies of ours that the scenario runs or compares."""
+    federation = scenario.federation
+    named = [] if federation.router else [federation.strategy]
+    if scenario.compare is not None:
+        named += scenario.compare.strategies
+    return [name for name in dict.fromkeys(named) if name in STRATEGIES]
