@@ -69,9 +69,10 @@ class OutlierDetector:
     at most sqrt(n - 1) deviations from the mean, so that with this factor the rule can never
     eject one of four.
 
-    Source: Envoy's outlier detection, without its probabilities of enforcement and its jitter. A
-    good probe does not readmit a node, as it does there: ours say that a node answers, not that it
-    serves.
+    Source: Envoy's outlier detection as of late 2026, without its probabilities of enforcement and
+    its jitter. Before Envoy 1.31 the share of ejected nodes was compared without the one to be
+    ejected, so that one node could always be. A good probe does not readmit a node, as it does
+    there: ours say that a node answers, not that it serves.
     """
 
     def __init__(

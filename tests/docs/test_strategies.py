@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -27,6 +28,18 @@ def test_says_what_counts(strategy: str) -> None:
 
     assert ("weights" in looks_at) is entry.weight
     assert ("levels" in looks_at) is entry.priority
+
+
+OUR_OWN = {"join_shortest_queue", "cost_capped", "best_score"}
+"""Strategies whose source is theory, this project or the contracts."""
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES.keys() - OUR_OWN))
+def test_says_which_version_it_follows(strategy: str) -> None:
+    """A source is a paper with its year, or a system with a version, a commit or a date."""
+    source = card(strategy)[1].get("Source")
+
+    assert source is None or re.search(r"commit [0-9a-f]{12}|\b\d+\.\d|\b(19|20)\d\d\b", source)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -21,7 +21,7 @@ class LeastKvCache:
     Nodes that report none are passed over as long as another does. Cost: O(n), about 0.1 us a node.
     Example: a 80 %, b 35 %, c not known gives b. Failure: between two probes all requests go to one
     node, and a node that fails fast empties its cache and attracts more. Source: AIBrix's
-    least-kv-cache, which draws one at random where no node reports.
+    least-kv-cache as of late 2026, which draws one at random where no node reports.
     """
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
@@ -78,7 +78,8 @@ class SglangCacheAware:
     one that has the first block. Example: loads 100 and 30 are uneven (70 > 64, 100 > 45), 100 and
     40 are not (60 <= 64); of a prompt of 10 blocks, 4 are a match and 3 are not. Failure: a node
     that fails fast keeps the prompts that it is thought to know until it is not eligible; those
-    then all go to the first eligible node. Source: SGLang's router, policy cache_aware.
+    then all go to the first eligible node. Source: SGLang's router as of late 2026, policy
+    cache_aware; before, it always took the node with the fewest blocks otherwise.
     """
 
     def __init__(self, context: GatewayContext, settings: SglangCacheAwareSettings) -> None:
@@ -155,7 +156,8 @@ class AibrixPrefixCache:
     node, and 0.6 us where the first block is known. Example: loads 9, 4, 5, 4 (mean 5.5, deviation
     2.06, mark 7.56): the first node is passed over although it has the whole prompt; loads 9 and 0
     are uneven, 8 and 0 are not. Failure: a node that fails fast looks idle and attracts traffic, as
-    with least_connections. Source: AIBrix's prefix-cache.
+    with least_connections. Source: AIBrix's prefix-cache as of late 2026, with the thresholds of
+    its code.
     """
 
     def __init__(self, context: GatewayContext, settings: AibrixPrefixCacheSettings) -> None:

@@ -18,7 +18,8 @@ class RandomChoice:
     Rule: each eligible node with the same probability. Cost: O(1), 0.2 us. Example: of four nodes
     each gets 25 % of the requests, give or take: a node's share of 100 requests is 25 +- 4.3.
     Failure: a node that fails keeps its share until health or breaker exclude it. Knows nothing, so
-    nothing that it knows is stale: what a strategy has to beat. Source: ``random`` of Envoy.
+    nothing that it knows is stale: what a strategy has to beat. Source: ``random`` of Envoy main as
+    of late 2026.
     """
 
     def __init__(self, context: GatewayContext) -> None:

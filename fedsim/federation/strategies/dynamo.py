@@ -138,7 +138,7 @@ class DynamoKv:
     prompt of 10 blocks, with 10, 5 and 9 blocks in flight and 2, 5 and 8 blocks of it in the cache
     but not in flight: 8 + 20 = 28, 5 + 15 = 20, 2 + 19 = 21, so the second. Failure: a node that
     fails fast has nothing under way and attracts traffic until the breaker opens; after a restart
-    it is still thought to have its cache. Source: NVIDIA Dynamo, KV router.
+    it is still thought to have its cache. Source: NVIDIA Dynamo 1.6.1, KV router.
     """
 
     def __init__(self, context: GatewayContext, settings: DynamoKvSettings) -> None:

@@ -71,12 +71,13 @@ class FinaglePeakEwma:
 
     Rule: draws two different nodes; the healthier one wins, else the one with the lower load, the
     first of equals. Load is the average latency times the requests in flight plus one. A latency
-    above the average replaces it; a lower one, and time itself, pull it down by
-    ``exp(-time / decay)``. A node with requests in flight and no latency yet costs more than any
-    other. Cost: O(1), 2 us. Example: decay 10 s; after 2 s of latency the cost is 2 s; 10 s later,
-    with nothing new, 0.736 s; a latency of 0.1 s then leaves 0.736 s, since no time has passed.
-    Failure: the time to a failure counts as a latency, so a node that fails fast looks good: leave
-    breaker or outlier ejection on. Source: Finagle, PeakEwma in a power-of-two-choices balancer.
+    above the average replaces it; a lower one, and time itself, pull it down by ``exp(-time /
+    decay)``. A node with requests in flight and no latency yet costs more than any other. Cost:
+    O(1), 2 us. Example: decay 10 s; after 2 s of latency the cost is 2 s; 10 s later, with nothing
+    new, 0.736 s; a latency of 0.1 s then leaves 0.736 s, since no time has passed. Failure: the
+    time to a failure counts as a latency, so a node that fails fast looks good: leave breaker or
+    outlier ejection on. Source: Finagle as of late 2026, PeakEwma in a power-of-two-choices
+    balancer.
     """
 
     def __init__(

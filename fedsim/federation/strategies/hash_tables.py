@@ -93,7 +93,8 @@ class Maglev:
     the next places are asked, which belong to the others at random. Cost: O(1), 0.4 us; 70 ms a
     node set to fill the table. Example: weights a 1, b 2 give 21,846 and 43,691 places. Failure:
     the tenants of an excluded node spread over all others evenly. Removing a node moves its own
-    tenants and a few others. Source: Eisenbud et al., Maglev, NSDI 2016; weights as in Envoy.
+    tenants and a few others. Source: Eisenbud et al., Maglev, NSDI 2016; weights as in Envoy main,
+    commit 08417eb62f1e.
     """
 
     def __init__(self, context: GatewayContext, settings: MaglevSettings | None = None) -> None:

@@ -19,9 +19,9 @@ class LeastLatency:
     has passed. A node with fewer than five samples gets one trial request at a time. Cost: O(n),
     about 0.4 us a node. Example: window 60 s, pool median 1 s; a node at 3 s whose newest sample is
     30 s old counts as 2 s; with one request in flight as 4 s. Failure: counts no failures; a node
-    that fails fast keeps its old median until that expires. Source: ``least_time`` of NGINX Plus.
-    Without the load, all gateways send everything to one node until its median rises, then to the
-    next: the fault of the reference's default.
+    that fails fast keeps its old median until that expires. Source: ``least_time`` of NGINX Plus as
+    of late 2026, as documented. Without the load, all gateways send everything to one node until
+    its median rises, then to the next: the fault of the reference's default.
     """
 
     def __init__(self, context: GatewayContext) -> None:

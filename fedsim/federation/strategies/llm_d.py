@@ -75,8 +75,8 @@ class LlmD:
     2, cache in use 50, 20, 80 %, blocks known 8, 0, 4 of 8: with 2, 2, 3 the sums are 0 + 1.0 + 3 =
     4.0, 2 + 1.6 + 0 = 3.6 and 1 + 0.4 + 1.5 = 2.9, so the first. Failure: between two probes, nodes
     that looked idle get everything but for the prefix; a node that fails fast looks idle. Source:
-    llm-d and the Kubernetes Gateway API Inference Extension; the default weights are those of
-    llm-d's chart.
+    llm-d and the Kubernetes Gateway API Inference Extension as of late 2026; the default weights
+    are those of llm-d's chart.
     """
 
     def __init__(self, context: GatewayContext, settings: LlmDSettings) -> None:

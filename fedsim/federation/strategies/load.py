@@ -17,8 +17,8 @@ class LeastConnections:
     in their proportion. Cost: O(n), about 0.03 us a node, 0.2 us where weights differ. Example: in
     flight a 2, b 1, c 1 gives b, then c, then a, b or c by turn; with weights 4, 1, 1 gives a.
     Failure: a node that fails fast always looks idle and attracts traffic until the breaker opens.
-    Other gateways' requests are not seen. Source: ``least_conn`` of NGINX since 1.3.1, and
-    ``leastconn`` of HAProxy.
+    Other gateways' requests are not seen. Source: ``least_conn`` of NGINX since 1.3.1; HAProxy's
+    ``leastconn`` goes by weights as well.
     """
 
     def __init__(self, context: GatewayContext) -> None:

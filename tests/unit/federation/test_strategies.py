@@ -145,8 +145,54 @@ class TestLeastConnections:
         assert dict(zip(fleet.node_ids, fleet.in_flight, strict=True)) == {"b": 1, "a": 0}
 
 
+class TestLeastConnectionsByWeight:
+    """The fewest in flight for the weight of a node."""
+
+    def scene(self, rng=None):
+        """Return nodes of weight 4, 1 and 1."""
+        nodes = [deployment(node, weight=each) for node, each in (("a", 4), ("b", 1), ("c", 1))]
+        return RouterScene(*nodes, strategy=LEAST_CONNECTIONS, rng=rng or Dice(0.0))
+
+    def test_load_is_divided_by_weight(self):
+        """Two of four in flight are less than one of one."""
+        scene = self.scene()
+        for node in "aabc":
+            scene.start(node)
+
+        assert scene.route() == "a"
+
+    def test_fills_by_weight(self):
+        """Of 30 requests that stay, each node has what its weight says."""
+        scene = self.scene()
+        chosen = ""
+        for _ in range(30):
+            chosen += scene.route()
+            scene.start(chosen[-1])
+
+        assert Counter(chosen) == {"a": 20, "b": 5, "c": 5}
+
+    def test_idle_nodes_take_turns_by_weight(self):
+        """Where nothing is in flight NGINX's turns decide: a, a, b, a, c, a."""
+        assert self.scene().routes(12) == "aabaca" * 2
+
+    def test_gateways_do_not_begin_alike(self):
+        """Of many gateways' first requests a third go to the light nodes."""
+        rng = random.Random(12)
+        first = Counter(self.scene(rng).route() for _ in range(600))
+
+        assert first["b"] + first["c"] == pytest.approx(200, abs=3.5 * (600 * 2 / 9) ** 0.5)
+
+
 class TestLeastLatency:
     """The node that is expected to answer first."""
+
+    def test_weights_count(self):
+        """A node of weight 4 at 0.3 s comes before one of weight 1 at 0.1 s, 0.075 to 0.1."""
+        scene = RouterScene(deployment("a", weight=4.0), "b", strategy=LEAST_LATENCY)
+        scene.serve("a", 0.3)
+        scene.serve("b", 0.1)
+
+        assert scene.route() == "a"
 
     def test_the_lowest_median(self):
         """Of idle nodes, the one with the lowest median is taken."""
