@@ -97,7 +97,8 @@ class PanicSettings(Settings):
         default=0.5,
         description=(
             "Health and ejections are ignored while the share of nodes, of those ready for a "
-            "capability, that are neither unhealthy nor ejected is below it."
+            "capability, that are neither unhealthy nor ejected is below it; with levels, of the "
+            "nodes of a level, as long as all levels together do not carry the load."
         ),
     )
 

@@ -150,14 +150,14 @@ class Pool(Settings):
         gt=0.0,
         description=(
             "Share of the traffic that each node is meant to have beside others; for strategies "
-            "that go by weights."
+            "that go by weights, others ignore it."
         ),
     )
     priority: int = Field(
         default=0,
         ge=0,
         le=100,
-        description="Level of the nodes; strategies that go by priority use a lower one first.",
+        description="Level of the nodes; strategies that go by levels use a lower one first.",
     )
     gpu: OptionalWord = Field(
         default=None,
