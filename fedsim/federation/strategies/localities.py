@@ -158,8 +158,7 @@ def load_aware_shares(
     """
     room = [count * max(0.0, 1.0 - used) for count, used in zip(nodes, utilization, strict=True)]
     if not any(room):
-        total = sum(nodes)
-        return [count / total for count in nodes]
+        return [count / sum(nodes) for count in nodes]
     total = sum(room)
     shares = [part / total for part in room]
     away = sum(nodes) - (nodes[own] if own is not None else 0)
