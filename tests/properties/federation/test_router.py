@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -43,6 +46,7 @@ from fedsim.federation.policies import (
 )
 from fedsim.federation.router import Router
 from fedsim.federation.slow_start import SlowStart
+from fedsim.federation.strategies.base import Strategy
 from fedsim.federation.strategies.load import LeastConnections
 from fedsim.federation.strategies.turns import RoundRobin
 from tests.unit.federation.stand_ins import (
@@ -115,7 +119,7 @@ class Spy:
 class RouterMachine(RuleBasedStateMachine):
     """A router between a catalog, a health checker and a breaker to which things happen."""
 
-    strategy: type = RoundRobin
+    strategy: Callable[[], Strategy] = RoundRobin
     watchful = False
 
     @initialize(first=st.lists(deployments, min_size=3, max_size=4), own=st.booleans())
@@ -368,7 +372,11 @@ class RouterMachine(RuleBasedStateMachine):
 class LeastConnectionsMachine(RouterMachine):
     """The same with least connections."""
 
-    strategy = LeastConnections
+    @staticmethod
+    def strategy():
+        """Return the strategy, with a source of randomness alone."""
+        context: Any = SimpleNamespace(rng=random.Random(8))
+        return LeastConnections(context)
 
     def check_choice(self, chosen, eligible):
         """No eligible node has fewer requests in flight than the chosen one; none below zero."""
