@@ -95,7 +95,7 @@ def _simulate(
         record_tables=scenario.record_tables,
         warnings=_plugin_warnings(world),
         figures=scenario.figures,
-        scenario_path=scenario.path,
+        plugin_directory=scenario.plugin_directory,
         given=scenario.given,
     )
 
