@@ -235,9 +235,7 @@ class Run:
             "outcomes": self._outcomes_of_plugins,
             "warnings": self.warnings if self.record_tables == "summary" else list(self._warnings),
             "figures": [asdict(figure) for figure in self.figures],
-            PLUGINS: None
-            if self.plugin_directory is None
-            else str(self.plugin_directory.absolute()),
+            PLUGINS: None if beside is None else str(beside.absolute()),
             "given": [{"path": path, "object": text} for path, text in self.given],
             **provenance(),
             "directory": directory_to_json(self.directory),
