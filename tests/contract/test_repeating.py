@@ -260,6 +260,16 @@ def test_wrong_changes_carry_their_path(tmp_path, changes, message):
         scenario(tmp_path).changed(changes)
 
 
+def test_a_strategy_beside_a_router_is_refused(tmp_path):
+    """A strategy that a router would ignore is an error, given with the router or in its scene."""
+    for scene, given in (
+        (scenario(tmp_path), {"router": First}),
+        (scenario(tmp_path, {"federation.router": First}), {}),
+    ):
+        with pytest.raises(ScenarioError, match=r"federation\.strategy: It would have no effect"):
+            fedsim.simulate(scene, strategy=Last, **given)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**64, "seven", True])
 def test_wrong_seeds_are_refused(tmp_path, seed):
     """A seed is a whole number of 0 or more, wherever it is given."""
