@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fedsim.federation.catalog import ModelCatalog
+from fedsim.federation.catalog import DeploymentSource
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import InferenceRequest, NodeId, RouteCandidate, RouteTarget
 from fedsim.federation.fleet import Fleet
@@ -26,8 +26,8 @@ class Chooser:
     """
 
     def __init__(self, context: GatewayContext) -> None:
-        if not isinstance(context.catalog, ModelCatalog):
-            msg = "a router of another project needs fedsim's ModelCatalog"
+        if not isinstance(context.catalog, DeploymentSource):
+            msg = "a router of another project needs a catalog that announces its deployments"
             raise TypeError(msg)
         self.context = context
         self._router = Router(

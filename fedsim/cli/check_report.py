@@ -11,6 +11,7 @@ from fedsim.cli.figures import MISSING, duration, plain
 from fedsim.cli.output import heading, paragraph, sentences, stdout
 from fedsim.cli.tables import Column, print_table
 from fedsim.results.sources import told
+from fedsim.scenario.adapters import is_adapted
 from fedsim.workload.arrivals import ClosedLoop
 
 if TYPE_CHECKING:
@@ -189,9 +190,8 @@ def _federation(scenario: Scenario) -> list[str]:
     on += [name for name, settings in options.items() if settings is not None]
     lines = ["preset default"]
     lines += [f"{chooser}; policies (weight): {', '.join(weights) or 'none'}"]
-    if federation.router is not None:
-        lines[-1] += ". Only our router applies policies and strategies: they have no effect here, "
-        lines[-1] += "unless the router reads context.policies"
+    if federation.router is not None and not is_adapted(federation.router):
+        lines += ["the router chooses alone: policies have no effect unless it asks them"]
     lines += [f"on: {', '.join(on)}"] if on else []
     lines += [f"off: {', '.join(off)}"] if off else []
     lines += [f"middleware: {', '.join(federation.middleware)}"] if federation.middleware else []

@@ -302,7 +302,12 @@ class ModelMetadata:
 
 @runtime_checkable
 class ModelCatalogTrait(Protocol):
-    """Tracks the models that are available across the federation."""
+    """Tracks the models that are available across the federation.
+
+    Beyond the contract a catalog may have ``deployments() -> list[Deployment]`` and
+    ``subscribe(on_change)``; our router follows one that has both, and asks any other before every
+    decision.
+    """
 
     async def register(
         self,
@@ -420,7 +425,11 @@ class RouteTarget:
 
 @dataclass(frozen=True, slots=True)
 class RouteScores:
-    """The parts of a candidate's score, each 0 to 1 where higher is better."""
+    """The parts of a candidate's score, each 0 to 1 where higher is better.
+
+    A policy that is asked about a candidate sees what is known of the node; the candidates that a
+    router explains have what each policy made of it.
+    """
 
     latency_score: float = 0.5
     throughput_score: float = 0.5

@@ -21,6 +21,7 @@ from fedsim.results.manifest import (
 )
 from fedsim.results.plots import RunPlots
 from fedsim.results.recorder import Recorder
+from fedsim.results.rundir import PLUGINS
 from fedsim.results.sample import Window
 from fedsim.results.slo import Slo, Verdict, verdicts
 from fedsim.results.sources import Figure
@@ -53,7 +54,7 @@ class Run:
         record_tables: ``summary`` leaves the tables out of the run's directory.
         warnings: What a user should know before trusting the numbers.
         figures: The figures about the world and its traffic, and where each comes from.
-        scenario_path: The scenario's file, beside which its plug-ins may be; or None.
+        plugin_directory: Where the scenario's plug-ins may be, or None.
         given: By path of the scenario, the texts that stand in it for objects given in Python,
             without which it cannot be run again.
     """
@@ -75,7 +76,7 @@ class Run:
         record_tables: Literal["full", "summary"] = "full",
         warnings: Iterable[str] = (),
         figures: Iterable[Figure] = (),
-        scenario_path: Path | None = None,
+        plugin_directory: Path | None = None,
         given: Iterable[tuple[str, str]] = (),
     ) -> None:
         self.tables = tables if isinstance(tables, Tables) else tables.tables()
@@ -90,7 +91,7 @@ class Run:
         self.wall_s = wall_s
         self.record_tables = record_tables
         self.figures = tuple(figures)
-        self.scenario_path = scenario_path
+        self.plugin_directory = plugin_directory
         self.given = tuple(given)
         self._end_s = end_s
         self._warnings = tuple(warnings)
@@ -218,6 +219,7 @@ class Run:
     @property
     def manifest(self) -> dict[str, Any]:
         """How the run came about: versions, seed, digest, wall time, and the names behind it."""
+        beside = self.plugin_directory
         return {
             "format": FORMAT,
             "name": self.name,
@@ -233,7 +235,7 @@ class Run:
             "outcomes": self._outcomes_of_plugins,
             "warnings": self.warnings if self.record_tables == "summary" else list(self._warnings),
             "figures": [asdict(figure) for figure in self.figures],
-            "scenario": None if self.scenario_path is None else str(self.scenario_path.absolute()),
+            PLUGINS: None if beside is None else str(beside.absolute()),
             "given": [{"path": path, "object": text} for path, text in self.given],
             **provenance(),
             "directory": directory_to_json(self.directory),

@@ -21,6 +21,12 @@ from fedsim.results.manifest import jsonable
 MANIFEST = "manifest.json"
 """The file by which a directory of fedsim's is known."""
 
+SCENARIO = "scenario.yaml"
+"""The resolved scenario in such a directory."""
+
+PLUGINS = "plugin_directory"
+"""The key of the manifest under which the directory beside the original scenario stands."""
+
 
 @contextmanager
 def whole_directory(target: str | os.PathLike[str]) -> Iterator[Path]:
@@ -68,6 +74,18 @@ def read_json(path: Path) -> Any:
     except (OSError, ValueError) as error:
         msg = f"{path} cannot be read: {error}"
         raise ResultsError(msg) from error
+
+
+def plugin_directory(scenario: Path) -> Path:
+    """Return where plug-ins may be that the file *scenario* names: beside it, as a rule.
+
+    Those of a saved run's scenario are beside the one that it was run from, if that is still there.
+    """
+    if scenario.name == SCENARIO and _is_ours(scenario.parent):
+        named = read_json(scenario.parent / MANIFEST).get(PLUGINS)
+        if isinstance(named, str) and Path(named).is_dir():
+            return Path(named)
+    return scenario.parent
 
 
 def refuse_foreign(path: Path) -> None:

@@ -13,7 +13,14 @@ from fedsim.results.categories import restore_categories
 from fedsim.results.columns import OUTCOMES
 from fedsim.results.manifest import FORMAT, directory_from_json, slo_from_json
 from fedsim.results.plots import CHARTS
-from fedsim.results.rundir import MANIFEST, read_json, whole_directory, write_json
+from fedsim.results.rundir import (
+    MANIFEST,
+    PLUGINS,
+    SCENARIO,
+    read_json,
+    whole_directory,
+    write_json,
+)
 from fedsim.results.sources import Figure
 from fedsim.results.summary import GROUPINGS
 from fedsim.results.tables import DECISIONS, NAMES, Tables
@@ -32,7 +39,7 @@ SAVED_GROUPINGS = tuple(by for by in GROUPINGS if by != "tenant")
 def save(run: Run, directory: str | os.PathLike[str], *, charts: bool) -> Path:
     """Write *run* to *directory*; see ``Run.save``."""
     with whole_directory(directory) as folder:
-        (folder / "scenario.yaml").write_text(run.scenario_yaml, encoding="utf-8")
+        (folder / SCENARIO).write_text(run.scenario_yaml, encoding="utf-8")
         write_json(folder / SUMMARY, _summaries(run))
         if run.record_tables == "full":
             for name in run.tables.names:
@@ -62,7 +69,7 @@ def load(directory: str | os.PathLike[str]) -> Run:
             Tables({name: _builder(folder, name, names, manifest) for name in _saved(folder)}),
             directory=names,
             name=manifest["name"],
-            scenario_yaml=(folder / "scenario.yaml").read_text(encoding="utf-8"),
+            scenario_yaml=(folder / SCENARIO).read_text(encoding="utf-8"),
             seed=manifest["seed"],
             strategy=manifest["strategy"],
             warmup_s=manifest["warmup_s"],
@@ -73,7 +80,7 @@ def load(directory: str | os.PathLike[str]) -> Run:
             record_tables=manifest["record_tables"],
             warnings=manifest["warnings"],
             figures=[Figure(**item) for item in manifest.get("figures", [])],
-            scenario_path=Path(manifest["scenario"]) if manifest.get("scenario") else None,
+            plugin_directory=Path(manifest[PLUGINS]) if manifest.get(PLUGINS) else None,
             given=[(item["path"], item["object"]) for item in manifest.get("given", [])],
         )
     except (KeyError, TypeError, OSError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 
 from fedsim.errors import ResultsError
 from fedsim.results.run import Run
+from fedsim.results.rundir import SCENARIO
 from fedsim.results.tables import DECISIONS
 from fedsim.scenario.load import load
 from fedsim.scenario.simulate import simulate
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
-
-SCENARIO = "scenario.yaml"
-"""The resolved scenario in a run's directory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,8 +101,6 @@ def _repeated(
         raise ResultsError(msg)
     _require_objects(run, directory, request_id, changes)
     scenario = load(directory / SCENARIO, changes)
-    if run.scenario_path is not None:
-        scenario = replace(scenario, path=run.scenario_path)  # plug-ins are beside the original
     again = simulate(scenario, watched=lambda each: each == request_id)
     if again.digest != run.digest:
         msg = (

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsim.errors import Problem, ScenarioError
+from fedsim.results.rundir import plugin_directory
 from fedsim.scenario import (
     fault_checks,
     objects,
@@ -60,7 +61,8 @@ def load(path: str | PathLike[str], overrides: Mapping[str, object] | None = Non
     Raises:
         ScenarioError: Something is wrong; it holds all problems, in the order of the file.
     """
-    return _built(read_document(Path(path)), overrides or {}, Path(path))
+    file = Path(path)
+    return _built(read_document(file), overrides or {}, file, plugin_directory(file))
 
 
 def rebuilt(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
@@ -78,11 +80,15 @@ def rebuilt(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
         problems=[],
         objects=dict(document.objects),
     )
-    return _built(own, changes, scenario.path, source)
+    return _built(own, changes, scenario.path, scenario.plugin_directory, source)
 
 
 def _built(
-    document: Document, changes: Mapping[str, object], path: Path, before: Source | None = None
+    document: Document,
+    changes: Mapping[str, object],
+    path: Path,
+    plugins: Path,
+    before: Source | None = None,
 ) -> Scenario:
     """Return the scenario of *document* with *changes*.
 
@@ -90,6 +96,7 @@ def _built(
         document: The file; the changes are made in it.
         changes: Values by dotted path.
         path: Where the file is.
+        plugins: Where its plug-ins may be.
         before: What the scenario was made from that is changed; files that it read and that mean
             the same are not read again.
     """
@@ -114,7 +121,7 @@ def _built(
         raise ScenarioError(_in_order(document, problems))
     completed = complete(file, path, engines)
     scenario = _scenario(completed, Source(document, files, engines), path)
-    return replace(scenario, figures=figures(file, engines))
+    return replace(scenario, plugin_directory=plugins, figures=figures(file, engines))
 
 
 def _same(before: Document, after: Document, *keys: str) -> bool:

@@ -22,7 +22,7 @@ Find = Callable[[str, Kind | None], Any]
 
 def finder(scenario: Scenario) -> Find:
     """Return what finds the plug-ins of *scenario*: those given in Python, or else by import."""
-    objects, directory = scenario.objects, scenario.path.parent
+    objects, directory = scenario.objects, scenario.plugin_directory
 
     def find(text: str, kind: Kind | None) -> Any:
         return objects[text] if text in objects else find_plugin(text, directory, kind)

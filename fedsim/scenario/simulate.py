@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fedsim.errors import Problem, ScenarioError
 from fedsim.kernel.exclusive import exclusive
 from fedsim.results.recorder import Recorder
 from fedsim.results.run import Run
 from fedsim.scenario.assembly import gateway_factory
+from fedsim.scenario.overrides import ORIGIN
 from fedsim.scenario.spec import Scenario
 from fedsim.world.plugins import exits_reported
 from fedsim.world.world import World, directory_of
@@ -52,6 +54,10 @@ def simulate(
         DeadlockError: Nothing is scheduled any more, and tasks wait.
         InternalError: fedsim itself failed.
     """
+    if strategy is not None and (router is not None or scenario.federation.router is not None):
+        message = "It would have no effect: the router chooses alone."
+        remedy = "Leave it out, or change federation.router to None."
+        raise ScenarioError([Problem(message, remedy, "federation.strategy", ORIGIN)])
     given = {
         "federation.strategy": strategy,
         "federation.router": router,
@@ -95,7 +101,7 @@ def _simulate(
         record_tables=scenario.record_tables,
         warnings=_plugin_warnings(world),
         figures=scenario.figures,
-        scenario_path=scenario.path,
+        plugin_directory=scenario.plugin_directory,
         given=scenario.given,
     )
 

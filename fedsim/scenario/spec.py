@@ -143,6 +143,7 @@ class Scenario:
         record_decisions: Whether the candidates of every decision are kept.
         resolved: The scenario with all defaults filled in, as plain JSON values with units.
         path: The scenario file.
+        plugin_directory: Where the modules of its plug-ins may be, beside the places of Python's.
         source: What it was made from, or None for one that no file describes.
         figures: The figures about the world and its traffic, and where each comes from.
     """
@@ -161,6 +162,7 @@ class Scenario:
     record_decisions: bool = False
     resolved: Mapping[str, object] = field(default_factory=dict, repr=False)
     path: Path = Path()
+    plugin_directory: Path = field(default=Path(), compare=False)
     source: Source | None = field(default=None, repr=False, compare=False)
     figures: tuple[Figure, ...] = field(default=(), repr=False, compare=False)
 

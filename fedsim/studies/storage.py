@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedsim.results.manifest import FORMAT, provenance
 from fedsim.results.measures import MEASURES
-from fedsim.results.rundir import MANIFEST, whole_directory, write_json
+from fedsim.results.rundir import MANIFEST, PLUGINS, SCENARIO, whole_directory, write_json
 from fedsim.studies.comparison import CI, Comparison
 from fedsim.studies.plots import MEASURES_DRAWN
 
@@ -21,7 +21,7 @@ def save(comparison: Comparison, directory: str | os.PathLike[str], *, charts: b
     """Write *comparison* to *directory*; see ``Comparison.save``."""
     with whole_directory(directory) as folder:
         text = comparison.scenario.changed(seed=comparison.seeds[0]).to_yaml()
-        (folder / "scenario.yaml").write_text(text, encoding="utf-8")
+        (folder / SCENARIO).write_text(text, encoding="utf-8")
         write_json(folder / "summary.json", comparison_json(comparison))
         _parquet(comparison.replications, folder / "replications.parquet")
         _parquet(_long(comparison), folder / "comparison.parquet")
@@ -108,5 +108,6 @@ def _manifest(comparison: Comparison, places: dict[tuple[str, int], str]) -> dic
             for (name, number), place in places.items()
         ],
         "wall_s": comparison.wall_s,
+        PLUGINS: str(comparison.scenario.plugin_directory.absolute()),
         **provenance(),
     }

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -11,7 +14,8 @@ import fedsim
 from fedsim.errors import ResultsError, ScenarioError
 from fedsim.federation.contracts import CircuitState, HealthState, NodeHealth
 from fedsim.federation.policies import HealthPolicy, LatencyPolicy
-from fedsim.scenario.explain import SCENARIO
+from fedsim.results.rundir import SCENARIO
+from tests.conftest import ROOT
 from tests.contract.plugin_world import module, scenario, target
 
 
@@ -188,23 +192,44 @@ def test_what_cannot_be_imported_is_named(tmp_path, changes, places):
     assert again.digest == run.digest
 
 
-def test_plugins_beside_the_scenario_are_found_again(tmp_path, monkeypatch):
-    """A run is explained from wherever its directory is, with the module beside the scenario."""
+REPEAT = """\
+import sys
+
+import fedsim
+
+run = fedsim.simulate(fedsim.load(sys.argv[1] + "/scenario.yaml"))
+print(run.digest, fedsim.explain(sys.argv[1], "chat-3").repeated)
+run.save(sys.argv[2], charts=False)
+"""
+
+
+def test_plugins_beside_the_scenario_are_found_again(tmp_path):
+    """Wherever a run's directory is, its file repeats it, and so does that of the repetition."""
     source = """\
-        from tests.contract.plugin_world import target
+        from fedsim.federation.contracts import RouteTarget
 
 
         class Third:
             def route(self, request):
-                return target("chat-2")
+                return RouteTarget("chat-2", "here")
         """
-    name = module(tmp_path, source)
-    run = fedsim.simulate(scenario(tmp_path, {"federation.router": f"{name}:Third"}))
-    elsewhere = tmp_path / "else" / "where"
-    run.save(elsewhere, charts=False)
-    monkeypatch.chdir("/")
+    home = tmp_path / "home"
+    home.mkdir()
+    name = module(home, source)
+    run = fedsim.simulate(scenario(home, {"federation.router": f"{name}:Third"}))
+    first, second, third = (tmp_path / place / "run" for place in ("a", "b", "c"))
+    run.save(first, charts=False)
 
-    assert fedsim.explain(elsewhere, "chat-3").repeated
+    for place, copy in ((first, second), (second, third)):
+        told = subprocess.run(
+            [sys.executable, "-c", REPEAT, str(place), str(copy)],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert told.split() == [run.digest, "True"]
 
 
 def test_a_policy_of_ones_own_keeps_its_weight(tmp_path):
@@ -233,6 +258,16 @@ def test_wrong_changes_carry_their_path(tmp_path, changes, message):
     """Changes are checked as a file is, and as ``--set`` is."""
     with pytest.raises(ScenarioError, match=message):
         scenario(tmp_path).changed(changes)
+
+
+def test_a_strategy_beside_a_router_is_refused(tmp_path):
+    """A strategy that a router would ignore is an error, given with the router or in its scene."""
+    for scene, given in (
+        (scenario(tmp_path), {"router": First}),
+        (scenario(tmp_path, {"federation.router": First}), {}),
+    ):
+        with pytest.raises(ScenarioError, match=r"federation\.strategy: It would have no effect"):
+            fedsim.simulate(scene, strategy=Last, **given)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64, "seven", True])

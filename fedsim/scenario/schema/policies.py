@@ -17,8 +17,8 @@ class PolicySettings(Settings):
 
     weight: Weight | None = Field(
         default=None,
-        description="Weight of its score among the policies'; 2 for health, 0 for privacy, which "
-        "only excludes nodes, 1 for the others.",
+        description="Weight of its score among the policies'; where not given, 2 for health, 0 for "
+        "privacy, which only excludes nodes, for one of your own what its class says, else 1.",
     )
     max_latency: PositiveDuration | None = Field(
         default=None, description="Of the policy latency alone: the latency that scores 0."

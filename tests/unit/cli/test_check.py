@@ -147,3 +147,31 @@ workload:
     assert done.exit_code == 2
     assert "can never be served by the pool small" in done.stderr
     assert "The load of" not in done.stderr
+
+
+def test_policies_beside_a_router_of_ones_own_are_said_to_be_idle(tmp_path, monkeypatch):
+    """Only our router and the adapters apply policies by themselves."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "alone_in_a_test.py").write_text("class Alone:\n    pass\n")
+    minimal = str(ROOT / "scenarios" / "minimal.yaml")
+    own = check(minimal, "--set", "federation.router=alone_in_a_test:Alone")
+    idle = "policies have no effect unless it asks them"
+
+    assert own.exit_code == 0, own.output
+    assert idle in " ".join(own.stdout.split())
+    assert idle not in " ".join(check(minimal).stdout.split())
+
+
+@pytest.mark.parametrize(
+    "place", ["health", "circuit_breaker", "router", "strategy", "middleware", "compare"]
+)
+def test_every_plugin_that_a_scenario_names_is_looked_for(place):
+    """A class that does not exist is found out by the check, wherever it is named."""
+    value = "[no_such_module:X]" if place == "middleware" else "no_such_module:X"
+    override = f"federation.{place}={value}"
+    if place == "compare":
+        override = "compare={strategies: [round_robin], routers: [no_such_module:X]}"
+    done = check(str(ROOT / "scenarios" / "minimal.yaml"), "--set", override)
+
+    assert done.exit_code == 2
+    assert "plug-in no_such_module:X: importing no_such_module failed" in done.stderr

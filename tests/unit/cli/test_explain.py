@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import fedsim
 from fedsim.cli import app
 from fedsim.errors import ResultsError
-from fedsim.scenario.explain import SCENARIO
+from fedsim.results.rundir import SCENARIO
 from tests import small_scenario
 
 
