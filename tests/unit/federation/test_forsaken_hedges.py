@@ -131,6 +131,6 @@ def test_a_hedge_that_is_not_sent_keeps_no_budget():
     async def main():
         gateway = gateway_of(Choosing(thinks_s=5.0), Wire(0.06), after_s=0.02, budget=1.0)
         await gateway.infer(REQUEST)
-        return gateway._hedging.try_spend()
+        return gateway._hedging[Capability.GENERATE].budget.reserve()
 
     assert asyncio.run(main())
