@@ -64,3 +64,43 @@ class Budget:
     def _forget(self, times_s: deque[float], now_s: float) -> None:
         while times_s and times_s[0] <= now_s - self._window_s:
             times_s.popleft()
+
+
+class Charge:
+    """What one request is charged: its attempts but the first, which is free, as they are sent.
+
+    Args:
+        budget: What the request's retries are taken from.
+        now_s: When the request came, in seconds.
+    """
+
+    __slots__ = ("_budget", "_reserved", "_sent")
+
+    def __init__(self, budget: Budget, now_s: float) -> None:
+        self._budget = budget
+        self._reserved = self._sent = False
+        budget.count_request(now_s)
+
+    def sent(self) -> bool:
+        """Count an attempt that is sent now, and return whether it is the first."""
+        first, self._sent = not self._sent, True
+        if self._reserved:
+            self._reserved = False
+            self._budget.spend()
+        return first
+
+    def reserve(self) -> bool:
+        """Return whether the request may be tried again, and reserve that.
+
+        As long as no attempt was sent, as where no node was found, that costs nothing.
+        """
+        if self._sent and not self._reserved:
+            self._reserved = self._budget.reserve()
+            return self._reserved
+        return True
+
+    def close(self) -> None:
+        """Give back what was reserved and not sent."""
+        if self._reserved:
+            self._reserved = False
+            self._budget.give_back()

@@ -8,7 +8,7 @@ from typing import Any
 
 from fedsim.federation.admission import Admission
 from fedsim.federation.attempts import COUNTED, Attempt, DeadlinePassed
-from fedsim.federation.budgets import Budget
+from fedsim.federation.budgets import Budget, Charge
 from fedsim.federation.config import GatewayConfig
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
@@ -198,34 +198,29 @@ class Gateway:
         The request's deadline bounds every wait: for a router that suspends, and for an attempt. A
         backoff that would outlast it is not begun.
         """
-        budget = self._budgets[request.capability]
-        budget.count_request(started_s)
-        hedging = None if self._hedging is None else self._hedging[request.capability]
+        charge = Charge(self._budgets[request.capability], started_s)
         tried: list[NodeId] = []
         retry, wait_s = 0, None
-        sent = reserved = False
         failure: FederationError | None = None
         try:
             while True:
                 target = attempt = None
                 try:
                     anew = tried or not self._direct or self._decisions is not None
-                    target = await (
+                    route = (
                         self.route(request, tried, started_s)
                         if anew
                         else self.router.route(request)
                     )
+                    target = await route
                     if isinstance(failure, NoCapacity) and target.node_id in tried:
                         break  # the queue was full, and there is nowhere else to go
                     attempt = Attempt(self, target, request)
-                    if reserved:
-                        reserved = False
-                        budget.spend()
-                    if hedging is None:
+                    attempt.first = charge.sent()
+                    if self._hedging is None:
                         result = await self.carry(attempt, started_s, streamed)
                     else:
-                        if not sent:
-                            hedging.budget.count_request(attempt.sent_s)
+                        hedging = self._hedging[request.capability]
                         attempt, result = await hedging.carry(
                             self, attempt, tried, started_s, streamed
                         )
@@ -237,21 +232,15 @@ class Gateway:
                     return self._served(attempt, result, started_s, streamed)
                 retry += 1
                 pause_s = self._pause_s(request, failure, target, retry, wait_s, started_s)
-                if pause_s is None:
+                if pause_s is None or not charge.reserve():
                     break
                 if target is not None:
                     tried.append(target.node_id)
-                sent = sent or attempt is not None
-                if sent and not reserved:  # what was never sent is not sent again either
-                    reserved = budget.reserve()
-                    if not reserved:
-                        break
                 if pause_s >= 0.0:
                     wait_s = pause_s
                     await self.clock.sleep(pause_s)
         finally:
-            if reserved:
-                budget.give_back()
+            charge.close()
         assert failure is not None
         raise failure
 

@@ -71,6 +71,8 @@ class Hedging:
             FederationError: Both failed, or the only one under way; this was the last error.
             DeadlinePassed: The request's own deadline has passed.
         """
+        if lead.first:
+            self.budget.count_request(lead.sent_s)
         delay_s = self.delay_s()
         if delay_s is None:
             winner, result = lead, await gateway.carry(lead, started_s, streamed)

@@ -20,7 +20,6 @@ from fedsim.federation.contracts import (
     PrivacyViolation,
     QoSViolation,
     RouteTarget,
-    Timeout,
 )
 from tests.unit.federation.gateways import EXACT, Diary, GatewayScene
 from tests.unit.federation.stand_ins import GENERATE, Dice, deployment, request, target
