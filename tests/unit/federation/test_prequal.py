@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -212,6 +213,20 @@ def test_the_pool_has_a_size() -> None:
         scene.choose()
 
     assert len(scene.pool) <= 16
+
+
+def test_each_capability_has_a_pool() -> None:
+    """Requests of another capability push no answer out, and share none."""
+    scene = Scene(4, probes=2.0, pool=4, remove=1.0)
+    scene.candidates = Candidates((0, 1))
+    scene.choose()
+    assert set(scene.pool) == {"n0", "n1"}
+    embed = replace(REQUEST, capability=Capability.EMBED)
+    for _ in range(20):
+        scene.prequal.select(scene.fleet, Candidates((2, 3)), embed)
+
+    assert set(scene.pool) == {"n0", "n1"}
+    assert set(scene.prequal._pools[Capability.EMBED].answers) == {"n2", "n3"}
 
 
 def test_answers_are_used_up() -> None:
