@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -282,6 +283,35 @@ class TestWhen:
         hedging = scene.gateway._hedging
         assert hedging is not None
         assert hedging[GENERATE].delay_s() == pytest.approx(0.5)
+
+    def test_a_hedged_request_s_latency_is_that_of_its_lead(self):
+        """A hedge that answers after 0.25 s has taken the request 1.25 s."""
+        scene = scene_of((1.0, 1), (1.0, 1), hedge=HedgeConfig(percentile=0.5, budget=None))
+        for number in range(10):
+            scene.infer(request(number))
+        scene.nodes.update(a=[(9.0, 1)], b=[(0.25, 1)])
+        scene.infer()
+        hedging = scene.gateway._hedging
+        assert hedging is not None
+
+        assert scene.sent[-2:] == [(10.0, "a"), (11.0, "b")]
+        assert hedging[GENERATE]._latencies.quantile(1.0) == pytest.approx(1.25)
+
+    def test_a_retry_is_no_request(self):
+        """Two requests of two attempts each pay for one hedge of 50 %, and not for two."""
+        scene = scene_of(
+            (0.0, LOST),
+            (0.0, LOST),
+            hedge=HedgeConfig(after_s=1.0, budget=0.5),
+            retries=replace(EXACT, limit=1),
+        )
+        for number in range(2):
+            scene.fail(request(number))
+        hedging = scene.gateway._hedging
+        assert hedging is not None
+
+        assert len(scene.sent) == 4
+        assert [hedging[GENERATE].budget.reserve() for _ in range(2)] == [True, False]
 
     def test_budget(self):
         """With 10 %, one request in ten is hedged, and no more in any 10 s."""
