@@ -240,8 +240,8 @@ class Fleet:
         live.health_score = 1.0 if status is HealthState.HEALTHY else HEALTH_SCORES[status]
         throughput, live.throughput_score = record.throughput, NEUTRAL_SCORE
         if throughput:
-            best = max([pool.best_throughput for pool in scale.pools], default=throughput)
-            live.throughput_score = min(1.0, throughput / best)
+            best = max([throughput, *[pool.best_throughput for pool in scale.pools]])
+            live.throughput_score = throughput / best
         return live
 
     def _ask_foreign(self, live: LiveCandidate) -> None:

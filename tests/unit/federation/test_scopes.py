@@ -222,6 +222,17 @@ class TestScores:
         assert self.scores(scene, EMBED, "e").throughput_score == 1.0
         assert self.scores(scene, GENERATE, "e").throughput_score == 1.0
 
+    def test_a_capability_of_which_no_throughput_is_known(self):
+        """A node that does not have it is explained all the same."""
+        scene = RouterScene(
+            deployment("a", pool="chat"),
+            deployment("e", pool="embed", capabilities=(EMBED,)),
+        )
+        scene.probe("a", 49)
+
+        assert self.scores(scene, EMBED, "a").throughput_score == 1.0
+        assert self.scores(scene, EMBED, "e").throughput_score == 0.5
+
     def test_a_node_that_is_watched_anew(self):
         """The scale follows a node into the pool that it is in now."""
         scene = RouterScene(deployment("a", pool="x"), deployment("b", pool="x"))
