@@ -139,7 +139,11 @@ def nothing_is_left(world: World) -> None:
         if not isinstance(gateway, Gateway):
             continue
         assert gateway.stats().active_streams == 0
-        assert gateway.admission is None or gateway.admission.in_flight == 0
+        if gateway.admission is not None:
+            assert not any(admission.in_flight for admission in gateway.admission.values())
+        assert not any(budget._reserved for budget in gateway._budgets.values())
+        if gateway._hedging is not None:
+            assert not any(hedging.budget._reserved for hedging in gateway._hedging.values())
         if isinstance(gateway.router, Router):
             assert not any(gateway.router.fleet.in_flight)
         if isinstance(gateway.breaker, CircuitBreaker):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from fedsim.federation.config import GatewayConfig
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
+    Capability,
     CircuitOpen,
     FederationError,
     InferenceRequest,
@@ -17,6 +18,7 @@ from fedsim.federation.contracts import (
 )
 from fedsim.federation.limits import Limit, build_limit
 from fedsim.federation.runtime import Clock, Observer, Random
+from fedsim.federation.scopes import Scoped
 from fedsim.federation.shedding import Shedding
 from fedsim.federation.throttling import Throttle
 
@@ -32,20 +34,23 @@ class TurnedAway(NoCapacity):
 
 
 class Admission:
-    """Lets requests in, or turns them away, by the limit in flight, by priority, by throttling.
+    """Lets requests of a capability in, or turns them away.
 
+    By the limit in flight, by priority, by throttling; a gateway has one for each capability.
     They are asked in this order, so that throttling, which learns from what nodes refuse, hears of
     no request that the gateway's own limit turned away.
     """
 
     def __init__(
         self,
+        capability: Capability,
         clock: Clock,
         limit: Limit | None,
         shedding: Shedding | None,
         throttle: Throttle | None,
         observer: Observer | None,
     ) -> None:
+        self._capability = capability
         self._clock = clock
         self._limit = limit
         self._shedding = shedding
@@ -93,17 +98,20 @@ class Admission:
             spell = None
         if spell is None:
             spell = self._spells[part] = _Spell()
-            if self._observer is not None:
-                self._observer.admission_changed(now_s, part, "open", "turning_away", "")
+            self._tell(now_s, part, "open", "turning_away", "")
         spell.count += 1
         spell.last_s = now_s
         return TurnedAway(request.capability, f"turned away by the gateway: {part}")
 
     def _over(self, part: str, spell: _Spell) -> None:
-        if self._observer is not None and spell.count:
+        if spell.count:
             count = f"{spell.count} request{'' if spell.count == 1 else 's'} turned away"
-            self._observer.admission_changed(spell.last_s, part, "turning_away", "open", count)
+            self._tell(spell.last_s, part, "turning_away", "open", count)
         spell.count = 0
+
+    def _tell(self, at_s: float, part: str, before: str, after: str, reason: str) -> None:
+        if self._observer is not None:
+            self._observer.admission_changed(at_s, self._capability, part, before, after, reason)
 
 
 class Ticket:
@@ -141,16 +149,22 @@ def build_admission(
     clock: Clock,
     random_for: Callable[[str], Random],
     observer: Observer | None,
-) -> Admission | None:
-    """Return the admission that *config* asks for, or None where everybody is let in."""
+) -> Scoped[Capability, Admission] | None:
+    """Return each capability's admission as *config* asks for it, None where all are let in."""
     parts = (config.concurrency, config.shedding, config.throttle)
     if parts == (None, None, None):
         return None
     concurrency, shedding, throttle = parts
-    return Admission(
-        clock,
-        None if concurrency is None else build_limit(concurrency, random_for("concurrency")),
-        None if shedding is None else Shedding(shedding),
-        None if throttle is None else Throttle(throttle, clock, random_for("throttle")),
-        observer,
-    )
+    rngs = Scoped(random_for)
+
+    def build(capability: Capability) -> Admission:
+        return Admission(
+            capability,
+            clock,
+            None if concurrency is None else build_limit(concurrency, rngs["concurrency"]),
+            None if shedding is None else Shedding(shedding),
+            None if throttle is None else Throttle(throttle, clock, rngs["throttle"]),
+            observer,
+        )
+
+    return Scoped(build)

@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+TURNS = 2
+"""Turns of the loop for which a deadline waits for what came in the same turn."""
+
 
 class AsyncioClock:
     """The running loop's clock."""
@@ -35,9 +38,22 @@ class AsyncioTasks:
         return task
 
     async def within(self, awaitable: Awaitable[T], seconds: float) -> T:
-        """Return what *awaitable* gives, or cancel it and raise ``TimeoutError``."""
-        async with asyncio.timeout(seconds):
-            return await awaitable
+        """Return what *awaitable* gives, or cancel it and raise ``TimeoutError``.
+
+        What comes in the turn of the loop in which the deadline passes is still in time.
+        """
+        async with asyncio.timeout(None) as scope:
+            deadline = _Deadline(scope, seconds)
+            try:
+                return await awaitable
+            finally:
+                deadline.cancel()
+
+    async def wait_out(self, seconds: float) -> None:
+        """Suspend the calling task for *seconds*, and until all else due by then has happened."""
+        await asyncio.sleep(seconds)
+        for _ in range(TURNS + 1):
+            await asyncio.sleep(0)
 
     async def first(self, *awaitables: Awaitable[T]) -> T:
         """Return what the first of *awaitables* to return gives, and cancel the others.
@@ -52,6 +68,27 @@ class AsyncioTasks:
             for racer in racers:
                 racer.cancel()
             await asyncio.gather(*racers, return_exceptions=True)
+
+
+class _Deadline:
+    """Ends a scope some turns after its time, so that a task that was woken by then goes on."""
+
+    def __init__(self, scope: asyncio.Timeout, seconds: float) -> None:
+        self._scope = scope
+        self._loop = asyncio.get_running_loop()
+        self._turns = TURNS
+        self._handle: asyncio.Handle = self._loop.call_later(seconds, self._turn)
+
+    def _turn(self) -> None:
+        self._turns -= 1
+        if self._turns:
+            self._handle = self._loop.call_soon(self._turn)
+        else:
+            self._scope.reschedule(self._loop.time())  # due, so at the next turn
+
+    def cancel(self) -> None:
+        """End nothing any more."""
+        self._handle.cancel()
 
 
 async def _winner(racers: Sequence[asyncio.Future[T]]) -> T:

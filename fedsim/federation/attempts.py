@@ -31,16 +31,17 @@ class Attempt:
         target: The node.
         request: The request.
         sent_s: Clock time of the dispatch, in seconds.
+        first: Whether the request has been sent to no node before.
         last: Whether the request's own deadline comes no later than the attempt's.
     """
 
-    __slots__ = ("_ended", "_gateway", "_probe", "last", "request", "sent_s", "target")
+    __slots__ = ("_ended", "_gateway", "_probe", "first", "last", "request", "sent_s", "target")
 
     def __init__(self, gateway: Gateway, target: RouteTarget, request: InferenceRequest) -> None:
         self._gateway = gateway
         self.target = target
         self.request = request
-        self._ended = self.last = False
+        self._ended = self.first = self.last = False
         self._probe = bool(gateway.troubled) and gateway.acquire(target.node_id)
         self.sent_s = gateway.clock.now()
         if request.blocks and gateway.prefixes is not None:

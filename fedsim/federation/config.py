@@ -86,7 +86,7 @@ class RateBreakerConfig:
 
 @dataclass(frozen=True, slots=True)
 class SuccessRateConfig:
-    """When a node's success rate is an outlier among those of all nodes.
+    """When a node's success rate is an outlier among those of its pool.
 
     Attributes:
         stdev_factor: A rate is one below the mean less this many standard deviations.
@@ -123,8 +123,8 @@ class OutlierConfig:
         interval_s: Time between two looks at rates and at ejected nodes, in seconds.
         base_ejection_s: Length of a first ejection, in seconds; the n-th takes n times as long.
         max_ejection_s: Longest ejection, in seconds.
-        max_ejected: Share of the nodes that may be ejected at once, 0 to 1.
-        always_eject_one: Whether one node may be ejected in any case.
+        max_ejected: Share of a pool's nodes that may be ejected at once, 0 to 1.
+        always_eject_one: Whether one node of each pool may be ejected in any case.
         success_rate: The rule about success rates, or None for none.
         failure_share: The rule about shares of failures, or None for none.
     """
@@ -177,7 +177,7 @@ class RetryConfig:
         backoff_max_s: Longest backoff, in seconds.
         jitter: ``none``, ``full``, ``equal`` or ``decorrelated``; see `retries.backoff_s`.
         budget: Most retries as a share of the requests in the budget's window, on top of its
-            floor; None sets no budget.
+            floor, for each capability; None sets no budget.
         budget_floor: Retries in the window that are granted however few the requests.
         budget_window_s: Time over which the budget counts, in seconds.
     """
@@ -198,8 +198,10 @@ class HedgeConfig:
     Attributes:
         after_s: Time without an answer after which it does, in seconds; None goes by the
             percentile.
-        percentile: The same as a percentile of the gateway's recent latencies, 0.5 to 0.99.
-        budget: Most hedges as a share of the requests of the last 10 s; None sets no budget.
+        percentile: The same as a percentile of the gateway's recent latencies of the request's
+            capability, 0.5 to 0.99.
+        budget: Most hedges as a share of the requests of the last 10 s, for each capability; None
+            sets no budget.
     """
 
     after_s: float | None = None
@@ -209,7 +211,7 @@ class HedgeConfig:
 
 @dataclass(frozen=True, slots=True)
 class ThrottleConfig:
-    """Settings of client-side throttling.
+    """Settings of client-side throttling, which goes by capability.
 
     Attributes:
         accepts: Requests let through per request that nodes took, >= 1: the K of the rule.
@@ -222,7 +224,7 @@ class ThrottleConfig:
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyConfig:
-    """Settings of the limit on a gateway's requests in flight.
+    """Settings of the limit on a gateway's requests in flight for a capability.
 
     Attributes:
         algorithm: ``aimd``, ``vegas``, ``gradient2``, or ``fixed`` for one that stays as it is.
@@ -245,7 +247,8 @@ class SheddingConfig:
 
     Attributes:
         step: Share of the limit that every level of priority leaves free for more important ones.
-        limit: Requests in flight that are full load; None takes the concurrency limit.
+        limit: Requests in flight for a capability that are full load; None takes the concurrency
+            limit.
     """
 
     step: float = 0.2

@@ -65,7 +65,7 @@ class Eligibility:
         self, position: int, request: InferenceRequest
     ) -> tuple[RouteCandidate, Rejection | None]:
         """Return a node as a candidate, and what stands against it first."""
-        candidate = self._fleet.candidate(position)
+        candidate = self._fleet.candidate(position, request.capability)
         return candidate, self._rejection(position, candidate, request)
 
     def refuse(self, request: InferenceRequest) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 from fedsim.federation.catalog import Deployment, DeploymentSource
@@ -18,7 +19,7 @@ from fedsim.federation.contracts import (
     RouteTarget,
     RoutingPolicyTrait,
 )
-from fedsim.federation.health import HealthChecker, NodeRecord
+from fedsim.federation.health import HealthChecker, NodeRecord, Pool
 from fedsim.federation.policies import (
     NEUTRAL_SCORE,
     OWN_POLICIES,
@@ -27,6 +28,7 @@ from fedsim.federation.policies import (
     Scorer,
 )
 from fedsim.federation.runtime import Clock
+from fedsim.federation.scopes import Scoped
 
 LATENCY_SCALE_S = 5.0
 """Latency at which a candidate's latency score is 0, in seconds."""
@@ -103,6 +105,19 @@ class LiveCandidate:
         )
 
 
+@dataclass(slots=True)
+class _Scale:
+    """Nodes as candidates for one capability: scores compare them with those that have it.
+
+    Attributes:
+        live: Every node.
+        pools: The pools of the nodes that have the capability, where the health checker is ours.
+    """
+
+    live: list[LiveCandidate]
+    pools: list[Pool]
+
+
 class Fleet:
     """All nodes of the catalog, in the order of registration, with what one gateway knows of them.
 
@@ -141,6 +156,7 @@ class Fleet:
         self._region = region
         self._own = all(type(policy) in OWN_POLICIES for policy in policies)
         self._own_health = health if isinstance(health, HealthChecker) else None
+        self._scales: Scoped[Capability, _Scale] = Scoped(self._scale)
         self.version = 0
         self.node_ids: list[NodeId] = []
         self.in_flight: list[int] = []
@@ -163,34 +179,57 @@ class Fleet:
         self.in_flight = [counts.pop(node_id, 0) for node_id in self.node_ids]
         self.departed = {node_id: count for node_id, count in counts.items() if count}
         self.positions = {node_id: place for place, node_id in enumerate(self.node_ids)}
-        self._live = self._build_live()
+        self._scales.clear()
         self.records: list[NodeRecord | None] = [None] * len(self.node_ids)
         for position in range(len(self.node_ids)):
             self.refresh_record(position)
         self.version += 1
 
-    def _build_live(self) -> list[LiveCandidate]:
+    def _scale(self, capability: Capability) -> _Scale:
+        members = [
+            position
+            for position, models in enumerate(self.models)
+            if any(capability in model.capabilities for model in models)
+        ]
         prices = [deployment.cost_usd_per_hour for deployment in self.deployments]
-        dearest = max((price for price in prices if price is not None), default=0.0)
-        return [
+        dearest = max((prices[member] or 0.0 for member in members), default=0.0)
+        live = [
             LiveCandidate(
                 deployment,
-                NEUTRAL_SCORE if price is None or not dearest else 1.0 - price / dearest,
+                NEUTRAL_SCORE if price is None or not dearest else max(0.0, 1.0 - price / dearest),
                 float(deployment.region_id == self._region),
             )
             for deployment, price in zip(self.deployments, prices, strict=True)
         ]
+        records = [self.records[member] for member in members]
+        return _Scale(live, list(dict.fromkeys(record.pool for record in records if record)))
 
     def refresh_record(self, position: int) -> None:
         """Look up a node's record again."""
         if self._own_health is not None:
-            self.records[position] = self._own_health.record(self.node_ids[position])
+            record = self._own_health.record(self.node_ids[position])
+            if record is not self.records[position]:
+                self.records[position] = record
+                self._scales.clear()
 
     # What is known of a node
 
-    def look_at(self, position: int) -> LiveCandidate:
-        """Return a node as it is known now; holds until the next look at the same node."""
-        live = self._live[position]
+    def is_unhealthy(self, position: int) -> bool:
+        """Return whether a node is known to be unhealthy."""
+        record = self.records[position]
+        if record is not None:
+            return record.status is HealthState.UNHEALTHY
+        health, node_id = self._health, self.node_ids[position]
+        known = None if health is None else health.get_cached_health(node_id)
+        return known is not None and known.status is HealthState.UNHEALTHY
+
+    def look_at(self, position: int, capability: Capability) -> LiveCandidate:
+        """Return a node as it is known now, as a candidate for *capability*.
+
+        Holds until the next look at the same node.
+        """
+        scale = self._scales[capability]
+        live = scale.live[position]
         record = self.records[position]
         if record is None or self._own_health is None:
             self._ask_foreign(live)
@@ -199,10 +238,10 @@ class Fleet:
         known = self._clock.now() < window.expires_s
         live.estimated_latency_s = window.median_s if known else 0.0
         live.health_score = 1.0 if status is HealthState.HEALTHY else HEALTH_SCORES[status]
-        throughput = record.throughput
-        live.throughput_score = (
-            throughput / self._own_health.best_throughput if throughput else NEUTRAL_SCORE
-        )
+        throughput, live.throughput_score = record.throughput, NEUTRAL_SCORE
+        if throughput:
+            best = max([throughput, *[pool.best_throughput for pool in scale.pools]])
+            live.throughput_score = throughput / best
         return live
 
     def _ask_foreign(self, live: LiveCandidate) -> None:
@@ -212,13 +251,13 @@ class Fleet:
         live.health_score = HEALTH_SCORES[status]
         live.estimated_latency_s = 0.0 if known is None else known.latency_p50_s
 
-    def candidate(self, position: int) -> RouteCandidate:
+    def candidate(self, position: int, capability: Capability) -> RouteCandidate:
         """Return a node as a candidate: what is known of it, which no policy has scored yet."""
-        return self.look_at(position).frozen(NEUTRAL_SCORE)
+        return self.look_at(position, capability).frozen(NEUTRAL_SCORE)
 
     def target(self, position: int, request: InferenceRequest) -> RouteTarget:
         """Return a node as a target with its score, that of the decision where it was scored."""
-        live, scored = self.look_at(position), self.scored
+        live, scored = self.look_at(position, request.capability), self.scored
         if scored is not None and position in scored.positions:
             return live.at(scored.totals[scored.positions.index(position)])
         return live.at(self._scorer.total(self._shown(live), request))
@@ -234,7 +273,7 @@ class Fleet:
 
     def score_all(self, positions: Sequence[int], request: InferenceRequest) -> Scored:
         """Return what the policies make of several nodes."""
-        looks = [self.look_at(position) for position in positions]
+        looks = [self.look_at(position, request.capability) for position in positions]
         if not self._scorer.columnar:
             shown = [self._shown(live) for live in looks]
             return self._scorer.score_all(positions, shown, request)

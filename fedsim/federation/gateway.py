@@ -8,10 +8,11 @@ from typing import Any
 
 from fedsim.federation.admission import Admission
 from fedsim.federation.attempts import COUNTED, Attempt, DeadlinePassed
-from fedsim.federation.budgets import Budget
+from fedsim.federation.budgets import Budget, Charge
 from fedsim.federation.config import GatewayConfig
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
+    Capability,
     CircuitBreakerTrait,
     CircuitOpen,
     CircuitState,
@@ -33,6 +34,7 @@ from fedsim.federation.hedging import Hedging
 from fedsim.federation.prefixes import PrefixIndex
 from fedsim.federation.retries import AT_ONCE, RetryPolicy, backoff_s
 from fedsim.federation.runtime import Clock, Random, Tasks, Transport
+from fedsim.federation.scopes import Scoped
 from fedsim.federation.streams import GatewayStream, open_stream
 
 _RETRYABLE_ATTEMPTS = (*COUNTED, NoCapacity, CircuitOpen)
@@ -64,7 +66,7 @@ class Gateway:
         config: GatewayConfig | None = None,
         prefixes: PrefixIndex | None = None,
         decisions: DecisionObserver | None = None,
-        admission: Admission | None = None,
+        admission: Scoped[Capability, Admission] | None = None,
         retry_policy: RetryPolicy | None = None,
     ) -> None:
         self.router = router
@@ -83,15 +85,11 @@ class Gateway:
         self._request_s = (timeout.request_s if timeout else None) or math.inf
         self._retries = retries
         self._retry_policy = retry_policy
-        self._budget: Budget | None = None
-        if retries is not None and retries.budget is not None:
-            floor, window_s = retries.budget_floor, retries.budget_window_s
-            self._budget = Budget(clock, retries.budget, floor, window_s)
-        self._count_request: Callable[[float], None] = (
-            _ignore if self._budget is None else self._budget.count_request
-        )
+        self._budgets: Scoped[Capability, Budget] = Scoped(self._budget)
         hedge = self._config.hedge
-        self._hedging = None if hedge is None else Hedging(hedge, clock)
+        self._hedging: Scoped[Capability, Hedging] | None = (
+            None if hedge is None else Scoped(lambda _: Hedging(hedge, clock))
+        )
         self.admission = admission
         self._direct = self._request_s == math.inf or getattr(router, "immediate", False)
         self.on_start: Callable[..., Any] = getattr(router, "on_start", _ignore)
@@ -158,8 +156,8 @@ class Gateway:
 
     def settle(self) -> None:
         """Report what admission has found out and not told yet."""
-        if self.admission is not None:
-            self.admission.settle()
+        for admission in (self.admission or {}).values():
+            admission.settle()
 
     def stats(self) -> GatewayStats:
         """Return the statistics so far."""
@@ -177,7 +175,7 @@ class Gateway:
         """Serve *request* if it is let in; a stream is in until its end."""
         assert self.admission is not None
         try:
-            ticket = self.admission.enter(request)
+            ticket = self.admission[request.capability].enter(request)
         except FederationError as error:
             self.tell_middleware(request, error)
             raise
@@ -197,45 +195,52 @@ class Gateway:
     ) -> InferenceResponse | GatewayStream:
         """Route and send *request* until it is served or may not be tried again.
 
-        The request's deadline bounds every wait: for a router that suspends, for an attempt, and
-        for a backoff.
+        The request's deadline bounds every wait: for a router that suspends, and for an attempt. A
+        backoff that would outlast it is not begun.
         """
-        self._count_request(started_s)
+        charge = Charge(self._budgets[request.capability], started_s)
         tried: list[NodeId] = []
         retry, wait_s = 0, None
         failure: FederationError | None = None
-        while True:
-            target = attempt = None
-            try:
-                anew = tried or not self._direct or self._decisions is not None
-                target = await (
-                    self.route(request, tried, started_s) if anew else self.router.route(request)
-                )
-                if isinstance(failure, NoCapacity) and target.node_id in tried:
-                    self._give_back_retry()
-                    break  # the queue was full, and there is nowhere else to go
-                attempt = Attempt(self, target, request)
-                if self._hedging is None:
-                    result = await self.carry(attempt, started_s, streamed)
-                else:
-                    attempt, result = await self._hedging.carry(
-                        self, attempt, tried, started_s, streamed
+        try:
+            while True:
+                target = attempt = None
+                try:
+                    anew = tried or not self._direct or self._decisions is not None
+                    route = (
+                        self.route(request, tried, started_s)
+                        if anew
+                        else self.router.route(request)
                     )
-            except BaseException as thrown:
-                failure = self._failure(thrown, attempt, request)
-                if failure is None:
-                    raise
-            else:
-                return self._served(attempt, result, started_s, streamed)
-            retry += 1
-            pause_s = self._pause_s(request, failure, target, retry, wait_s, started_s)
-            if pause_s is None:
-                break
-            if target is not None:
-                tried.append(target.node_id)
-            if pause_s >= 0.0:
-                wait_s = pause_s
-                await self._pause(request, pause_s, started_s)
+                    target = await route
+                    if isinstance(failure, NoCapacity) and target.node_id in tried:
+                        break  # the queue was full, and there is nowhere else to go
+                    attempt = Attempt(self, target, request)
+                    attempt.first = charge.sent()
+                    if self._hedging is None:
+                        result = await self.carry(attempt, started_s, streamed)
+                    else:
+                        hedging = self._hedging[request.capability]
+                        attempt, result = await hedging.carry(
+                            self, attempt, tried, started_s, streamed
+                        )
+                except BaseException as thrown:
+                    failure = self._failure(thrown, attempt, request)
+                    if failure is None:
+                        raise
+                else:
+                    return self._served(attempt, result, started_s, streamed)
+                retry += 1
+                pause_s = self._pause_s(request, failure, target, retry, wait_s, started_s)
+                if pause_s is None or not charge.reserve():
+                    break
+                if target is not None:
+                    tried.append(target.node_id)
+                if pause_s >= 0.0:
+                    wait_s = pause_s
+                    await self.clock.sleep(pause_s)
+        finally:
+            charge.close()
         assert failure is not None
         raise failure
 
@@ -346,40 +351,28 @@ class Gateway:
     ) -> float | None:
         """Return how long to wait before a retry that may mend *error*, in seconds.
 
-        None stands for no retry, and `AT_ONCE` for one without a wait.
+        None stands for no retry, as where the wait would outlast the request's deadline, and
+        `AT_ONCE` for one without a wait.
         """
         retryable = _RETRYABLE_ROUTES if target is None else _RETRYABLE_ATTEMPTS
         if not isinstance(error, retryable):
             return None
-        wait_s: float | None = AT_ONCE
+        retries, wait_s = self._retries, None
         if self._retry_policy is not None:
             elapsed_s = self.clock.now() - started_s
             wait_s = self._retry_policy.next_wait_s(request, retry, error, elapsed_s)
-        if wait_s is None or not self._may_retry(retry):
+        elif retries is not None and retry <= retries.limit:
+            at_once = target is not None and isinstance(error, NoCapacity)
+            wait_s = AT_ONCE if at_once else backoff_s(retries, retry, self._rng, previous_s)
+        if wait_s is None or max(wait_s, 0.0) >= self._left_s(started_s):
             return None
-        at_once = target is not None and isinstance(error, NoCapacity)
-        if self._retry_policy is not None or at_once:
-            return wait_s
-        assert self._retries is not None
-        return backoff_s(self._retries, retry, self._rng, previous_s)
+        return wait_s
 
-    def _may_retry(self, retry: int) -> bool:
-        """Return whether limit and budget allow another attempt, and take it from the budget."""
+    def _budget(self, _: Capability) -> Budget:
         retries = self._retries
-        if self._retry_policy is None and (retries is None or retry > retries.limit):
-            return False
-        return self._budget is None or self._budget.try_spend()
-
-    def _give_back_retry(self) -> None:
-        if self._budget is not None:
-            self._budget.give_back()
-
-    async def _pause(self, request: InferenceRequest, wait_s: float, started_s: float) -> None:
-        """Wait before a retry; raises ``Timeout`` where the request's own deadline comes first."""
-        left_s = self._left_s(started_s)
-        await self.clock.sleep(min(wait_s, left_s))
-        if wait_s >= left_s:
-            raise self.request_timeout(request)
+        if retries is None:
+            return Budget(self.clock, None)
+        return Budget(self.clock, retries.budget, retries.budget_floor, retries.budget_window_s)
 
     def request_timeout(self, request: InferenceRequest) -> Timeout:
         """Return the error of a request whose deadline has passed; the middleware is told."""

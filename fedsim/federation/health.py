@@ -26,10 +26,22 @@ POOL_REFRESH_REPORTS = 4
 """Latencies for each of a pool's nodes, on average, after which its median is worked out anew."""
 
 
-class _Pool:
-    """Nodes whose latencies are compared."""
+class Pool:
+    """Nodes whose latencies are compared.
 
-    __slots__ = ("members", "median_s", "refresh_at_s", "reports_left", "slow_above_s")
+    Attributes:
+        best_throughput: The highest throughput that a probe of one of them has brought, in tokens
+            per second; 0 where unknown.
+    """
+
+    __slots__ = (
+        "best_throughput",
+        "members",
+        "median_s",
+        "refresh_at_s",
+        "reports_left",
+        "slow_above_s",
+    )
 
     def __init__(self) -> None:
         self.members: list[NodeRecord] = []
@@ -37,6 +49,7 @@ class _Pool:
         self.slow_above_s = math.inf
         self.refresh_at_s = -math.inf
         self.reports_left = 0
+        self.best_throughput = 0
 
 
 class NodeRecord:
@@ -44,6 +57,7 @@ class NodeRecord:
 
     Attributes:
         node_id: The node.
+        pool: Its pool.
         status: The verdict.
         window: Latencies of its traffic.
         throughput: Tokens per second at the last probe; 0 where unknown.
@@ -72,7 +86,7 @@ class NodeRecord:
         "window",
     )
 
-    def __init__(self, node_id: NodeId, pool: _Pool, window: LatencyWindow, now_s: float) -> None:
+    def __init__(self, node_id: NodeId, pool: Pool, window: LatencyWindow, now_s: float) -> None:
         self.node_id = node_id
         self.pool = pool
         self.window = window
@@ -120,13 +134,12 @@ class HealthChecker:
         self._config = config or HealthConfig()
         self._observer = observer
         self._records: dict[NodeId, NodeRecord] = {}
-        self._pools: dict[str, _Pool] = {}
+        self._pools: dict[str, Pool] = {}
         self._monitors: dict[NodeId, TaskHandle] = {}
         self._interval_s: float | None = None
         self._subscribers: list[Callable[[NodeId], None]] = []
         self._thresholds_s: list[float] = []
         self._least_throughputs: list[int] = []
-        self.best_throughput = 0
 
     # Who is watched
 
@@ -135,7 +148,7 @@ class HealthChecker:
         if node_id in self._records:
             return
         config = self._config
-        members = self._pools.setdefault(pool, _Pool())
+        members = self._pools.setdefault(pool, Pool())
         window = LatencyWindow(config.window_s, config.window_samples)
         record = NodeRecord(node_id, members, window, self._clock.now())
         members.members.append(record)
@@ -197,7 +210,7 @@ class HealthChecker:
             self._refresh(pool, now_s)
         return pool.median_s
 
-    def _refresh(self, pool: _Pool, now_s: float) -> None:
+    def _refresh(self, pool: Pool, now_s: float) -> None:
         """Work out a pool's median, and above which median a node of it is degraded."""
         pool.refresh_at_s = now_s + POOL_REFRESH_S
         pool.reports_left = POOL_REFRESH_REPORTS * len(pool.members)
@@ -336,7 +349,7 @@ class HealthChecker:
 
     def _note_throughput(self, record: NodeRecord, throughput: int) -> None:
         before, record.throughput = record.throughput, throughput
-        self.best_throughput = max(self.best_throughput, throughput)
+        record.pool.best_throughput = max(record.pool.best_throughput, throughput)
         if any((before < least) != (throughput < least) for least in self._least_throughputs):
             self._changed(record.node_id)
 

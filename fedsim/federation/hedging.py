@@ -28,20 +28,22 @@ BUDGET_WINDOW_S = 10.0
 class Hedging:
     """Says when a gateway sends a second attempt, and sends it.
 
-    After a fixed time, or a percentile of the time from dispatch to the answer of the gateway's
-    last 1,000 requests, those that were hedged included: until the hedge is sent they take as long
+    A gateway has one for each capability, the class of requests whose latencies are alike. After a
+    fixed time, or a percentile of the time from dispatch to the answer of its last 1,000 requests,
+    those that were hedged included: until the hedge is sent they take as long
     as any other, so that a hedge after the p95 is sent for 5 % of the requests whatever it does to
     the others. There is none until 5 latencies lie beyond the percentile: 100 requests for the p95,
     500 for the p99. Source: J. Dean and L. A. Barroso, The Tail at Scale, 2013.
+
+    Attributes:
+        budget: What hedges are charged to.
     """
 
     def __init__(self, config: HedgeConfig, clock: Clock) -> None:
         self._after_s = config.after_s
         self._percentile = config.percentile
         self._clock = clock
-        self._budget = None
-        if config.budget is not None:
-            self._budget = Budget(clock, config.budget, 0, BUDGET_WINDOW_S)
+        self.budget = Budget(clock, config.budget, 0, BUDGET_WINDOW_S)
         self._latencies = LatencyWindow(math.inf, SAMPLES)
         self._samples = round(BEYOND / (1.0 - config.percentile))
 
@@ -52,15 +54,6 @@ class Hedging:
         if self._latencies.count(self._clock.now()) < self._samples:
             return None
         return self._latencies.quantile(self._percentile)
-
-    def try_spend(self) -> bool:
-        """Take a hedge from the budget; False when it is used up."""
-        return self._budget is None or self._budget.try_spend()
-
-    def give_back(self) -> None:
-        """Return a hedge to the budget that was not made."""
-        if self._budget is not None:
-            self._budget.give_back()
 
     async def carry(
         self, gateway: Gateway, lead: Attempt, tried: list[NodeId], started_s: float, streamed: bool
@@ -78,8 +71,8 @@ class Hedging:
             FederationError: Both failed, or the only one under way; this was the last error.
             DeadlinePassed: The request's own deadline has passed.
         """
-        if self._budget is not None and not tried:
-            self._budget.count_request(started_s)
+        if lead.first:
+            self.budget.count_request(lead.sent_s)
         delay_s = self.delay_s()
         if delay_s is None:
             winner, result = lead, await gateway.carry(lead, started_s, streamed)
@@ -93,7 +86,7 @@ class Hedging:
 
 
 class _NoHedge(Exception):
-    """There is no budget for a hedge, or no other node."""
+    """There is no need of a hedge, no budget for one, or no other node."""
 
 
 class _Race:
@@ -167,18 +160,22 @@ class _Race:
             await result.cancel()
 
     async def _hedge(self, delay_s: float) -> None:
-        await self._gateway.clock.sleep(delay_s)
-        if not self._hedging.try_spend():
+        await self._gateway.tasks.wait_out(delay_s)
+        if not self._under_way or self._winner is not None:
+            raise _NoHedge  # the first attempt ended in this turn of the loop
+        budget = self._hedging.budget
+        if not budget.reserve():
             raise _NoHedge
         try:
             hedge = await self._elsewhere()
         except BaseException as thrown:
-            self._hedging.give_back()
+            budget.give_back()
             expected = isinstance(thrown, (FederationError, DeadlinePassed, _NoHedge))
             if expected or not isinstance(thrown, Exception):
                 raise
             self._error = thrown  # a plug-in's; it ends the race, and is raised
             return
+        budget.spend()
         self._tried.append(hedge.target.node_id)
         await self._run(hedge)
 

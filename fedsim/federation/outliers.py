@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, pstdev
 
 from fedsim.federation.config import OutlierConfig
@@ -22,6 +22,7 @@ class NodeTally:
         failures_in_a_row: Failures since the last success, or since the rule last applied.
         calls: Results in the present interval.
         failed: Failures among them.
+        peers: The nodes of its pool, itself included.
         ejected_at_s: Clock time of the ejection in seconds; None where it is not ejected.
         returned_at_s: Clock time of the last readmission in seconds, -inf before the first.
         multiplier: How many times the base an ejection takes.
@@ -34,6 +35,7 @@ class NodeTally:
         "failed",
         "failures_in_a_row",
         "multiplier",
+        "peers",
         "reason",
         "returned_at_s",
     )
@@ -42,6 +44,7 @@ class NodeTally:
         self.failures_in_a_row = self.calls = self.failed = self.multiplier = 0
         self.ejected_at_s: float | None = None
         self.returned_at_s = float("-inf")
+        self.peers: Peers = {}
         self.reason = ""
 
     @property
@@ -50,14 +53,20 @@ class NodeTally:
         return 1.0 - self.failed / self.calls
 
 
+Peers = dict[NodeId, NodeTally]
+"""The nodes of one pool, which are compared with each other."""
+
+
 class OutlierDetector:
     """Ejects nodes by what becomes of the attempts that one gateway sends them.
 
     A node is an outlier after ``consecutive_failures`` failures in a row; at the end of an
-    interval, when its success rate is below the mean of all nodes' less ``stdev_factor`` standard
+    interval, when its success rate is below the mean of its pool's less ``stdev_factor`` standard
     deviations (of the population), or its share of failures reaches the threshold; only nodes with
     enough requests in the interval are compared. An outlier is ejected where the share of ejected
-    nodes then stays within ``max_ejected``, or none is ejected and one always may be.
+    nodes of its pool then stays within ``max_ejected``, or none of it is ejected and one always may
+    be. Nodes of different pools are not set against each other: a pool is to it what a cluster is
+    to Envoy.
 
     Ejected nodes are readmitted at the end of an interval only: once ``base_ejection_s`` times the
     node's multiplier, at most ``max_ejection_s``, has passed. The multiplier grows by one with
@@ -82,17 +91,23 @@ class OutlierDetector:
         self._config = config or OutlierConfig()
         self._observer = observer
         self._nodes: dict[NodeId, NodeTally] = {}
-        self._ejected = 0
+        self._pools: dict[str, Peers] = {}
         self._subscribers: list[Callable[[NodeId], None]] = []
 
     def subscribe(self, on_change: Callable[[NodeId], None]) -> None:
         """Have *on_change* called with a node that was ejected or readmitted."""
         self._subscribers.append(on_change)
 
-    def follow(self, nodes: Sequence[NodeId]) -> None:
-        """Count for exactly these nodes from now on; those that stay keep their counts."""
-        self._nodes = {node_id: self._nodes.get(node_id) or NodeTally() for node_id in nodes}
-        self._ejected = sum(tally.ejected_at_s is not None for tally in self._nodes.values())
+    def follow(self, pools: Mapping[NodeId, str]) -> None:
+        """Count for exactly these nodes from now on, given with their pools.
+
+        Those that stay keep their counts.
+        """
+        self._nodes = {node_id: self._nodes.get(node_id) or NodeTally() for node_id in pools}
+        self._pools = {pool: {} for pool in pools.values()}
+        for node_id, tally in self._nodes.items():
+            tally.peers = self._pools[pools[node_id]]
+            tally.peers[node_id] = tally
 
     def ejection(self, node_id: NodeId) -> str | None:
         """Return why a node is ejected, in words, or None where it is not."""
@@ -131,14 +146,15 @@ class OutlierDetector:
                     tally.multiplier = max(0, tally.multiplier - 1)
             elif now_s - tally.ejected_at_s >= self._ejection_s(tally) - 1e-9:
                 self._readmit(node_id, tally, now_s)
-        self._look_at_rates()
+        for peers in self._pools.values():
+            self._look_at_rates(peers)
         for tally in self._nodes.values():
             tally.calls = tally.failed = 0
 
-    def _look_at_rates(self) -> None:
+    def _look_at_rates(self, peers: Peers) -> None:
         rule = self._config.success_rate
         if rule is not None:
-            rated = self._rated(rule.volume)
+            rated = _rated(peers, rule.volume)
             if rated and len(rated) >= rule.min_nodes:
                 rates = [tally.success_rate for _, tally in rated]
                 least = success_rate_threshold(rates, rule.stdev_factor)
@@ -148,26 +164,19 @@ class OutlierDetector:
                         self._eject(node_id, tally, reason)
         limit = self._config.failure_share
         if limit is not None:
-            rated = self._rated(limit.volume)
+            rated = _rated(peers, limit.volume)
             if len(rated) >= limit.min_nodes:
                 for node_id, tally in rated:
                     share = tally.failed / tally.calls
                     if share >= limit.threshold:
                         self._eject(node_id, tally, f"{share:.3g} of its requests failed")
 
-    def _rated(self, volume: int) -> list[tuple[NodeId, NodeTally]]:
-        """Return the nodes that are not ejected and had enough requests in the interval."""
-        return [
-            (node_id, tally)
-            for node_id, tally in self._nodes.items()
-            if tally.ejected_at_s is None and tally.calls >= volume
-        ]
-
     def _eject(self, node_id: NodeId, tally: NodeTally, reason: str) -> None:
-        """Eject an outlier, where not too many are ejected already."""
+        """Eject an outlier, where not too many of its peers are ejected already."""
         config = self._config
-        share = (self._ejected + 1) / len(self._nodes)
-        allowed = share <= config.max_ejected or (config.always_eject_one and not self._ejected)
+        ejected = sum(peer.ejected_at_s is not None for peer in tally.peers.values())
+        share = (ejected + 1) / len(tally.peers)
+        allowed = share <= config.max_ejected or (config.always_eject_one and not ejected)
         if tally.ejected_at_s is not None or not allowed:
             return
         longest_s = max(config.max_ejection_s, config.base_ejection_s)
@@ -175,7 +184,6 @@ class OutlierDetector:
             tally.multiplier += 1
         tally.ejected_at_s = self._clock.now()
         tally.reason = reason
-        self._ejected += 1
         self._tell(node_id, ejected=True, reason=reason)
 
     def _ejection_s(self, tally: NodeTally) -> float:
@@ -189,7 +197,6 @@ class OutlierDetector:
         tally.ejected_at_s = None
         tally.returned_at_s = now_s
         tally.failures_in_a_row = 0
-        self._ejected -= 1
         self._tell(node_id, ejected=False, reason=reason)
 
     def _tell(self, node_id: NodeId, *, ejected: bool, reason: str) -> None:
@@ -197,6 +204,15 @@ class OutlierDetector:
             self._observer.outlier_changed(self._clock.now(), node_id, ejected, reason)
         for on_change in self._subscribers:
             on_change(node_id)
+
+
+def _rated(peers: Peers, volume: int) -> list[tuple[NodeId, NodeTally]]:
+    """Return the nodes that are not ejected and had enough requests in the interval."""
+    return [
+        (node_id, tally)
+        for node_id, tally in peers.items()
+        if tally.ejected_at_s is None and tally.calls >= volume
+    ]
 
 
 def success_rate_threshold(rates: Sequence[float], stdev_factor: float) -> float:

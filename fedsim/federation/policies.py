@@ -143,8 +143,8 @@ class LatencyPolicy:
 class ThroughputPolicy:
     """Prefers nodes of high throughput, and honours the request's ``min_throughput``.
 
-    Throughput is what the last probe reported; the score is its share of the highest known one.
-    A node whose throughput is not known is eligible.
+    Throughput is what the last probe reported; the score is its share of the highest that is known
+    of the pools with the request's capability. A node whose throughput is not known is eligible.
     """
 
     rejects_as: ClassVar[str] = "qos"
@@ -252,7 +252,8 @@ class CostPolicy:
     """Prefers cheap nodes as far as the request asks for it.
 
     With ``cost_tolerance`` c, the score is (1 - c / 100) times the cost score plus c / 100 times
-    the latency score: 0 looks at the price alone, 100 at speed alone.
+    the latency score: 0 looks at the price alone, 100 at speed alone. The cost score is 0 for the
+    dearest of the nodes with the request's capability, and would be 1 for one that costs nothing.
     """
 
     def __init__(self, weight: float = 1.0, max_latency_s: float = 5.0) -> None:

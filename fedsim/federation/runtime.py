@@ -52,7 +52,17 @@ class Tasks(Protocol):
         ...
 
     def within(self, awaitable: Awaitable[T], seconds: float) -> Awaitable[T]:
-        """Return what *awaitable* gives, or stop it after *seconds* and raise ``TimeoutError``."""
+        """Return what *awaitable* gives, or stop it after *seconds* and raise ``TimeoutError``.
+
+        What *awaitable* gives at the very time of the deadline counts.
+        """
+        ...
+
+    def wait_out(self, seconds: float) -> Awaitable[None]:
+        """Suspend the caller for *seconds*, and until all else due by then has happened.
+
+        That includes deadlines.
+        """
         ...
 
     def first(self, *awaitables: Awaitable[T]) -> Awaitable[T]:
@@ -112,9 +122,9 @@ class Observer(Protocol):
         ...
 
     def admission_changed(
-        self, at_s: float, part: str, before: str, after: str, reason: str
+        self, at_s: float, capability: Capability, part: str, before: str, after: str, reason: str
     ) -> None:
-        """Take note that a gateway began to turn requests away, or stopped.
+        """Take note that a gateway began to turn requests for a capability away, or stopped.
 
         *part* is what does: ``concurrency``, ``shedding`` or ``throttle``. It goes from ``open`` to
         ``turning_away`` and back.

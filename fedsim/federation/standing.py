@@ -7,15 +7,12 @@ from fedsim.federation.contracts import (
     Capability,
     CircuitBreakerTrait,
     CircuitState,
-    HealthState,
     NodeId,
 )
-from fedsim.federation.fleet import HEALTH_SCORES, Fleet
+from fedsim.federation.fleet import Fleet
 from fedsim.federation.outliers import OutlierDetector
 from fedsim.federation.panic import PanicMode
 from fedsim.federation.slow_start import SlowStart
-
-_UNHEALTHY = HEALTH_SCORES[HealthState.UNHEALTHY]
 
 
 class Standing:
@@ -90,7 +87,9 @@ class Standing:
 
     def _follow(self) -> None:
         if self.outliers is not None:
-            self.outliers.follow(self._fleet.node_ids)
+            self.outliers.follow(
+                {deployment.node_id: deployment.pool for deployment in self._fleet.deployments}
+            )
 
     def _note(self, position: int) -> None:
         if self.slow_start is None:
@@ -147,4 +146,4 @@ class Standing:
         """Return whether a node is neither unhealthy nor ejected."""
         if self.ejection(self._fleet.node_ids[position]) is not None:
             return False
-        return self._fleet.look_at(position).health_score != _UNHEALTHY
+        return not self._fleet.is_unhealthy(position)

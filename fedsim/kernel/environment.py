@@ -15,12 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 from simpy.core import BoundClass, EmptySchedule, StopSimulation
-from simpy.events import NORMAL, URGENT, Event
+from simpy.events import NORMAL, URGENT, Event, EventPriority
 
 from fedsim.errors import DeadlockError
 
 if TYPE_CHECKING:
     from fedsim.kernel.tasks import Task
+
+DEADLINE = EventPriority(NORMAL + 1)
+"""Priority of deadlines: what is due at the same time as one comes before it."""
+
+LAST = EventPriority(NORMAL + 2)
+"""Priority of what waits for all else that is due at the same time."""
 
 COMPACT_AT = 1024
 """Cancelled entries that the queue tolerates before it is rebuilt without them."""
@@ -119,9 +125,9 @@ class Environment(simpy.Environment):
         """Simulated time in seconds."""
         return self._now
 
-    def push(self, event: Event, when_s: float) -> None:
-        """Put *event* into the queue at exactly *when_s*, behind all others of that time."""
-        heappush(self._queue, (when_s, NORMAL, next(self._eid), event))
+    def push(self, event: Event, when_s: float, priority: EventPriority = NORMAL) -> None:
+        """Put *event* into the queue at exactly *when_s*, behind all others of its priority."""
+        heappush(self._queue, (when_s, priority, next(self._eid), event))
 
     def call_at(self, when_s: float, action: Callable[[Signal], None]) -> Signal:
         """Call *action* at exactly *when_s* seconds; a time in the past means now."""

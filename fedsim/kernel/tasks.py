@@ -5,6 +5,9 @@ What a coroutine of ours waits for reaches the kernel as the value that it yield
 - a ``float``: wake me at exactly this time;
 - an object with ``arm(wake)``: it keeps the `Wake` and fires it when the time has come.
 
+Deadlines come last: a task whose wait is over at the very time of its deadline has met it, whatever
+stands in the queue for that time, and in which order it got there.
+
 A wake is one-shot: what throws into a task (a deadline, a cancellation) disarms the wake that the
 task was waiting for, so that an old timer cannot resume a later wait. Nothing is resumed inside
 another task's step, but through the queue at the same time.
@@ -20,7 +23,7 @@ from typing import Any, TypeVar
 
 from simpy.events import NORMAL, Event
 
-from fedsim.kernel.environment import Environment, LightEvent
+from fedsim.kernel.environment import DEADLINE, LAST, Environment, LightEvent
 
 T = TypeVar("T")
 
@@ -289,7 +292,7 @@ class _Lane(LightEvent):
         scopes.append(scope)
         if not self._pending:
             self._pending = True
-            self._env.push(self, at_s)
+            self._env.push(self, at_s, DEADLINE)
         return scope
 
     def process(self) -> None:
@@ -306,7 +309,7 @@ class _Lane(LightEvent):
                 scopes.popleft()
         self._pending = bool(scopes)
         if scopes:
-            self._env.push(self, scopes[0].at_s)
+            self._env.push(self, scopes[0].at_s, DEADLINE)
 
 
 class _Race:
@@ -396,6 +399,19 @@ class SimClock:
             yield self._env._now + float(seconds)
 
 
+class _LastOf:
+    """Waits until a time, and then for all else that is due at it."""
+
+    __slots__ = ("when_s",)
+
+    def __init__(self, when_s: float) -> None:
+        self.when_s = when_s
+
+    def arm(self, wake: Wake) -> None:
+        assert wake.task is not None
+        wake.task.env.push(wake, self.when_s, LAST)
+
+
 class SimTasks:
     """The federation's ``Tasks`` on the kernel: spawning, deadlines, races."""
 
@@ -436,6 +452,11 @@ class SimTasks:
             raise
         finally:
             scope.task = None
+
+    @types.coroutine
+    def wait_out(self, seconds: float) -> Generator[_LastOf, None, None]:
+        """Suspend the calling task for *seconds*, and until all else due by then has happened."""
+        yield _LastOf(self._env._now + float(seconds))
 
     async def first(self, *awaitables: Awaitable[Any]) -> Any:
         """Return what the first of *awaitables* to return gives, and cancel the others.

@@ -44,10 +44,11 @@ class FederationReporter:
         self._observer.event(at_s, "panic", capability.key, self._gateway, before, after, reason)
 
     def admission_changed(
-        self, at_s: float, part: str, before: str, after: str, reason: str
+        self, at_s: float, capability: Capability, part: str, before: str, after: str, reason: str
     ) -> None:
-        """Report that the gateway began to turn requests away, or stopped."""
-        self._observer.event(at_s, "admission", part, self._gateway, before, after, reason)
+        """Report that the gateway began to turn requests for a capability away, or stopped."""
+        subject = f"{part}/{capability.key}"
+        self._observer.event(at_s, "admission", subject, self._gateway, before, after, reason)
 
     def plugin(self, name: str, problem: str) -> None:
         """Report something about a plug-in that its author should know."""

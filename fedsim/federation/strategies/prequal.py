@@ -10,8 +10,15 @@ from operator import itemgetter
 from statistics import median
 
 from fedsim.federation.context import GatewayContext
-from fedsim.federation.contracts import FederationError, InferenceRequest, NodeId, RouteTarget
+from fedsim.federation.contracts import (
+    Capability,
+    FederationError,
+    InferenceRequest,
+    NodeId,
+    RouteTarget,
+)
 from fedsim.federation.fleet import Fleet
+from fedsim.federation.scopes import Scoped
 from fedsim.federation.strategies.base import Candidates
 from fedsim.federation.strategies.choices import any_of, draw
 
@@ -86,6 +93,65 @@ class Answer:
     uses: float
 
 
+class AnswerPool:
+    """The answers that are kept of the nodes that have one capability.
+
+    Attributes:
+        answers: By node, the one whose answer came last at the end.
+        nodes: How many nodes there were to choose from at the last decision.
+    """
+
+    def __init__(self, settings: PrequalSettings) -> None:
+        self._settings = settings
+        self._recent: deque[int] = deque(maxlen=RECENT)
+        self._oldest_is_next = True
+        self.answers: dict[NodeId, Answer] = {}
+        self.nodes = 0
+
+    def add(self, answer: Answer) -> None:
+        """Keep the newest answer of a node; without room, the oldest of all goes."""
+        self._recent.append(answer.load)
+        self.answers.pop(answer.node_id, None)  # the newest stands last
+        if len(self.answers) >= self._settings.pool:
+            del self.answers[next(iter(self.answers))]
+        self.answers[answer.node_id] = answer
+
+    def forget_old(self, now_s: float) -> None:
+        """Throw away answers that are too old."""
+        oldest_s = now_s - self._settings.age_s
+        for node_id in [each.node_id for each in self.answers.values() if each.at_s < oldest_s]:
+            del self.answers[node_id]
+
+    def hot_above(self) -> float:
+        """Return the load above which a node is hot; below 0 where loads alone count."""
+        share = self._settings.hot_quantile
+        return quantile(self._recent, share) if share > 0.0 else -1.0
+
+    def use(self, answer: Answer) -> None:
+        """Count a request that is sent because of an answer."""
+        answer.load += 1
+        answer.uses -= 1.0
+        if answer.uses <= 0.0:
+            self.answers.pop(answer.node_id, None)
+
+    def remove_one(self) -> None:
+        """Throw away the oldest answer, or the worst: the busiest of the hot, or the slowest."""
+        if len(self.answers) <= 2:
+            return  # with fewer, every choice would be at random
+        answers = list(self.answers.values())
+        if self._oldest_is_next:
+            chosen = answers[0]
+        else:
+            limit = self.hot_above()
+            hot = [each for each in answers if each.load > limit]
+            if hot:
+                chosen = max(hot, key=lambda each: each.load)
+            else:
+                chosen = max(answers, key=lambda each: each.latency_s)
+        self._oldest_is_next = not self._oldest_is_next
+        del self.answers[chosen.node_id]
+
+
 class Prequal:
     """The fastest of the nodes that are not hot, by probes that do not hold a request up.
 
@@ -103,7 +169,7 @@ class Prequal:
     Prequal, NSDI 2024. Nodes of ours do not report latencies by load: a node's latency is the
     median of this gateway's own of the last 60 s at about the load probed, and a node without any
     is tried first; and of each node the newest answer alone is kept, since fleets of this kind are
-    smaller than the pool.
+    smaller than the pool. Each capability has a pool of its own.
     """
 
     def __init__(self, context: GatewayContext, settings: PrequalSettings | None = None) -> None:
@@ -113,30 +179,33 @@ class Prequal:
         self._settings = settings or PrequalSettings()
         self._probe = context.probe
         self._tasks, self._clock, self._rng = context.tasks, context.clock, context.rng
-        self._pool: dict[NodeId, Answer] = {}
+        self._pools: Scoped[Capability, AnswerPool] = Scoped(lambda _: AnswerPool(self._settings))
         self._loads: dict[NodeId, int] = {}
-        self._recent: deque[int] = deque(maxlen=RECENT)
         self._sent_at: dict[tuple[str, NodeId], int] = {}
         self._latencies: dict[NodeId, deque[tuple[int, float, float]]] = {}
-        self._oldest_is_next = True
-        self._nodes = 0
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
         """Return the node that the pool speaks for, and have some more probed."""
-        self._nodes = len(candidates.positions)
-        self._forget_old()
-        pool = [each for each in self._pool.values() if self._may_serve(fleet, candidates, each)]
-        if len(pool) < 2:
+        pool = self._pools[request.capability]
+        pool.nodes = len(candidates.positions)
+        pool.forget_old(self._clock.now())
+        usable = [
+            each
+            for each in pool.answers.values()
+            if fleet.positions.get(each.node_id, -1) in candidates
+        ]
+        if len(usable) < 2:
             chosen = any_of(candidates.positions, self._rng)
         else:
-            answer = hot_cold(pool, self._hot_above())
-            self._use(answer)
+            answer = hot_cold(usable, pool.hot_above())
+            pool.use(answer)
+            self._loads[answer.node_id] = answer.load
             chosen = fleet.positions[answer.node_id]
         for _ in range(self._rounded(self._settings.remove)):
-            self._remove_one()
-        for index in draw(self._rng, self._nodes, self._rounded(self._settings.probes)):
+            pool.remove_one()
+        for index in draw(self._rng, pool.nodes, self._rounded(self._settings.probes)):
             node_id = fleet.node_ids[candidates.positions[index]]
-            self._tasks.spawn(self._ask(node_id), f"prequal probe {node_id}")
+            self._tasks.spawn(self._ask(node_id, pool), f"prequal probe {node_id}")
         return chosen
 
     def on_start(self, target: RouteTarget, request: InferenceRequest) -> None:
@@ -153,21 +222,15 @@ class Prequal:
             known = self._latencies.setdefault(target.node_id, deque(maxlen=LATENCIES))
             known.append((load, latency_s, self._clock.now()))
 
-    async def _ask(self, node_id: NodeId) -> None:
+    async def _ask(self, node_id: NodeId, pool: AnswerPool) -> None:
         try:
             said = await self._tasks.within(self._probe(node_id), self._settings.timeout_s)
         except (TimeoutError, FederationError):
             return
         load = (said.running or 0) + said.queue_depth
         self._loads[node_id] = load
-        self._recent.append(load)
-        self._pool.pop(node_id, None)  # the newest stands last
-        if len(self._pool) >= self._settings.pool:
-            del self._pool[next(iter(self._pool))]
-        latency_s = self._latency_s(node_id, load)
-        self._pool[node_id] = Answer(
-            node_id, load, latency_s, self._clock.now(), self._allowed_uses()
-        )
+        latency_s, uses = self._latency_s(node_id, load), self._allowed_uses(pool.nodes)
+        pool.add(Answer(node_id, load, latency_s, self._clock.now(), uses))
 
     def _latency_s(self, node_id: NodeId, load: int) -> float:
         """Return the median latency of late at about *load*, in seconds; 0 where none is known."""
@@ -181,51 +244,14 @@ class Prequal:
         alike = sorted(fresh, key=itemgetter(0))[:NEAREST]
         return median(latency_s for _, latency_s in alike)
 
-    def _hot_above(self) -> float:
-        """Return the load above which a node is hot; below 0 where loads alone count."""
-        share = self._settings.hot_quantile
-        return quantile(self._recent, share) if share > 0.0 else -1.0
-
-    def _allowed_uses(self) -> float:
+    def _allowed_uses(self, nodes: int) -> float:
         """Return how often an answer may be used, rounded at random to a whole number."""
         settings = self._settings
-        fresh = 1.0 - settings.pool / max(self._nodes, settings.pool + 1)
+        fresh = 1.0 - settings.pool / max(nodes, settings.pool + 1)
         spare = fresh * settings.probes - settings.remove
-        if self._nodes <= settings.pool or spare <= 0.0:
+        if nodes <= settings.pool or spare <= 0.0:
             return inf  # the pool holds every node: age alone limits an answer
         return float(self._rounded(max(1.0, (1.0 + settings.reuse) / spare)))
-
-    def _use(self, answer: Answer) -> None:
-        answer.load += 1
-        answer.uses -= 1.0
-        self._loads[answer.node_id] = answer.load
-        if answer.uses <= 0.0:
-            self._pool.pop(answer.node_id, None)
-
-    def _may_serve(self, fleet: Fleet, candidates: Candidates, answer: Answer) -> bool:
-        return fleet.positions.get(answer.node_id, -1) in candidates
-
-    def _forget_old(self) -> None:
-        oldest_s = self._clock.now() - self._settings.age_s
-        for node_id in [each.node_id for each in self._pool.values() if each.at_s < oldest_s]:
-            del self._pool[node_id]
-
-    def _remove_one(self) -> None:
-        """Throw away the oldest answer, or the worst: the busiest of the hot, or the slowest."""
-        if len(self._pool) <= 2:
-            return  # with fewer, every choice would be at random
-        answers = list(self._pool.values())
-        if self._oldest_is_next:
-            chosen = answers[0]
-        else:
-            limit = self._hot_above()
-            hot = [each for each in answers if each.load > limit]
-            if hot:
-                chosen = max(hot, key=lambda each: each.load)
-            else:
-                chosen = max(answers, key=lambda each: each.latency_s)
-        self._oldest_is_next = not self._oldest_is_next
-        del self._pool[chosen.node_id]
 
     def _rounded(self, mean: float) -> int:
         """Return a whole number next to *mean*, at random so that the mean is right."""

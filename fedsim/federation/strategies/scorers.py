@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from fedsim.federation.contracts import InferenceRequest, NodeId, RouteTarget
+from fedsim.federation.contracts import Capability, InferenceRequest, NodeId, RouteTarget
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.health import NodeRecord
 
@@ -132,14 +132,18 @@ class TokenLoad:
 
 
 class Session:
-    """Scores the node to which the tenant was sent last; llm-d reads it from a header."""
+    """Scores the node to which the tenant was sent last; llm-d reads it from a header.
+
+    A tenant has a node for each capability, as llm-d has a picker for each pool of models.
+    """
 
     def __init__(self) -> None:
-        self._nodes: dict[str, NodeId] = {}
+        self._nodes: dict[tuple[Capability, str], NodeId] = {}
 
     def __call__(self, view: View) -> list[float]:
         """Return 1 for that node, 0 for all others."""
-        node_id = self._nodes.get(view.request.tenant_id or "")
+        request = view.request
+        node_id = self._nodes.get((request.capability, request.tenant_id or ""))
         node_ids = view.fleet.node_ids
         return [float(node_ids[position] == node_id) for position in view.positions]
 
@@ -147,8 +151,9 @@ class Session:
         """Remember the node of a tenant."""
         tenant = request.tenant_id
         if tenant:
-            self._nodes.pop(tenant, None)
-            self._nodes[tenant] = target.node_id
+            session = request.capability, tenant
+            self._nodes.pop(session, None)
+            self._nodes[session] = target.node_id
             if len(self._nodes) > SESSIONS:
                 del self._nodes[next(iter(self._nodes))]
 

@@ -31,7 +31,7 @@ CountOrOff = Annotated[
 
 
 class SuccessRateSettings(Settings):
-    """When a node's success rate is an outlier among those of all nodes."""
+    """When a node's success rate is an outlier among those of its pool."""
 
     stdev_factor: float = Field(
         default=1.9,
@@ -61,7 +61,7 @@ class FailureShareSettings(Settings):
 
 
 class OutlierSettings(Settings):
-    """Settings of outlier ejection."""
+    """Settings of outlier ejection, which compares the nodes of a pool."""
 
     consecutive_failures: CountOrOff = Field(
         default=5, description="Failures in a row that eject a node, or off."
@@ -76,10 +76,10 @@ class OutlierSettings(Settings):
         default=300.0, description="Longest ejection; base_ejection, where that is longer."
     )
     max_ejected: Percentage = Field(
-        default=0.5, description="Share of all nodes that may be ejected at once."
+        default=0.5, description="Share of a pool's nodes that may be ejected at once."
     )
     always_eject_one: bool = Field(
-        default=True, description="Whether one node may be ejected in any case."
+        default=True, description="Whether one node of each pool may be ejected in any case."
     )
     success_rate: OffOr[SuccessRateSettings] = Field(
         default_factory=SuccessRateSettings,

@@ -85,8 +85,8 @@ class RetrySettings(Settings):
     )
     budget: Budget = Field(
         default=0.2,
-        description="Most retries as a share of the requests of the last 10 s, on top of 10; or "
-        "its settings; or off.",
+        description="Most retries as a share of the requests of the last 10 s, on top of 10, for "
+        "each capability; or its settings; or off.",
     )
 
 
@@ -97,17 +97,18 @@ class HedgeSettings(Settings):
         default="p95",
         description=(
             "Time without an answer after which it does, or a percentile of the gateway's own "
-            "recent latencies: p50, p75, p90, p95 or p99."
+            "recent latencies of the request's capability: p50, p75, p90, p95 or p99."
         ),
     )
     budget: PercentageOrOff = Field(
         default=0.1,
-        description="Most hedges as a share of the requests of the last 10 s; or off.",
+        description="Most hedges as a share of the requests of the last 10 s, for each "
+        "capability; or off.",
     )
 
 
 class ThrottleSettings(Settings):
-    """Client-side throttling in each gateway, by the rule of the SRE book."""
+    """Client-side throttling in each gateway and capability, by the rule of the SRE book."""
 
     accepts: float = Field(
         default=2.0,
@@ -118,7 +119,7 @@ class ThrottleSettings(Settings):
 
 
 class ConcurrencySettings(Settings):
-    """The limit on each gateway's requests in flight, and how it adapts."""
+    """The limit on each gateway's requests in flight for a capability, and how it adapts."""
 
     algorithm: Literal["aimd", "vegas", "gradient2", "fixed"] = Field(
         default="gradient2", description="How the limit adapts; fixed stays at initial."
@@ -155,8 +156,8 @@ class SheddingSettings(Settings):
     )
     limit: CountFrom1 | None = Field(
         default=None,
-        description="A gateway's requests in flight that are full load; where not given, the "
-        "limit of concurrency.",
+        description="A gateway's requests in flight for a capability that are full load; where "
+        "not given, the limit of concurrency.",
     )
 
 

@@ -95,9 +95,9 @@ class Onlooker:
         self.panics.append((at_s, capability.key, panicking))
         self.reasons.append(reason)
 
-    def admission_changed(self, at_s, part, before, after, reason):
+    def admission_changed(self, at_s, capability, part, before, after, reason):
         """Keep a change of admission."""
-        self.admissions.append((at_s, part, after, reason))
+        self.admissions.append((at_s, f"{part}/{capability.key}", after, reason))
 
 
 @dataclass

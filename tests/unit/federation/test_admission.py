@@ -23,7 +23,7 @@ from fedsim.federation.limits import Aimd, Fixed, Gradient2, Vegas, build_limit
 from fedsim.federation.shedding import Shedding
 from fedsim.federation.throttling import Throttle
 from tests.unit.federation.gateways import Diary, GatewayScene
-from tests.unit.federation.stand_ins import Dice, HandClock, request, unreachable
+from tests.unit.federation.stand_ins import GENERATE, Dice, HandClock, request, unreachable
 
 TWENTY = ConcurrencyConfig(initial=20, least=1, most=1000)
 
@@ -303,7 +303,7 @@ class TestGateway:
         assert scene.failures("a") == (0, 0)
         assert not self.send(scene, 0, 0)
         assert scene.gateway.admission is not None
-        assert scene.gateway.admission.in_flight == 0
+        assert scene.gateway.admission[GENERATE].in_flight == 0
 
     def test_by_priority(self):
         """What is less important is turned away first."""
@@ -346,10 +346,10 @@ class TestGateway:
         scene.gateway.settle()
 
         assert scene.seen.admissions == [
-            (0.0, "concurrency", "turning_away", ""),
-            (5.0, "concurrency", "open", "3 requests turned away"),
-            (30.0, "concurrency", "turning_away", ""),
-            (30.0, "concurrency", "open", "1 request turned away"),
+            (0.0, "concurrency/generate", "turning_away", ""),
+            (5.0, "concurrency/generate", "open", "3 requests turned away"),
+            (30.0, "concurrency/generate", "turning_away", ""),
+            (30.0, "concurrency/generate", "open", "1 request turned away"),
         ]
 
     def test_streams_are_in_until_their_end(self):
@@ -366,7 +366,7 @@ class TestGateway:
                 while scene.stage.run(stream.next_token()) is not None:
                     pass
             assert scene.gateway.admission is not None
-            assert scene.gateway.admission.in_flight == 0
+            assert scene.gateway.admission[GENERATE].in_flight == 0
 
     def test_off(self):
         """Without settings everybody is let in, and nothing is kept."""

@@ -526,7 +526,7 @@ class Detection:
         self.clock = HandClock()
         self.detector = OutlierDetector(self.clock, OutlierConfig(**(envoy | settings)))
         self.nodes = [NodeId(f"{number}") for number in range(nodes)]
-        self.detector.follow(self.nodes)
+        self.detector.follow(dict.fromkeys(self.nodes, ""))
         self.seen: list[list[int]] = []
 
     def serve(self, node: int, failures: int, good: int = 0) -> None:

@@ -1,15 +1,17 @@
-"""Hedges whose caller waits no more, on real asyncio."""
+"""Hedges whose caller waits no more, and hedges that tie, on real asyncio."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 
 from fedsim.federation.asyncio_runtime import AsyncioClock, AsyncioTasks
-from fedsim.federation.config import GatewayConfig, HedgeConfig
+from fedsim.federation.config import GatewayConfig, HedgeConfig, TimeoutConfig
 from fedsim.federation.contracts import (
     Capability,
     InferenceRequest,
@@ -18,6 +20,7 @@ from fedsim.federation.contracts import (
     QoSRequirements,
     RegionId,
     RouteTarget,
+    Timeout,
 )
 from fedsim.federation.gateway import Gateway
 
@@ -71,8 +74,8 @@ class Source:
 class Wire:
     """b answers at once; a takes its time, also to end when it is called back."""
 
-    def __init__(self, lead_s):
-        self.lead_s, self.opened = lead_s, []
+    def __init__(self, lead_s, ends_s=0.1):
+        self.lead_s, self.ends_s, self.opened = lead_s, ends_s, []
 
     async def send(self, target, request):
         """Answer."""
@@ -94,7 +97,7 @@ class Wire:
             try:
                 await asyncio.sleep(self.lead_s)
             except asyncio.CancelledError:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(self.ends_s)
                 raise
 
 
@@ -102,6 +105,90 @@ def gateway_of(router, wire, **hedge):
     """Return a gateway that hedges, without deadlines and retries."""
     config = GatewayConfig(timeout=None, retries=None, hedge=HedgeConfig(**hedge))
     return Gateway(router, wire, AsyncioClock(), AsyncioTasks(), random.Random(1), config=config)
+
+
+class Tie(Wire):
+    """Both nodes answer in the same turn of the loop."""
+
+    def __init__(self):
+        super().__init__(0.0)
+        self.sent, self.answer = 0, asyncio.Event()
+
+    async def _travel(self, target):
+        self.sent += 1
+        if self.sent == 2:
+            asyncio.get_running_loop().call_later(0.01, self.answer.set)
+        await self.answer.wait()
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_loser_of_a_tie_is_ended(streamed):
+    """Two answers in one turn: one serves the request, and the other counts against nobody."""
+
+    async def main():
+        router, wire = Choosing(), Tie()
+        gateway = gateway_of(router, wire, after_s=0.02, budget=None)
+        served = await (gateway.infer_stream if streamed else gateway.infer)(REQUEST)
+        assert wire.sent == 2
+        assert sum(router.in_flight.values()) == streamed
+        assert [source.cancelled for source in wire.opened] == [False, True] * streamed
+        if streamed:
+            await served.cancel()
+        return router.in_flight
+
+    assert asyncio.run(main()) == {A: 0, B: 0}
+
+
+@pytest.mark.parametrize("lead_s", [0.02, 0.03, 5.0])
+def test_no_hedge_for_what_ends_as_it_is_due(lead_s):
+    """An answer, or the attempt's deadline, in the turn of the loop in which the hedge is due."""
+
+    async def main():
+        router = Choosing()
+        config = GatewayConfig(
+            TimeoutConfig(0.02 if lead_s > 1.0 else None, None),
+            retries=None,
+            hedge=HedgeConfig(after_s=0.02, budget=None),
+        )
+        gateway = Gateway(
+            router,
+            Wire(lead_s, 0.0),
+            AsyncioClock(),
+            AsyncioTasks(),
+            random.Random(1),
+            config=config,
+        )
+        hold_up(0.04)
+        with suppress(Timeout):
+            await gateway.infer(REQUEST)
+        return router.in_flight
+
+    assert asyncio.run(main()) == {A: 0}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("answer_s", [0.01, 0.02, 0.03])
+def test_an_answer_in_the_turn_of_its_deadline_is_in_time(answer_s, order):
+    """Whichever of the two is due first, as long as the loop comes to both at once."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        answer = loop.create_future()
+        hold_up(0.04)
+        if order > 0:
+            loop.call_later(answer_s, answer.set_result, "answer")
+        served = asyncio.ensure_future(AsyncioTasks().within(answer, 0.02))
+        await asyncio.sleep(0.0)
+        if order < 0:
+            loop.call_later(answer_s, answer.set_result, "answer")
+        return await served
+
+    assert asyncio.run(main()) == "answer"
+
+
+def hold_up(seconds):
+    """Keep the running loop from its next turns for some time."""
+    asyncio.get_running_loop().call_later(0.005, time.sleep, seconds)
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -131,6 +218,6 @@ def test_a_hedge_that_is_not_sent_keeps_no_budget():
     async def main():
         gateway = gateway_of(Choosing(thinks_s=5.0), Wire(0.06), after_s=0.02, budget=1.0)
         await gateway.infer(REQUEST)
-        return gateway._hedging.try_spend()
+        return gateway._hedging[Capability.GENERATE].budget.reserve()
 
     assert asyncio.run(main())

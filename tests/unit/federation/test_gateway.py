@@ -20,7 +20,6 @@ from fedsim.federation.contracts import (
     PrivacyViolation,
     QoSViolation,
     RouteTarget,
-    Timeout,
 )
 from tests.unit.federation.gateways import EXACT, Diary, GatewayScene
 from tests.unit.federation.stand_ins import GENERATE, Dice, deployment, request, target
@@ -52,6 +51,17 @@ class Fixed:
     async def get_candidates(self, request):
         """Return none."""
         return []
+
+
+class Waits:
+    """A retry policy that always waits the same time."""
+
+    def __init__(self, wait_s):
+        self.wait_s = wait_s
+
+    def next_wait_s(self, request, retry, error, elapsed_s):
+        """Return the wait."""
+        return self.wait_s
 
 
 class TestServing:
@@ -297,6 +307,92 @@ class TestRetries:
         with pytest.raises(Internal):
             await scene.gateway.infer(request(number))
 
+    def test_a_route_that_finds_no_node_costs_nothing(self):
+        """Nor does the first attempt of a request that found none before: it is no retry."""
+        closed = CircuitOpen(NodeId("b"))
+        scene = GatewayScene(
+            {"a": [(0.0, 1), (0.0, BROKEN), (0.0, 1)]},
+            router=Fixed(*[closed] * 14, target("a")),
+            retries=replace(EXACT, budget=0.0, budget_floor=1),
+        )
+        for _ in range(3):
+            assert scene.fail() is closed
+        assert scene.sent == []
+
+        assert scene.infer().served_by == "a"  # at its third try
+        assert len(scene.sent) == 1
+        assert scene.infer().served_by == "a"  # after its retry
+        assert len(scene.sent) == 3
+
+    def test_a_retry_that_finds_no_node_is_given_back(self):
+        """What is charged is what is sent: another retry takes its place."""
+        scene = GatewayScene(
+            {"a": [(0.0, BROKEN), (0.0, BROKEN), (0.0, 1)]},
+            retries=replace(EXACT, budget=0.0, budget_floor=1),
+            breaker=BreakerConfig(failure_threshold=1, reset_timeout_s=5.0),
+        )
+        assert isinstance(scene.fail(), CircuitOpen)
+        assert scene.sent == [(0.0, "a")]
+        scene.stage.env.run(until=8.0)
+        scene.breaker.record_success(NodeId("a"))
+        for _ in range(3):
+            scene.breaker.record_success(NodeId("a"))
+        budget = scene.gateway._budgets[GENERATE]
+
+        assert budget.reserve()
+        assert not budget.reserve()
+
+    def test_a_backoff_that_is_not_begun_is_given_back(self):
+        """A retry that the deadline forbids is not charged."""
+        scene = GatewayScene(
+            {"a": [(0.0, BROKEN)]},
+            timeout=TimeoutConfig(None, 0.25),
+            retries=replace(EXACT, budget=0.0, budget_floor=2),
+        )
+        scene.fail()
+        assert scene.sent == [(0.0, "a"), (0.1, "a")]
+
+        assert scene.gateway._budgets[GENERATE].reserve()
+
+    def test_a_request_that_is_cancelled_gives_its_retry_back(self):
+        """One that nobody waits for any more, during its backoff, sends nothing."""
+        scene = GatewayScene(
+            {"a": [(0.0, BROKEN)]}, retries=replace(EXACT, budget=0.0, budget_floor=1)
+        )
+        task = scene.stage.spawn(scene.gateway.infer(request()))
+        scene.stage.env.run(until=0.05)
+        assert not scene.gateway._budgets[GENERATE].reserve()
+        task.cancel()
+        scene.stage.env.run()
+
+        assert scene.gateway._budgets[GENERATE].reserve()
+
+    def test_retries_under_way_count(self):
+        """While one waits for its backoff, its place in the budget is taken."""
+        scene = GatewayScene(
+            {"a": [(0.0, BROKEN)]},
+            retries=replace(EXACT, budget=0.0, budget_floor=1, limit=1),
+        )
+        for number in range(2):
+            scene.stage.spawn(self.fails(scene, number))
+        scene.stage.env.run()
+
+        assert scene.sent == [(0.0, "a"), (0.0, "a"), (0.1, "a")]
+
+    def test_each_capability_has_a_budget(self):
+        """Retries of one class of requests leave those of another alone."""
+        scene = GatewayScene(
+            {"a": [(0.0, BROKEN)], "b": [(0.0, Internal("too long")), (0.0, 1)]},
+            deployments=[deployment("a"), deployment("b", capabilities=(Capability.EMBED,))],
+            retries=replace(EXACT, budget=0.0, budget_floor=2, limit=1),
+            breaker=BreakerConfig(failure_threshold=1000),
+        )
+        for number in range(4):
+            assert scene.fail(request(number)) is BROKEN
+        assert len(scene.sent) == 4 + 2
+
+        assert scene.infer(request(5, capability=Capability.EMBED)).served_by == "b"
+
     def test_a_full_queue_is_left_at_once(self):
         """A node that is full is left for another without a backoff, and counts against nobody."""
         diary = Diary()
@@ -431,6 +527,22 @@ class TestDeadlines:
 
         assert scene.infer().latency_s == pytest.approx(4.999)
 
+    @pytest.mark.parametrize("timeout", [TimeoutConfig(5.0, None), TimeoutConfig(None, 5.0)])
+    @pytest.mark.parametrize("others", [0, 1, 2])
+    def test_an_answer_at_the_very_deadline(self, timeout, others):
+        """It is an answer, whatever deadlines other requests have."""
+        scene = GatewayScene({"a": [(5.0, 1)]}, timeout=timeout)
+
+        async def later(number):
+            await scene.stage.clock.sleep(2.5 * number)
+            await scene.gateway.infer(request(number))
+
+        for number in range(others + 1):
+            scene.stage.spawn(later(number))
+        scene.stage.env.run()
+
+        assert scene.gateway.stats().successful_requests == others + 1
+
     def test_of_the_request_during_an_attempt(self):
         """The request's own deadline ends all, counts against nobody, and is not tried again."""
         diary = Diary()
@@ -469,7 +581,7 @@ class TestDeadlines:
         assert scene.failures("a") == (2, 2)
 
     def test_of_the_request_during_a_backoff(self):
-        """A backoff is cut short by the request's deadline; no attempt follows."""
+        """A backoff that would outlast it is not begun: the request ends at once, in its error."""
         diary = Diary()
         scene = GatewayScene(
             {"a": [(0.0, BROKEN)]},
@@ -477,24 +589,42 @@ class TestDeadlines:
             retries=replace(EXACT, backoff_s=2.0),
             middlewares=[diary],
         )
-        error = scene.fail()
 
-        assert isinstance(error, Timeout)
-        assert scene.now_s == 3.0
+        assert scene.fail() is BROKEN
+        assert scene.now_s == 2.0
         assert scene.sent == [(0.0, "a"), (2.0, "a")]
-        assert diary.errors == ["internal", "internal", "timeout"]
+        assert diary.errors == ["internal", "internal"]
 
     def test_of_the_request_at_the_end_of_a_backoff(self):
-        """A backoff that ends at the very deadline is followed by nothing."""
+        """Nor is one that would end at the very deadline."""
         scene = GatewayScene(
             {"a": [(0.0, BROKEN)]},
             timeout=TimeoutConfig(None, 2.0),
             retries=replace(EXACT, backoff_s=2.0),
         )
-        error = scene.fail()
 
-        assert isinstance(error, Timeout)
+        assert scene.fail() is BROKEN
+        assert scene.now_s == 0.0
+        assert scene.sent == [(0.0, "a")]
+
+    def test_of_the_request_during_the_backoff_of_a_policy(self):
+        """The wait of a retry policy is not begun either where it would outlast the deadline."""
+        scene = GatewayScene(
+            {"a": [(0.5, BROKEN)]}, timeout=TimeoutConfig(None, 3.0), retries=EXACT
+        )
+        scene.gateway._retry_policy = Waits(1.0)
+
+        assert scene.fail() is BROKEN
+        assert scene.sent == [(0.0, "a"), (1.5, "a")]
         assert scene.now_s == 2.0
+
+    def test_no_time_for_another_queue(self):
+        """A queue that is full at the very deadline is left for no other, though at once."""
+        scene = GatewayScene(
+            {"a": [(3.0, FULL)], "b": [(0.0, 1)]}, timeout=TimeoutConfig(None, 3.0)
+        )
+
+        assert scene.fail() is FULL
         assert scene.sent == [(0.0, "a")]
 
     def test_of_the_request_while_the_router_thinks(self):

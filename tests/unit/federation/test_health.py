@@ -245,6 +245,12 @@ class TestCheckNode:
         with pytest.raises(Timeout, match="Timeout after 2 s"):
             scene.stage.run(scene.health.check_node(A))
 
+    def test_an_answer_at_the_very_timeout(self):
+        """It is an answer."""
+        scene = Scene(probe_s=2.0, timeout_s=2.0)
+
+        assert scene.stage.run(scene.health.check_node(A)).status is HealthState.HEALTHY
+
     def test_an_unknown_node_is_unreachable(self):
         """A node that is not watched is not probed."""
         scene = Scene()

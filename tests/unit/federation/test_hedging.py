@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+
 import pytest
 
 from fedsim.federation.config import HedgeConfig, TimeoutConfig
-from fedsim.federation.contracts import Internal, NoCapacity, NodeId, NodeUnreachable, Timeout
+from fedsim.federation.contracts import (
+    FederationError,
+    Internal,
+    NoCapacity,
+    NodeId,
+    NodeUnreachable,
+    Timeout,
+)
 from fedsim.federation.hedging import Hedging
 from tests.unit.federation.gateways import EXACT, Diary, GatewayScene
 from tests.unit.federation.stand_ins import GENERATE, HandClock, request
@@ -122,6 +132,59 @@ class TestFailures:
         assert_nothing_left(scene)
 
 
+class TestAtTheVeryTime:
+    """What comes when the hedge is due comes before it, whatever else is going on."""
+
+    def sent(self, outcome, others=1, **more):
+        """Return what was sent for requests half a second apart."""
+        scene = scene_of((1.0, outcome), **more)
+
+        async def later(number):
+            await scene.stage.clock.sleep(0.5 * number)
+            with suppress(FederationError):
+                await scene.gateway.infer(request(number))
+
+        for number in range(others + 1):
+            scene.stage.spawn(later(number))
+        scene.stage.env.run()
+        assert_nothing_left(scene)
+        return scene.sent
+
+    def test_an_answer(self):
+        """Nothing is sent where the answer has come."""
+        nodes = GatewayScene({"a": [(1.0, 1)]}, hedge=AFTER_1_S, retries=None)
+        nodes.infer()
+
+        assert nodes.sent == [(0.0, "a")]
+        assert self.sent(1) == [(0.0, "a"), (0.5, "b")]
+
+    def test_a_failure(self):
+        """An attempt that has failed is tried again after its backoff, and not hedged."""
+        assert self.sent(LOST, 0, retries=EXACT) == [(0.0, "a"), (1.1, "b")]
+
+    @pytest.mark.parametrize("others", [0, 1, 2])
+    def test_a_deadline(self, others):
+        """Nor is one whose deadline has passed, whatever deadlines other requests have."""
+        scene = GatewayScene(
+            {"a": [(9.0, 1)], "b": [(9.0, 1)]},
+            hedge=AFTER_1_S,
+            timeout=TimeoutConfig(1.0, None),
+            retries=None,
+        )
+
+        async def later(number):
+            await scene.stage.clock.sleep(0.5 * number)
+            with pytest.raises(Timeout):
+                await scene.gateway.infer(request(number))
+
+        for number in range(others + 1):
+            scene.stage.spawn(later(number))
+        scene.stage.env.run()
+
+        assert len(scene.sent) == others + 1
+        assert_nothing_left(scene)
+
+
 class TestDeadlines:
     """Deadlines beside hedges."""
 
@@ -219,7 +282,36 @@ class TestWhen:
             scene.infer(request(number))
         hedging = scene.gateway._hedging
         assert hedging is not None
-        assert hedging.delay_s() == pytest.approx(0.5)
+        assert hedging[GENERATE].delay_s() == pytest.approx(0.5)
+
+    def test_a_hedged_request_s_latency_is_that_of_its_lead(self):
+        """A hedge that answers after 0.25 s has taken the request 1.25 s."""
+        scene = scene_of((1.0, 1), (1.0, 1), hedge=HedgeConfig(percentile=0.5, budget=None))
+        for number in range(10):
+            scene.infer(request(number))
+        scene.nodes.update(a=[(9.0, 1)], b=[(0.25, 1)])
+        scene.infer()
+        hedging = scene.gateway._hedging
+        assert hedging is not None
+
+        assert scene.sent[-2:] == [(10.0, "a"), (11.0, "b")]
+        assert hedging[GENERATE]._latencies.quantile(1.0) == pytest.approx(1.25)
+
+    def test_a_retry_is_no_request(self):
+        """Two requests of two attempts each pay for one hedge of 50 %, and not for two."""
+        scene = scene_of(
+            (0.0, LOST),
+            (0.0, LOST),
+            hedge=HedgeConfig(after_s=1.0, budget=0.5),
+            retries=replace(EXACT, limit=1),
+        )
+        for number in range(2):
+            scene.fail(request(number))
+        hedging = scene.gateway._hedging
+        assert hedging is not None
+
+        assert len(scene.sent) == 4
+        assert [hedging[GENERATE].budget.reserve() for _ in range(2)] == [True, False]
 
     def test_budget(self):
         """With 10 %, one request in ten is hedged, and no more in any 10 s."""
@@ -239,5 +331,4 @@ class TestWhen:
 
         hedging = scene.gateway._hedging
         assert hedging is not None
-        assert hedging._budget is not None
-        assert not hedging._budget._spent
+        assert hedging[GENERATE].budget.reserve()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from fedsim.federation.contracts import Capability
 from fedsim.federation.strategies.llm_d import LlmDSettings
 from fedsim.federation.strategies.scorers import between
 from tests.unit.federation.stand_ins import Dice
@@ -81,6 +84,14 @@ class TestScorers:
 
         assert sums(found) == [0.0, 0.0, 1.0]
         assert sums(found, prompt(1, tenant="bob")) == [0.0, 0.0, 0.0]
+
+    def test_a_session_for_each_capability(self):
+        """A tenant's embeddings do not move their chats."""
+        found = scene(**{**OFF, "session": 1.0})
+        found.start("b", EIGHT)
+        found.start("c", replace(EIGHT, capability=Capability.EMBED))
+
+        assert sums(found) == [0.0, 1.0, 0.0]
 
     def test_new_prompts_go_round(self):
         """Prompts that no node knows go to the node that waits longest for one."""

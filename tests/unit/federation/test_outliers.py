@@ -25,7 +25,7 @@ class Scene:
         self.seen = Onlooker()
         self.detector = OutlierDetector(self.clock, config, self.seen)
         self.nodes = [NodeId(str(number)) for number in range(nodes)]
-        self.detector.follow(self.nodes)
+        self.detector.follow(dict.fromkeys(self.nodes, ""))
 
     def record(self, node: int, oks: str) -> None:
         """Record outcomes: ``+`` for a success, ``-`` for a failure."""
@@ -236,7 +236,7 @@ class TestEjection:
         scene.record(0, "-----")
         scene.record(1, "-----")
         assert scene.ejected == [0]
-        scene.detector.follow([*scene.nodes[1:], NodeId("10")])
+        scene.detector.follow(dict.fromkeys([*scene.nodes[1:], NodeId("10")], ""))
         scene.record(1, "-----")
         assert scene.detector.ejection(scene.nodes[1]) == "5 failures in a row"
         assert scene.detector.ejection(NodeId("nobody")) is None

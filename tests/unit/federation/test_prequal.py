@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +21,7 @@ from fedsim.federation.contracts import (
     RouteTarget,
 )
 from fedsim.federation.strategies.base import Candidates
-from fedsim.federation.strategies.prequal import Prequal, PrequalSettings
+from fedsim.federation.strategies.prequal import AnswerPool, Prequal, PrequalSettings
 
 REQUEST = InferenceRequest(Capability.GENERATE, b"", QoSRequirements(), "1")
 
@@ -74,7 +75,12 @@ class Scene:
     @property
     def pool(self) -> dict[str, int]:
         """The loads in the pool by node, the oldest answer first."""
-        return {str(name): answer.load for name, answer in self.prequal._pool.items()}
+        return {str(name): answer.load for name, answer in self.answers.answers.items()}
+
+    @property
+    def answers(self) -> AnswerPool:
+        """The pool of the capability of the requests."""
+        return self.prequal._pools[REQUEST.capability]
 
 
 def learn(scene: Scene, node: str, load: int, latency_s: float) -> None:
@@ -140,7 +146,7 @@ def test_answers_age() -> None:
 def answer(scene: Scene, *nodes: int) -> None:
     """Have nodes answer a probe, in this order."""
     for node in nodes:
-        scene.spawn(scene.prequal._ask(NodeId(f"n{node}")), "probe")
+        scene.spawn(scene.prequal._ask(NodeId(f"n{node}"), scene.answers), "probe")
 
 
 def test_removal_takes_turns_between_the_oldest_and_the_worst() -> None:
@@ -151,7 +157,7 @@ def test_removal_takes_turns_between_the_oldest_and_the_worst() -> None:
     removed = []
     for _ in range(5):
         before = scene.pool
-        scene.prequal._remove_one()
+        scene.answers.remove_one()
         removed += [node for node in before if node not in scene.pool]
 
     assert removed == ["n0", "n3", "n1", "n5", "n2"]
@@ -165,10 +171,10 @@ def test_where_none_is_hot_the_slowest_is_the_worst() -> None:
     scene.now_s = 1.5
     for node, latency_s in ((1, 0.9), (2, 0.3), (4, 0.2)):
         learn(scene, f"n{node}", 0, latency_s)
-    scene.prequal._forget_old()
+    scene.answers.forget_old(scene.now_s)
     answer(scene, *range(5))
-    scene.prequal._remove_one()
-    scene.prequal._remove_one()
+    scene.answers.remove_one()
+    scene.answers.remove_one()
 
     assert list(scene.pool) == ["n2", "n3", "n4"]
 
@@ -209,11 +215,24 @@ def test_the_pool_has_a_size() -> None:
     assert len(scene.pool) <= 16
 
 
+def test_each_capability_has_a_pool() -> None:
+    """Requests of another capability push no answer out, and share none."""
+    scene = Scene(4, probes=2.0, pool=4, remove=1.0)
+    scene.candidates = Candidates((0, 1))
+    scene.choose()
+    assert set(scene.pool) == {"n0", "n1"}
+    embed = replace(REQUEST, capability=Capability.EMBED)
+    for _ in range(20):
+        scene.prequal.select(scene.fleet, Candidates((2, 3)), embed)
+
+    assert set(scene.pool) == {"n0", "n1"}
+    assert set(scene.prequal._pools[Capability.EMBED].answers) == {"n2", "n3"}
+
+
 def test_answers_are_used_up() -> None:
     """In a large fleet an answer may be used (1 + 1) / ((1 - 16/32) 3 - 1) = 4 times."""
     scene = Scene(32)
-    scene.prequal._nodes = 32
-    assert {scene.prequal._allowed_uses() for _ in range(50)} == {4.0}
+    assert {scene.prequal._allowed_uses(32) for _ in range(50)} == {4.0}
 
 
 def test_a_node_that_does_not_answer() -> None:

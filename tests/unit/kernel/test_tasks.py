@@ -289,6 +289,45 @@ class TestDeadlines:
 
         assert desk.log == [(0.0, "slept"), (0.0, "slept"), (0.0, "late")]
 
+    @pytest.mark.parametrize("others_s", [(), (0.0,), (0.25,), (0.0, 0.25, 0.5)])
+    @pytest.mark.parametrize("hops", [0, 3])
+    def test_what_comes_at_the_deadline_is_in_time(self, desk, others_s, hops):
+        """Whatever other deadlines there are, and through however many hands it comes."""
+
+        async def answer():
+            await desk.clock.sleep(0.5)
+            await desk.clock.sleep(0.5)
+            for _ in range(hops):
+                shot = OneShot(desk.env)
+                desk.env.call_soon(lambda _, shot=shot: shot.resolve())
+                await shot
+            return "answer"
+
+        async def asked_at(at_s):
+            await desk.clock.sleep(at_s)
+            desk.note(await desk.tasks.within(answer(), 1.0))
+
+        desk.run(*(asked_at(at_s) for at_s in (*others_s, 0.5)))
+
+        assert desk.log == [(at_s + 1.0, "answer") for at_s in (*others_s, 0.5)]
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_waiting_out(self, desk, order):
+        """Who waits a time out goes on behind all else of that time, deadlines included."""
+
+        async def wait_out():
+            await desk.tasks.wait_out(1.0)
+            desk.note("waited out")
+
+        async def late():
+            with pytest.raises(TimeoutError):
+                await desk.tasks.within(desk.clock.sleep(2.0), 1.0)
+            desk.note("late")
+
+        desk.run(*[wait_out(), late(), desk.sleep(1.0)][::order])
+
+        assert desk.log == [(1.0, "slept"), (1.0, "late"), (1.0, "waited out")]
+
     def test_of_equal_deadlines_the_outer_one_passes(self, desk):
         """Where an attempt's deadline and its request's are equal, it is the request's."""
 
