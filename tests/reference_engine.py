@@ -42,6 +42,8 @@ class Request:
     """Blocks of the cache that only it uses."""
     shared: dict[Key, int] = field(default_factory=dict)
     """How many blocks it has of each piece that it uses, in the order of its tokens."""
+    offered: int = 0
+    """Blocks of the cache up to which others were let know, or knew, what it has."""
     private: Key | None = None
     """The piece that it left of what only itself knows, when it was last preempted."""
     step_tokens: int = 0
@@ -213,6 +215,7 @@ class ReferenceEngine:
                 if each in self.unused:
                     self.unused.remove(each)
             request.shared = {each: self.cached[each] for each in hit}
+            request.offered = hit_blocks
             request.computed = hit_tokens
             self.allocate(request, needed)
             request.step_tokens = tokens
@@ -357,6 +360,9 @@ class ReferenceEngine:
             if mine <= 0 or (full < end and not partly):
                 return
             before = end
+            if end <= request.offered:
+                continue
+            request.offered = end
             if piece in request.shared:
                 more = max(mine - there, 0)
             elif there and (there >= mine or self.in_use(piece)):
