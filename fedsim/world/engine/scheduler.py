@@ -23,7 +23,7 @@ class Scheduler:
 
     What a sequence has computed stays in the cache in full blocks when it leaves or is preempted,
     as long as nobody needs their room. Those that its hashes know are found by others too, in whole
-    blocks of its maker; all others are a piece of its own, which it finds when it is admitted again.
+    blocks of its maker; the others are a piece of its own, found when it is admitted again.
 
     Of time it only knows what to write down.
 

@@ -246,7 +246,7 @@ class TestFactor:
 
 class TestPressure:
     def test_the_last_admitted_makes_room_and_comes_back_first(self):
-        """It computes prompt and tokens again, and hands none of them out twice."""
+        """It computes again what others took of its cache, and hands out no token twice."""
         config = EngineConfig(HALVES, 8, max_batch=2, token_budget=100, block_tokens=1)
         engine = Engine(config)
         first, last, behind = Sequence(3, 4), Sequence(3, 4), Sequence(1, 1)
@@ -256,13 +256,14 @@ class TestPressure:
         finished = finish_all(engine)
 
         # Prefill until 5, and a step until 7, which fills the cache. Then the first runs alone
-        # until 10, and the last comes back with 3 + 2 tokens to compute.
+        # until 10, on two of the four blocks of the last, which comes back with 3 of its 3 + 2
+        # tokens to compute.
         assert finished == [first, behind, last]
         assert (first.preemptions, last.preemptions) == (0, 1)
         assert first.finished_s == 10.0
         assert last.first_token_s == 5.0
         assert behind.begun_s == 10.0
-        assert last.finished_s == 10.0 + (2.0 + 6 * 0.5) + 1.5
+        assert last.finished_s == 10.0 + (2.0 + (3 + 1) * 0.5) + 1.5
         assert engine.tokens_out == 9
 
     def test_a_whole_prompt_that_has_outgrown_the_budget_comes_back_in_chunks(self):
