@@ -35,6 +35,7 @@ REQUESTS = [
     "prompt_tokens",
     "cached_tokens",
     "output_tokens",
+    "preemptions",
     "cost_usd",
 ]
 ATTEMPTS = [
@@ -103,6 +104,7 @@ def finish(recorder: Recorder, row: int, finished_s: float, **changes: Any) -> N
         "cost_usd": 0.01,
         "output_tokens": -1,
         "cached_tokens": -1,
+        "preemptions": -1,
     }
     recorder.request_finished(row, finished_s, **(facts | changes))
 
@@ -181,7 +183,7 @@ class TestRequests:
 
         assert row["outcome"] == "unfinished"
         missing = ["finished_s", "latency_s", "network_s", "queue_wait_s", "service_s", "ttft_s"]
-        missing += ["tpot_s", "cached_tokens"]
+        missing += ["tpot_s", "cached_tokens", "preemptions"]
         missing += ["node", "region", "tenant", "prompt_tokens", "output_tokens", "cost_usd"]
         assert row[missing].isna().all()
         assert row["attempts"] == 0
