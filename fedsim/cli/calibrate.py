@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fedsim.cli.failures import reported
+from fedsim.cli.failures import MISSED, reported
 from fedsim.cli.options import Json, Quiet
 from fedsim.cli.output import print_json
 from fedsim.cli.progress import progress_bar, writing
@@ -54,6 +54,9 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="Where to write; default runs/LOG-calibrate."),
 ]
+Force = Annotated[
+    bool, typer.Option("--force", help="Write the profile even if it predicts nothing.")
+]
 Gpus = Annotated[int, typer.Option("--gpus", min=1, metavar="N", help="GPUs of a node.")]
 
 
@@ -69,6 +72,7 @@ def calibrate(
     gpu: Gpu = "unknown",
     gpus: Gpus = 1,
     out: Out = None,
+    force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -84,7 +88,8 @@ def calibrate(
             _service(log, chosen, directory, quiet, as_json)
         else:
             limits = _limits(max_batch, token_budget, kv_capacity, chunked_prefill)
-            _engine(log, chosen, limits, Labels(model, gpu, gpus), directory, quiet, as_json)
+            labels = Labels(model, gpu, gpus)
+            _engine(log, chosen, limits, labels, directory, force, quiet, as_json)
 
 
 def _columns(texts: list[str] | None) -> Mapping[str, Column]:
@@ -115,6 +120,7 @@ def _engine(
     limits: Limits,
     labels: Labels,
     directory: Path,
+    force: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -123,16 +129,25 @@ def _engine(
 
     with progress_bar(quiet or as_json, "fitting") as tell:
         fit = calibrate_engine(log, columns=columns, limits=limits, progress=tell)
-    with writing(quiet or as_json):
-        save_engine(fit, directory, labels)
+    written = force or not fit.is_useless
+    if written:
+        with writing(quiet or as_json):
+            save_engine(fit, directory, labels)
     if as_json:
-        print_json(engine_json(fit) | {"directory": str(directory)})
-    elif quiet:
-        typer.echo(directory)
-    else:
+        print_json(engine_json(fit) | {"directory": str(directory) if written else None})
+    elif not quiet:
         from fedsim.cli.calibrate_report import print_engine
 
-        print_engine(fit, directory)
+        print_engine(fit, directory if written else None)
+    elif written:
+        typer.echo(directory)
+    if not written:
+        message = (
+            "The fitted engine is off by more than half of the times of held-out requests, so that "
+            "nothing was written: correct what the warnings name, or write it with --force."
+        )
+        typer.echo(message, err=True)
+        raise typer.Exit(MISSED)
 
 
 def _service(

@@ -22,7 +22,7 @@ from fedsim.studies.calibrate.fit import Fitter
 from fedsim.studies.calibrate.log import Floats, RequestLog, read_log
 from fedsim.studies.calibrate.replay import replay
 from fedsim.studies.calibrate.start import decodes
-from fedsim.studies.calibrate.validation import MEASURES, Validation
+from fedsim.studies.calibrate.validation import MEASURES, USELESS, Validation
 from fedsim.studies.workers import Progress
 from fedsim.world.engine.config import EngineConfig
 from fedsim.world.engine.steps import Coefficients
@@ -104,6 +104,11 @@ class EngineFit:
     def name(self) -> str:
         """The log's name."""
         return self.log.name
+
+    @property
+    def is_useless(self) -> bool:
+        """Whether it is off by half of the held-out times between tokens, or to the end."""
+        return any(self.held_out.error(measure) > USELESS for measure in ("tpot_s", "latency_s"))
 
     def summary(self) -> DataFrame:
         """Return predicted against measured times of the held-out requests."""
