@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -48,6 +48,10 @@ Chunked = Annotated[
     bool,
     typer.Option("--chunked-prefill/--whole-prefill", help="Whether steps may split a prompt."),
 ]
+Admit = Annotated[
+    Literal["whole", "chunk"],
+    typer.Option("--admit", help="What of a request has to fit into the KV cache at first."),
+]
 Model = Annotated[str, typer.Option("--model", metavar="NAME", help="For the profile.")]
 Gpu = Annotated[str, typer.Option("--gpu", metavar="NAME", help="For the profile.")]
 Out = Annotated[
@@ -68,6 +72,7 @@ def calibrate(
     token_budget: TokenBudget = 8192,
     kv_capacity: KvCapacity = None,
     chunked_prefill: Chunked = True,
+    admit: Admit = "whole",
     model: Model = "unknown",
     gpu: Gpu = "unknown",
     gpus: Gpus = 1,
@@ -87,7 +92,7 @@ def calibrate(
         if service:
             _service(log, chosen, directory, quiet, as_json)
         else:
-            limits = _limits(max_batch, token_budget, kv_capacity, chunked_prefill)
+            limits = _limits(max_batch, token_budget, kv_capacity, chunked_prefill, admit)
             labels = Labels(model, gpu, gpus)
             _engine(log, chosen, limits, labels, directory, force, quiet, as_json)
 
@@ -103,13 +108,17 @@ def _columns(texts: list[str] | None) -> Mapping[str, Column]:
 
 
 def _limits(
-    max_batch: int, token_budget: int, kv_capacity: int | None, chunked_prefill: bool
+    max_batch: int,
+    token_budget: int,
+    kv_capacity: int | None,
+    chunked_prefill: bool,
+    admit: Literal["whole", "chunk"],
 ) -> Limits:
     from fedsim.errors import Problem, ScenarioError
     from fedsim.studies.calibrate import Limits
 
     try:
-        return Limits(max_batch, token_budget, kv_capacity, chunked_prefill)
+        return Limits(max_batch, token_budget, kv_capacity, chunked_prefill, admit)
     except ValueError as error:
         raise ScenarioError([Problem(str(error), path="--token-budget")]) from None
 

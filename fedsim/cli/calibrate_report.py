@@ -48,6 +48,7 @@ def print_engine(fit: EngineFit, directory: Path | None) -> None:
         return
     heading(console, "In a scenario")
     limits = f"max_batch: {fit.limits.max_batch}, token_budget: {fit.limits.token_budget}"
+    limits += "" if fit.limits.admit == "whole" else f", admit: {fit.limits.admit}"
     console.print(f"  engine: {{profile: {directory / PROFILE}, {limits}}}", soft_wrap=True)
     _closing(console, directory, "profile.yaml, calibration.json, held-out.parquet, chart")
 

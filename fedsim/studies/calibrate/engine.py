@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -46,6 +46,8 @@ class Limits:
         kv_capacity_tokens: Tokens that its KV cache holds; None where that is not known, and the
             log's requests are taken to have had room.
         chunked_prefill: Whether a prompt may be computed in several steps.
+        admit: What of a request the cache needs room for before it is admitted: ``whole``, as vLLM
+            has it with ``scheduler_reserve_full_isl``, or its first ``chunk``.
 
     Raises:
         ValueError: The token budget is less than the batch limit.
@@ -55,6 +57,7 @@ class Limits:
     token_budget: int = 8192
     kv_capacity_tokens: int | None = None
     chunked_prefill: bool = True
+    admit: Literal["whole", "chunk"] = "whole"
 
     def __post_init__(self) -> None:
         if self.token_budget < self.max_batch:
@@ -231,6 +234,7 @@ def engine_config(log: RequestLog, limits: Limits) -> EngineConfig:
         max_batch=limits.max_batch,
         token_budget=limits.token_budget,
         chunked_prefill=limits.chunked_prefill,
+        admit=limits.admit,
     )
 
 
