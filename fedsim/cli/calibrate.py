@@ -85,8 +85,9 @@ def calibrate(
     with reported():
         from fedsim.results.rundir import refuse_foreign
         from fedsim.studies.calibrate import Labels
+        from fedsim.studies.calibrate.files import log_name
 
-        directory = out or Path("runs") / f"{log.name.split('.')[0]}-calibrate"
+        directory = out or Path("runs") / f"{log_name(log)}-calibrate"
         refuse_foreign(directory)
         chosen = _columns(columns)
         if service:

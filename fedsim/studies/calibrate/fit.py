@@ -37,10 +37,10 @@ from fedsim.studies.calibrate.coefficients import (
     coefficients,
 )
 from fedsim.studies.calibrate.log import Floats, RequestLog
-from fedsim.studies.calibrate.overlap import DECODE, FIRST, features, prompt_work
+from fedsim.studies.calibrate.overlap import DECODE, FIRST, features, met_empty, prompt_work
 from fedsim.studies.calibrate.refine import STEPS, TRIALS, refined
 from fedsim.studies.calibrate.replay import replay
-from fedsim.studies.calibrate.start import decodes, rough_pace, starts
+from fedsim.studies.calibrate.start import FEWEST_EMPTY, decodes, rough_pace, starts
 from fedsim.world.engine.config import EngineConfig
 
 TRIAL = 14
@@ -118,7 +118,10 @@ class Fitter:
 
     def fit(self) -> Fit:
         """Return the fitted coefficients."""
-        place = self._refined(self._settled(self._tried()))
+        place = self._settled(self._tried())
+        if met_empty(self._log)[self._rows].sum() < FEWEST_EMPTY:
+            place[FLOOR] = 0.0  # which then is what some first request took as the node warmed up
+        place = self._refined(place)
         errors = _standard_errors(self._simulate(place), len(self._log))
         values_s = place * self._scale
         if values_s[FLOOR] <= values_s[P0]:  # no step is that short

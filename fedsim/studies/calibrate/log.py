@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.studies.calibrate.columns import Column, Columns
 from fedsim.studies.calibrate.failures import without_failures
-from fedsim.studies.calibrate.files import Cells, LogError, read_cells
+from fedsim.studies.calibrate.files import Cells, LogError, log_name, read_cells
 
 LEAST_REQUESTS = 60
 """Fewer requests are refused: half of them have to determine seven coefficients."""
@@ -131,7 +130,7 @@ def read_log(path: str | PathLike[str], columns: Mapping[str, Column] | None = N
     nodes, node = np.unique(np.array(names, dtype=str)[rows], return_inverse=True)
     begin_s = arrived_s[rows[0]]
     return RequestLog(
-        name=Path(cells.file).name.split(".")[0],
+        name=log_name(cells.file),
         arrived_s=arrived_s[rows] - begin_s,
         first_token_s=first_s[rows] - begin_s,
         last_token_s=np.maximum(last_s, first_s)[rows] - begin_s,

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +15,7 @@ from fedsim.scenario.units import DURATION
 from fedsim.studies.calibrate.columns import Column, Columns
 from fedsim.studies.calibrate.failures import without_failures
 from fedsim.studies.calibrate.families import FAMILIES, Fitted
-from fedsim.studies.calibrate.files import LogError, read_cells
+from fedsim.studies.calibrate.files import LogError, log_name, read_cells
 from fedsim.workload.distributions import Constant, Distribution, Lognormal
 
 if TYPE_CHECKING:
@@ -174,7 +173,7 @@ def calibrate_service(
     if len(times_s) < LEAST_TIMES:
         message = f"It has {len(times_s):,} service times; a fit needs {LEAST_TIMES} at least."
         raise LogError(str(path), [(None, message)], "Several hundred are better; log for longer.")
-    name = Path(path).name.split(".")[0]
+    name = log_name(path)
     fitted, held_out = times_s[::2], np.sort(times_s[1::2])
     if np.ptp(times_s) <= _SAME * times_s.max():
         constant = Constant(float(times_s.mean()))
