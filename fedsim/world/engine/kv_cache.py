@@ -47,12 +47,14 @@ class KvCache:
         free: Blocks that hold nothing.
     """
 
-    __slots__ = ("_accounts", "_evictable", "available", "blocks", "free")
+    __slots__ = ("_accounts", "_evictable", "_lost", "available", "blocks", "free")
 
     def __init__(self, blocks: int) -> None:
         self.blocks = self.available = self.free = blocks
         self._accounts: dict[int, Account] = {}
         self._evictable: OrderedDict[Piece, None] = OrderedDict()
+        # What nobody finds again, where it was released last: the next of it is added there.
+        self._lost: Piece | None = None
 
     @property
     def used(self) -> int:
@@ -108,13 +110,27 @@ class KvCache:
         piece = account[content] = Piece(blocks, account, content)
         return piece
 
-    def release(self, blocks: int, pieces: Sequence[Piece] = ()) -> None:
-        """Give back *blocks* that belong to no piece, and *pieces*, the last one first."""
-        self.available += blocks
+    def release(self, blocks: int, pieces: Sequence[Piece] = (), lost: int = 0) -> None:
+        """Give back what a sequence has, its end first.
+
+        Args:
+            blocks: Blocks that belong to no piece.
+            pieces: Its pieces.
+            lost: Blocks of content after those pieces that nobody will ask for, and that makes room
+                only in its turn all the same.
+        """
+        self.available += blocks + lost
         self.free += blocks
+        if lost:
+            piece = self._lost
+            if piece is None or not piece.blocks:
+                piece = self._lost = Piece(0)
+                self._evictable[piece] = None
+            piece.blocks += lost
         for piece in reversed(pieces):
             piece.users -= 1
             if not piece.users:
+                self._lost = None
                 self._evictable[piece] = None
                 self.available += piece.blocks
 
@@ -129,3 +145,4 @@ class KvCache:
         for account in self._accounts.values():
             account.clear()
         self._evictable.clear()
+        self._lost = None

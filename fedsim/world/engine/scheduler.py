@@ -11,6 +11,8 @@ from fedsim.world.engine.kv_cache import KvCache, Piece
 from fedsim.world.engine.queue import WaitingQueue
 from fedsim.world.engine.sequence import DECODING, OVER, PREFILLING, WAITING, Sequence
 
+_NONE: list[Piece] = []
+
 
 class Scheduler:
     """Plans what each step computes, as the budget, the batch and the KV cache allow.
@@ -274,17 +276,18 @@ class Scheduler:
         queue, running, cache = self.queue, self.running, self.cache
         while queue and len(running) < self._max_batch and self._budget > 0:
             sequence = queue.head()
-            pieces, hits = self._cached(sequence)
+            may_hit = sequence.known or sequence.own is not None
+            pieces, hits = self._cached(sequence) if may_hit else (_NONE, 0)
             cached = hits * self._block_tokens
             chunk = self._first_chunk(sequence.target - cached)
             blocks = self.blocks(cached + chunk) - hits
             room = self.blocks(sequence.target) - hits if self._whole else blocks
-            if not chunk or room > cache.available_beside(pieces):
+            if not chunk or room > (cache.available_beside(pieces) if hits else cache.available):
                 # Where it waits for room for all of it, evictions do not help: what they take of
                 # it has to be computed again. Its first chunk may become smaller, though, and what
                 # is left of it too large for one step, so that it may be computed in parts.
-                known, own = sequence.known > 0, sequence.own is not None
-                self._fickle = (known or own) if not self._chunked else known and not self._whole
+                known = sequence.known > 0
+                self._fickle = bool(may_hit) if not self._chunked else known and not self._whole
                 return
             queue.pop()
             self._admissions = sequence.admission = self._admissions + 1
@@ -295,10 +298,10 @@ class Scheduler:
                 sequence.cached_tokens = cached
             sequence.computed = cached
             sequence.held = sequence.shared = hits
-            if pieces:
+            if may_hit:
                 cache.use(pieces)
-            sequence.kept = pieces
-            sequence.tried = min(hits // sequence.unit, sequence.known) if sequence.unit else 0
+                sequence.kept = pieces
+                sequence.tried = min(hits // sequence.unit, sequence.known) if sequence.unit else 0
             self._prefill(sequence, chunk, blocks)
 
     def _first_chunk(self, rest: int) -> int:
@@ -391,17 +394,20 @@ class Scheduler:
         full = tokens // self._block_tokens
         if sequence.known:
             self._keep(sequence, full, partly=True)
-        kept = sequence.kept
-        rest = full - sequence.known * sequence.unit
-        if rest > 0:
-            own = sequence.own
-            if own is not None and kept and kept[-1] is own:
-                sequence.shared += rest - own.blocks
-                own.blocks = rest
-            else:
-                sequence.own = own = Piece(rest)
-                kept.append(own)
-                sequence.shared += rest
-        self.cache.release(blocks - sequence.shared, kept)
-        sequence.kept = []
-        sequence.shared = 0
+        kept, own = sequence.kept, sequence.own
+        rest, lost = full - sequence.known * sequence.unit, 0
+        if own is not None and kept and kept[-1] is own:
+            sequence.shared += rest - own.blocks
+            own.blocks = rest
+        elif rest <= 0:
+            pass
+        elif sequence.state == OVER:
+            lost = rest
+        else:
+            sequence.own = own = Piece(rest)
+            kept.append(own)
+            sequence.shared += rest
+        self.cache.release(blocks - sequence.shared - lost, kept, lost)
+        if kept:
+            sequence.kept = []
+            sequence.shared = 0
