@@ -75,9 +75,7 @@ def random_case(seed: int) -> Case:
     draw = Random(seed)
     config = _config(draw)
     requests, families = [], draw.randrange(1, 5)
-    unit = config.block_tokens * draw.choice((1, 1, 2, 3))
-    if draw.random() < 0.1:
-        unit += 1
+    units = [_unit(draw, config) for _ in range(draw.choice((1, 1, 2, 3)))]
     share = draw.choice((0.0, 0.0, 0.7, 1.0))
     longest = config.kv_capacity_tokens // config.block_tokens * config.block_tokens
     pressure = draw.choice((0.15, 0.5, 1.0))
@@ -88,11 +86,17 @@ def random_case(seed: int) -> Case:
         output = draw.choice((0, 1, 2, draw.randrange(1, 12), draw.randrange(1, 120)))
         output = min(output, longest - prompt + 1)
         hashed = prompt + draw.choice((0, 0, draw.randrange(200)))
+        unit = draw.choice(units)
         blocks = _blocks(draw, hashed, unit, families) if draw.random() < share else ()
         block_tokens = unit if blocks else 0
         request = Request(number, prompt, output, blocks, block_tokens, draw.randrange(3))
         requests.append(request)
     return Case(config, requests, _events(draw, requests))
+
+
+def _unit(draw: Random, config: EngineConfig) -> int:
+    """Return the tokens of a stream's blocks, mostly a multiple of those of the engine's."""
+    return config.block_tokens * draw.choice((1, 1, 2, 3, 8)) + (draw.random() < 0.1)
 
 
 def _config(draw: Random) -> EngineConfig:
@@ -107,6 +111,7 @@ def _config(draw: Random) -> EngineConfig:
         chunked_prefill=draw.random() < 0.7,
         block_tokens=block_tokens,
         prefix_cache=draw.random() < 0.9,
+        admit=draw.choice(("whole", "whole", "chunk")),
         order=draw.choice(("fcfs", "fcfs", "priority")),
     )
 

@@ -172,6 +172,7 @@ class FakeWorld:
             0.001 if ok else 0.0,
             130 if ok else -1,
             -1,
+            -1,
         )
 
     def start(self, recorder: Recorder, row: int, origin: int, attempt: dict[str, Any]) -> None:

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 
 from fedsim.world.engine.config import EngineConfig
 
+Key = tuple[object, ...]
+"""What a piece of the cache is known by: size and hash of a block, or the request that it is of."""
+
 
 @dataclass(eq=False)
 class Request:
@@ -37,8 +40,12 @@ class Request:
     """Tokens that have to be in the cache before it makes its next token by decoding."""
     own_blocks: int = 0
     """Blocks of the cache that only it uses."""
-    shared: list[int] = field(default_factory=list)
-    """Hashes of the blocks that it uses of the prefix cache."""
+    shared: dict[Key, int] = field(default_factory=dict)
+    """How many blocks it has of each piece that it uses, in the order of its tokens."""
+    offered: int = 0
+    """Blocks of the cache up to which others were let know, or knew, what it has."""
+    private: Key | None = None
+    """The piece that it left of what only itself knows, when it was last preempted."""
     step_tokens: int = 0
     """Tokens that the step in flight computes for it."""
     place: tuple[int, int] = (0, 0)
@@ -52,8 +59,8 @@ class ReferenceEngine:
         self.running: list[Request] = []
         self.waiting: list[Request] = []
         self.finished: list[Request] = []
-        self.cached: dict[int, int] = {}
-        self.unused: list[int] = []
+        self.cached: dict[Key, int] = {}
+        self.unused: list[Key] = []
         self.factor = 1.0
         self.plan_due_s = math.inf
         self.step_began_s = self.step_ends_s = math.inf
@@ -91,7 +98,6 @@ class ReferenceEngine:
             self.waiting.remove(request)
         else:
             self.running.remove(request)
-            self.cache_answer(request, request.computed)
             self.release(request)
 
     def set_factor(self, factor: float, now_s: float) -> None:
@@ -139,7 +145,6 @@ class ReferenceEngine:
                 request.finished_s = now_s
                 request.over = True
                 self.running.remove(request)
-                self.cache_answer(request, request.computed)
                 self.release(request)
                 self.finished.append(request)
         self.plan_due_s, self.step_ends_s = now_s, math.inf
@@ -151,8 +156,9 @@ class ReferenceEngine:
         for request in self.running:
             request.step_tokens = 0
         budget, preempted = self.plan_running()
-        if not preempted:
+        if not preempted or not self.running:
             self.admit(budget, now_s)
+        assert self.running or not self.waiting
         self.step_ends_s = now_s + self.factor * self.step_s() if self.running else math.inf
 
     def plan_running(self) -> tuple[int, bool]:
@@ -188,16 +194,17 @@ class ReferenceEngine:
             request = self.waiting[0]
             request.to_prefill = request.prompt_tokens + len(request.token_times_s)
             hit = self.hit(request)
-            hit_tokens = len(hit) * request.block_tokens
+            hit_blocks = sum(self.cached[each] for each in hit)
+            hit_tokens = hit_blocks * self.config.block_tokens
             rest = request.to_prefill - hit_tokens
             fits_a_step = rest <= self.config.token_budget
             if rest > budget and fits_a_step and not self.config.chunked_prefill:
                 return
             tokens = min(rest, budget)
-            engine_blocks = sum(self.cached[each] for each in hit)
-            needed = self.blocks_for(hit_tokens + tokens) - engine_blocks
-            unused_hits = sum(self.cached[each] for each in hit if each in self.unused)
-            if needed > self.available() - unused_hits:
+            needed = self.blocks_for(hit_tokens + tokens) - hit_blocks
+            whole = self.blocks_for(request.to_prefill) - hit_blocks
+            room = self.available() - sum(self.cached[each] for each in hit if each in self.unused)
+            if (whole if self.config.admit == "whole" else needed) > room:
                 return
             self.waiting.pop(0)
             self.running.append(request)
@@ -207,7 +214,8 @@ class ReferenceEngine:
             for each in hit:
                 if each in self.unused:
                     self.unused.remove(each)
-            request.shared = list(hit)
+            request.shared = {each: self.cached[each] for each in hit}
+            request.offered = hit_blocks
             request.computed = hit_tokens
             self.allocate(request, needed)
             request.step_tokens = tokens
@@ -238,9 +246,8 @@ class ReferenceEngine:
         return [request for request in self.running if request.priority == worst][-1]
 
     def preempt(self, request: Request) -> None:
-        """Send a request back to the head of the queue, without its cache."""
+        """Send a request back to the head of the queue; its cache is lost when others need it."""
         self.running.remove(request)
-        self.cache_answer(request, request.computed)
         self.release(request)
         request.preemptions += 1
         self.returns += 1
@@ -263,7 +270,7 @@ class ReferenceEngine:
 
     def blocks_of(self, request: Request) -> int:
         """Return how many blocks a request uses."""
-        return request.own_blocks + sum(self.cached[each] for each in request.shared)
+        return request.own_blocks + sum(request.shared.values())
 
     def used(self) -> int:
         """Count the blocks that running requests use, shared ones once."""
@@ -282,63 +289,101 @@ class ReferenceEngine:
         return self.empty() + sum(self.cached[each] for each in self.unused)
 
     def allocate(self, request: Request, blocks: int) -> None:
-        """Give a request blocks of its own; what was used longest ago makes room."""
+        """Give a request blocks of its own; what was used longest ago makes room, its end first."""
         while self.empty() < blocks:
-            del self.cached[self.unused.pop(0)]
+            oldest = self.unused[0]
+            self.cached[oldest] -= 1
+            if not self.cached[oldest]:
+                del self.cached[self.unused.pop(0)]
             self.evictions += 1
         request.own_blocks += blocks
 
     def release(self, request: Request) -> None:
-        """Free the blocks of a request; its cached ones stay until room is needed."""
+        """Free the blocks of a request; what it has computed stays until room is needed."""
+        full = request.computed // self.config.block_tokens
+        if self.config.prefix_cache:
+            self.cache_blocks(request, full, partly=True)
+            self.cache_the_rest(request, full)
         request.own_blocks = 0
-        shared, request.shared = request.shared, []
+        shared, request.shared = list(request.shared), {}
         for each in reversed(shared):
-            if not any(each in other.shared for other in self.running if other is not request):
+            if not self.in_use(each):
                 self.unused.append(each)
 
-    def can_cache(self, request: Request) -> bool:
-        """Say whether the blocks of a prompt are whole blocks of the engine."""
-        if not self.config.prefix_cache or request.block_tokens == 0:
-            return False
-        return request.block_tokens % self.config.block_tokens == 0
+    def in_use(self, piece: Key) -> bool:
+        """Say whether a running request uses a piece of the cache."""
+        return any(piece in request.shared for request in self.running)
 
-    def hit(self, request: Request) -> list[int]:
-        """Return the leading blocks of a prompt that are cached; one token must be computed."""
-        found: list[int] = []
-        if self.can_cache(request):
-            for number, each in enumerate(request.blocks, start=1):
-                end = number * request.block_tokens
-                if each not in self.cached or end > self.hashed(request):
-                    break
-                if end > request.to_prefill - 1:
-                    break
-                found.append(each)
+    def known(self, request: Request) -> list[tuple[Key, int]]:
+        """Return the pieces that others know too, and the blocks of the cache at whose end each is.
+
+        They are full, and whole blocks of the engine.
+        """
+        size = request.block_tokens
+        if not self.config.prefix_cache or not size or size % self.config.block_tokens:
+            return []
+        goes_on = len(request.blocks) > math.ceil(request.prompt_tokens / size)
+        ends = [number * size for number in range(1, len(request.blocks) + 1)]
+        return [
+            ((size, each), end // self.config.block_tokens)
+            for each, end in zip(request.blocks, ends, strict=True)
+            if goes_on or end <= request.prompt_tokens
+        ]
+
+    def hit(self, request: Request) -> list[Key]:
+        """Return the leading pieces that are cached; at least one token has to be computed."""
+        found: list[Key] = []
+        before = 0
+        for piece, end in self.known(request):
+            there = self.cached.get(piece, 0)
+            if not there or (before + there) * self.config.block_tokens >= request.to_prefill:
+                return found
+            found.append(piece)
+            if before + there < end:
+                return found
+            before = end
+        if request.private in self.cached:
+            found.append(request.private)
         return found
-
-    def hashed(self, request: Request) -> int:
-        """Return how many tokens the blocks of a request stand for, prompt or answer."""
-        if len(request.blocks) > math.ceil(request.prompt_tokens / request.block_tokens):
-            return len(request.blocks) * request.block_tokens
-        return request.prompt_tokens
 
     def cache_prompt(self, request: Request) -> None:
         """Let others find the blocks of a prompt that are full when the planned step ends."""
-        if self.can_cache(request) and request.computed < request.to_prefill:
-            self.cache_blocks(request, request.computed, request.computed + request.step_tokens)
+        if request.computed < request.to_prefill:
+            full = (request.computed + request.step_tokens) // self.config.block_tokens
+            self.cache_blocks(request, full)
 
-    def cache_answer(self, request: Request, computed: int) -> None:
-        """Let others find the blocks of an answer, when a request leaves that has decoded."""
-        if self.can_cache(request) and computed > request.to_prefill:
-            self.cache_blocks(request, request.to_prefill, computed)
-
-    def cache_blocks(self, request: Request, before: int, after: int) -> None:
-        """Let others find the blocks that fill between *before* and *after* tokens."""
-        for number, each in enumerate(request.blocks, start=1):
-            end = number * request.block_tokens
-            if end > min(after, self.hashed(request)):
+    def cache_blocks(self, request: Request, full: int, partly: bool = False) -> None:
+        """Let others find what they know of the *full* blocks of a request."""
+        before = 0
+        for piece, end in self.known(request):
+            there, mine = self.cached.get(piece, 0), min(full, end) - before
+            if mine <= 0 or (full < end and not partly):
                 return
-            if end > before and each not in self.cached:
-                size = request.block_tokens // self.config.block_tokens
-                self.cached[each] = size
-                request.own_blocks -= size
-                request.shared.append(each)
+            before = end
+            if end <= request.offered:
+                continue
+            request.offered = end
+            if piece in request.shared:
+                more = max(mine - there, 0)
+            elif there and (there >= mine or self.in_use(piece)):
+                continue
+            else:
+                more = mine
+                if there:
+                    self.unused.remove(piece)
+            if more:
+                self.cached[piece] = mine
+                request.own_blocks -= more
+                request.shared[piece] = request.shared.get(piece, 0) + more
+
+    def cache_the_rest(self, request: Request, full: int) -> None:
+        """Keep the other *full* blocks of a request, which only itself may find again."""
+        mine = full - max((end for _, end in self.known(request)), default=0)
+        if mine <= 0:
+            return
+        if request.private not in request.shared:
+            request.private = ("of", request.name, request.preemptions)
+        there = request.shared.get(request.private, 0)
+        self.cached[request.private] = mine
+        request.own_blocks -= mine - there
+        request.shared[request.private] = mine

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fedsim.cli.failures import reported
+from fedsim.cli.failures import MISSED, reported
 from fedsim.cli.options import Json, Quiet
 from fedsim.cli.output import print_json
 from fedsim.cli.progress import progress_bar, writing
@@ -48,11 +48,18 @@ Chunked = Annotated[
     bool,
     typer.Option("--chunked-prefill/--whole-prefill", help="Whether steps may split a prompt."),
 ]
+Admit = Annotated[
+    Literal["whole", "chunk"],
+    typer.Option("--admit", help="What of a request has to fit into the KV cache at first."),
+]
 Model = Annotated[str, typer.Option("--model", metavar="NAME", help="For the profile.")]
 Gpu = Annotated[str, typer.Option("--gpu", metavar="NAME", help="For the profile.")]
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="Where to write; default runs/LOG-calibrate."),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Write the profile even if it predicts nothing.")
 ]
 Gpus = Annotated[int, typer.Option("--gpus", min=1, metavar="N", help="GPUs of a node.")]
 
@@ -65,10 +72,12 @@ def calibrate(
     token_budget: TokenBudget = 8192,
     kv_capacity: KvCapacity = None,
     chunked_prefill: Chunked = True,
+    admit: Admit = "whole",
     model: Model = "unknown",
     gpu: Gpu = "unknown",
     gpus: Gpus = 1,
     out: Out = None,
+    force: Force = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -76,15 +85,17 @@ def calibrate(
     with reported():
         from fedsim.results.rundir import refuse_foreign
         from fedsim.studies.calibrate import Labels
+        from fedsim.studies.calibrate.files import log_name
 
-        directory = out or Path("runs") / f"{log.name.split('.')[0]}-calibrate"
+        directory = out or Path("runs") / f"{log_name(log)}-calibrate"
         refuse_foreign(directory)
         chosen = _columns(columns)
         if service:
             _service(log, chosen, directory, quiet, as_json)
         else:
-            limits = _limits(max_batch, token_budget, kv_capacity, chunked_prefill)
-            _engine(log, chosen, limits, Labels(model, gpu, gpus), directory, quiet, as_json)
+            limits = _limits(max_batch, token_budget, kv_capacity, chunked_prefill, admit)
+            labels = Labels(model, gpu, gpus)
+            _engine(log, chosen, limits, labels, directory, force, quiet, as_json)
 
 
 def _columns(texts: list[str] | None) -> Mapping[str, Column]:
@@ -98,13 +109,17 @@ def _columns(texts: list[str] | None) -> Mapping[str, Column]:
 
 
 def _limits(
-    max_batch: int, token_budget: int, kv_capacity: int | None, chunked_prefill: bool
+    max_batch: int,
+    token_budget: int,
+    kv_capacity: int | None,
+    chunked_prefill: bool,
+    admit: Literal["whole", "chunk"],
 ) -> Limits:
     from fedsim.errors import Problem, ScenarioError
     from fedsim.studies.calibrate import Limits
 
     try:
-        return Limits(max_batch, token_budget, kv_capacity, chunked_prefill)
+        return Limits(max_batch, token_budget, kv_capacity, chunked_prefill, admit)
     except ValueError as error:
         raise ScenarioError([Problem(str(error), path="--token-budget")]) from None
 
@@ -115,6 +130,7 @@ def _engine(
     limits: Limits,
     labels: Labels,
     directory: Path,
+    force: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -123,16 +139,25 @@ def _engine(
 
     with progress_bar(quiet or as_json, "fitting") as tell:
         fit = calibrate_engine(log, columns=columns, limits=limits, progress=tell)
-    with writing(quiet or as_json):
-        save_engine(fit, directory, labels)
+    written = force or not fit.is_useless
+    if written:
+        with writing(quiet or as_json):
+            save_engine(fit, directory, labels)
     if as_json:
-        print_json(engine_json(fit) | {"directory": str(directory)})
-    elif quiet:
-        typer.echo(directory)
-    else:
+        print_json(engine_json(fit) | {"directory": str(directory) if written else None})
+    elif not quiet:
         from fedsim.cli.calibrate_report import print_engine
 
-        print_engine(fit, directory)
+        print_engine(fit, directory if written else None)
+    elif written:
+        typer.echo(directory)
+    if not written:
+        message = (
+            "The fitted engine is off by more than half of the times of held-out requests, so that "
+            "nothing was written: correct what the warnings name, or write it with --force."
+        )
+        typer.echo(message, err=True)
+        raise typer.Exit(MISSED)
 
 
 def _service(

@@ -23,8 +23,11 @@ _UNITS |= {"request_overhead": (1e3, "ms")}
 assert list(_UNITS) == [name.removesuffix("_s") for name in NAMES]
 
 
-def print_engine(fit: EngineFit, directory: Path) -> None:
-    """Print a fitted engine: coefficients, errors on held-out requests, warnings, directory."""
+def print_engine(fit: EngineFit, directory: Path | None) -> None:
+    """Print a fitted engine: coefficients, errors on held-out requests, warnings, directory.
+
+    Without a directory nothing was written.
+    """
     console = stdout()
     console.print(f"{fit.name}: engine fitted to a log", style="bold")
     fitted, held_out = int(fit.fitted.rows.sum()), int(fit.held_out.rows.sum())
@@ -41,8 +44,11 @@ def print_engine(fit: EngineFit, directory: Path) -> None:
     if fit.warnings():
         heading(console, "Warnings")
         sentences(console, fit.warnings(), "yellow")
+    if directory is None:
+        return
     heading(console, "In a scenario")
     limits = f"max_batch: {fit.limits.max_batch}, token_budget: {fit.limits.token_budget}"
+    limits += "" if fit.limits.admit == "whole" else f", admit: {fit.limits.admit}"
     console.print(f"  engine: {{profile: {directory / PROFILE}, {limits}}}", soft_wrap=True)
     _closing(console, directory, "profile.yaml, calibration.json, held-out.parquet, chart")
 

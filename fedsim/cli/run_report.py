@@ -58,7 +58,7 @@ def print_run(
     heading(console, "By region of origin")
     _print_groups(console, _COLUMNS, run.summary("origin"))
     heading(console, "Requests and nodes")
-    sentences(console, [_outcomes(run), _fleet(run)])
+    sentences(console, [_outcomes(run), _fleet(run), *_preemptions(run)])
     if run.verdicts():
         heading(console, "Objective")
         for verdict in run.verdicts():
@@ -117,3 +117,12 @@ def _fleet(run: Run) -> str:
         facts.append(f"{plain(row['cost_usd_per_hour'])} USD/h")
         facts.append(f"{plain(row['cost_usd_per_1k_ok'])} USD per 1,000 successful requests")
     return ", ".join(facts)
+
+
+def _preemptions(run: Run) -> list[str]:
+    """Return how often engines preempted what they served; nothing where there are none."""
+    counts = run.in_window["preemptions"].dropna()
+    if counts.empty:
+        return []
+    total, struck = int(counts.sum()), int((counts > 0).sum())
+    return [f"Engines: {total:,} preemptions, of {struck:,} of {len(counts):,} requests served"]

@@ -93,7 +93,7 @@ def _reserve(columns: Iterable[tuple[array[Any], float]]) -> None:
 
 @dataclass(slots=True)
 class RequestColumns:
-    """A row per request, in the order of arrival; 93 bytes where names are few."""
+    """A row per request, in the order of arrival; 97 bytes where names are few."""
 
     stream: array[int]
     origin: array[int]
@@ -104,6 +104,7 @@ class RequestColumns:
     prompt_tokens: array[int] = field(default_factory=_integers)
     output_tokens: array[int] = field(default_factory=_integers)
     cached_tokens: array[int] = field(default_factory=_integers)
+    preemptions: array[int] = field(default_factory=_integers)
     outcome: array[int] = field(default_factory=_bytes)
     finished_s: array[float] = field(default_factory=_floats)
     network_s: array[float] = field(default_factory=_floats)
@@ -130,7 +131,8 @@ class RequestColumns:
             self.cost_usd,
         )
         _reserve((column, math.nan) for column in unknown)
-        _reserve(((self.outcome, UNFINISHED), (self.node, -1), (self.cached_tokens, -1)))
+        _reserve(((self.outcome, UNFINISHED), (self.node, -1)))
+        _reserve(((self.cached_tokens, -1), (self.preemptions, -1)))
         return len(self.finished_s)
 
 

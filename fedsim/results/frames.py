@@ -72,6 +72,7 @@ def requests_frame(
         "prompt_tokens": integers(view(requests.prompt_tokens, rows)),
         "cached_tokens": integers(view(requests.cached_tokens, rows)),
         "output_tokens": integers(view(requests.output_tokens, rows)),
+        "preemptions": integers(view(requests.preemptions, rows)),
         "cost_usd": view(requests.cost_usd, rows),
     }
     return pd.DataFrame(columns, copy=False)

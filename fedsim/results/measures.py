@@ -50,6 +50,7 @@ MEASURES: dict[str, Measure] = {
     **_percentiles("ttft", "time to first token"),
     **_percentiles("tpot", "time per output token"),
     "cache_hit_share": Measure("share of prompt tokens found in a prefix cache", better="higher"),
+    "preemptions_per_request": Measure("preemptions per request"),
     "queue_wait_mean_s": Measure("mean wait in queue", "s"),
     "attempts_per_request": Measure("attempts per request"),
     "hedges_per_request": Measure("hedges per request", better=None),

@@ -142,6 +142,7 @@ class Recorder:
         cost_usd: float,
         output_tokens: int,
         cached_tokens: int,
+        preemptions: int,
     ) -> None:
         """Fill in the end of a request; unknown *output_tokens* leave the requested number."""
         requests = self.requests
@@ -158,6 +159,8 @@ class Recorder:
             requests.output_tokens[row] = output_tokens
         if cached_tokens >= 0:
             requests.cached_tokens[row] = cached_tokens
+        if preemptions >= 0:
+            requests.preemptions[row] = preemptions
 
     def request_cost_added(self, row: int, cost_usd: float) -> None:
         """Add to the cost of a request that has ended."""

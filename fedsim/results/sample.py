@@ -51,6 +51,7 @@ class Sample:
         queue_wait_s: Wait in the node's queue, in seconds.
         prompt_tokens: Tokens of the prompt, or -1.
         cached_tokens: Those of them found in a prefix cache, or -1.
+        preemptions: How often an engine preempted it, or -1.
     """
 
     ok: NDArray[np.bool_]
@@ -65,6 +66,7 @@ class Sample:
     queue_wait_s: NDArray[np.float64]
     prompt_tokens: NDArray[np.integer[Any]]
     cached_tokens: NDArray[np.integer[Any]]
+    preemptions: NDArray[np.integer[Any]]
 
     @classmethod
     def of(cls, tables: Tables, directory: Directory, slo: Slo | None) -> Sample:
@@ -88,6 +90,7 @@ class Sample:
             queue_wait_s=requests["queue_wait_s"].to_numpy(),
             prompt_tokens=requests["prompt_tokens"].to_numpy(np.int32, na_value=-1),
             cached_tokens=requests["cached_tokens"].to_numpy(np.int32, na_value=-1),
+            preemptions=requests["preemptions"].to_numpy(np.int32, na_value=-1),
         )
 
     def part(self, rows: NDArray[np.integer[Any]]) -> Sample:
@@ -105,6 +108,7 @@ class Sample:
             self.queue_wait_s[rows],
             self.prompt_tokens[rows],
             self.cached_tokens[rows],
+            self.preemptions[rows],
         )
 
 

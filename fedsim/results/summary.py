@@ -147,6 +147,7 @@ def _measures(sample: Sample, length_s: float) -> dict[str, Any]:
         "cache_hit_share": _ratio(
             int(sample.cached_tokens[looked_up].sum()), int(sample.prompt_tokens[looked_up].sum())
         ),
+        "preemptions_per_request": _mean(sample.preemptions[sample.ok & (sample.preemptions >= 0)]),
         "queue_wait_mean_s": _mean(_known(sample.queue_wait_s[sample.ok])),
         "attempts_per_request": _mean(sample.attempts),
         "hedges_per_request": _mean(sample.hedges),

@@ -21,7 +21,9 @@ def of_successful(measure: str) -> bool:
 
     Such a measure improves when slow requests fail, so it says nothing without the success rate.
     """
-    return measure.startswith(("latency_", "ttft_", "tpot_", "queue_wait_", "cache_hit_"))
+    return measure.startswith(
+        ("latency_", "ttft_", "tpot_", "queue_wait_", "cache_hit_", "preemptions_")
+    )
 
 
 def is_share(measure: str) -> bool:

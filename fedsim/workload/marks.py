@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from fedsim.workload.traces import Trace
 
 def arriving(
     arrivals: ArrivalProcess,
+    stream: str,
     regions: Sequence[str],
     generator: Generators,
     until_s: float,
@@ -23,6 +25,7 @@ def arriving(
 
     Args:
         arrivals: The process.
+        stream: The name of its stream.
         regions: The names of the origins, by number.
         generator: Gives the streams that it draws from.
         until_s: End of the arrivals in seconds.
@@ -33,6 +36,7 @@ def arriving(
         return
     trace, first = arrivals.trace, 0
     origins = None if trace is None else _recorded_origins(trace, regions)
+    first_hash = _first_hash(trace, stream)
     shares_at = arrivals.origin_shares(until_s) if has_zones(arrivals) else None
     for times_s in arrivals.times(generator("arrivals"), until_s, block_size):
         arrived = Arrived(times_s)
@@ -42,13 +46,25 @@ def arriving(
             rows = slice(first, first + len(times_s))
             arrived.prompt_tokens = trace.prompt_tokens[rows]
             arrived.output_tokens = trace.output_tokens[rows]
-            arrived.details = trace.prompts(rows)
+            arrived.details = trace.prompts(rows, first_hash)
             if trace.tenants is not None:
                 arrived.tenants = trace.tenants.codes[rows]
             if origins is not None:
                 arrived.origins = origins[rows]
         first += len(times_s)
         yield arrived
+
+
+def _first_hash(trace: Trace | None, stream: str) -> int:
+    """Return where the hashes of blocks begin that belong to a stream and to a size of blocks.
+
+    Traces number their blocks as they like, most of them from 0; moved there, they have nothing in
+    common with those of another stream.
+    """
+    if trace is None or trace.blocks is None:
+        return 0
+    text = f"{stream}/{trace.blocks.block_tokens}"
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) >> 1
 
 
 def _recorded_origins(trace: Trace, regions: Sequence[str]) -> Integers | None:

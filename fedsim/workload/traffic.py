@@ -184,7 +184,9 @@ class Traffic:
             block_size: Most arrivals in a block, >= 1; it changes no value.
         """
         draws = Draws(self, streams)
-        for arrived in arriving(self.arrivals, self._regions, draws.generator, until_s, block_size):
+        for arrived in arriving(
+            self.arrivals, self.name, self._regions, draws.generator, until_s, block_size
+        ):
             yield draws.block(arrived)
 
     def users(self, streams: StreamSource, until_s: float, block_size: int = BLOCK) -> Users:
@@ -200,6 +202,6 @@ class Traffic:
         assert self.conversation is not None
         draws = Draws(self, streams)
         begun = draws.begun(
-            arriving(self.arrivals, self._regions, draws.generator, until_s, block_size)
+            arriving(self.arrivals, self.name, self._regions, draws.generator, until_s, block_size)
         )
         return Sessions(self.conversation, draws.sizes, begun, streams, draws.luck, draws.generator)

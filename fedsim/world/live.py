@@ -48,6 +48,7 @@ class LiveRequest(Task):
         ttft_s: From arrival to the first token, in seconds; NaN where unknown.
         tpot_s: Mean time between its tokens after the first, in seconds; NaN where unknown.
         cached_tokens: Tokens of the prompt that the node found in its prefix cache, or -1.
+        preemptions: How often the engine of the node that answered preempted it, or -1.
         cost_usd: Price of the share of slots and time that its attempts held so far.
         over: Whether it has its outcome.
         details: What it is beyond its token counts, or None.
@@ -70,6 +71,7 @@ class LiveRequest(Task):
         "on_over",
         "output_tokens",
         "over",
+        "preemptions",
         "priority",
         "prompt_tokens",
         "queue_wait_s",
@@ -113,7 +115,7 @@ class LiveRequest(Task):
         self.attempts = self.under_way = 0
         self.node = -1
         self.network_s = self.queue_wait_s = self.service_s = self.ttft_s = self.tpot_s = math.nan
-        self.cached_tokens = -1
+        self.cached_tokens = self.preemptions = -1
         self.cost_usd = 0.0
         self.details = details
         self.priority = priority

@@ -115,6 +115,7 @@ class WorldObserver(Protocol):
         cost_usd: float,
         output_tokens: int,
         cached_tokens: int,
+        preemptions: int,
     ) -> None:
         """Note the end of the request in *row*.
 
@@ -131,6 +132,7 @@ class WorldObserver(Protocol):
             cost_usd: Price of the share of slots and time that all its attempts held, in USD.
             output_tokens: Tokens generated.
             cached_tokens: Tokens of the prompt that the node found in its prefix cache, or -1.
+            preemptions: How often the node preempted it, or -1.
         """
         ...
 

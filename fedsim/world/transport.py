@@ -216,6 +216,7 @@ class WorldTransport:
                 live.tpot_s = (job.ended_s - first_s) / (live.output_tokens - 1)
             if node.caches_prompts:
                 live.cached_tokens = node.cached_tokens(job)
+                live.preemptions = node.preemptions(job)
         self._observer.attempt_finished(attempt_row, now_s, "ok", wait_s, service_s)
 
     def _given_up(self, job: Job, attempt_row: int, thrown: BaseException) -> None:

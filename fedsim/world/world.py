@@ -404,6 +404,7 @@ class World:
             live.cost_usd,
             live.output_tokens,
             live.cached_tokens if served else -1,
+            live.preemptions if served else -1,
         )
         del self._live[live.name]
         if live.on_over is not None:

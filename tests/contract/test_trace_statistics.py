@@ -8,6 +8,7 @@ all of them one differs: the 99th percentile of output tokens in the code trace 
 from __future__ import annotations
 
 import math
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -97,17 +98,18 @@ def test_spread_removes_the_artefact(data_dir: Path):
 def cache_hits(trace: Trace, blocks: int) -> int:
     """Return how many blocks of the prompts, served one by one, a cache of *blocks* finds."""
     cache, total = KvCache(blocks), 0
+    account = cache.account(1)
     prompts = trace.prompts(slice(0, len(trace)))
     assert prompts is not None
     for prompt in prompts:
-        hits = cache.hits(prompt.blocks, len(prompt.blocks))
-        cache.use(prompt.blocks[:hits])
-        new = prompt.blocks[hits:]
+        hits = [account[each] for each in takewhile(account.__contains__, prompt.blocks)]
+        cache.use(hits)
+        new = prompt.blocks[len(hits) :]
         cache.allocate(len(new))
-        kept = sum(cache.keep(each, 1) for each in new)
-        assert kept == len(new)
-        cache.release(0, prompt.blocks)
-        total += hits
+        kept = [piece for each in new if (piece := cache.keep(account, each, 1)) is not None]
+        assert len(kept) == len(new)
+        cache.release(0, [*hits, *kept])
+        total += len(hits)
     return total
 
 

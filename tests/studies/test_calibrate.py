@@ -133,6 +133,20 @@ class TestRecovery:
         ignored = fit_engine(replace(log, cached_tokens=np.zeros_like(log.cached_tokens)), Limits())
         assert ignored.held_out.error("ttft_s") > 2.0 * fit.held_out.error("ttft_s")
 
+    def test_cached_tokens_are_there_however_full_the_cache(self):
+        """What the log says was cached is found, though others fill the cache many times over."""
+        log = arrivals(400, rates=(0.05,))
+        cached = np.where(np.arange(400) % 100 == 99, log.prompt_tokens // 2 // 16 * 16, 0)
+        log = replace(log, cached_tokens=cached)
+        config = replace(engine_config(log, Limits()), steps=A100)
+
+        ample, tight = (
+            replay(log, replace(config, kv_capacity_tokens=tokens)) for tokens in (10**7, 20_000)
+        )
+
+        assert cached.sum() > 1000
+        assert tight.ttft_s[cached > 0] == pytest.approx(ample.ttft_s[cached > 0])
+
     @pytest.mark.slow
     @pytest.mark.parametrize("noise", [{"step_cv": 0.1}, {"step_cv": 0.0, "request_cv": 0.05}])
     @pytest.mark.parametrize(
@@ -301,6 +315,36 @@ class TestCommand:
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout)["best"] == "lognormal"
         assert (folder / "runs/log-calibrate/service.yaml").read_text().startswith("service: {")
+
+    def test_a_fit_that_predicts_nothing_is_status_1_and_not_written(self, folder):
+        """Nearly half of the requests failed at once, and nothing in the log says so."""
+        log = measured(A100, arrivals(200), step_cv=0.0)
+        table = pd.DataFrame(
+            {
+                "arrival": log.arrived_s,
+                "first_token": log.first_token_s,
+                "last_token": log.last_token_s,
+                "prompt_tokens": log.prompt_tokens,
+                "output_tokens": np.maximum(log.output_tokens, 20),
+            }
+        )
+        failed = table.index % 5 < 2
+        table.loc[failed, "first_token"] = table["arrival"][failed] + 0.009
+        table.loc[failed, "last_token"] = table["arrival"][failed] + 0.01
+        table.to_csv(folder / "log.csv", index=False)
+
+        done = self._call("calibrate", "log.csv")
+
+        assert done.exit_code == 1, done.output
+        assert "of single requests is off by" in done.stdout
+        assert "profile:" not in done.stdout
+        assert "nothing was written" in done.stderr
+        assert not (folder / "runs").exists()
+        forced = self._call("calibrate", "log.csv", "--force", "--quiet")
+        assert forced.exit_code == 0, forced.output
+        assert (folder / "runs/log-calibrate/profile.yaml").exists()
+        table.assign(status=np.where(failed, 500, 200)).to_csv(folder / "told.csv", index=False)
+        assert self._call("calibrate", "told.csv", "--quiet").exit_code == 0
 
     def test_a_wrong_log_is_status_2(self, folder):
         """The message names the file and the line."""

@@ -31,6 +31,7 @@ def engine_config(pool: str, engine: Engine | None, sources: EngineSources) -> E
         request_overhead_s=overhead_s or 0.0,
         block_tokens=engine.block_tokens,
         prefix_cache=engine.prefix_cache,
+        admit=engine.admit,
         order=engine.order,
     )
 

@@ -114,7 +114,14 @@ class Engine(Settings):
     )
     block_tokens: CountFrom1 = Field(default=16, description="Tokens of a block of the KV cache.")
     prefix_cache: bool = Field(
-        default=True, description="Whether blocks of prompts are kept and found again."
+        default=True, description="Whether blocks that are full are kept and found again."
+    )
+    admit: Literal["whole", "chunk"] = Field(
+        default="whole",
+        description=(
+            "What the cache needs room for before a request is admitted: all that it has to "
+            "compute, or the chunk that comes first."
+        ),
     )
     order: Literal["fcfs", "priority"] = Field(
         default="fcfs",

@@ -59,6 +59,9 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     ),
     "cached_tokens": ("num_cached_tokens", "cached_prompt_tokens", "prompt_cached_tokens"),
     "node": ("server", "worker", "instance", "replica", "host", "pod"),
+    "status": ("status_code", "http_status", "response_code", "outcome", "finish_reason"),
+    "success": ("succeeded", "is_success", "ok"),
+    "error": ("error_message", "error_type", "exception", "failed", "is_error"),
     "start": ("started", "started_at", "start_time", "begun", "service_start"),
     "end": ("finished", "finished_at", "end_time", "completed", "completed_at", "service_end"),
     "service": ("service_time", "exec_time", "execution_time", "processing_time"),
@@ -144,6 +147,11 @@ class Columns:
             if name in bare:
                 self._found[field] = Column(bare[name], _unit_of(bare[name]))
                 return
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self._cells.lines)
 
     def __contains__(self, field: str) -> bool:
         return field in self._found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from fedsim.studies.calibrate.fit import Fitter
 from fedsim.studies.calibrate.log import Floats, RequestLog, read_log
 from fedsim.studies.calibrate.replay import replay
 from fedsim.studies.calibrate.start import decodes
-from fedsim.studies.calibrate.validation import MEASURES, Validation
+from fedsim.studies.calibrate.validation import MEASURES, USELESS, Validation
 from fedsim.studies.workers import Progress
 from fedsim.world.engine.config import EngineConfig
 from fedsim.world.engine.steps import Coefficients
@@ -46,6 +46,8 @@ class Limits:
         kv_capacity_tokens: Tokens that its KV cache holds; None where that is not known, and the
             log's requests are taken to have had room.
         chunked_prefill: Whether a prompt may be computed in several steps.
+        admit: What of a request the cache needs room for before it is admitted: ``whole``, as vLLM
+            has it with ``scheduler_reserve_full_isl``, or its first ``chunk``.
 
     Raises:
         ValueError: The token budget is less than the batch limit.
@@ -55,6 +57,7 @@ class Limits:
     token_budget: int = 8192
     kv_capacity_tokens: int | None = None
     chunked_prefill: bool = True
+    admit: Literal["whole", "chunk"] = "whole"
 
     def __post_init__(self) -> None:
         if self.token_budget < self.max_batch:
@@ -104,6 +107,11 @@ class EngineFit:
     def name(self) -> str:
         """The log's name."""
         return self.log.name
+
+    @property
+    def is_useless(self) -> bool:
+        """Whether it is off by half of the held-out times between tokens, or to the end."""
+        return any(self.held_out.error(measure) > USELESS for measure in ("tpot_s", "latency_s"))
 
     def summary(self) -> DataFrame:
         """Return predicted against measured times of the held-out requests."""
@@ -226,6 +234,7 @@ def engine_config(log: RequestLog, limits: Limits) -> EngineConfig:
         max_batch=limits.max_batch,
         token_budget=limits.token_budget,
         chunked_prefill=limits.chunked_prefill,
+        admit=limits.admit,
     )
 
 

@@ -17,6 +17,7 @@ from fedsim.errors import FedsimError
 FORMATS = ".csv, .jsonl or .parquet, the first two also with .gz"
 """The endings that ``read_cells`` knows."""
 
+ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
 _GZIP_MAGIC = b"\x1f\x8b"
 _MOST_NAMED = 5
 
@@ -62,6 +63,12 @@ class Cells:
     file: str
     columns: Mapping[str, Sequence[object]]
     lines: Sequence[int]
+
+
+def log_name(path: str | PathLike[str]) -> str:
+    """Return the name of a log's file without what says its format."""
+    name = Path(path).name.removesuffix(".gz")
+    return name.removesuffix(next((each for each in ENDINGS if name.endswith(each)), ""))
 
 
 def read_cells(path: str | PathLike[str]) -> Cells:

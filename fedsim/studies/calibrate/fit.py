@@ -10,12 +10,16 @@ Journal on Control and Optimization* 30, 1992).
 
 In a step that also decodes, a p0 below d0 cannot be seen. There is a best fit on either side of d0,
 from which small steps do not lead to the other, so that a fit begins on both.
+
+What stands in for the derivative does not know of queues, whose waits grow with every step that is
+too slow; ``refine`` ends the fit with true differences.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +37,10 @@ from fedsim.studies.calibrate.coefficients import (
     coefficients,
 )
 from fedsim.studies.calibrate.log import Floats, RequestLog
-from fedsim.studies.calibrate.overlap import DECODE, FIRST, features, prompt_work
+from fedsim.studies.calibrate.overlap import DECODE, FIRST, features, met_empty, prompt_work
+from fedsim.studies.calibrate.refine import STEPS, TRIALS, refined
 from fedsim.studies.calibrate.replay import replay
-from fedsim.studies.calibrate.start import decodes, rough_pace, starts
+from fedsim.studies.calibrate.start import FEWEST_EMPTY, decodes, rough_pace, starts
 from fedsim.world.engine.config import EngineConfig
 
 TRIAL = 14
@@ -52,6 +57,7 @@ _LEAST_SPREAD = 1e-3
 _RIDGE = 0.1
 _PRIOR = 3.0
 _BLOCKS = 50
+_NOTHING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +119,9 @@ class Fitter:
     def fit(self) -> Fit:
         """Return the fitted coefficients."""
         place = self._settled(self._tried())
+        if met_empty(self._log)[self._rows].sum() < FEWEST_EMPTY:
+            place[FLOOR] = 0.0  # which then is what some first request took as the node warmed up
+        place = self._refined(place)
         errors = _standard_errors(self._simulate(place), len(self._log))
         values_s = place * self._scale
         if values_s[FLOOR] <= values_s[P0]:  # no step is that short
@@ -144,15 +153,29 @@ class Fitter:
             self._done(TRIAL * len(self._starts) + turn + 1)
         return total / (ROUNDS - ROUNDS // 2)
 
+    def _refined(self, place: Floats) -> Floats:
+        """Return where steps lead that follow true differences."""
+        rounds = count(TRIAL * len(self._starts) + ROUNDS + 1)
+
+        def simulate(place: Floats) -> RequestLog:
+            self._done(next(rounds))
+            return self._replay(place)
+
+        place = np.where(place < _NOTHING, 0.0, place)
+        return refined(place, simulate, self._log, self._rows, self._decoding)
+
     def _done(self, rounds: int) -> None:
-        self._tell(rounds / (TRIAL * len(self._starts) + ROUNDS))
+        most = TRIAL * len(self._starts) + ROUNDS + 1 + STEPS * (len(NAMES) + TRIALS)
+        self._tell(rounds / most)
+
+    def _replay(self, place: Floats) -> RequestLog:
+        steps, overhead_s = coefficients(place * self._scale)
+        config = replace(self._config, steps=steps, request_overhead_s=overhead_s)
+        return replay(self._log, config)
 
     def _simulate(self, place: Floats) -> _Round:
         log, rows, decoding = self._log, self._rows, self._decoding
-        vector = place * self._scale
-        steps, overhead_s = coefficients(vector)
-        config = replace(self._config, steps=steps, request_overhead_s=overhead_s)
-        simulated = replay(log, config)
+        vector, simulated = place * self._scale, self._replay(place)
         decode, first = (
             (ours + theirs) / 2.0
             for ours, theirs in zip(features(simulated, self._pace), self._measured, strict=True)

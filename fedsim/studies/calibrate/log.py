@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.studies.calibrate.columns import Column, Columns
-from fedsim.studies.calibrate.files import Cells, LogError, read_cells
+from fedsim.studies.calibrate.failures import without_failures
+from fedsim.studies.calibrate.files import Cells, LogError, log_name, read_cells
 
 LEAST_REQUESTS = 60
 """Fewer requests are refused: half of them have to determine seven coefficients."""
 
 _TOLERANCE_S = 1e-6
+_AT_ONCE = 16
 _FEDSIM = frozenset(("arrived_s", "ttft_s", "network_s", "queue_wait_s", "outcome"))
 
 Floats = NDArray[np.float64]
@@ -84,6 +85,7 @@ def read_log(path: str | PathLike[str], columns: Mapping[str, Column] | None = N
     It needs the arrival, the first token (or TTFT), the last token (or latency, or time per
     output token), prompt tokens and output tokens; a node and cached tokens are optional. The
     requests table of a fedsim run is known by its columns, and its network times are taken off.
+    Rows that failed, by a column that says so, are left out.
 
     Args:
         path: A CSV, JSON lines or Parquet file with a row per request, in any order.
@@ -93,7 +95,7 @@ def read_log(path: str | PathLike[str], columns: Mapping[str, Column] | None = N
         LogError: The file cannot be read, a column is missing, rows are broken, or there are too
             few of them.
     """
-    cells = read_cells(path)
+    cells, failures = without_failures(read_cells(path), columns or {})
     found = Columns(cells, columns or {})
     found.require("arrival")
     found.require("first_token", "ttft")
@@ -112,7 +114,9 @@ def read_log(path: str | PathLike[str], columns: Mapping[str, Column] | None = N
     if cells.columns.keys() >= _FEDSIM and not columns:
         arrived_s, first_s, last_s = _at_the_node(cells, arrived_s, first_s, last_s)
     complete = np.isfinite(arrived_s + first_s + last_s + prompt) & (output > 0)
-    left_out = _left_out(int((~complete).sum()))
+    left_out = failures + _left_out(int((~complete).sum()))
+    if left_out:
+        left_out += ("The load of such requests on the node is missing from the fit.",)
     _require_sound(cells, complete, arrived_s, first_s, last_s, prompt, output, cached)
     rows = np.flatnonzero(complete)
     if len(rows) < LEAST_REQUESTS:
@@ -126,7 +130,7 @@ def read_log(path: str | PathLike[str], columns: Mapping[str, Column] | None = N
     nodes, node = np.unique(np.array(names, dtype=str)[rows], return_inverse=True)
     begin_s = arrived_s[rows[0]]
     return RequestLog(
-        name=Path(cells.file).name.split(".")[0],
+        name=log_name(cells.file),
         arrived_s=arrived_s[rows] - begin_s,
         first_token_s=first_s[rows] - begin_s,
         last_token_s=np.maximum(last_s, first_s)[rows] - begin_s,
@@ -153,13 +157,11 @@ def _at_the_node(
 ) -> tuple[Floats, Floats, Floats]:
     """Return the times of a fedsim run at the node: half of the network time on either side.
 
-    A request that was tried twice has no arrival at the node that served it, and one that was not
-    served has no tokens: their times are NaN.
+    A request that was tried twice has no arrival at the node that served it: its times are NaN.
     """
     network_s = np.array(cells.columns["network_s"], dtype=np.float64) / 2.0
-    served = np.array([outcome == "ok" for outcome in cells.columns["outcome"]])
     once = np.array([attempts in {1, None} for attempts in cells.columns.get("attempts", [None])])
-    leg_s = np.where(served & once, network_s, np.nan)
+    leg_s = np.where(once, network_s, np.nan)
     return arrived_s + leg_s, first_s - leg_s, last_s - leg_s
 
 
@@ -168,8 +170,7 @@ def _left_out(count: int) -> tuple[str, ...]:
         return ()
     rows = "1 row is" if count == 1 else f"{count:,} rows are"
     return (
-        f"{rows} left out, without all times and token counts (failed, unfinished or retried); "
-        "the load of such requests on the node is missing from the fit.",
+        f"{rows} left out, without all times and token counts (failed, unfinished or retried).",
     )
 
 
@@ -188,7 +189,7 @@ def _require_sound(
     Raises:
         LogError: It names the lines whose times or tokens cannot be.
     """
-    checks = (
+    checks: tuple[tuple[NDArray[np.bool_], str], ...] = (
         (first_s < arrived_s - _TOLERANCE_S, "The first token comes before the arrival."),
         (last_s < first_s - _TOLERANCE_S, "The last token comes before the first."),
         ((prompt < 1) | (prompt % 1 != 0), "The prompt tokens are not a whole number from 1 on."),
@@ -196,11 +197,17 @@ def _require_sound(
         (cached < 0, "The cached tokens are negative."),
         (cached > prompt, "More tokens are cached than the prompt has."),
     )
+    at_once = (output > _AT_ONCE) & (last_s <= first_s)
+    if 2 * (at_once & complete).sum() < complete.sum():  # else the log does not have first tokens
+        checks += ((at_once, "All of its many output tokens come at once."),)
     problems = [
         (cells.lines[row], message)
         for wrong, message in checks
         for row in np.flatnonzero(wrong & complete).tolist()
     ]
     if problems:
-        remedy = "Correct or remove such rows, or the columns and units by --columns."
+        remedy = (
+            "Correct or remove such rows, or the columns and units by --columns; requests that "
+            "failed are left out where a column says so, by --columns status=COLUMN."
+        )
         raise LogError(cells.file, sorted(problems), remedy)

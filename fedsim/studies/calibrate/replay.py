@@ -26,9 +26,9 @@ def replay(log: RequestLog, config: EngineConfig) -> RequestLog:
     All requests of the log load their nodes, as they did; nothing is known of them but arrival,
     tokens, cached tokens and node.
 
-    Cached tokens are reproduced by one long prompt whose blocks are in every node's prefix cache
-    before the first arrival: each request begins with as much of it as the log says was cached,
-    down to whole blocks.
+    Cached tokens are reproduced by one long prompt whose blocks every node's prefix cache holds all
+    the time, without taking room for them: each request begins with as much of it as the log says
+    was cached, down to whole blocks.
 
     Args:
         log: The measured log.
@@ -48,9 +48,10 @@ def replay(log: RequestLog, config: EngineConfig) -> RequestLog:
 
 def _serve(log: RequestLog, rows: list[int], config: EngineConfig) -> list[Sequence]:
     engine = Engine(config)
-    _warm(engine, int(log.cached_tokens[rows].max()), config)
-    arrived_s = (log.arrived_s[rows] + config.request_overhead_s).tolist()
     block = config.block_tokens
+    longest = int(log.cached_tokens[rows].max()) // block
+    engine.preload(range(_CHAIN, _CHAIN + longest), block)
+    arrived_s = (log.arrived_s[rows] + config.request_overhead_s).tolist()
     sequences = []
     for time_s, prompt, output, cached in zip(
         arrived_s,
@@ -68,20 +69,6 @@ def _serve(log: RequestLog, rows: list[int], config: EngineConfig) -> list[Seque
     while engine.next_change_s() < np.inf:
         engine.advance(engine.next_change_s())
     return sequences
-
-
-def _warm(engine: Engine, cached: int, config: EngineConfig) -> None:
-    """Put the longest cached prefix into the cache, long before the first arrival."""
-    blocks = cached // config.block_tokens
-    if not blocks:
-        return
-    begin_s = -1e6
-    prompt = blocks * config.block_tokens + 1
-    _require_room(engine, prompt, 1)
-    chain = range(_CHAIN, _CHAIN + blocks)
-    engine.submit(Sequence(prompt, 1, chain, config.block_tokens), begin_s)
-    while engine.next_change_s() < np.inf:
-        engine.advance(engine.next_change_s())
 
 
 def _require_room(engine: Engine, prompt: int, output: int) -> None:

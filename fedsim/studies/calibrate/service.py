@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,8 +13,9 @@ from numpy.typing import NDArray
 
 from fedsim.scenario.units import DURATION
 from fedsim.studies.calibrate.columns import Column, Columns
+from fedsim.studies.calibrate.failures import without_failures
 from fedsim.studies.calibrate.families import FAMILIES, Fitted
-from fedsim.studies.calibrate.files import Cells, LogError, read_cells
+from fedsim.studies.calibrate.files import LogError, log_name, read_cells
 from fedsim.workload.distributions import Constant, Distribution, Lognormal
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def read_service_times(
     Raises:
         LogError: The file cannot be read, a column is missing, or times are not more than 0.
     """
-    cells = read_cells(path)
+    cells, failures = without_failures(read_cells(path), columns or {})
     found = Columns(cells, columns or {})
     found.require("service", "start")
     if "service" in found:
@@ -143,7 +143,7 @@ def read_service_times(
     else:
         found.require("end")
         times_s = found.times_s("end") - found.times_s("start")
-    known = np.isfinite(times_s) & _served(cells)
+    known = np.isfinite(times_s)
     wrong = np.flatnonzero(known & ~(times_s > 0.0)).tolist()
     if wrong:
         problems = [
@@ -153,13 +153,8 @@ def read_service_times(
         raise LogError(cells.file, problems, "Correct or remove such rows.")
     missing = int((~known).sum())
     rows = "1 row is" if missing == 1 else f"{missing:,} rows are"
-    return times_s[known], (f"{rows} left out, without a service time.",) if missing else ()
-
-
-def _served(cells: Cells) -> NDArray[np.bool_]:
-    """Return which rows were served, where a column ``outcome`` says so as fedsim's does."""
-    outcomes = cells.columns.get("outcome", ["ok"] * len(cells.lines))
-    return np.array([outcome == "ok" for outcome in outcomes], dtype=np.bool_)
+    untimed = (f"{rows} left out, without a service time.",) if missing else ()
+    return times_s[known], failures + untimed
 
 
 def calibrate_service(
@@ -178,7 +173,7 @@ def calibrate_service(
     if len(times_s) < LEAST_TIMES:
         message = f"It has {len(times_s):,} service times; a fit needs {LEAST_TIMES} at least."
         raise LogError(str(path), [(None, message)], "Several hundred are better; log for longer.")
-    name = Path(path).name.split(".")[0]
+    name = log_name(path)
     fitted, held_out = times_s[::2], np.sort(times_s[1::2])
     if np.ptp(times_s) <= _SAME * times_s.max():
         constant = Constant(float(times_s.mean()))

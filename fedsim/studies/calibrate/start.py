@@ -9,8 +9,10 @@ from fedsim.studies.calibrate.coefficients import D0, D1, D2, FLOOR, NAMES, OVER
 from fedsim.studies.calibrate.log import Floats, RequestLog
 from fedsim.studies.calibrate.overlap import Pace, features, met_empty, prompt_work
 
+FEWEST_EMPTY = 30
+"""With fewer requests that meet an empty node, nothing is made of what they took."""
+
 _FEWEST_STEPS = 2
-_FEWEST_EMPTY = 30
 _BELOW, _ABOVE = 0.7, 1.3
 _MOST_OF_BASE = 0.95
 _OVERHEAD_S = 1e-3
@@ -48,7 +50,7 @@ def starts(log: RequestLog, rows: NDArray[np.bool_], pace: Pace) -> list[Floats]
     vector[[P1, P2]] = pace.prompt_s, pace.attention_s
     base_s, least_s = np.inf, 0.0
     empty = rows & met_empty(log)
-    if empty.sum() >= _FEWEST_EMPTY:
+    if empty.sum() >= FEWEST_EMPTY:
         base_s, vector[P1], vector[P2], least_s = _on_an_empty_node(log, empty)
     found = []
     for p0_s in (_BELOW * pace.step_s, max(pace.step_s + pace.prefill_s, _ABOVE * pace.step_s)):

@@ -107,6 +107,7 @@ def engine_json(fit: EngineFit) -> dict[str, Any]:
             "token_budget": fit.limits.token_budget,
             "kv_capacity_tokens": fit.limits.kv_capacity_tokens,
             "chunked_prefill": fit.limits.chunked_prefill,
+            "admit": fit.limits.admit,
         },
         "coefficients": fit.coefficients().reset_index().to_dict("records"),
         "held_out": fit.summary().to_dict("records"),

@@ -22,6 +22,9 @@ STATISTICS = ("mean", "p50", "p90", "p99")
 POOR = 0.15
 """A mean error of single requests, or an error of a mean or percentile, that is worth a warning."""
 
+USELESS = 0.5
+"""A mean error of single requests with which nothing can be predicted."""
+
 _PERCENTILES = (50.0, 90.0, 99.0)
 _FEWEST = 5
 

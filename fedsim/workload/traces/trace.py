@@ -14,6 +14,8 @@ from fedsim.workload.details import Prompt
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+_HASHES = np.uint64(2**63 - 1)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
@@ -85,14 +87,20 @@ class Trace:
         """Time from the first request to the last, in seconds."""
         return float(self.times_s[-1] - self.times_s[0])
 
-    def prompts(self, rows: slice) -> Sequence[Prompt] | None:
-        """Return what the prompts of consecutive *rows* consist of, or None where unknown."""
+    def prompts(self, rows: slice, first_hash: int = 0) -> Sequence[Prompt] | None:
+        """Return what the prompts of consecutive *rows* consist of, or None where unknown.
+
+        Args:
+            rows: The rows.
+            first_hash: Is added to the hashes, modulo 2**63; 0 <= *first_hash* < 2**63.
+        """
         if self.blocks is None:
             return None
         first, last, _ = rows.indices(len(self))
         offsets = self.blocks.offsets[first : last + 1].tolist()
-        hashes = self.blocks.hashes[offsets[0] : offsets[-1]].tolist()
         size, base = self.blocks.block_tokens, offsets[0]
+        numbers = self.blocks.hashes[offsets[0] : offsets[-1]].astype(np.uint64)
+        hashes = ((numbers + np.uint64(first_hash)) & _HASHES).tolist()
         return [
             Prompt(tuple(hashes[begin - base : end - base]), size)
             for begin, end in pairwise(offsets)

@@ -20,7 +20,9 @@ class EngineConfig:
         chunked_prefill: Whether a prompt may be prefilled in several steps.
         request_overhead_s: Time before a request is queued, in seconds.
         block_tokens: Tokens of a block of the KV cache, >= 1.
-        prefix_cache: Whether full blocks of prompts are kept and found again.
+        prefix_cache: Whether full blocks are kept and found again.
+        admit: What of a waiting sequence the cache needs room for: all that it has to compute, or
+            the chunk that comes first.
         order: Waiting sequences first come, first served, or lowest priority number first.
 
     Raises:
@@ -35,6 +37,7 @@ class EngineConfig:
     request_overhead_s: float = 0.0
     block_tokens: int = 16
     prefix_cache: bool = True
+    admit: Literal["whole", "chunk"] = "whole"
     order: Literal["fcfs", "priority"] = "fcfs"
 
     def __post_init__(self) -> None:

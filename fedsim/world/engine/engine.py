@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
+from fedsim.errors import InternalError
 from fedsim.world.engine.config import EngineConfig
 from fedsim.world.engine.runs import Run, TokenTimes
 from fedsim.world.engine.scheduler import Scheduler
@@ -94,6 +96,15 @@ class Engine:
         return None
 
     # What is done to it
+
+    def preload(self, blocks: Iterable[int], block_tokens: int) -> None:
+        """Have *blocks* of prompts found in its cache for ever, and take none of its room.
+
+        Args:
+            blocks: Their hashes, as those of a ``Sequence``.
+            block_tokens: Tokens of each, a multiple of those of a block of the cache.
+        """
+        self._scheduler.cache.pin(blocks, block_tokens // self.config.block_tokens)
 
     def submit(self, sequence: Sequence, now_s: float) -> None:
         """Let a new sequence join the queue.
@@ -293,6 +304,9 @@ class Engine:
             steps = scheduler.steps_alike(until)
             self._run = Run(now_s, first_s, factor * slope_s * decoding, steps)
         else:
+            if scheduler.queue:
+                message = f"an engine that runs nothing admits none of {self.waiting} that wait"
+                raise InternalError(message)
             self._run = None
             self._change_s = math.inf
             return

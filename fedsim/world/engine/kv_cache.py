@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 
 
-class _Entry:
-    """Content that is in the cache.
+class Piece:
+    """Consecutive blocks of content that stay in the cache when nobody uses them any more.
 
     Attributes:
+        blocks: KV blocks of it that are in the cache; its end goes first.
         users: Sequences that use it now.
-        blocks: KV blocks that it fills.
+        account: Where it is found by its hash; None if only its own sequence knows it.
+        content: Its hash in that account.
     """
 
-    __slots__ = ("blocks", "users")
+    __slots__ = ("account", "blocks", "content", "users")
 
-    def __init__(self, blocks: int) -> None:
-        self.users = 1
+    def __init__(self, blocks: int, account: Account | None = None, content: int = 0) -> None:
         self.blocks = blocks
+        self.users = 1
+        self.account = account
+        self.content = content
+
+
+Account = dict[int, Piece]
+"""The pieces of one size, by the hash of their content."""
 
 
 class KvCache:
-    """Counts the blocks of a KV cache, and finds prefixes again by the hashes of their content.
+    """Counts the blocks of a KV cache, and finds content again.
 
-    A block is in use, or free, or evictable: it holds content that nobody uses now and that is
-    kept until its room is needed, the least recently used first. Blocks without a hash are only
-    counted. A hash stands for one or more blocks, as its maker cut the prompt.
+    A block is in use, or free, or evictable: it belongs to a piece that nobody uses now and that is
+    kept until its room is needed, the least recently used first. Blocks in use that belong to no
+    piece are only counted. A piece that is found by its hash fills one or more blocks, as the maker
+    of the hash cut the prompt; hashes of pieces of different sizes have nothing to do with each
+    other.
 
     Args:
         blocks: Blocks in all.
-        keep: Whether content stays when nobody uses it any more.
 
     Attributes:
         blocks: Blocks in all.
@@ -37,77 +47,102 @@ class KvCache:
         free: Blocks that hold nothing.
     """
 
-    __slots__ = ("_entries", "_evictable", "_keep", "available", "blocks", "free")
+    __slots__ = ("_accounts", "_evictable", "_lost", "available", "blocks", "free")
 
-    def __init__(self, blocks: int, keep: bool = True) -> None:
+    def __init__(self, blocks: int) -> None:
         self.blocks = self.available = self.free = blocks
-        self._keep = keep
-        self._entries: dict[int, _Entry] = {}
-        self._evictable: dict[int, None] = {}
+        self._accounts: dict[int, Account] = {}
+        self._evictable: OrderedDict[Piece, None] = OrderedDict()
+        # What nobody finds again, where it was released last: the next of it is added there.
+        self._lost: Piece | None = None
 
     @property
     def used(self) -> int:
         """Blocks in use."""
         return self.blocks - self.available
 
-    def __len__(self) -> int:
-        """Return the number of hashes whose content is in the cache."""
-        return len(self._entries)
+    def account(self, size: int) -> Account:
+        """Return where pieces of *size* blocks are found."""
+        return self._accounts.setdefault(size, {})
 
-    def hits(self, hashes: Sequence[int], most: int) -> int:
-        """Return how many of the first *most* hashes stand in the cache without a gap."""
-        entries, count = self._entries, 0
-        while count < most and hashes[count] in entries:
-            count += 1
-        return count
-
-    def available_beside(self, hashes: Sequence[int]) -> int:
-        """Return the blocks that would be available if *hashes*, all cached, were in use."""
-        entries, evictable = self._entries, self._evictable
-        return self.available - sum(entries[each].blocks for each in hashes if each in evictable)
+    def available_beside(self, pieces: Iterable[Piece]) -> int:
+        """Return the blocks that would be available if *pieces* were in use."""
+        return self.available - sum(piece.blocks for piece in pieces if not piece.users)
 
     def allocate(self, blocks: int) -> None:
         """Take *blocks* of the available ones into use, and evict what stands in the way."""
         self.available -= blocks
         self.free -= blocks
+        evictable = self._evictable
         while self.free < 0:
-            oldest = next(iter(self._evictable))
-            del self._evictable[oldest]
-            self.free += self._entries.pop(oldest).blocks
+            oldest = next(iter(evictable))
+            if oldest.blocks > -self.free:
+                oldest.blocks += self.free
+                self.free = 0
+                return
+            del evictable[oldest]
+            self.free += oldest.blocks
+            oldest.blocks = 0
+            if oldest.account is not None:
+                del oldest.account[oldest.content]
 
-    def use(self, hashes: Sequence[int]) -> None:
-        """Take content that is in the cache into use."""
-        for each in hashes:
-            entry = self._entries[each]
-            if not entry.users:
-                del self._evictable[each]
-                self.available -= entry.blocks
-            entry.users += 1
+    def use(self, pieces: Iterable[Piece]) -> None:
+        """Take pieces that are in the cache into use."""
+        for piece in pieces:
+            if not piece.users:
+                del self._evictable[piece]
+                self.available -= piece.blocks
+            piece.users += 1
 
-    def keep(self, content: int, blocks: int) -> bool:
+    def keep(self, account: Account, content: int, blocks: int) -> Piece | None:
         """Have *blocks* that are in use found again by the hash *content*.
 
         Returns:
-            Whether they are; not if the cache keeps nothing or has that content already.
+            The piece that they are now, which their sequence uses; None if it is there already, or
+            as much of it as somebody uses.
         """
-        if not self._keep or content in self._entries:
-            return False
-        self._entries[content] = _Entry(blocks)
-        return True
+        piece = account.get(content)
+        if piece is not None:
+            if piece.users or piece.blocks >= blocks:
+                return None
+            del self._evictable[piece]
+            self.free += piece.blocks
+        piece = account[content] = Piece(blocks, account, content)
+        return piece
 
-    def release(self, blocks: int, hashes: Sequence[int] = ()) -> None:
-        """Give back *blocks* without a hash, and what *hashes* stand for, the last one first."""
-        self.available += blocks
+    def release(self, blocks: int, pieces: Sequence[Piece] = (), lost: int = 0) -> None:
+        """Give back what a sequence has, its end first.
+
+        Args:
+            blocks: Blocks that belong to no piece.
+            pieces: Its pieces.
+            lost: Blocks of content after those pieces that nobody will ask for, and that makes room
+                only in its turn all the same.
+        """
+        self.available += blocks + lost
         self.free += blocks
-        for each in reversed(hashes):
-            entry = self._entries[each]
-            entry.users -= 1
-            if not entry.users:
-                self._evictable[each] = None
-                self.available += entry.blocks
+        if lost:
+            piece = self._lost
+            if piece is None or not piece.blocks:
+                piece = self._lost = Piece(0)
+                self._evictable[piece] = None
+            piece.blocks += lost
+        for piece in reversed(pieces):
+            piece.users -= 1
+            if not piece.users:
+                self._lost = None
+                self._evictable[piece] = None
+                self.available += piece.blocks
+
+    def pin(self, contents: Iterable[int], size: int) -> None:
+        """Have pieces of *size* blocks found for ever, which take none of the cache's own room."""
+        account = self.account(size)
+        account.update((content, Piece(size, account, content)) for content in contents)
 
     def clear(self) -> None:
         """Lose everything."""
         self.available = self.free = self.blocks
-        self._entries.clear()
+        for account in self._accounts.values():
+            account.clear()
         self._evictable.clear()
+        self._lost = None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from itertools import islice
 
 from fedsim.world.engine.batch import Batch
 from fedsim.world.engine.config import EngineConfig
-from fedsim.world.engine.kv_cache import KvCache
+from fedsim.world.engine.kv_cache import KvCache, Piece
 from fedsim.world.engine.queue import WaitingQueue
 from fedsim.world.engine.sequence import DECODING, OVER, PREFILLING, WAITING, Sequence
+
+_NONE: list[Piece] = []
 
 
 class Scheduler:
@@ -19,6 +22,10 @@ class Scheduler:
     with the highest priority number, where the engine goes by priority), and nothing is admitted in
     that step. As a prompt takes all that is left of the budget, or ends within it, no more than one
     is unfinished after a step, and it is the last admitted.
+
+    What a sequence has computed stays in the cache in full blocks when it leaves or is preempted,
+    as long as nobody needs their room. Those that its hashes know are found by others too, in whole
+    blocks of its maker; the others are a piece of its own, found when it is admitted again.
 
     Of time it only knows what to write down.
 
@@ -42,12 +49,13 @@ class Scheduler:
         "_budget",
         "_by_priority",
         "_chunked",
-        "_head_hits",
+        "_fickle",
         "_keeps",
         "_max_batch",
         "_prefill_time_s",
         "_token_budget",
         "_unfinished",
+        "_whole",
         "batch",
         "cache",
         "prefill_s",
@@ -63,12 +71,13 @@ class Scheduler:
         self._by_priority = config.order == "priority"
         self._chunked = config.chunked_prefill
         self._keeps = config.prefix_cache
+        self._whole = config.admit == "whole"
         self._max_batch = config.max_batch
         self._token_budget = config.token_budget
         self._prefill_time_s = config.steps.prefill_s
         self.queue = WaitingQueue(self._by_priority)
         self.batch = Batch(config.block_tokens)
-        self.cache = KvCache(config.kv_blocks, config.prefix_cache)
+        self.cache = KvCache(config.kv_blocks)
         self.running: dict[Sequence, None] = {}
         self.prefilled: list[Sequence] = []
         self.prefill_s = 0.0
@@ -77,8 +86,8 @@ class Scheduler:
         self._admissions = 0
         # Tokens that the step could compute beside what is planned; negative if nobody may join.
         self._budget = 0
-        # Cached blocks of the head of the queue where it found too little room.
-        self._head_hits = 0
+        # Whether evictions may let the head of the queue be admitted.
+        self._fickle = False
 
     # Who comes and goes
 
@@ -189,8 +198,7 @@ class Scheduler:
         steps = batch.next_finish() - step + 1
         if until_context < math.inf:
             steps = min(steps, int((until_context - batch.context) // batch.size) + 1)
-        # Evictions may make the prompt of the head of the queue need less room, or more.
-        room = self.cache.free if self._head_hits else self.cache.available
+        room = self.cache.free if self._fickle else self.cache.available
         return 1 + batch.affordable(step + 1, steps - 1, room) if steps > 1 else 1
 
     # Planning
@@ -201,7 +209,7 @@ class Scheduler:
         waited = len(self.queue)
         self.prefilled = []
         self.prefill_s = 0.0
-        self._head_hits = 0
+        self._fickle = False
         grown = batch.growth(self.step)
         if grown > cache.available:
             self._grow_in_turn()
@@ -210,7 +218,7 @@ class Scheduler:
         self._budget = self._token_budget - batch.size
         if self._unfinished is not None:
             self._continue(self._unfinished)
-        if len(self.queue) > waited:
+        if len(self.queue) > waited and self.running:
             self._budget = -1
         else:
             self.admit(now_s)
@@ -240,7 +248,7 @@ class Scheduler:
         return max(self.running, key=lambda each: (each.priority, each.admission))
 
     def _preempt(self, sequence: Sequence, has_grown: bool) -> None:
-        """Send a sequence back to the head of the queue, to compute all its tokens again."""
+        """Send a sequence back to the head of the queue, to compute again what is evicted of it."""
         if sequence.state == DECODING:
             context = sequence.offset + self.step
             sequence.made = context - sequence.prompt_tokens
@@ -268,15 +276,18 @@ class Scheduler:
         queue, running, cache = self.queue, self.running, self.cache
         while queue and len(running) < self._max_batch and self._budget > 0:
             sequence = queue.head()
-            hits = self._hits(sequence) if sequence.unit else 0
-            cached = hits * sequence.block_tokens
+            may_hit = sequence.known or sequence.own is not None
+            pieces, hits = self._cached(sequence) if may_hit else (_NONE, 0)
+            cached = hits * self._block_tokens
             chunk = self._first_chunk(sequence.target - cached)
-            if not chunk:
-                return
-            blocks = self.blocks(cached + chunk) - hits * sequence.unit
-            used = sequence.blocks[:hits] if hits else ()
-            if blocks > (cache.available_beside(used) if hits else cache.available):
-                self._head_hits = hits
+            blocks = self.blocks(cached + chunk) - hits
+            room = self.blocks(sequence.target) - hits if self._whole else blocks
+            if not chunk or room > (cache.available_beside(pieces) if hits else cache.available):
+                # Where it waits for room for all of it, evictions do not help: what they take of
+                # it has to be computed again. Its first chunk may become smaller, though, and what
+                # is left of it too large for one step, so that it may be computed in parts.
+                known = sequence.known > 0
+                self._fickle = bool(may_hit) if not self._chunked else known and not self._whole
                 return
             queue.pop()
             self._admissions = sequence.admission = self._admissions + 1
@@ -286,11 +297,11 @@ class Scheduler:
                 sequence.begun_s = now_s
                 sequence.cached_tokens = cached
             sequence.computed = cached
-            sequence.held = hits * sequence.unit
-            if hits:
-                cache.use(used)
-                sequence.kept = list(used)
-            sequence.tried = hits
+            sequence.held = sequence.shared = hits
+            if may_hit:
+                cache.use(pieces)
+                sequence.kept = pieces
+                sequence.tried = min(hits // sequence.unit, sequence.known) if sequence.unit else 0
             self._prefill(sequence, chunk, blocks)
 
     def _first_chunk(self, rest: int) -> int:
@@ -313,8 +324,8 @@ class Scheduler:
         self._budget -= chunk
         self.prefilled.append(sequence)
         self.prefill_s += self._prefill_time_s(chunk, sequence.computed)
-        if sequence.unit:
-            self._keep(sequence, sequence.computed + chunk)
+        if sequence.known:
+            self._keep(sequence, (sequence.computed + chunk) // self._block_tokens)
 
     # The cache
 
@@ -323,33 +334,80 @@ class Scheduler:
         return -(-tokens // self._block_tokens)
 
     def _measure_blocks(self, sequence: Sequence) -> None:
-        """Find out whether the blocks of a sequence can be cached, and how far they reach."""
+        """Find out which blocks of a sequence others may find."""
         size, count = sequence.block_tokens, len(sequence.blocks)
         unit, rest = divmod(size, self._block_tokens)
-        sequence.unit = 0 if rest or not self._keeps else unit
+        if rest or not self._keeps:
+            return
+        sequence.unit = unit
         beyond = count * size >= sequence.prompt_tokens + size
-        sequence.hashed = count * size if beyond else sequence.prompt_tokens
+        sequence.known = count if beyond else min(count, sequence.prompt_tokens // size)
+        sequence.account = self.cache.account(unit)
 
-    def _hits(self, sequence: Sequence) -> int:
-        """Return how many leading blocks are cached; one token is left to compute."""
-        full = min(sequence.hashed, sequence.target - 1) // sequence.block_tokens
-        return self.cache.hits(sequence.blocks, min(full, len(sequence.blocks)))
+    def _cached(self, sequence: Sequence) -> tuple[list[Piece], int]:
+        """Return the pieces that a sequence begins with, and their blocks; a token is left over."""
+        pieces: list[Piece] = []
+        hits, unit = 0, sequence.unit
+        most = (sequence.target - 1) // self._block_tokens
+        for content in islice(sequence.blocks, sequence.known):
+            piece = sequence.account.get(content)
+            if piece is None or hits + piece.blocks > most:
+                return pieces, hits
+            pieces.append(piece)
+            hits += piece.blocks
+            if piece.blocks < unit:
+                return pieces, hits
+        own = sequence.own
+        if own is not None and own.blocks:
+            pieces.append(own)
+            hits += own.blocks
+        return pieces, hits
 
-    def _keep(self, sequence: Sequence, computed: int) -> None:
-        """Have the blocks of a sequence found again that are full with *computed* tokens."""
-        blocks = sequence.blocks
-        full = min(computed, sequence.hashed) // sequence.block_tokens
-        for index in range(sequence.tried, min(full, len(blocks))):
-            if self.cache.keep(blocks[index], sequence.unit):
-                sequence.kept.append(blocks[index])
-        sequence.tried = max(sequence.tried, full)
+    def _keep(self, sequence: Sequence, full: int, partly: bool = False) -> None:
+        """Have the *full* blocks of a sequence found again that others may find.
+
+        Args:
+            sequence: The sequence.
+            full: How many of its blocks are full.
+            partly: Whether the first of its hashes that is not complete counts as far as it is.
+        """
+        unit, kept = sequence.unit, sequence.kept
+        for index in range(sequence.tried, sequence.known):
+            blocks = min(unit, full - index * unit)
+            if blocks < unit and not (partly and blocks > 0):
+                return
+            content = sequence.blocks[index]
+            if kept and kept[-1].content == content and kept[-1].account is not None:
+                grown = max(blocks - kept[-1].blocks, 0)  # it was found in part
+                kept[-1].blocks += grown
+                sequence.shared += grown
+            elif piece := self.cache.keep(sequence.account, content, blocks):
+                kept.append(piece)
+                sequence.shared += blocks
+            sequence.tried = index + 1
 
     def _release(self, sequence: Sequence, tokens: int, blocks: int) -> None:
         """Give back the *blocks* that a sequence holds, of which *tokens* are computed."""
-        if not sequence.unit:
+        if not self._keeps:
             self.cache.release(blocks)
             return
-        self._keep(sequence, tokens)
-        kept = sequence.kept
-        self.cache.release(blocks - len(kept) * sequence.unit, kept)
-        sequence.kept = []
+        full = tokens // self._block_tokens
+        if sequence.known:
+            self._keep(sequence, full, partly=True)
+        kept, own = sequence.kept, sequence.own
+        rest, lost = full - sequence.known * sequence.unit, 0
+        if own is not None and kept and kept[-1] is own:
+            sequence.shared += rest - own.blocks
+            own.blocks = rest
+        elif rest <= 0:
+            pass
+        elif sequence.state == OVER:
+            lost = rest
+        else:
+            sequence.own = own = Piece(rest)
+            kept.append(own)
+            sequence.shared += rest
+        self.cache.release(blocks - sequence.shared - lost, kept, lost)
+        if kept:
+            sequence.kept = []
+            sequence.shared = 0

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence as Items
 
+from fedsim.world.engine.kv_cache import Account, Piece
 from fedsim.world.engine.runs import TokenTimes
 
 NEW, WAITING, PREFILLING, DECODING, OVER = range(5)
 """Where a sequence is in its life."""
+
+
+_NOWHERE: Account = {}
 
 
 class Sequence:
@@ -40,14 +44,18 @@ class Sequence:
         held: Blocks of the KV cache that it holds, while it prefills.
         offset: Its context in a decode step, less the number of that step.
         finish_step: Number of the step that makes its last token, once it decodes.
-        unit: KV blocks that one of its blocks fills; 0 where they are not cached.
-        hashed: Tokens of its prompt, and of its answer, that its blocks stand for.
-        kept: Hashes of the blocks that it uses of the prefix cache.
+        unit: KV blocks that one of its blocks fills; 0 where others do not find them.
+        known: Its first blocks that others may find.
+        account: Where those are found.
+        own: What the cache keeps, or kept, of it beyond those, for itself.
+        kept: The pieces of the cache that it uses.
+        shared: KV blocks of it that belong to those pieces.
         tried: Blocks of it that were found in the cache or offered to it.
         times: When its tokens were made, if somebody watches it.
     """
 
     __slots__ = (
+        "account",
         "admission",
         "begun_s",
         "block_tokens",
@@ -58,16 +66,18 @@ class Sequence:
         "finish_step",
         "finished_s",
         "first_token_s",
-        "hashed",
         "held",
         "kept",
+        "known",
         "made",
         "offset",
         "output_tokens",
+        "own",
         "owner",
         "preemptions",
         "priority",
         "prompt_tokens",
+        "shared",
         "state",
         "target",
         "times",
@@ -94,6 +104,8 @@ class Sequence:
         self.cached_tokens = self.preemptions = self.made = 0
         self.state = NEW
         self.admission = self.computed = self.chunk = self.held = 0
-        self.offset = self.finish_step = self.unit = self.hashed = self.tried = 0
-        self.kept: list[int] = []
+        self.offset = self.finish_step = self.unit = self.known = self.tried = self.shared = 0
+        self.account = _NOWHERE
+        self.own: Piece | None = None
+        self.kept: list[Piece] = []
         self.times: TokenTimes | None = None

@@ -66,7 +66,7 @@ class Node(ABC):
         wasted_slot_s: Slot-seconds in use whose result nobody took.
         usd_per_slot_s: Price of a slot in USD per second; NaN where none is given.
         knows_first_token: Whether `first_token_s` is known.
-        caches_prompts: Whether `cached_tokens` is known.
+        caches_prompts: Whether `cached_tokens` and `preemptions` are known.
     """
 
     __slots__ = (
@@ -205,6 +205,10 @@ class Node(ABC):
 
     def cached_tokens(self, job: Job) -> int:
         """Return how many tokens of a served job's prompt were in a prefix cache."""
+        return 0
+
+    def preemptions(self, job: Job) -> int:
+        """Return how often a served job lost its place to others."""
         return 0
 
     def kv_used_tokens(self) -> int:

@@ -116,6 +116,11 @@ class EngineNode(Node):
         tokens: int = job.work.cached_tokens
         return tokens
 
+    def preemptions(self, job: Job) -> int:
+        """Return how often a served job was preempted."""
+        preemptions: int = job.work.preemptions
+        return preemptions
+
     def _queue(self, job: Job) -> None:
         """Submit a job to the engine, after what every request needs before."""
         job.wait()

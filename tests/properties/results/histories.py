@@ -88,6 +88,7 @@ def record(items: list[History]) -> Recorder:
                 0.5,
                 item.tokens,
                 item.cached_tokens,
+                min(item.cached_tokens, 3),
             )
     for node in range(len(NAMES.nodes)):
         recorder.node_totals(node, 100.0, 10.0 * node, 0.0, 5.0 * node)

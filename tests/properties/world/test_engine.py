@@ -19,13 +19,17 @@ LONGEST = 60
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What a client does, after a pause: submit a request, abort one, or change the factor."""
+    """What a client does, after a pause: submit a request, abort one, or change the factor.
+
+    The content of a request is known in blocks of *size* tokens, or unknown where that is 0.
+    """
 
     pause_s: float
     kind: str
     prompt: int
     output: int
     family: int
+    size: int
     number: int
     factor: float
 
@@ -38,6 +42,7 @@ MOVES = st.lists(
         prompt=st.integers(1, 40),
         output=st.integers(0, 21),
         family=st.integers(0, 2),
+        size=st.sampled_from([0, 4, 8]),
         number=st.integers(0, 30),
         factor=st.sampled_from([0.25, 1.0, 4.0]),
     ),
@@ -53,6 +58,7 @@ CONFIGS = st.builds(
     chunked_prefill=st.booleans(),
     block_tokens=st.sampled_from([1, 2, 4]),
     prefix_cache=st.booleans(),
+    admit=st.sampled_from(["whole", "chunk"]),
     order=st.sampled_from(["fcfs", "priority"]),
 )
 
@@ -77,11 +83,16 @@ class Client:
             self.check()
         self.until(math.inf)
 
+    def _sequence(self, move: Move) -> Sequence:
+        """Return the request of a move; its family has its beginning in common."""
+        count = move.prompt // move.size if move.size else 0
+        blocks = tuple(100 * move.family + index for index in range(count))
+        return Sequence(move.prompt, move.output, blocks, move.size, priority=move.family)
+
     def _make(self, move: Move) -> None:
         engine, now_s = self.engine, self.now_s
         if move.kind == "submit":
-            blocks = tuple(100 * move.family + index for index in range(move.prompt // 4))
-            sequence = Sequence(move.prompt, move.output, blocks, 4, priority=move.family)
+            sequence = self._sequence(move)
             engine.watch(sequence)
             self.sequences.append(sequence)
             engine.submit(sequence, now_s)
@@ -183,3 +194,36 @@ def test_a_request_either_finishes_or_is_named(
         client.engine.submit(client.sequences[0], 0.0)
         client.until(math.inf)
         assert client.finished == client.sequences
+
+
+class Strangers(Client):
+    """A client whose requests have nothing in common, of known content or unknown."""
+
+    known: bool
+
+    def _sequence(self, move: Move) -> Sequence:
+        first, size = 100 * len(self.sequences), move.size if self.known else 0
+        count = (move.prompt + move.output) // size if size else 0
+        blocks = range(first, first + count)
+        return Sequence(move.prompt, move.output, blocks, size, priority=move.family)
+
+
+@given(CONFIGS, MOVES)
+def test_known_content_does_not_matter_where_nothing_is_shared(
+    config: EngineConfig, moves: list[Move]
+) -> None:
+    """Requests without common content fare alike, whether it is known or not."""
+    fates = []
+    for known in (True, False):
+        client = Strangers(config)
+        client.known = known
+        client.play(moves)
+        fates.append(
+            [
+                fate
+                for each in client.sequences
+                for fate in (each.begun_s, each.first_token_s, each.finished_s, each.preemptions)
+            ]
+        )
+
+    assert fates[0] == pytest.approx(fates[1], rel=1e-9, nan_ok=True)

@@ -86,7 +86,7 @@ def test_formula_is_what_an_engine_does_without_pressure_on_its_cache(
 
 def test_preemption_costs_more_than_the_formula_knows():
     """Where the cache limits the batch, the engine is run, as the formula promises too much."""
-    config = engine(H100, prefix_cache=False)
+    config = engine(H100, prefix_cache=False, admit="chunk")
     requests = sample(Lognormal.from_median_p99(8000, 60000), CHAT[1])
 
     assert engine_time_s(config, requests) == served_time_s(config, requests)
@@ -143,7 +143,7 @@ def test_load_just_below_capacity_is_stable_and_just_above_is_not(tmp_path: Path
 
 LONG: dict[str, object] = {
     "duration": "15min",
-    "pools.chat.engine": {"profile": L40S},
+    "pools.chat.engine": {"profile": L40S, "prefix_cache": False, "admit": "chunk"},
     "workload.chat.tokens": {
         "prompt": {"distribution": "lognormal", "median": 4000, "p99": 20000},
         "output": {"distribution": "lognormal", "median": 250, "p99": 900},

@@ -35,6 +35,7 @@ REQUESTS = [
     "prompt_tokens",
     "cached_tokens",
     "output_tokens",
+    "preemptions",
     "cost_usd",
 ]
 ATTEMPTS = [
@@ -103,6 +104,7 @@ def finish(recorder: Recorder, row: int, finished_s: float, **changes: Any) -> N
         "cost_usd": 0.01,
         "output_tokens": -1,
         "cached_tokens": -1,
+        "preemptions": -1,
     }
     recorder.request_finished(row, finished_s, **(facts | changes))
 
@@ -181,7 +183,7 @@ class TestRequests:
 
         assert row["outcome"] == "unfinished"
         missing = ["finished_s", "latency_s", "network_s", "queue_wait_s", "service_s", "ttft_s"]
-        missing += ["tpot_s", "cached_tokens"]
+        missing += ["tpot_s", "cached_tokens", "preemptions"]
         missing += ["node", "region", "tenant", "prompt_tokens", "output_tokens", "cost_usd"]
         assert row[missing].isna().all()
         assert row["attempts"] == 0
@@ -278,7 +280,7 @@ class TestEvents:
 
 class TestCost:
     def test_bytes_a_request(self) -> None:
-        """The columns of a request with one attempt hold at most 135 bytes."""
+        """The columns of a request with one attempt hold at most 139 bytes."""
         recorder = Recorder(directory())
         request, attempt = recorder.requests, recorder.attempts
         assert isinstance(request, RequestColumns)
@@ -290,7 +292,7 @@ class TestCost:
             for name in columns.__dataclass_fields__
         )
 
-        assert held <= 135
+        assert held <= 139
 
     def test_floats_are_not_copied(self) -> None:
         """A table's columns of floats are the recorder's own memory."""

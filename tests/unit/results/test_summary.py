@@ -78,6 +78,7 @@ def record() -> Recorder:
             0.01,
             -1,
             10 * row if node == 2 else -1,
+            row % 4 if node == 2 else -1,
         )
     recorder.node_totals(0, 100.0, 90.0, 6.0, 60.0)
     recorder.node_totals(1, 100.0, 30.0, 0.0, 20.0)
@@ -118,6 +119,7 @@ EXPECTED = {
     "tpot_p99_s": 0.0298,
     "tpot_p999_s": 0.02998,
     "cache_hit_share": (30 + 70) / 200,  # those of 30 s and 99 s, on the node that knows
+    "preemptions_per_request": (3 + 3) / 2,  # the same two
     "queue_wait_mean_s": (0.2 + 0.6 + 0.1 + 0.1 + 0.0) / 5,
     "attempts_per_request": (1 + 2 + 1 + 1 + 3 + 0 + 1) / 7,
     "hedges_per_request": 1 / 7,  # the third attempt at 50 s

@@ -102,6 +102,29 @@ class TestReading:
         assert len(log) == COUNT - 3
         assert log.left_out[0].startswith("3 rows are left out")
 
+    @pytest.mark.parametrize(
+        ("column", "bad"),
+        [
+            ("status", "500"),
+            ("status", "cancelled"),
+            ("success", "False"),
+            ("error", "connection reset"),
+            ("failed", "true"),
+            ("finish_reason", "abort"),
+        ],
+    )
+    def test_requests_that_failed_are_left_out_and_told(self, tmp_path, column, bad):
+        """What stands in a failed row is not looked at, be it a time, a word or nothing."""
+        good = {"status": "200", "success": "True", "finish_reason": "stop"}.get(column, "")
+        table = rows().astype(object).assign(**{column: good})
+        table.loc[[3, 5], column] = bad
+        table.loc[3, ["first_token", "last_token"]] = table.loc[3, "arrived"] + 0.01
+        table.loc[5, "first_token"] = "-"
+        log = read_log(written(tmp_path, table))
+
+        assert len(log) == COUNT - 2
+        assert log.left_out[0].startswith("2 rows are left out as failed")
+
     def test_a_run_of_fedsim_is_seen_from_the_node(self, tmp_path):
         """Half of the network time lies before the node, the other half after it."""
         number = np.arange(COUNT, dtype=np.float64)
@@ -139,6 +162,7 @@ class TestErrors:
             ({"last_token": 104.1}, r"log.csv:6: The last token comes before the first."),
             ({"input_tokens": 0}, r"log.csv:6: The prompt tokens are not a whole number"),
             ({"completion_tokens": 1.5}, r"log.csv:6: The output tokens are not a whole"),
+            ({"completion_tokens": 49, "last_token": 104.25}, r"log.csv:6: All .* come at once"),
             ({"completion_tokens": "many"}, r"log.csv:6: completion_tokens is 'many', not a num"),
         ],
     )
@@ -150,6 +174,13 @@ class TestErrors:
 
         with pytest.raises(LogError, match=message):
             read_log(written(tmp_path, table))
+
+    def test_a_log_of_failures_alone_is_refused(self, tmp_path):
+        """The message has what the rows say, and how to name another column."""
+        path = written(tmp_path, rows().assign(status="broken"))
+
+        with pytest.raises(LogError, match=r"All 80 rows .*\(broken\).*--columns status="):
+            read_log(path)
 
     def test_a_missing_column_names_those_there_are(self, tmp_path):
         """The remedy is the option that maps columns."""

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from fedsim.errors import InternalError
 from fedsim.world.engine.config import EngineConfig
 from fedsim.world.engine.engine import Engine, Sequence
 from fedsim.world.engine.steps import Coefficients
@@ -246,7 +247,7 @@ class TestFactor:
 
 class TestPressure:
     def test_the_last_admitted_makes_room_and_comes_back_first(self):
-        """It computes prompt and tokens again, and hands none of them out twice."""
+        """It computes again what others took of its cache, and hands out no token twice."""
         config = EngineConfig(HALVES, 8, max_batch=2, token_budget=100, block_tokens=1)
         engine = Engine(config)
         first, last, behind = Sequence(3, 4), Sequence(3, 4), Sequence(1, 1)
@@ -256,13 +257,14 @@ class TestPressure:
         finished = finish_all(engine)
 
         # Prefill until 5, and a step until 7, which fills the cache. Then the first runs alone
-        # until 10, and the last comes back with 3 + 2 tokens to compute.
+        # until 10, on two of the four blocks of the last, which comes back with 3 of its 3 + 2
+        # tokens to compute.
         assert finished == [first, behind, last]
         assert (first.preemptions, last.preemptions) == (0, 1)
         assert first.finished_s == 10.0
         assert last.first_token_s == 5.0
         assert behind.begun_s == 10.0
-        assert last.finished_s == 10.0 + (2.0 + 6 * 0.5) + 1.5
+        assert last.finished_s == 10.0 + (2.0 + (3 + 1) * 0.5) + 1.5
         assert engine.tokens_out == 9
 
     def test_a_whole_prompt_that_has_outgrown_the_budget_comes_back_in_chunks(self):
@@ -277,6 +279,37 @@ class TestPressure:
 
         assert len(finish_all(engine)) == 2
         assert sequences[1].preemptions > 0
+
+    @pytest.mark.parametrize(("admit", "begun_s"), [("whole", 11.5), ("chunk", 4.0)])
+    def test_a_long_prompt_waits_for_room_for_all_of_it(self, admit, begun_s):
+        """Or is admitted as soon as its first chunk fits, if that is enough."""
+        config = EngineConfig(HALVES, 12, max_batch=2, token_budget=4, block_tokens=1, admit=admit)
+        engine = Engine(config)
+        first, long = Sequence(4, 6), Sequence(8, 1)
+        for sequence in (first, long):
+            engine.submit(sequence, 0.0)
+
+        assert finish_all(engine) == [first, long]
+        assert long.begun_s == begun_s
+
+    def test_a_whole_prompt_that_just_fits_is_admitted(self):
+        """An idle engine admits whatever it does not call too large, cached in part or not."""
+        config = EngineConfig(HALVES, 24, max_batch=2, token_budget=100, block_tokens=4)
+        engine = Engine(config)
+        for number in range(3):
+            sequence = Sequence(20, 5, (1, 2), 8)
+            assert engine.why_never(20, 5) is None
+            engine.submit(sequence, 100.0 * number)
+            assert finish_all(engine) == [sequence]
+        assert "need room" in str(engine.why_never(20, 6))
+
+    def test_nobody_waits_for_ever(self):
+        """An engine that runs nothing and can admit nobody is an error of ours, not a silence."""
+        engine = Engine(EngineConfig(HALVES, 8, max_batch=2, token_budget=100, block_tokens=1))
+        engine._scheduler.cache.allocate(3)
+
+        with pytest.raises(InternalError, match="admits none of 1"):
+            engine.submit(Sequence(8, 1), 0.0)
 
     def test_what_can_never_be_served_is_named(self):
         """The last token needs no cache; a prompt that cannot be cut must fit into a step."""
