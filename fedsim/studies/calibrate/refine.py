@@ -62,7 +62,10 @@ def refined(
     for _ in range(STEPS):
         means = _means(present, usual)
         slopes = np.stack(
-            [(_means(errors(_moved(values, place, _NUDGE)), usual) - means) for place in places],
+            [
+                (_means(errors(_moved(values, place, _NUDGE)), usual) - means)
+                for place in places.tolist()
+            ],
             axis=1,
         )
         slopes /= np.log1p(_NUDGE)
@@ -84,7 +87,7 @@ def refined(
     return values
 
 
-def _moved(values: Floats, places: NDArray[np.intp], by: Floats | float) -> Floats:
+def _moved(values: Floats, places: NDArray[np.intp] | int, by: Floats | float) -> Floats:
     moved = values.copy()
     moved[places] *= 1.0 + by
     return moved

@@ -118,7 +118,7 @@ class TestReading:
         good = {"status": "200", "success": "True", "finish_reason": "stop"}.get(column, "")
         table = rows().astype(object).assign(**{column: good})
         table.loc[[3, 5], column] = bad
-        table.loc[3, ["first_token", "last_token"]] = table.loc[3, "arrived"] + 0.01
+        table.loc[3, ["first_token", "last_token"]] = 103.01
         table.loc[5, "first_token"] = "-"
         log = read_log(written(tmp_path, table))
 
