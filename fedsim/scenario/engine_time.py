@@ -24,6 +24,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedsim.scenario.request_samples import RequestSample
 from fedsim.workload.details import Prompt
@@ -34,10 +35,21 @@ from fedsim.world.engine.steps import StepTimes
 _STEADY = (0.3, 0.7)
 """Which of the requests that an engine serves, by their shares, count as those at full load."""
 
+_EXCHANGES = 5
+"""How often the batch is exchanged before requests count, at most the first of those shares."""
+
+_BATCH, _BATCHES, _ERROR = 100, 8, 0.01
+"""The speed is known where so many batches of requests tell it with so small a standard error."""
+
+_PART = 4
+"""One of so many sessions gives a first idea of the time."""
+
+Floats = NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True)
 class _Needs:
-    """What a request needs of an engine, as means over all.
+    """What requests need of an engine, in arrays of equal length.
 
     Attributes:
         prefills: Steps that prefill it.
@@ -48,12 +60,12 @@ class _Needs:
         prefill_s: What its prompt adds to its steps, in seconds.
     """
 
-    prefills: float
-    decodes: float
-    context: float
-    held: float
-    computed: float
-    prefill_s: float
+    prefills: Floats
+    decodes: Floats
+    context: Floats
+    held: Floats
+    computed: Floats
+    prefill_s: Floats
 
 
 def engine_time_s(engine: EngineConfig, sample: RequestSample) -> float:
@@ -61,42 +73,125 @@ def engine_time_s(engine: EngineConfig, sample: RequestSample) -> float:
 
     Requests that never fit into the engine are left out; it is infinite where none fits.
     """
-    sample = _fitting(engine, sample)
+    sample = fitting(engine, sample)
     if not len(sample.details):
         return math.inf
     if _shares_prompts(engine, sample):
+        if sample.session is None:
+            return served_time_s(engine, sample)
+        return _conversing_time_s(engine, sample)
+    limits = _limits(engine, _needs(engine, sample))
+    if max(limits, key=lambda each: float(np.mean(limits[each]))) == "cache":
         return served_time_s(engine, sample)
-    needs = _needs(engine, sample)
-    limits = _limits(engine, needs)
-    if limits["cache"] >= max(limits.values()):
-        return served_time_s(engine, sample)
-    return _formula_s(engine.steps, needs, 1.0 / max(limits.values()))
+    return formula_time_s(engine, sample)
+
+
+def _conversing_time_s(engine: EngineConfig, sample: RequestSample) -> float:
+    """Return the time per turn where sessions take turns, as many as full load brings together.
+
+    Whether a prompt is still in the cache depends on how many others come while its user thinks,
+    and so on that time itself, of which a part of the sessions gives a first idea.
+    """
+    assert sample.session is not None
+    part = sample.taken(np.flatnonzero(sample.session % _PART == 0.0))
+    time_s = served_time_s(engine, in_turn(part, formula_time_s(engine, part)))
+    return served_time_s(engine, in_turn(sample, time_s))
+
+
+def in_turn(sample: RequestSample, time_s: float) -> RequestSample:
+    """Return the turns of sessions in the order in which they come, one every *time_s* seconds.
+
+    Sessions begin at equal distances, and what comes after the end comes at the beginning.
+    """
+    assert sample.session is not None
+    assert sample.after_s is not None
+    begun = (sample.session - sample.session[0]) / (np.ptp(sample.session) + 1.0)
+    places = np.mod(begun + sample.after_s / (len(begun) * time_s), 1.0)
+    return sample.taken(np.argsort(places, kind="stable"))
 
 
 def formula_time_s(engine: EngineConfig, sample: RequestSample) -> float:
     """Return that time by the formula alone, in seconds, as if there were no preemption."""
     needs = _needs(engine, sample)
-    return _formula_s(engine.steps, needs, 1.0 / max(_limits(engine, needs).values()))
+    most = max(float(np.mean(each)) for each in _limits(engine, needs).values())
+    return _formula_s(engine.steps, needs, 1.0 / most)
 
 
 def served_time_s(engine: EngineConfig, sample: RequestSample) -> float:
-    """Return the time per request of an engine for which all requests of the sample wait."""
-    running = Engine(engine)
-    for sequence in _sequences(sample):
-        if running.why_never(sequence.prompt_tokens, sequence.output_tokens) is None:
-            running.submit(sequence, 0.0)
-    ends_s = [0.0]
-    while running.next_change_s() < math.inf:
-        ends_s += [each.finished_s for each in running.advance(running.next_change_s())]
-    if len(ends_s) == 1:
+    """Return the time per request of an engine for which all requests of the sample wait.
+
+    What is counted is how fast it gets through what they need of the thing that is limited, which
+    takes fewer requests than their sizes do; it ends before the last of them where that is known.
+    """
+    sample = fitting(engine, sample)
+    if not len(sample.details):
         return math.inf
-    first, last = (math.floor(share * (len(ends_s) - 1)) for share in _STEADY)
-    if ends_s[last] == ends_s[first]:
-        first, last = 0, len(ends_s) - 1
-    return (ends_s[last] - ends_s[first]) / (last - first)
+    limits = _limits(engine, _needs(engine, sample))
+    weights = max(limits.values(), key=lambda each: float(np.mean(each)))
+    running = Engine(engine)
+    for sequence, weight in zip(_sequences(sample), weights.tolist(), strict=True):
+        sequence.owner = weight
+        running.submit(sequence, 0.0)
+    speed = _Speed(len(weights))
+    while running.next_change_s() < math.inf and not speed.known:
+        speed.note(running.advance(running.next_change_s()), running.running)
+    return speed.time_s * float(np.mean(weights))
 
 
-def _fitting(engine: EngineConfig, sample: RequestSample) -> RequestSample:
+class _Speed:
+    """Tells how fast an engine is from the weights of requests and the times at which they end.
+
+    What comes before the batch has been exchanged a few times, and after all have been admitted, is
+    left out.
+
+    Args:
+        requests: Number of requests.
+    """
+
+    def __init__(self, requests: int) -> None:
+        self._ends_s = [0.0]
+        self._weights = [0.0]
+        self._first, self._most = (math.floor(share * requests) for share in _STEADY)
+        self._batch = 0
+        self.known = False
+
+    def note(self, ended: list[Sequence], running: int) -> None:
+        """Note the requests that end, and how many go on running."""
+        before = len(self._ends_s)
+        self._ends_s += [each.finished_s for each in ended]
+        self._weights += [each.owner for each in ended]  # type: ignore[misc]
+        self._batch = max(self._batch, running + len(ended))
+        if len(self._ends_s) - 1 > self._most:
+            self.known = True
+        elif len(self._ends_s) // _BATCH > before // _BATCH:
+            self.known = self._is_known()
+
+    @property
+    def _exchanged(self) -> int:
+        return min(_EXCHANGES * self._batch, self._first)
+
+    def _is_known(self) -> bool:
+        """Return whether batches of requests tell the speed to a small part of itself."""
+        first = self._exchanged
+        spans_s = np.diff(self._ends_s[first::_BATCH])
+        if len(spans_s) < _BATCHES:
+            return False
+        weights = np.diff(np.cumsum(self._weights)[first::_BATCH])
+        residuals = spans_s - weights * (spans_s.sum() / weights.sum())
+        error = float(residuals.std(ddof=1)) * math.sqrt(len(spans_s)) / float(spans_s.sum())
+        return error <= _ERROR
+
+    @property
+    def time_s(self) -> float:
+        """Time per weight in seconds."""
+        ends_s, last = self._ends_s, min(len(self._ends_s) - 1, max(self._most, 1))
+        first = self._exchanged
+        if last <= first or ends_s[last] == ends_s[first]:
+            first, last = 0, len(ends_s) - 1
+        return (ends_s[last] - ends_s[first]) / sum(self._weights[first + 1 : last + 1])
+
+
+def fitting(engine: EngineConfig, sample: RequestSample) -> RequestSample:
     """Return the requests of a sample that the engine can serve at all."""
     limits = Engine(engine)
     fits = [
@@ -104,11 +199,9 @@ def _fitting(engine: EngineConfig, sample: RequestSample) -> RequestSample:
         for row, each in enumerate(_sequences(sample))
         if limits.why_never(each.prompt_tokens, each.output_tokens) is None
     ]
-    return RequestSample(
-        prompt_tokens=sample.prompt_tokens[fits],
-        output_tokens=sample.output_tokens[fits],
-        details=[sample.details[row] for row in fits],
-    )
+    if len(fits) == len(sample.details):
+        return sample
+    return sample.taken(np.array(fits, dtype=np.int64))
 
 
 def _sequences(sample: RequestSample) -> list[Sequence]:
@@ -140,17 +233,17 @@ def _needs(engine: EngineConfig, sample: RequestSample) -> _Needs:
     contexts = decodes * prompts + 0.5 * decodes * (decodes + 1.0)
     unfilled = 0.5 * (engine.block_tokens - 1) * (prefills + decodes)
     return _Needs(
-        prefills=float(np.mean(prefills)),
-        decodes=float(np.mean(decodes)),
-        context=float(np.mean(contexts)),
-        held=float(np.mean(prefills * prompts + contexts + unfilled)),
-        computed=float(np.mean(prompts + decodes)),
-        prefill_s=float(np.mean([engine.steps.prefill_s(int(n), 0) for n in prompts])),
+        prefills=prefills,
+        decodes=decodes,
+        context=contexts,
+        held=prefills * prompts + contexts + unfilled,
+        computed=prompts + decodes,
+        prefill_s=np.array([engine.steps.prefill_s(int(n), 0) for n in prompts]),
     )
 
 
-def _limits(engine: EngineConfig, needs: _Needs) -> dict[str, float]:
-    """Return how many steps' worth of each thing that is limited a request takes."""
+def _limits(engine: EngineConfig, needs: _Needs) -> dict[str, Floats]:
+    """Return how many steps' worth of each thing that is limited each request takes."""
     return {
         "batch": (needs.prefills + needs.decodes) / engine.max_batch,
         "cache": needs.held / engine.kv_capacity_tokens,
@@ -160,10 +253,10 @@ def _limits(engine: EngineConfig, needs: _Needs) -> dict[str, float]:
 
 def _formula_s(steps: StepTimes, needs: _Needs, per_step: float) -> float:
     """Return the engine's time per request in seconds where *per_step* are admitted per step."""
-    batch = round(per_step * needs.decodes)
-    context = round(per_step * needs.context)
-    prefills = per_step * needs.prefills
-    prefill_s = per_step * needs.prefill_s
+    batch = round(per_step * float(np.mean(needs.decodes)))
+    context = round(per_step * float(np.mean(needs.context)))
+    prefills = per_step * float(np.mean(needs.prefills))
+    prefill_s = per_step * float(np.mean(needs.prefill_s))
     mixed = 1.0 - math.exp(-prefills) if batch else 1.0
     prompts = max(round(prefills / mixed), 1)
     step_s = mixed * steps.step_s(prefill_s / mixed, prompts, batch, context)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from fedsim.workload.arrival_blocks import ArrivalBlock, Draws
 from fedsim.workload.arrivals import BLOCK, ArrivalProcess, ClosedLoop
-from fedsim.workload.arrived import is_marked
+from fedsim.workload.arrived import Begun, is_marked
 from fedsim.workload.checks import not_negative
 from fedsim.workload.closed_loop import LoopUsers
-from fedsim.workload.conversations import Conversation, Sessions
+from fedsim.workload.conversations import Conversation, Sessions, UnderWay
 from fedsim.workload.marks import arriving, brings_tokens, brought_means
 from fedsim.workload.mean_sizes import MeanSizes
 from fedsim.workload.reactive import Users
@@ -20,6 +21,9 @@ from fedsim.workload.sources import StreamSource
 from fedsim.workload.tenants import Senders
 
 _NO_SIZES = Sizes()
+
+_INSTANT_S = 0.001
+"""The rate at time 0 is that of this time, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,19 +193,46 @@ class Traffic:
         ):
             yield draws.block(arrived)
 
-    def users(self, streams: StreamSource, until_s: float, block_size: int = BLOCK) -> Users:
+    def users(
+        self,
+        streams: StreamSource,
+        until_s: float,
+        block_size: int = BLOCK,
+        answer_s: float = 0.0,
+    ) -> Users:
         """Return the users of a run; see ``fedsim.workload.reactive``.
 
         Args:
             streams: The random streams of the run.
             until_s: End of the arrivals in seconds.
             block_size: Most users drawn at once, >= 1; it changes no value.
+            answer_s: About how long an answer takes, in seconds, by which those are drawn who are
+                under way at time 0.
         """
         if isinstance(self.arrivals, ClosedLoop):
-            return LoopUsers(self, self.arrivals, streams, until_s)
+            return LoopUsers(self, self.arrivals, streams, until_s, answer_s)
         assert self.conversation is not None
-        draws = Draws(self, streams)
-        begun = draws.begun(
-            arriving(self.arrivals, self.name, self._regions, draws.generator, until_s, block_size)
+        draws, others = Draws(self, streams), Draws(self, streams, "under_way/")
+
+        def begun(these: Draws, until_s: float) -> Iterator[Begun]:
+            generator = these.generator
+            return these.begun(
+                arriving(self.arrivals, self.name, self._regions, generator, until_s, block_size)
+            )
+
+        under_way = UnderWay(
+            self.arrivals.mean_rps(_INSTANT_S),
+            answer_s,
+            until_s,
+            partial(begun, others),
+            others.generator,
         )
-        return Sessions(self.conversation, draws.sizes, begun, streams, draws.luck, draws.generator)
+        return Sessions(
+            self.conversation,
+            draws.sizes,
+            begun(draws, until_s),
+            streams,
+            draws.luck,
+            draws.generator,
+            under_way,
+        )
