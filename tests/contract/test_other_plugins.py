@@ -164,7 +164,7 @@ class TestPolicies:
             reason = "no idea"
             raise LookupError(reason)
 
-        kind = type("Broken", (Even,), {"is_eligible": lambda *_: False, method: broken})
+        kind = type("Broken", (Even,), {"is_eligible": lambda *_: method == "score", method: broken})
         error = fails(scene, policies=[kind])
 
         assert error.plugin.endswith("Broken")

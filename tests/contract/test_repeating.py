@@ -262,12 +262,10 @@ def test_wrong_changes_carry_their_path(tmp_path, changes, message):
 
 def test_a_strategy_beside_a_router_is_refused(tmp_path):
     """A strategy that a router would ignore is an error, given with the router or in its scene."""
-    for scene, given in (
-        (scenario(tmp_path), {"router": First}),
-        (scenario(tmp_path, {"federation.router": First}), {}),
-    ):
+    named = scenario(tmp_path, {"federation.router": First})
+    for scene, router in ((scenario(tmp_path), First), (named, None)):
         with pytest.raises(ScenarioError, match=r"federation\.strategy: It would have no effect"):
-            fedsim.simulate(scene, strategy=Last, **given)
+            fedsim.simulate(scene, strategy=Last, router=router)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64, "seven", True])
