@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.studies.calibrate.files import Cells, LogError
+from fedsim.workload.traces.units import UNITS, split_unit, time_unit_s
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "arrival": (
@@ -69,16 +70,6 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 """The names that each field is known by, besides its own; in lower case, without the unit."""
 
 TIMES = ("arrival", "first_token", "ttft", "last_token", "latency", "tpot", "start", "end")
-UNITS: Mapping[str, float] = {
-    "s": 1.0,
-    "seconds": 1.0,
-    "sec": 1.0,
-    "ms": 1e-3,
-    "us": 1e-6,
-    "ns": 1e-9,
-}
-"""What a column's name may end in after ``_``, or a mapping after ``:``."""
-
 _MAPPING = re.compile(r"\s*(?P<field>\w+)\s*=\s*(?P<column>.+?)\s*(?::(?P<unit>[a-z]+))?\s*")
 _UTC = re.compile(r"(Z|[+-]00:?00)$")
 
@@ -89,11 +80,11 @@ class Column:
 
     Attributes:
         name: Its name in the file.
-        unit: What one of its numbers is in seconds; 1 where it does not hold times.
+        unit: What one of its numbers is in seconds; None where its name and its numbers say so.
     """
 
     name: str
-    unit: float = 1.0
+    unit: float | None = None
 
 
 def parse_columns(texts: Sequence[str]) -> dict[str, Column]:
@@ -115,7 +106,7 @@ def parse_columns(texts: Sequence[str]) -> dict[str, Column]:
         if unit is not None and unit not in UNITS:
             message = f"There is no unit {unit!r} in {text!r}. Write one of {', '.join(UNITS)}."
             raise ValueError(message)
-        chosen[match["field"]] = Column(name, _unit_of(name) if unit is None else UNITS[unit])
+        chosen[match["field"]] = Column(name, None if unit is None else UNITS[unit])
     return chosen
 
 
@@ -145,7 +136,7 @@ class Columns:
         bare = {_bare(name): name for name in reversed([*self._cells.columns])}
         for name in names:
             if name in bare:
-                self._found[field] = Column(bare[name], _unit_of(bare[name]))
+                self._found[field] = Column(bare[name])
                 return
 
     @property
@@ -176,7 +167,12 @@ class Columns:
         Raises:
             LogError: A cell is neither a number nor a date and time.
         """
-        return self._numbers(field, self._found[field].unit)
+        column = self._found[field]
+        unit = column.unit
+        if unit is None:
+            numbers = (_number(cell, 1.0) for cell in self._cells.columns[column.name])
+            unit = time_unit_s(column.name, next(filter(_is_size, numbers), math.nan))
+        return self._numbers(field, unit)
 
     def counts(self, field: str) -> NDArray[np.float64]:
         """Return the numbers of a field, NaN where a cell is empty.
@@ -210,13 +206,12 @@ class Columns:
 def _bare(name: str) -> str:
     """Return a column's name in lower case, with ``_`` between words and without its unit."""
     name = re.sub(r"[\s.-]+", "_", name.strip().lower())
-    stem, _, unit = name.rpartition("_")
-    return stem if stem and unit in UNITS else name
+    return split_unit(name)[0]
 
 
-def _unit_of(name: str) -> float:
-    stem, _, unit = name.strip().lower().rpartition("_")
-    return UNITS.get(unit, 1.0) if stem else 1.0
+def _is_size(value: float | None) -> bool:
+    """Return whether a cell has a number that tells a unit by its size."""
+    return value is not None and math.isfinite(value) and value != 0.0
 
 
 def _number(cell: object, unit: float | None) -> float | None:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fedsim.workload.traces.errors import UnfitError, shown
+from fedsim.workload.traces.units import time_unit_s
 
 Wrong = tuple[str, str]
 """What is wrong, and how to mend it, as sentences."""
@@ -69,7 +70,11 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """A time as a number, of seconds where ``per_second`` is 1, from any origin."""
+    """A time as a number, of seconds where ``per_second`` is 1, from any origin.
+
+    Attributes:
+        per_second: How many of the numbers are a second: 1, or a thousand, a million or a billion.
+    """
 
     per_second: float = 1.0
 
@@ -81,8 +86,12 @@ class Seconds:
             fits = type(value) in {int, float} and abs(value) < _LATEST
         if fits:
             return None
-        unit = "seconds" if self.per_second == 1.0 else "milliseconds"
-        return f"{name} is {shown(value)}, not a time.", f"Write a number of {unit}."
+        return f"{name} is {shown(value)}, not a time.", f"Write a number of {self._unit}."
+
+    @property
+    def _unit(self) -> str:
+        names = {1.0: "seconds", 1e3: "milliseconds", 1e6: "microseconds", 1e9: "nanoseconds"}
+        return names[self.per_second]
 
     def at(self, value: Any) -> float:
         """Return a single time in seconds."""
@@ -179,15 +188,16 @@ _TIMESTAMP = (
     r"(?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
     r"(?:Z|\+00:00)?"
 )
-_LATEST = 1e18
-_NUMBER = r"-?[0-9]{1,15}(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?"
+_LATEST = 1e19
+_NUMBER = r"-?[0-9]{1,19}(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?"
 
 
-def time_field(value: Any) -> Seconds | Stamp:
-    """Return how a column of times is read whose first value is *value*."""
+def time_field(name: str, value: Any) -> Seconds | Stamp:
+    """Return how the column *name* of times is read whose first value is *value*."""
     if isinstance(value, str) and not re.fullmatch(_NUMBER, value, re.ASCII):
         return Stamp()
-    return Seconds()
+    number = float(value) if isinstance(value, int | float | str) else 0.0
+    return Seconds(per_second=float(round(1.0 / time_unit_s(name, number))))
 
 
 def _require(fits: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,6 +21,7 @@ from fedsim.workload.traces.scan import Rows, scan
 from fedsim.workload.traces.trace import Trace
 
 _CHUNK_BYTES = 8 << 20
+_NO_OBJECT = re.compile(rb"\n[ \t\r]*[^{ \t\r\n]")
 
 
 def read_jsonl(file: str, layout: Layout) -> Trace:
@@ -33,7 +35,8 @@ def read_jsonl(file: str, layout: Layout) -> Trace:
         TraceError: It cannot be read; the first line that is wrong is named.
     """
     first = _first_row(file, layout)
-    layout = layout if layout.clock else layout.read_at(time_field(first.get(layout.time)))
+    if layout.clock is None:
+        layout = layout.read_at(time_field(layout.time, first[layout.time]))
     schema = pa.schema([(name, _type(name, first, layout)) for name in layout.columns])
     try:
         with readable(file, _expected(layout)):
@@ -82,6 +85,9 @@ def _chunks(file: str, schema: Any) -> Iterator[Chunk]:
     """
     options = arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
     for text in _texts(file):
+        # A part that begins with null takes the process down inside of arrow.
+        if not text.startswith(b"{") or _NO_OBJECT.search(text):
+            raise UnfitError
         table = arrow_json.read_json(
             io.BytesIO(text), arrow_json.ReadOptions(block_size=len(text) + 1), options
         )

@@ -36,7 +36,8 @@ def read_parquet(file: str, layout: Layout) -> Trace:
     try:
         with readable(file, _EXPECTED), pq.ParquetFile(file) as content:
             check_columns(file, content.schema_arrow.names, layout)
-            layout = layout.read_at(time_field(_first_time(content, layout.time)))
+            first = _first_time(content, layout.time)
+            layout = layout.read_at(time_field(layout.time, first))
             return gather(file, _chunks(content, layout), layout)
     except UnfitError as failure:
         scan(file, _rows(file, layout), layout)
