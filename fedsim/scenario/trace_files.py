@@ -15,13 +15,13 @@ from fedsim.scenario.schema.base import suggestion
 from fedsim.scenario.schema.servegen import is_servegen
 from fedsim.scenario.schema.trace_arrivals import TraceArrivals, TraceColumns
 from fedsim.scenario.source import KeyPath
+from fedsim.workload.describe import quantised
 from fedsim.workload.traces import (
     OWN_FORMATS,
     Columns,
     Labels,
     Trace,
     TraceError,
-    at_rate,
     cut,
     read_trace,
     recognised,
@@ -166,16 +166,20 @@ def _unknown_origins(
 
 
 def _transformed(trace: Trace, form: str, settings: TraceArrivals) -> Trace:
-    """Return what is replayed of a trace, as fast as it was recorded.
+    """Return what is replayed of a trace, as fast and as often as it was recorded.
 
     Raises:
         ValueError: Nothing is left; the text is of the form ``what is wrong: what to do``.
     """
     bucket_s = settings.spread
     if bucket_s is None:
-        bucket_s = BUCKET_S if form == "mooncake" else "off"
+        in_buckets = form == "mooncake" and quantised(trace.times_s) is not None
+        bucket_s = BUCKET_S if in_buckets else "off"
     if not isinstance(bucket_s, str):
         trace = spread(trace, bucket_s)
     if settings.start or settings.end is not None:
         trace = cut(trace, settings.start, math.inf if settings.end is None else settings.end)
-    return trace if settings.rate_factor == 1.0 else at_rate(trace, settings.rate_factor)
+    if settings.rate_factor * len(trace) < 1.0:
+        message = f"a rate_factor of {settings.rate_factor:g} leaves no request of the trace"
+        raise ValueError(f"{message}: write more")
+    return trace

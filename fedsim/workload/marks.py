@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from fedsim.workload.arrivals import ArrivalProcess
+from fedsim.workload.arrivals import ArrivalProcess, TraceReplay
 from fedsim.workload.arrived import Arrived, Generators, Integers, has_zones, is_marked
 from fedsim.workload.mean_sizes import MeanSizes
 from fedsim.workload.traces import Trace
@@ -34,6 +34,8 @@ def arriving(
     if is_marked(arrivals):
         yield from arrivals.marked(generator, until_s, block_size)
         return
+    if isinstance(arrivals, TraceReplay):
+        arrivals = arrivals.drawn(generator("copies"))
     trace, first = arrivals.trace, 0
     origins = None if trace is None else _recorded_origins(trace, regions)
     first_hash = _first_hash(trace, stream)

@@ -39,7 +39,7 @@ def arrival_process(
     if isinstance(arrivals, CurvedArrivals):
         return _curved(arrivals, origins)
     assert trace is not None
-    return processes.TraceReplay(trace, arrivals.speed)
+    return processes.TraceReplay(trace, arrivals.speed, arrivals.rate_factor)
 
 
 def _curved(arrivals: CurvedArrivals, origins: Mapping[str, float]) -> processes.ArrivalProcess:

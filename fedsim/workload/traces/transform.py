@@ -1,7 +1,7 @@
 """What may be done to a trace before it is replayed.
 
-All of it is a function of the trace and its arguments: the seed of a run changes no recorded
-request, so that replications differ in everything but the trace.
+Cutting and spreading depend on nothing but the trace, so that replications of a run replay the same
+requests; what thinning leaves out and where copies come is drawn anew for each.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from fedsim.workload.checks import positive
+from fedsim.workload.traces.shared_rate import SharedRate
 from fedsim.workload.traces.trace import Blocks, Floats, Integers, Trace
 
 BUCKET_S = 3.0
@@ -20,8 +21,7 @@ BUCKET_S = 3.0
 LAG_S = 600.0
 """Copies of a trace lie less than this apart, in seconds."""
 
-_GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
-_SPREAD, _THIN = 1, 2
+_SPREAD = 1
 
 
 def spread(trace: Trace, bucket_s: float = BUCKET_S) -> Trace:
@@ -63,38 +63,36 @@ def cut(trace: Trace, from_s: float = 0.0, to_s: float = math.inf) -> Trace:
     return replace(kept, times_s=kept.times_s - from_s)
 
 
-def at_rate(trace: Trace, factor: float) -> Trace:
+def at_rate(trace: Trace, factor: float, rng: np.random.Generator) -> Trace:
     """Return a trace with *factor* times as many requests in the same span.
 
     Below 1 each request is kept with that probability, by a uniform of its own, so that what is
     kept at one factor is kept at every greater one. Thinning makes bursts milder, as fewer users
     do.
 
-    Above 1 copies are added, the last of them thinned: as many more users of the same kind. Each
-    copy is shifted as a whole, by less than ten minutes, and what leaves the end comes in at the
-    beginning; so it has bursts of its own, at other times, and the same hours of the day. In a
-    trace shorter than twenty minutes copies are shifted by any part of the span. The copies'
-    prompts share blocks among themselves as those of the trace do, and none with other copies.
+    Above 1 copies are added, the last of them thinned: as many more users of the same kind. What
+    all users share stays where it is, such as a spike or a time of day: each copy is shifted as a
+    whole in the time of ``SharedRate``, which runs with the rate that they share, and what leaves
+    the end comes in at the beginning. So the bursts of a copy's users come at other times, at a
+    steady rate less than ten minutes away, and in a trace shorter than twenty minutes by any part
+    of it. The copies' prompts share blocks among themselves as those of the trace do, and none
+    with other copies.
 
     Args:
         trace: The trace.
         factor: Number of requests over that of the trace, > 0.
-
-    Raises:
-        ValueError: No request is left.
+        rng: Draws what is left out, and how far copies are shifted.
     """
     positive("a trace", rate_factor=factor)
     copies = math.ceil(factor)
+    uniforms, places = rng.random(len(trace)), rng.random(copies)
     parts = [np.arange(len(trace))] * (copies - 1)
-    last = np.flatnonzero(_uniforms(len(trace), _THIN) < factor - (copies - 1))
+    last = np.flatnonzero(uniforms < factor - (copies - 1))
     rows = np.concatenate([*parts, last])
-    if not len(rows):
-        message = f"a rate_factor of {factor:g} leaves no request of the trace: write more"
-        raise ValueError(message)
     if copies == 1:
         return _rows(trace, rows)
     numbers = np.repeat(np.arange(copies), [len(part) for part in (*parts, last)])
-    times_s = _shifted(trace.times_s[rows], numbers, trace)
+    times_s = _shifted(trace.times_s[rows], numbers, places, trace)
     order = np.argsort(times_s, kind="stable")
     together = _rows(trace, rows[order])
     blocks = together.blocks
@@ -103,15 +101,16 @@ def at_rate(trace: Trace, factor: float) -> Trace:
     return replace(together, times_s=times_s[order], blocks=blocks)
 
 
-def _shifted(times_s: Floats, copies: Integers, trace: Trace) -> Floats:
-    """Return the times of all copies; multiples of the golden ratio keep the copies apart."""
-    first_s, span_s = float(trace.times_s[0]), trace.span_s
+def _shifted(times_s: Floats, copies: Integers, places: Floats, trace: Trace) -> Floats:
+    """Return the times of all copies, the first as it is and each other in a part of the lags."""
+    span_s = trace.span_s
     if span_s == 0.0:
         return times_s
-    gap_s = span_s / max(len(trace) - 1, 1)
-    longest_s = LAG_S if span_s >= 2.0 * LAG_S else span_s
-    lags_s = longest_s * np.modf(copies * _GOLDEN)[0]
-    moved: Floats = first_s + np.mod(times_s - first_s + lags_s, span_s + gap_s)
+    end_s = float(trace.times_s[-1]) + span_s / (len(trace) - 1)
+    shared = SharedRate(trace.times_s, end_s)
+    longest = LAG_S / span_s if span_s >= 2.0 * LAG_S else 1.0
+    lags = longest * (np.arange(len(places)) - 0.5 + places) / len(places)
+    moved = shared.times_s(np.mod(shared.own(times_s) + lags[copies], 1.0))
     return np.where(copies == 0, times_s, moved)
 
 

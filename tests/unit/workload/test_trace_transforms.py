@@ -17,13 +17,17 @@ RATE_RPS = 5.0
 @pytest.fixture(scope="module")
 def bursty():
     """Return a trace of batches of Poisson times: 4 requests at a time, every one with blocks."""
-    rng = np.random.default_rng(1)
-    batches = np.cumsum(rng.standard_exponential(COUNT // 4) * 4.0 / RATE_RPS)
+    batches = np.cumsum(rng().standard_exponential(COUNT // 4) * 4.0 / RATE_RPS)
     times_s = np.repeat(batches - batches[0], 4)
     numbers = np.arange(COUNT)
     blocks = Blocks(np.repeat(numbers // 2, 2) + 7, 2 * np.arange(COUNT + 1), 16)
     labels = Labels(numbers % 3, ("a", "b", "c"))
     return Trace(times_s, numbers, numbers % 17, blocks, labels, labels)
+
+
+def rng(seed=1):
+    """Return a generator."""
+    return np.random.default_rng(seed)
 
 
 def idc(times_s, window_s):
@@ -88,7 +92,7 @@ class TestRate:
     @pytest.mark.parametrize("factor", [0.1, 0.5, 1.0, 1.7, 2.0, 3.25])
     def test_count(self, bursty, factor):
         """The number of requests is the factor times as large, up to the luck of thinning."""
-        scaled = at_rate(bursty, factor)
+        scaled = at_rate(bursty, factor, rng())
         kept = factor - math.floor(factor)
         deviation = math.sqrt(COUNT * kept * (1.0 - kept))
 
@@ -98,30 +102,30 @@ class TestRate:
 
     def test_one_changes_nothing(self, bursty):
         """At a factor of 1 the trace is itself."""
-        assert np.array_equal(at_rate(bursty, 1.0).times_s, bursty.times_s)
+        assert np.array_equal(at_rate(bursty, 1.0, rng()).times_s, bursty.times_s)
 
     def test_thinning_is_nested(self, bursty):
         """What is kept at one factor is kept at every greater one."""
-        few, many = (set(at_rate(bursty, each).prompt_tokens.tolist()) for each in (0.2, 0.6))
+        few, many = (set(at_rate(bursty, each, rng()).prompt_tokens.tolist()) for each in (0.2, 0.6))
 
         assert few < many
 
     def test_thinning_makes_bursts_milder(self, bursty):
         """IDC - 1 falls by the factor: exact for independent thinning of any process."""
         excess = idc(bursty.times_s, 10.0) - 1.0
-        thinned = at_rate(bursty, 0.5)
+        thinned = at_rate(bursty, 0.5, rng())
 
         assert idc(thinned.times_s, 10.0) - 1.0 == pytest.approx(0.5 * excess, rel=0.12)
 
     def test_copies_have_bursts_of_their_own(self, bursty):
         """IDC stays as it is, as for independent sources; copies in step would double it."""
-        doubled = at_rate(bursty, 2.0)
+        doubled = at_rate(bursty, 2.0, rng())
 
         assert idc(doubled.times_s, 10.0) == pytest.approx(idc(bursty.times_s, 10.0), rel=0.12)
 
     def test_copies_share_no_blocks(self, bursty):
         """The share of blocks that were there before stays the same."""
-        blocks = at_rate(bursty, 3.0).blocks
+        blocks = at_rate(bursty, 3.0, rng()).blocks
 
         assert blocks is not None
         assert len(np.unique(blocks.hashes)) == 3 * len(np.unique(bursty.blocks.hashes))
@@ -130,9 +134,26 @@ class TestRate:
     def test_refused(self, bursty, factor):
         """A factor is positive and finite."""
         with pytest.raises(ValueError, match="rate_factor of a trace must be greater than 0"):
-            at_rate(bursty, factor)
+            at_rate(bursty, factor, rng())
 
-    def test_nothing_left(self, bursty):
-        """A factor that leaves nothing is refused."""
-        with pytest.raises(ValueError, match="leaves no request of the trace: write more"):
-            at_rate(cut(bursty, 0.0, 1.0), 1e-9)
+    def test_what_all_share_stays_where_it_is(self):
+        """Twice a trace with a spike has one spike of twice the height, and none elsewhere."""
+        steady, spike = np.linspace(0.0, 900.0, 1800, False), np.linspace(413.0, 473.0, 900, False)
+        times_s = np.sort(np.concatenate((steady, spike)))
+        trace = Trace(times_s, np.arange(2700), np.arange(2700))
+        for seed in range(5):
+            counts = counts_in(at_rate(trace, 2.0, rng(seed)).times_s, 1.0)
+
+            assert counts[413:473].sum() == pytest.approx(2 * 1020, rel=0.03)
+            assert counts[:400].sum() == pytest.approx(2 * 800, rel=0.03)
+            assert counts[480:].sum() == pytest.approx(2 * 840, rel=0.03)
+
+    def test_seeds_differ(self, bursty):
+        """What thinning leaves out, and where the copies come, is drawn; the trace stays."""
+        for factor in (0.5, 2.0):
+            first, again, other = (at_rate(bursty, factor, rng(seed)).times_s for seed in (1, 1, 2))
+
+            assert np.array_equal(first, again)
+            assert not np.array_equal(first, other)
+        copies = at_rate(bursty, 2.0, rng(7)).times_s
+        assert np.isin(bursty.times_s, copies).all()
