@@ -60,7 +60,7 @@ class Unrecorded:
     def ignore(self, *_: object) -> None:
         """Do nothing."""
 
-    request_finished = request_cost_added = attempt_finished = ignore
+    turn_taken = request_finished = request_cost_added = attempt_finished = ignore
     node_sampled = event = node_totals = candidate_considered = ignore
 
 

@@ -137,6 +137,15 @@ class RequestColumns:
 
 
 @dataclass(slots=True)
+class TurnColumns:
+    """A row per request of a user or a session, in the order of arrival; 12 bytes."""
+
+    request: array[int] = field(default_factory=_counts)
+    user: array[int] = field(default_factory=_integers)
+    turn: array[int] = field(default_factory=_integers)
+
+
+@dataclass(slots=True)
 class AttemptColumns:
     """A row per attempt, in the order of their starts; 41 bytes where names are few."""
 

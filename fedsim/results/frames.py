@@ -21,6 +21,7 @@ from fedsim.results.columns import (
     NodeColumns,
     NodeTotals,
     RequestColumns,
+    TurnColumns,
 )
 from fedsim.world.observer import Directory
 
@@ -36,6 +37,7 @@ def request_rows(attempts: AttemptColumns) -> NDArray[np.integer[Any]]:
 
 def requests_frame(
     requests: RequestColumns,
+    turns: TurnColumns,
     attempts: AttemptColumns,
     directory: Directory,
     outcomes: Sequence[str],
@@ -54,6 +56,7 @@ def requests_frame(
         "request_id": request_ids(stream, view(requests.index, rows), directory),
         "stream": categorical(stream, types["stream"]),
         "tenant": _tenants(stream, view(requests.tenant, rows), directory),
+        **_turns(turns, stream, directory),
         "origin": categorical(view(requests.origin, rows), types["origin"]),
         "capability": mapped(stream, capability, types["capability"]),
         "privacy": mapped(stream, privacy, types["privacy"]),
@@ -197,6 +200,25 @@ def _tenants(stream: NDArray[Any], tenant: NDArray[np.int32], directory: Directo
         position[seen] = [names.setdefault(info.tenant_id(n), len(names)) for n in seen.tolist()]
         codes[rows] = position[tenant[rows]]
     return pd.Categorical.from_codes(codes, dtype=category(list(names)))
+
+
+def _turns(
+    turns: TurnColumns, stream: NDArray[Any], directory: Directory
+) -> dict[str, ExtensionArray]:
+    """Return session, user and turn of each request; turns are counted from 1."""
+    count = len(turns.request)
+    rows, user, turn = (view(each, count) for each in (turns.request, turns.user, turns.turn))
+    of_sessions = np.array([info.sessions for info in directory.streams])[stream[rows]]
+    columns = {}
+    for name, values in (
+        ("session", np.where(of_sessions, user, -1)),
+        ("user", np.where(of_sessions, -1, user)),
+        ("turn", turn + 1),
+    ):
+        column = np.full(len(stream), -1, dtype=np.int32)
+        column[rows] = values
+        columns[name] = integers(column)
+    return columns
 
 
 def _texts(values: Sequence[str]) -> ExtensionArray:

@@ -16,6 +16,7 @@ from fedsim.results.columns import (
     NodeTotals,
     OutcomeCodes,
     RequestColumns,
+    TurnColumns,
     code_type,
 )
 from fedsim.results.decisions import decisions_frame
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 class Recorder:
     """Fulfils ``fedsim.world.observer.WorldObserver``.
 
-    A request costs about 1 µs and 93 bytes, an attempt 0.6 µs and 41 bytes. Methods that end a
+    A request costs about 1 µs and 93 bytes, 12 more where it is a turn of a user or a session, and
+    an attempt 0.6 µs and 41 bytes. Methods that end a
     row write by its number, so rows stay in the order in which they began, and one that never
     ends is there with what is known of it.
 
@@ -66,6 +68,7 @@ class Recorder:
         "outcome_codes",
         "requests",
         "totals",
+        "turns",
     )
 
     def __init__(self, directory: Directory) -> None:
@@ -79,6 +82,7 @@ class Recorder:
         self.decisions = DecisionColumns(array(gateway), array(node))
         self.events: list[Event] = []
         self.totals: list[NodeTotals] = []
+        self.turns = TurnColumns()
         self._request_rows = self._request_room = 0
         self._attempt_rows = self._attempt_room = 0
         self._bind()
@@ -127,6 +131,13 @@ class Recorder:
         self._append_prompt(prompt_tokens)
         self._append_output(output_tokens)
         return row
+
+    def turn_taken(self, row: int, user: int, turn: int) -> None:
+        """Note which turn of a user or a session a request is."""
+        turns = self.turns
+        turns.request.append(row)
+        turns.user.append(user)
+        turns.turn.append(turn)
 
     def request_finished(
         self,
@@ -290,7 +301,12 @@ class Recorder:
         directory = self.directory
         builders = {
             "requests": partial(
-                frames.requests_frame, self.requests, self.attempts, directory, outcomes
+                frames.requests_frame,
+                self.requests,
+                self.turns,
+                self.attempts,
+                directory,
+                outcomes,
             ),
             "attempts": partial(
                 frames.attempts_frame, self.attempts, self.requests, directory, outcomes

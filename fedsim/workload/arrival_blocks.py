@@ -50,11 +50,17 @@ class ArrivalBlock:
 
 
 class Draws:
-    """The draws of one pass through a stream's arrivals, each at the same arrival."""
+    """The draws of one pass through a stream's arrivals, each at the same arrival.
 
-    def __init__(self, traffic: Traffic, streams: StreamSource) -> None:
+    Args:
+        traffic: The stream.
+        streams: The random streams of the run.
+        part: What else of the stream is drawn, each from random streams of its own.
+    """
+
+    def __init__(self, traffic: Traffic, streams: StreamSource, part: str = "") -> None:
         def generator(purpose: str) -> np.random.Generator:
-            return streams.generator(f"workload/{traffic.name}/{purpose}")
+            return streams.generator(f"workload/{traffic.name}/{part}{purpose}")
 
         tenants = traffic.tenants
         own_tokens = tenants.tokens if tenants is not None else ()

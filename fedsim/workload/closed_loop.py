@@ -35,10 +35,16 @@ class LoopUsers:
         loop: Their number, and how long they think.
         streams: The random streams of the run.
         until_s: End of the arrivals in seconds.
+        answer_s: About how long an answer takes, in seconds.
     """
 
     def __init__(
-        self, traffic: Traffic, loop: ClosedLoop, streams: StreamSource, until_s: float
+        self,
+        traffic: Traffic,
+        loop: ClosedLoop,
+        streams: StreamSource,
+        until_s: float,
+        answer_s: float = 0.0,
     ) -> None:
         def generator(purpose: str) -> np.random.Generator:
             return streams.generator(f"workload/{traffic.name}/{purpose}")
@@ -46,7 +52,7 @@ class LoopUsers:
         tenants = traffic.tenants
         self._loop = loop
         self._streams = streams
-        self._starts = loop.times(generator("arrivals"), until_s)
+        self._starts = loop.first_times(generator("arrivals"), until_s, answer_s)
         self._keys = generator("key").integers(0, 2**64, size=loop.users, dtype=np.uint64)
         places = (generator("origin").permutation(loop.users) + 0.5) / loop.users
         self._origins = pick(bounds([weight for _, weight in traffic.origins]), places)
@@ -73,6 +79,10 @@ class LoopUsers:
         """Return None: a user goes on without end."""
         return None
 
+    def first_turn(self, user: int) -> int:
+        """Return 0: what a user sent before is not counted."""
+        return 0
+
     def turn(self, user: int, turn: int) -> Turn:
         """Return turn number *turn* of *user*; see ``Users.turn``."""
         if user in self._released:
@@ -80,10 +90,6 @@ class LoopUsers:
         if not self._drawn.get(user):
             self._draw(user // self._together)
         return self._drawn[user].pop(0)
-
-    def index(self, user: int, turn: int) -> int:
-        """Return the number of that request: all first turns, then all second ones, and so on."""
-        return turn * self._loop.users + user
 
     def release(self, user: int) -> None:
         """Forget the turns of *user* that were drawn ahead."""

@@ -18,13 +18,16 @@ from fedsim.workload.checks import not_negative
 from fedsim.workload.counts import token_counts
 from fedsim.workload.details import Prompt
 from fedsim.workload.distributions import Distribution
+from fedsim.workload.equilibrium import POINTS, quantile_grid, rest_of_gaps_s
 from fedsim.workload.luck import TURN, KeyedLuck, Luck, StreamLuck
+from fedsim.workload.popularity import bounds, pick
 from fedsim.workload.prefixes import BLOCK_TOKENS, text
 from fedsim.workload.reactive import Turn
 from fedsim.workload.sizes import SizeDraws
 from fedsim.workload.sources import StreamSource
 
 Words = NDArray[np.uint64]
+Floats = NDArray[np.float64]
 
 TURNS_MOST = 10_000
 """Most turns of a conversation; a heavier tail is cut there."""
@@ -80,7 +83,7 @@ class _Session:
 
     origin: int
     tenant: int
-    first_index: int
+    first_turn: int
     first_hash: int
     shared: tuple[int, ...]
     prompt_tokens: list[int]
@@ -90,12 +93,48 @@ class _Session:
     think_s: list[float]
 
 
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """What is known of the sessions that a stream is in the middle of at time 0.
+
+    Attributes:
+        rate_rps: Sessions that begin per second, as at time 0 so before.
+        answer_s: About how long an answer takes, in seconds.
+        until_s: End of the arrivals in seconds.
+        begun: Users of the same kind, in the order of their times.
+        generator: Gives the random streams that they are drawn from.
+    """
+
+    rate_rps: float
+    answer_s: float
+    until_s: float
+    begun: Iterator[Begun]
+    generator: Generators
+
+    def senders(self, count: int) -> Begun | None:
+        """Return *count* users of this kind, or None if there never is one."""
+        parts: list[Begun] = []
+        while sum(len(part.times_s) for part in parts) < count:
+            part = next(self.begun, None)
+            if part is None:
+                break
+            parts.append(part)
+        if not parts:
+            return None
+        # Where fewer ever begin, those under way are like them, in turn.
+        times_s, origins, tenants = (
+            np.resize(np.concatenate([getattr(part, name) for part in parts]), count)
+            for name in ("times_s", "origins", "tenants")
+        )
+        return Begun(times_s, origins, tenants)
+
+
 class Sessions:
     """The sessions of a stream in one run, as ``fedsim.workload.reactive.Users``.
 
     A session is drawn when its start is, whole: the number of its turns, its region and its tenant
-    are the n-th elements of their streams for the n-th session, and all else of a turn is keyed by
-    session and turn.
+    are the n-th elements of their streams for the n-th session that begins, and all else of a turn
+    is keyed by session and turn. Those under way at time 0 have streams of their own.
 
     Args:
         conversation: How they go.
@@ -104,6 +143,7 @@ class Sessions:
         streams: The random streams of the run.
         luck: Their uniforms.
         generator: Gives the random streams of this stream.
+        under_way: Sessions that have begun before, or None for none.
     """
 
     def __init__(
@@ -114,6 +154,7 @@ class Sessions:
         streams: StreamSource,
         luck: StreamLuck,
         generator: Generators,
+        under_way: UnderWay | None = None,
     ) -> None:
         self._conversation = conversation
         self._draws = draws
@@ -123,17 +164,37 @@ class Sessions:
         self._key = generator("key")
         self._sessions: dict[int, _Session] = {}
         self._drawn = 0
-        self._indices = 0
+        self._under_way = under_way
 
-    def starts(self) -> Iterator[NDArray[np.float64]]:
-        """Yield the times at which sessions begin, in ascending blocks; see ``Users.starts``."""
+    def starts(self) -> Iterator[Floats]:
+        """Yield when sessions begin, or go on, in ascending blocks; see ``Users.starts``."""
+        times_s, waiting = self._going_on()
         for begun in self._begun:
-            self._draw(begun)
-            yield begun.times_s
+            luck = self._luck.following(len(begun.times_s))
+            turns = self._turns(luck("turns"))
+            sessions = self._draw(begun, turns, np.zeros_like(turns), luck, self._key)
+            count = int(np.searchsorted(times_s, begun.times_s[-1], side="right"))
+            all_s = np.concatenate((times_s[:count], begun.times_s))
+            yield self._numbered(all_s, waiting[:count] + sessions)
+            times_s, waiting = times_s[count:], waiting[count:]
+        if waiting:
+            yield self._numbered(times_s, waiting)
+
+    def _numbered(self, times_s: Floats, sessions: list[_Session]) -> Floats:
+        """Number sessions in the order of their times, and return these in order."""
+        order = np.argsort(times_s, kind="stable")
+        for place in order.tolist():
+            self._sessions[self._drawn] = sessions[place]
+            self._drawn += 1
+        return times_s[order]
 
     def turns(self, user: int) -> int:
         """Return how many turns session *user* has, at least 1."""
         return len(self._sessions[user].keys)
+
+    def first_turn(self, user: int) -> int:
+        """Return the number of the turn with which session *user* starts; see ``Users``."""
+        return self._sessions[user].first_turn
 
     def turn(self, user: int, turn: int) -> Turn:
         """Return a turn of session *user*; see ``Users.turn``."""
@@ -151,10 +212,6 @@ class Sessions:
             think_s=session.think_s[turn],
         )
 
-    def index(self, user: int, turn: int) -> int:
-        """Return the number of the request: sessions one after the other, turn by turn."""
-        return self._sessions[user].first_index + turn
-
     def release(self, user: int) -> None:
         """Forget session *user*."""
         del self._sessions[user]
@@ -171,12 +228,54 @@ class Sessions:
         prompts = self._draws.system_prompts
         return self._conversation.block_tokens if prompts is None else prompts.block_tokens
 
-    def _draw(self, begun: Begun) -> None:
-        """Draw the sessions that begin at *begun*."""
+    def _turns(self, uniforms: Floats) -> Integers:
+        return np.minimum(token_counts(self._conversation.turns, uniforms), TURNS_MOST)
+
+    def _going_on(self) -> tuple[Floats, list[_Session]]:
+        """Return when the sessions under way at time 0 go on, ascending, and these.
+
+        By Little's law there are as many as begin in a session's time. One of T turns is met in
+        proportion to its T - 1 gaps, in any of them, and the longer the gap, the sooner; one that
+        ends before for its length is not met there.
+        """
+        under_way, conversation = self._under_way, self._conversation
+        if under_way is None:
+            return np.empty(0), []
+        grid = self._turns((np.arange(POINTS) + 0.5) / POINTS)
+        gap_s = float(quantile_grid(conversation.think_s).mean()) + under_way.answer_s
+        met = under_way.rate_rps * float(np.mean(grid - 1)) * gap_s
+        count = int(under_way.generator("number").poisson(met))
+        who = under_way.senders(count)
+        if not count or who is None:
+            return np.empty(0), []
+        streams = StreamLuck(under_way.generator)
+        luck = streams.following(count)
+        turns = grid[pick(bounds(grid - 1), luck("turns"))]
+        first_turns = 1 + np.floor(luck("turn") * (turns - 1)).astype(np.int64)
+        rest_s = rest_of_gaps_s(
+            conversation.think_s, under_way.answer_s, luck("think"), luck("rest")
+        )
+        order = np.argsort(rest_s, kind="stable")
+        order = order[rest_s[order] < under_way.until_s]
+        begun = Begun(rest_s[order], who.origins[order], who.tenants[order])
+        luck, key = streams.following(len(order)), under_way.generator("key")
+        sessions = self._draw(begun, turns[order], first_turns[order], luck, key)
+        kept = [number for number, each in enumerate(sessions) if each.first_turn < len(each.keys)]
+        return begun.times_s[kept], [sessions[number] for number in kept]
+
+    def _draw(
+        self,
+        begun: Begun,
+        turns: Integers,
+        first_turns: Integers,
+        luck: Luck,
+        key: np.random.Generator,
+    ) -> list[_Session]:
+        """Return the sessions of *begun*, of so many *turns* each."""
         count = len(begun.times_s)
-        luck = self._luck.following(count)
-        session_keys = self._key.integers(0, 2**64, size=count, dtype=np.uint64)
-        turns = np.minimum(token_counts(self._conversation.turns, luck("turns")), TURNS_MOST)
+        if not count:
+            return []
+        session_keys = key.integers(0, 2**64, size=count, dtype=np.uint64)
         system_tokens, shared = self._system_prompts(luck, count)
         ends = np.cumsum(turns)
         firsts = ends - turns
@@ -187,12 +286,13 @@ class Sessions:
         kept = _kept(prompts, answers, turns, firsts, self._conversation.max_context)
         thinks_s = self._conversation.think_s.quantiles(keyed("think"))
         uniforms = self._streams.service_uniforms(keys, 1)
+        sessions = []
         for number, (first, length) in enumerate(zip(firsts.tolist(), kept.tolist(), strict=True)):
             rows = slice(first, first + length)
-            self._sessions[self._drawn + number] = _Session(
+            session = _Session(
                 origin=int(begun.origins[number]),
                 tenant=int(begun.tenants[number]),
-                first_index=self._indices,
+                first_turn=int(first_turns[number]),
                 first_hash=int(session_keys[number]) >> 2,
                 shared=shared[number],
                 prompt_tokens=prompts[rows].tolist(),
@@ -201,8 +301,8 @@ class Sessions:
                 service_uniforms=uniforms[rows].tolist(),
                 think_s=thinks_s[rows].tolist(),
             )
-            self._indices += length
-        self._drawn += count
+            sessions.append(session)
+        return sessions
 
     def _turn_keys(self, session_keys: Words, turns: Integers, firsts: Integers) -> Words:
         numbers = np.arange(int(turns.sum())) - np.repeat(firsts, turns)

@@ -6,9 +6,12 @@ them; everything else about a turn is a function of the seed, the stream, the us
 number alone, and two routers compared on one seed meet the same conversations.
 
 This is what the world needs to know of such users, whom ``Traffic.users`` gives it. It lets user n,
-counted from 0, send turn 0 at the n-th of ``starts``, and turn k + 1 when turn k is over and
-``think_s`` of turn k has passed, unless that was the last one or arrivals have ended. A turn that
-failed is followed like one that was served: the user asks on.
+counted from 0, send turn ``first_turn`` at the n-th of ``starts``, and turn k + 1 when turn k is over
+and ``think_s`` of turn k has passed, unless that was the last one or arrivals have ended. A turn
+that failed is followed like one that was served: the user asks on.
+
+Users are in equilibrium from the start, as if they had always been there: some are under way at time
+0, in the middle of a gap between two turns.
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ class Users(Protocol):
     """The users of a stream in one run; users and turns are counted from 0."""
 
     def starts(self) -> Iterator[NDArray[np.float64]]:
-        """Yield the times of the users' first turns in seconds, in ascending blocks, none empty.
+        """Yield when users send their first turns in the run, in ascending blocks, none empty.
 
         It is called once, and a user is asked for only after its start has been yielded.
         """
@@ -63,16 +66,16 @@ class Users(Protocol):
         """Return how many turns *user* has, at least 1, or None for no end."""
         ...
 
+    def first_turn(self, user: int) -> int:
+        """Return the number of the turn with which *user* starts: 0, or more if under way."""
+        ...
+
     def turn(self, user: int, turn: int) -> Turn:
         """Return turn number *turn* of *user*, who has taken all turns before it.
 
         Raises:
             LookupError: The user has fewer turns, or has been released.
         """
-        ...
-
-    def index(self, user: int, turn: int) -> int:
-        """Return the number of that request in the stream, from 0; no two turns share one."""
         ...
 
     def release(self, user: int) -> None:

@@ -11,7 +11,7 @@ from fedsim.workload.arrivals import BLOCK, ArrivalProcess, ClosedLoop
 from fedsim.workload.arrived import is_marked
 from fedsim.workload.checks import not_negative
 from fedsim.workload.closed_loop import LoopUsers
-from fedsim.workload.conversations import Conversation, Sessions
+from fedsim.workload.conversations import Conversation, Sessions, UnderWay
 from fedsim.workload.marks import arriving, brings_tokens, brought_means
 from fedsim.workload.mean_sizes import MeanSizes
 from fedsim.workload.reactive import Users
@@ -20,6 +20,9 @@ from fedsim.workload.sources import StreamSource
 from fedsim.workload.tenants import Senders
 
 _NO_SIZES = Sizes()
+
+_INSTANT_S = 0.001
+"""The rate at time 0 is that of this time, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,19 +192,38 @@ class Traffic:
         ):
             yield draws.block(arrived)
 
-    def users(self, streams: StreamSource, until_s: float, block_size: int = BLOCK) -> Users:
+    def users(
+        self,
+        streams: StreamSource,
+        until_s: float,
+        block_size: int = BLOCK,
+        answer_s: float = 0.0,
+    ) -> Users:
         """Return the users of a run; see ``fedsim.workload.reactive``.
 
         Args:
             streams: The random streams of the run.
             until_s: End of the arrivals in seconds.
             block_size: Most users drawn at once, >= 1; it changes no value.
+            answer_s: About how long an answer takes, in seconds, by which those are drawn who are
+                under way at time 0.
         """
         if isinstance(self.arrivals, ClosedLoop):
-            return LoopUsers(self, self.arrivals, streams, until_s)
+            return LoopUsers(self, self.arrivals, streams, until_s, answer_s)
         assert self.conversation is not None
-        draws = Draws(self, streams)
-        begun = draws.begun(
-            arriving(self.arrivals, self.name, self._regions, draws.generator, until_s, block_size)
+        draws, others = Draws(self, streams), Draws(self, streams, "under_way/")
+        begun, before = (
+            each.begun(arriving(self.arrivals, self.name, self._regions, each.generator, until_s, block_size))
+            for each in (draws, others)
         )
-        return Sessions(self.conversation, draws.sizes, begun, streams, draws.luck, draws.generator)
+        rate_rps = self.arrivals.mean_rps(_INSTANT_S)
+        under_way = UnderWay(rate_rps, answer_s, until_s, before, others.generator)
+        return Sessions(
+            self.conversation,
+            draws.sizes,
+            begun,
+            streams,
+            draws.luck,
+            draws.generator,
+            under_way,
+        )

@@ -25,6 +25,7 @@ class StreamInfo:
         max_latency_s: Longest latency that its requests accept, in seconds, or None for any.
         tenants: The names of its tenants by number; empty where they are numbered, such as
             ``<name>-tenant-<number>``.
+        sessions: Whether its users are the sessions of conversations.
     """
 
     name: str
@@ -32,6 +33,7 @@ class StreamInfo:
     privacy: PrivacyLevel
     max_latency_s: float | None = None
     tenants: tuple[str, ...] = ()
+    sessions: bool = False
 
     def request_id(self, index: int) -> str:
         """Return the name of the stream's request number *index*, counted from 0."""
@@ -99,6 +101,10 @@ class WorldObserver(Protocol):
         output_tokens: int,
     ) -> int:
         """Note that request *index* of *stream* arrived in region *origin*, and return its row."""
+        ...
+
+    def turn_taken(self, row: int, user: int, turn: int) -> None:
+        """Note that the request in *row* is turn *turn* of a *user* or session, both from 0."""
         ...
 
     def request_finished(

@@ -33,6 +33,8 @@ class Arrive(Protocol):
         stretch: float,
         details: Details | None = None,
         on_over: OnOver | None = None,
+        user: int = -1,
+        turn: int = -1,
     ) -> None:
         """Let request *index* of *stream* arrive.
 
@@ -50,6 +52,8 @@ class Arrive(Protocol):
             details: What it is beyond its token counts, or None.
             on_over: Is called with it and its outcome when it is over, within a step of its task:
                 a request that follows from it arrives through the queue.
+            user: Which user or session of the stream sends it, from 0, or -1.
+            turn: Its number among theirs, from 0, or -1.
         """
         ...
 

@@ -41,6 +41,7 @@ class UserSource(LightEvent):
         "_env",
         "_next",
         "_regions",
+        "_sent",
         "_starts",
         "_starts_s",
         "_stretch",
@@ -69,6 +70,7 @@ class UserSource(LightEvent):
         self._starts_s: list[float] = []
         self._next = 0
         self._begun = 0
+        self._sent = -1  # number of the last request
 
     def start(self) -> None:
         """Await the first user."""
@@ -76,7 +78,7 @@ class UserSource(LightEvent):
 
     def process(self) -> None:
         """Await the next user, and let this one begin."""
-        user = _User(self, self._begun)
+        user = _User(self, self._begun, self._users.first_turn(self._begun))
         self._begun += 1
         self._await_next()
         user.process()
@@ -85,9 +87,10 @@ class UserSource(LightEvent):
         """Let the request of a user's present turn arrive now."""
         turn = self._users.turn(user.number, user.turn)
         user.think_s = turn.think_s
+        self._sent += 1
         self._arrive(
             self._code,
-            self._users.index(user.number, user.turn),
+            self._sent,
             self._regions[turn.origin],
             self._env.now,
             turn.tenant,
@@ -98,6 +101,8 @@ class UserSource(LightEvent):
             self._stretch(turn.key),
             turn.details,
             user.request_over,
+            user.number,
+            user.turn,
         )
 
     def go_on(self, user: _User, live: LiveRequest) -> None:
@@ -127,10 +132,10 @@ class _User(LightEvent):
 
     __slots__ = ("_source", "number", "think_s", "turn")
 
-    def __init__(self, source: UserSource, number: int) -> None:
+    def __init__(self, source: UserSource, number: int, turn: int) -> None:
         self._source = source
         self.number = number
-        self.turn = 0
+        self.turn = turn
         self.think_s = 0.0
 
     def process(self) -> None:

@@ -22,6 +22,7 @@ from fedsim.kernel.environment import Environment, Signal
 from fedsim.kernel.streams import Streams
 from fedsim.kernel.tasks import SimClock, SimTasks
 from fedsim.workload.details import Details, Prompt
+from fedsim.world.answers import idle_answer_s
 from fedsim.world.config import StreamConfig, WorldConfig
 from fedsim.world.decisions import DecisionWatch
 from fedsim.world.faults.injector import FaultInjector
@@ -89,6 +90,7 @@ def directory_of(config: WorldConfig, gateways: Mapping[str, int]) -> Directory:
                 stream.qos.privacy,
                 stream.qos.max_latency_s,
                 tuple(stream.traffic.tenant_names or ()),
+                stream.traffic.conversation is not None,
             )
             for stream in config.streams
         ),
@@ -304,7 +306,8 @@ class World:
         until_s = self._config.duration_s
         regions = [self._region_codes[region] for region, _ in stream.traffic.origins]
         if stream.traffic.is_reactive:
-            users = stream.traffic.users(self.streams, until_s)
+            answer_s = idle_answer_s(self._config.pools, stream)
+            users = stream.traffic.users(self.streams, until_s, answer_s=answer_s)
             stretch = self._network.stretch
             return UserSource(self.env, code, users, until_s, regions, stretch, self._arrive)
         blocks = stream.traffic.blocks(self.streams, until_s)
@@ -343,6 +346,8 @@ class World:
         stretch: float,
         details: Details | None = None,
         on_over: OnOver | None = None,
+        user: int = -1,
+        turn: int = -1,
     ) -> None:
         """Let a request arrive now at the next gateway of its region."""
         config = self._config.streams[stream]
@@ -350,6 +355,8 @@ class World:
         row = self._observer.request_arrived(
             stream, index, tenant, origin, arrived_s, prompt_tokens, output_tokens
         )
+        if user >= 0:
+            self._observer.turn_taken(row, user, turn)
         request_id = info.request_id(index)
         tenant_id = self._tenants[stream][tenant] if tenant >= 0 else None
         if details is None or not isinstance(details, Prompt):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fedsim.workload.arrivals.process import BLOCK, before
 from fedsim.workload.distributions import Distribution
+from fedsim.workload.equilibrium import rest_of_gaps_s
 
 # The generator's uniforms begin at 0, which is not a share that a quantile can take.
 _LEAST = 2.0**-54
@@ -21,7 +22,7 @@ class ClosedLoop:
     """Users who think, send a request, wait until it is over, and think again.
 
     What the users send after their first requests depends on who serves them, so that the times
-    here are those of the first requests: each user's comes after a think time.
+    here are those of the first requests, where each user is somewhere in the gap between two.
     ``fedsim.workload.closed_loop`` has the requests that follow.
 
     Attributes:
@@ -53,8 +54,26 @@ class ClosedLoop:
     def times(
         self, rng: np.random.Generator, until_s: float, block_size: int = BLOCK
     ) -> Iterator[NDArray[np.float64]]:
-        """Yield the times of first requests in [0, *until_s*); see ``ArrivalProcess.times``."""
-        uniforms = np.maximum(rng.random(self.users), _LEAST)
-        times_s = before(np.sort(self.think_s.quantiles(uniforms)), until_s)
+        """Yield the times of first requests if answers take no time; see ``first_times``."""
+        return self.first_times(rng, until_s, block_size=block_size)
+
+    def first_times(
+        self,
+        rng: np.random.Generator,
+        until_s: float,
+        answer_s: float = 0.0,
+        block_size: int = BLOCK,
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield the times of first requests in [0, *until_s*), in ascending blocks, none empty.
+
+        Args:
+            rng: Draws them.
+            until_s: End of the arrivals in seconds.
+            answer_s: About how long an answer takes, in seconds.
+            block_size: Most times in a block, >= 1; it changes no time.
+        """
+        lengths, shares = np.maximum(rng.random((2, self.users)), _LEAST)
+        rest_s = rest_of_gaps_s(self.think_s, answer_s, lengths, shares)
+        times_s = before(np.sort(rest_s), until_s)
         for start in range(0, len(times_s), block_size):
             yield times_s[start : start + block_size]
