@@ -180,6 +180,7 @@ def _transformed(trace: Trace, form: str, settings: TraceArrivals) -> Trace:
     if settings.start or settings.end is not None:
         trace = cut(trace, settings.start, math.inf if settings.end is None else settings.end)
     if settings.rate_factor * len(trace) < 1.0:
-        message = f"a rate_factor of {settings.rate_factor:g} leaves no request of the trace"
-        raise ValueError(f"{message}: write more")
+        factor = settings.rate_factor
+        message = f"a rate_factor of {factor:g} leaves no request of the trace: write more"
+        raise ValueError(message)
     return trace

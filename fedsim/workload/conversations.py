@@ -7,7 +7,7 @@ has that need only compute the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -101,24 +101,21 @@ class UnderWay:
         rate_rps: Sessions that begin per second, as at time 0 so before.
         answer_s: About how long an answer takes, in seconds.
         until_s: End of the arrivals in seconds.
-        begun: Users of the same kind, in the order of their times.
+        begun: Gives users of the same kind, who begin until a time in seconds.
         generator: Gives the random streams that they are drawn from.
     """
 
     rate_rps: float
     answer_s: float
     until_s: float
-    begun: Iterator[Begun]
+    begun: Callable[[float], Iterator[Begun]]
     generator: Generators
 
     def senders(self, count: int) -> Begun | None:
-        """Return *count* users of this kind, or None if there never is one."""
-        parts: list[Begun] = []
-        while sum(len(part.times_s) for part in parts) < count:
-            part = next(self.begun, None)
-            if part is None:
-                break
-            parts.append(part)
+        """Return *count* users of this kind, or None where there is none."""
+        if not count:
+            return None
+        parts = list(self.begun(2.0 * count / self.rate_rps))
         if not parts:
             return None
         # Where fewer ever begin, those under way are like them, in turn.
@@ -246,7 +243,7 @@ class Sessions:
         met = under_way.rate_rps * float(np.mean(grid - 1)) * gap_s
         count = int(under_way.generator("number").poisson(met))
         who = under_way.senders(count)
-        if not count or who is None:
+        if who is None:
             return np.empty(0), []
         streams = StreamLuck(under_way.generator)
         luck = streams.following(count)

@@ -6,12 +6,12 @@ them; everything else about a turn is a function of the seed, the stream, the us
 number alone, and two routers compared on one seed meet the same conversations.
 
 This is what the world needs to know of such users, whom ``Traffic.users`` gives it. It lets user n,
-counted from 0, send turn ``first_turn`` at the n-th of ``starts``, and turn k + 1 when turn k is over
-and ``think_s`` of turn k has passed, unless that was the last one or arrivals have ended. A turn
-that failed is followed like one that was served: the user asks on.
+counted from 0, send turn ``first_turn`` at the n-th of ``starts``, and turn k + 1 when turn k is
+over and ``think_s`` of turn k has passed, unless that was the last one or arrivals have ended. A
+turn that failed is followed like one that was served: the user asks on.
 
-Users are in equilibrium from the start, as if they had always been there: some are under way at time
-0, in the middle of a gap between two turns.
+Users are in equilibrium from the start, as if they had always been there: some are under way at
+time 0, in the middle of a gap between two turns.
 """
 
 from __future__ import annotations

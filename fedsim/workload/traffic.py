@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from fedsim.workload.arrival_blocks import ArrivalBlock, Draws
 from fedsim.workload.arrivals import BLOCK, ArrivalProcess, ClosedLoop
-from fedsim.workload.arrived import is_marked
+from fedsim.workload.arrived import Begun, is_marked
 from fedsim.workload.checks import not_negative
 from fedsim.workload.closed_loop import LoopUsers
 from fedsim.workload.conversations import Conversation, Sessions, UnderWay
@@ -212,16 +213,24 @@ class Traffic:
             return LoopUsers(self, self.arrivals, streams, until_s, answer_s)
         assert self.conversation is not None
         draws, others = Draws(self, streams), Draws(self, streams, "under_way/")
-        begun, before = (
-            each.begun(arriving(self.arrivals, self.name, self._regions, each.generator, until_s, block_size))
-            for each in (draws, others)
+
+        def begun(these: Draws, until_s: float) -> Iterator[Begun]:
+            generator = these.generator
+            return these.begun(
+                arriving(self.arrivals, self.name, self._regions, generator, until_s, block_size)
+            )
+
+        under_way = UnderWay(
+            self.arrivals.mean_rps(_INSTANT_S),
+            answer_s,
+            until_s,
+            partial(begun, others),
+            others.generator,
         )
-        rate_rps = self.arrivals.mean_rps(_INSTANT_S)
-        under_way = UnderWay(rate_rps, answer_s, until_s, before, others.generator)
         return Sessions(
             self.conversation,
             draws.sizes,
-            begun,
+            begun(draws, until_s),
             streams,
             draws.luck,
             draws.generator,

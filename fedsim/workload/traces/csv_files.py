@@ -32,8 +32,10 @@ def read_csv(file: str, layout: Layout) -> Trace:
         TraceError: It cannot be read; the first line that is wrong is named.
     """
     header = _header(file, layout)
-    layout = layout if layout.clock else layout.read_at(
-        time_field(layout.time, _first_time(file, layout))
+    layout = (
+        layout
+        if layout.clock
+        else layout.read_at(time_field(layout.time, _first_time(file, layout)))
     )
     try:
         with readable(file, _expected(layout)):

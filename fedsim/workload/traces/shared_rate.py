@@ -1,10 +1,10 @@
 """The rate of a trace as far as all its clients share it: days, steps and spikes, without bursts.
 
 The span is halved again and again. Where a rate is the same in both halves of a part with n
-requests, the counts of the halves differ by the square root of n, times what the clients' own bursts
-add on that scale: that is seen in what most parts of the scale do. A part whose halves differ by
-far more has seen something that happened to all clients, and it, and all around it, keeps both
-rates; every other part has one. This is the recursive dyadic partition of Kolaczyk and Nowak
+requests, the counts of the halves differ by the square root of n, times what the clients' own
+bursts add on that scale: that is seen in what most parts of the scale do. A part whose halves
+differ by far more has seen something that happened to all clients, and it, and all around it, keeps
+both rates; every other part has one. This is the recursive dyadic partition of Kolaczyk and Nowak
 (2004), with a dispersion of its own for each scale.
 """
 

@@ -18,6 +18,7 @@ from fedsim.workload.distributions import Constant, Exponential
 from fedsim.workload.sizes import Sizes
 from fedsim.workload.tokens import Tokens
 from fedsim.workload.traffic import Traffic
+from fedsim.world.answers import idle_answer_s
 from fedsim.world.config import FaultConfig
 from fedsim.world.users import LEAST_TURN_S
 from tests.simulated import HERE, Federation, run_world, small_world
@@ -86,18 +87,20 @@ def test_users(traffic, faults, queue_limit, timeout, retries, round_trip_s, dra
     config = dataclasses.replace(config, streams=(stream,), drain_s=drain_s)
     federation = Federation(LoadBalanceStrategy.LEAST_CONNECTIONS, timeout=timeout, retries=retries)
     outcome = run_world(config, federation)
-    rows = outcome.requests.set_index("request_id")
+    rows = outcome.requests
+    rows = rows.set_index([rows["session"].fillna(rows["user"]), "turn"])
     event("refused" if (rows["outcome"] == "no_capacity").any() else "all taken")
 
-    users = traffic.users(Streams(seed), UNTIL_S)
+    answer_s = idle_answer_s(config.pools, stream)
+    users = traffic.users(Streams(seed), UNTIL_S, answer_s=answer_s)
     starts_s = [start_s for block in users.starts() for start_s in block.tolist()]
     seen = 0
     for user, start_s in enumerate(starts_s):
         due_s: float | None = start_s
-        turns, number = users.turns(user), 0
+        turns, number = users.turns(user), users.first_turn(user)
         while due_s is not None and due_s < UNTIL_S and (turns is None or number < turns):
             turn = users.turn(user, number)
-            row = rows.loc[f"chat-{users.index(user, number)}"]
+            row = rows.loc[(user, number + 1)]
             seen += 1
             number += 1
             assert row["arrived_s"] == due_s
@@ -117,7 +120,7 @@ def test_users(traffic, faults, queue_limit, timeout, retries, round_trip_s, dra
 
 def test_run_without_users():
     """A world whose users would all begin after the end is empty, and ends."""
-    config = small_world(Constant(1.0), ClosedLoop(3, Constant(50.0)), UNTIL_S)
+    config = small_world(Constant(1.0), ClosedLoop(1, Constant(500.0)), UNTIL_S)
     outcome = run_world(config)
 
     assert len(outcome.requests) == 0

@@ -91,7 +91,7 @@ def test_turns_survive_the_router():
     loop = ClosedLoop(6, Exponential(THINK_S))
     slow_s, fast_s = (
         run_world(small_world(Exponential(service_s), loop, 200.0, seed=3))
-        .requests.set_index("request_id")["service_s"]
+        .requests.set_index(["user", "turn"])["service_s"]
         .to_dict()
         for service_s in (3.0, 0.1)
     )

@@ -9,6 +9,8 @@ import pytest
 
 import fedsim
 from fedsim.kernel.streams import Streams
+from fedsim.workload.reactive import Users
+from fedsim.world.answers import idle_answer_s
 from tests.conftest import ROOT
 
 SCENARIO = """\
@@ -43,8 +45,16 @@ def scenario(tmp_path_factory: pytest.TempPathFactory) -> fedsim.Scenario:
 
 @pytest.fixture(scope="module")
 def requests(scenario: fedsim.Scenario) -> pd.DataFrame:
-    """Return what came of them, by the name of the request."""
-    return fedsim.simulate(scenario).requests.set_index("request_id")
+    """Return what came of them, by session and turn."""
+    return fedsim.simulate(scenario).requests.set_index(["session", "turn"])
+
+
+def users_of(scenario: fedsim.Scenario) -> Users:
+    """Return the users of its run."""
+    config = scenario.world
+    traffic = config.streams[0].traffic
+    answer_s = idle_answer_s(config.pools, config.streams[0])
+    return traffic.users(Streams(scenario.seed), scenario.duration_s, answer_s=answer_s)
 
 
 def test_a_turn_finds_the_prompt_before(scenario: fedsim.Scenario, requests: pd.DataFrame) -> None:
@@ -52,14 +62,13 @@ def test_a_turn_finds_the_prompt_before(scenario: fedsim.Scenario, requests: pd.
 
     The last token of an answer is never computed on, and so not in the cache.
     """
-    traffic = scenario.world.streams[0].traffic
-    users = traffic.users(Streams(scenario.seed), scenario.duration_s)
+    users = users_of(scenario)
     sessions = sum(len(block) for block in users.starts())
     cached = requests["cached_tokens"]
     followed = 0
     for user in range(sessions):
-        for number in range(1, users.turns(user) or 0):
-            name = f"chat-{users.index(user, number)}"
+        for number in range(users.first_turn(user) + 1, users.turns(user) or 0):
+            name = (user, number + 1)
             if name in cached.index:
                 before = users.turn(user, number - 1)
                 said = before.prompt_tokens + before.output_tokens - 1
@@ -71,14 +80,13 @@ def test_a_turn_finds_the_prompt_before(scenario: fedsim.Scenario, requests: pd.
 
 def test_a_turn_waits_for_the_one_before(scenario: fedsim.Scenario, requests: pd.DataFrame) -> None:
     """A turn arrives when the one before is over and its user has thought about it."""
-    traffic = scenario.world.streams[0].traffic
-    users = traffic.users(Streams(scenario.seed), scenario.duration_s)
+    users = users_of(scenario)
     starts_s = [time_s for block in users.starts() for time_s in block.tolist()]
     finished_s = dict(zip(requests.index, requests["finished_s"].to_list(), strict=True))
     for user, start_s in enumerate(starts_s):
         due_s = start_s
-        for number in range(users.turns(user) or 0):
-            name = f"chat-{users.index(user, number)}"
+        for number in range(users.first_turn(user), users.turns(user) or 0):
+            name = (user, number + 1)
             if name not in requests.index:
                 assert due_s >= scenario.duration_s
                 break

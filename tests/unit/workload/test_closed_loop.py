@@ -36,13 +36,32 @@ def turns_of(users, user, count):
 
 
 class TestStarts:
-    def test_after_a_think_time(self):
-        """Every user begins once, after a think time; the first to come has number 0."""
+    def test_within_a_think_time(self):
+        """Every user begins once, within a think time; the first to come has number 0."""
         (starts_s,) = users_of().starts()
 
         assert len(starts_s) == 10
         assert np.all(np.diff(starts_s) >= 0.0)
         assert 0.0 < starts_s[0] < starts_s[-1] < 50.0
+
+    @pytest.mark.parametrize(
+        ("think", "answer_s"),
+        [(Constant(4.0), 0.0), (Lognormal.from_mean_cv(4.0, 2.0), 0.0), (Constant(4.0), 1.0)],
+    )
+    def test_in_equilibrium(self, think, answer_s):
+        """As many come per second as ever: users over think and answer, while all are to come.
+
+        The number that comes within t is binomial: a share of the mean of min(gap, t) over that of
+        the gap (Cox, 1962, section 5.4).
+        """
+        count, until_s = 20_000, 2.0
+        traffic = dataclasses.replace(TRAFFIC, arrivals=ClosedLoop(count, think))
+        users = traffic.users(Streams(3), until_s, answer_s=answer_s)
+        came = sum(len(block) for block in users.starts())
+        gaps_s = think.quantiles((np.arange(100_000) + 0.5) / 100_000) + answer_s
+        share = np.mean(np.minimum(gaps_s, until_s)) / np.mean(gaps_s)
+
+        assert abs(came - count * share) < 3.5 * math.sqrt(count * share * (1.0 - share))
 
     def test_end(self):
         """Who would begin after the end does not come, and the others begin as they would."""
@@ -97,8 +116,6 @@ class TestTurns:
         assert len({turn.key for turn in turns}) == 1000
         assert {type(turn.prompt_tokens) for turn in turns} == {int}
         assert turns[77].service_uniform == keyed_uniform(turns[77].key, SERVICE, 1)
-        assert len({users.index(user, turn) for user in range(10) for turn in range(100)}) == 1000
-        assert (users.index(3, 0), users.index(3, 2)) == (3, 23)
 
     def test_sizes_and_think_times(self):
         """They have the distributions that the stream gives them."""

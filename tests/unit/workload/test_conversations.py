@@ -43,11 +43,24 @@ TWO_TENANTS = NamedTenants(
 
 
 def sessions(traffic=TRAFFIC, seed=1, until_s=100.0, **options):
-    """Return start and turns of each session, as a list of pairs."""
+    """Return start and turns of each session that begins, as a list of pairs."""
+    return [
+        (start_s, turns)
+        for start_s, first, turns in all_sessions(traffic, seed, until_s, **options)
+        if first == 0
+    ]
+
+
+def all_sessions(traffic=TRAFFIC, seed=1, until_s=100.0, **options):
+    """Return start, first turn and all turns of each session, also of those under way."""
     users = traffic.users(Streams(seed), until_s, **options)
     starts_s = [time_s for block in users.starts() for time_s in block.tolist()]
     return [
-        (start_s, [users.turn(user, turn) for turn in range(users.turns(user) or 0)])
+        (
+            start_s,
+            users.first_turn(user),
+            [users.turn(user, turn) for turn in range(users.turns(user) or 0)],
+        )
         for user, start_s in enumerate(starts_s)
     ]
 
@@ -181,13 +194,13 @@ class TestDraws:
     @pytest.mark.parametrize("block_size", [1, 7])
     def test_block_size(self, block_size):
         """How many sessions are drawn at once changes nothing."""
-        assert sessions(block_size=block_size) == sessions()
+        assert all_sessions(block_size=block_size) == all_sessions()
 
     def test_end(self):
         """A longer run begins with the sessions of a shorter one."""
-        short = sessions(until_s=30.0)
+        short = all_sessions(until_s=30.0)
 
-        assert sessions()[: len(short)] == short
+        assert all_sessions()[: len(short)] == short
 
     def test_parts_are_independent(self):
         """Longer thinking, or other answers, leave the turns' keys and luck."""
@@ -208,15 +221,6 @@ class TestDraws:
         assert len({turn.key for turn in turns}) == len(turns)
         assert all(t.service_uniform == keyed_uniform(t.key, SERVICE, 1) for t in turns)
 
-    def test_indices(self):
-        """Requests are numbered session by session, without a gap."""
-        users = TRAFFIC.users(Streams(1), 100.0)
-        count = sum(len(block) for block in users.starts())
-        turns = [(user, turn) for user in range(count) for turn in range(users.turns(user) or 0)]
-        indices = [users.index(*each) for each in turns]
-
-        assert indices == list(range(len(indices)))
-
     def test_release(self):
         """A session that was released is gone."""
         users = TRAFFIC.users(Streams(1), 10.0)
@@ -225,6 +229,59 @@ class TestDraws:
 
         with pytest.raises(LookupError):
             users.turn(0, 0)
+
+
+class TestUnderWay:
+    """Sessions are in equilibrium from the start."""
+
+    def met(self, traffic, seeds=20, until_s=10.0, answer_s=0.0):
+        """Return under-way sessions of several seeds: those that go on within *until_s*."""
+        return [
+            (start_s, first, turns)
+            for seed in range(seeds)
+            for start_s, first, turns in all_sessions(traffic, seed, until_s, answer_s=answer_s)
+            if first > 0
+        ]
+
+    @pytest.mark.parametrize("answer_s", [0.0, 5.0])
+    def test_rate(self, answer_s):
+        """Later turns come at once at the rate of sessions times their turns but the first.
+
+        They are a Poisson process where no turn is the next of another of them.
+        """
+        seeds, until_s = 60, 1.0
+        traffic = replaced(think_s=Constant(20.0))
+        came = len(self.met(traffic, seeds, until_s, answer_s))
+        turns = Exponential(5.0).quantiles((np.arange(100_000) + 0.5) / 100_000)
+        expected = seeds * until_s * 2.0 * np.mean(np.maximum(np.rint(turns), 1.0) - 1.0)
+
+        assert abs(came - expected) < 3.5 * math.sqrt(expected)
+
+    def test_turns(self):
+        """Of sessions of 4 turns, each later turn is as likely; of long ones there are more."""
+        firsts = [first for _, first, _ in self.met(replaced(turns=Constant(4.0)))]
+        counts = np.bincount(firsts, minlength=4)
+        error = 3.5 * math.sqrt(len(firsts) * 2.0 / 9.0)
+
+        assert counts[0] == 0
+        assert len(firsts) > 300
+        assert np.abs(counts[1:] - len(firsts) / 3.0).max() < error
+        lengths = [len(turns) for _, _, turns in self.met(TRAFFIC)]
+        assert np.mean(lengths) > 1.5 * np.mean([len(turns) for _, turns in sessions()])
+
+    def test_context_ends_them_too(self):
+        """Nobody goes on with a turn that would exceed the context."""
+        for _, first, turns in self.met(replaced(max_context=2000)):
+            assert first < len(turns)
+            assert turns[-1].prompt_tokens + turns[-1].output_tokens <= 2000
+
+    def test_leave_the_others_as_they_are(self):
+        """Who begins in the run does not depend on who was there before."""
+        patient = replaced(think_s=Constant(500.0))
+
+        assert [(s, t[0].key) for s, t in sessions(patient)] == [
+            (s, t[0].key) for s, t in sessions()
+        ]
 
 
 class TestMeans:

@@ -106,7 +106,9 @@ class TestRate:
 
     def test_thinning_is_nested(self, bursty):
         """What is kept at one factor is kept at every greater one."""
-        few, many = (set(at_rate(bursty, each, rng()).prompt_tokens.tolist()) for each in (0.2, 0.6))
+        few, many = (
+            set(at_rate(bursty, each, rng()).prompt_tokens.tolist()) for each in (0.2, 0.6)
+        )
 
         assert few < many
 

@@ -20,10 +20,11 @@ class ScriptedUsers:
         released: Who has left.
     """
 
-    def __init__(self, starts_s, think_s, turns=None):
+    def __init__(self, starts_s, think_s, turns=None, first=0):
         self.starts_s = starts_s
         self.think_s = think_s
         self.count = turns
+        self.first = first
         self.released: list[int] = []
 
     def starts(self):
@@ -39,9 +40,9 @@ class ScriptedUsers:
         """Return a turn whose sizes and key tell which one it is."""
         return Turn(user % 2, user, turn, 1, 100 * user + turn, 0.5, None, self.think_s)
 
-    def index(self, user, turn):
-        """Return a number for it."""
-        return 10 * user + turn
+    def first_turn(self, user):
+        """Return the turn with which the user starts."""
+        return self.first
 
     def release(self, user):
         """Note that the user has left."""
@@ -59,8 +60,8 @@ def play(users, until_s, served_s, outcome="ok"):
 
     def arrive(stream, index, origin, arrived_s, *facts):
         assert arrived_s == env.now
-        *_, on_over = facts
-        seen.append((arrived_s, index, origin, *facts[:-1]))
+        *others, on_over, user, turn = facts
+        seen.append((arrived_s, index, origin, *others, user, turn))
         live: Any = Live(arrived_s)
         if served_s == 0.0:
             on_over(live, outcome)
@@ -89,16 +90,16 @@ class TestUserSource:
 
         assert [(each[0], each[1], each[2]) for each in seen] == [
             (1.0, 0, 7),
-            (1.25, 10, 8),
-            (3.5, 1, 7),
-            (3.75, 11, 8),
+            (1.25, 1, 8),
+            (3.5, 2, 7),
+            (3.75, 3, 8),
         ]
 
     def test_passes_on_the_turn(self):
         """Sender, sizes, key, luck and stretch are those of the turn."""
         _, seen = play(ScriptedUsers([1.0, 1.25], 2.0), 3.6, 0.5)
 
-        assert seen[-1] == (3.5, 1, 7, 0, 1, 1, 1, 0.5, 0.001, None)
+        assert seen[-1] == (3.5, 2, 7, 0, 1, 1, 1, 0.5, 0.001, None, 0, 1)
 
     def test_end(self):
         """Nobody sends at the end of arrivals or later, and all leave."""
@@ -116,6 +117,12 @@ class TestUserSource:
 
         assert [each[0] for each in seen] == [1.0, 3.0]
         assert users.released == [0]
+
+    def test_under_way(self):
+        """Who is under way starts with a later turn."""
+        _, seen = play(ScriptedUsers([1.0], 1.0, turns=5, first=3), 100.0, 1.0)
+
+        assert [(each[0], each[1], each[-1]) for each in seen] == [(1.0, 0, 3), (3.0, 1, 4)]
 
     def test_goes_on_after_an_error(self):
         """An outcome is an outcome."""
