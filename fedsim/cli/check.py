@@ -11,6 +11,7 @@ from fedsim.cli.options import Json, Overrides, Quiet, ScenarioPath, parsed
 from fedsim.cli.output import print_json
 
 if TYPE_CHECKING:
+    from fedsim.scenario.offered_load import OfferedLoad
     from fedsim.scenario.spec import Scenario
 
 
@@ -21,20 +22,23 @@ def check(
     with reported():
         from fedsim.scenario.capacity import capacity_problems
         from fedsim.scenario.load import load
+        from fedsim.scenario.load_notes import load_notes
+        from fedsim.scenario.offered_load import OfferedLoad
         from fedsim.scenario.oversized import oversized_problems
         from fedsim.scenario.pool_keys import keys_without_effect
 
         loaded = load(scenario, parsed(overrides))
         _find_plugins(loaded)
-        problems = [*capacity_problems(loaded), *oversized_problems(loaded)]
-        warnings = keys_without_effect(loaded)
+        offered = OfferedLoad(loaded)
+        problems = [*capacity_problems(offered), *oversized_problems(offered)]
+        warnings = [*keys_without_effect(loaded), *load_notes(offered)]
         if as_json:
             said = {"problems": [str(problem) for problem in problems], "warnings": warnings}
-            print_json(_json(loaded) | said)
+            print_json(_json(offered) | said)
         elif not quiet:
             from fedsim.cli.check_report import print_check
 
-            print_check(loaded, warnings, served=not problems)
+            print_check(offered, warnings, served=not problems)
         for problem in problems:
             typer.echo(str(problem), err=True)
         if problems:
@@ -57,13 +61,14 @@ def _find_plugins(scenario: Scenario) -> None:
             gateway_factory(scenario.changed(variant.changes))
 
 
-def _json(scenario: Scenario) -> dict[str, Any]:
+def _json(offered: OfferedLoad) -> dict[str, Any]:
     from dataclasses import asdict
 
     from fedsim.scenario.capacity import capability_table, capacity_table
 
+    scenario = offered.scenario
     pools, loads = (
-        [asdict(row) | {"capacity_rps": row.capacity_rps} for row in table(scenario)]
+        [asdict(row) | {"capacity_rps": row.capacity_rps} for row in table(offered)]
         for table in (capacity_table, capability_table)
     )
     return {

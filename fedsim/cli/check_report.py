@@ -18,18 +18,20 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fedsim.federation.reference.config import ReferenceConfig
+    from fedsim.scenario.offered_load import OfferedLoad
     from fedsim.scenario.spec import FederationSpec, Scenario
     from fedsim.world.config import StreamConfig
 
 
-def print_check(scenario: Scenario, warnings: list[str], *, served: bool) -> None:
+def print_check(offered: OfferedLoad, warnings: list[str], *, served: bool) -> None:
     """Print what a scenario contains, and the load of its pools.
 
     Args:
-        scenario: A scenario that is well-formed.
-        warnings: What it asks for that has no effect.
+        offered: The load of a scenario that is well-formed.
+        warnings: What it asks for that has no effect, and what to know before it is run.
         served: Whether its load can be served with every node up.
     """
+    scenario = offered.scenario
     console = stdout()
     console.print(f"{scenario.name} ({scenario.path})", style="bold")
     if scenario.description:
@@ -41,7 +43,7 @@ def print_check(scenario: Scenario, warnings: list[str], *, served: bool) -> Non
     paragraph(console, times)
     _print_regions(console, scenario)
     _print_streams(console, scenario)
-    _print_pools(console, scenario)
+    _print_pools(console, offered)
     heading(console, "Federation")
     sentences(console, _federation(scenario))
     heading(console, "Faults")
@@ -51,7 +53,7 @@ def print_check(scenario: Scenario, warnings: list[str], *, served: bool) -> Non
         sentences(console, warnings, "yellow")
     console.print()
     paragraph(console, told(scenario.figures))
-    if served:
+    if served and not warnings:
         paragraph(console, "The scenario is right; its load can be served with every node up.")
 
 
@@ -75,6 +77,8 @@ def _print_regions(console: Console, scenario: Scenario) -> None:
 
 
 def _print_streams(console: Console, scenario: Scenario) -> None:
+    from fedsim.scenario.load_notes import load_facts
+
     streams = scenario.world.streams
     heading(console, "Workload")
     print_table(
@@ -88,6 +92,7 @@ def _print_streams(console: Console, scenario: Scenario) -> None:
             Column("origins", [_origins(stream) for stream in streams], 4, left=True),
         ],
     )
+    sentences(console, [fact for stream in streams for fact in load_facts(stream.traffic)])
 
 
 def _arrivals(stream: StreamConfig, scenario: Scenario) -> str:
@@ -113,11 +118,11 @@ def _origins(stream: StreamConfig) -> str:
     )
 
 
-def _print_pools(console: Console, scenario: Scenario) -> None:
+def _print_pools(console: Console, offered: OfferedLoad) -> None:
     from fedsim.scenario.capacity import capability_table, capacity_table
 
-    rows = capacity_table(scenario)
-    pools = scenario.world.pools
+    rows = capacity_table(offered)
+    pools = offered.pools
     heading(console, "Pools, each with its share of the load by what it can do")
     print_table(
         console,
@@ -139,7 +144,7 @@ def _print_pools(console: Console, scenario: Scenario) -> None:
         f"{row.capability}: {plain(row.offered_rps)} requests/s of at most "
         f"{plain(row.capacity_rps)} if it had its pools alone; {_busy(row.utilization)} % on "
         f"average, {_busy(row.peak_utilization)} % at its peak"
-        for row in capability_table(scenario)
+        for row in capability_table(offered)
         if row.offered_rps > 0.0
     ]
     sentences(console, loads)

@@ -48,6 +48,8 @@ def compare(
         loaded = load(scenario, parsed(overrides)).changed(seed=seed)
         directory = result_directory(out, loaded.name, "compare", loaded.seed)
         from fedsim.scenario.capacity import capacity_problems
+        from fedsim.scenario.load_notes import load_notes
+        from fedsim.scenario.offered_load import OfferedLoad
         from fedsim.studies.compare import compare as run_comparison
         from fedsim.studies.storage import comparison_json
 
@@ -67,7 +69,9 @@ def compare(
             more += ["--router", router]
         more += [] if baseline is None else ["--baseline", baseline]
         repeat = repeat_command("compare", scenario, loaded.seed, overrides, out, *more)
-        overloads = [problem.message for problem in capacity_problems(loaded)]
+        offered = OfferedLoad(loaded)
+        overloads = [problem.message for problem in capacity_problems(offered)]
+        overloads += load_notes(offered)
         if as_json:
             found = comparison_json(result)
             found["warnings"] = [*overloads, *found["warnings"]]

@@ -50,14 +50,17 @@ def _simulated(scenario: Scenario, quiet: bool) -> tuple[Run, list[str]]:
     """Return the run, and what to know before trusting its numbers."""
     from fedsim.results.conservation import require
     from fedsim.scenario.capacity import capacity_problems
+    from fedsim.scenario.load_notes import load_notes
+    from fedsim.scenario.offered_load import OfferedLoad
     from fedsim.scenario.simulate import simulate
     from fedsim.studies.cautions import run_warnings
 
     with progress_bar(quiet) as tell:
         result = simulate(scenario, progress=lambda share: tell(share, 1))
     require(result.tables)
-    overloads = [problem.message for problem in capacity_problems(scenario)]
-    return result, [*overloads, *run_warnings(result)]
+    offered = OfferedLoad(scenario)
+    overloads = [problem.message for problem in capacity_problems(offered)]
+    return result, [*overloads, *load_notes(offered), *run_warnings(result)]
 
 
 def _json(run: Run, warnings: list[str]) -> dict[str, Any]:

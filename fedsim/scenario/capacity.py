@@ -9,10 +9,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fedsim.errors import Problem
 from fedsim.scenario.offered_load import OfferedLoad, kind
 from fedsim.scenario.source import Place
 from fedsim.scenario.spec import Scenario
+
+Rates = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +79,8 @@ class CapabilityLoad:
         return _ratio(self.offered_rps, self.utilization)
 
 
-def capacity_table(scenario: Scenario) -> tuple[PoolLoad, ...]:
+def capacity_table(load: OfferedLoad) -> tuple[PoolLoad, ...]:
     """Return the load of each pool with every node up."""
-    load = OfferedLoad(scenario)
     shares = load.shares()
     means = load.utilizations(shares, load.rates_rps)
     peaks = load.utilizations(shares, load.peaks_rps)
@@ -97,44 +101,46 @@ def capacity_table(scenario: Scenario) -> tuple[PoolLoad, ...]:
     )
 
 
-def capability_table(scenario: Scenario) -> tuple[CapabilityLoad, ...]:
+def capability_table(load: OfferedLoad) -> tuple[CapabilityLoad, ...]:
     """Return the load of each capability that is asked for, with every node up."""
-    return tuple(_by_capability(OfferedLoad(scenario)))
+    return tuple(_by_capability(load, load.rates_rps))
 
 
-def capacity_problems(scenario: Scenario) -> list[Problem]:
+def capacity_problems(load: OfferedLoad) -> list[Problem]:
     """Return a problem for every capability whose load can never be served.
 
     They are no reason not to run: an overload with bounded queues and timeouts is a fair question.
     A closed loop asks for no more than it is given, and never is a problem.
     """
-    load = OfferedLoad(scenario, closed_loops=False)
-    rows = _by_capability(load)
+    rows = _by_capability(load, load.open_rps)
     overloaded = [row for row in rows if row.utilization >= 1.0]
     if not overloaded and len(rows) > 1:
         names = " and ".join(row.capability for row in rows)
-        together = _capability(load, f"{names} together", list(range(len(load.streams))))
+        every = list(range(len(load.streams)))
+        together = _capability(load, f"{names} together", every, load.open_rps)
         overloaded = [together] if together.utilization >= 1.0 else []
-    return [_problem(scenario, row) for row in overloaded]
+    return [_problem(load.scenario, row) for row in overloaded]
 
 
-def _by_capability(load: OfferedLoad) -> list[CapabilityLoad]:
+def _by_capability(load: OfferedLoad, rates_rps: Rates) -> list[CapabilityLoad]:
     keys = [stream.capability.key for stream in load.streams]
     return [
-        _capability(load, key, [row for row, each in enumerate(keys) if each == key])
+        _capability(load, key, [row for row, each in enumerate(keys) if each == key], rates_rps)
         for key in dict.fromkeys(keys)
     ]
 
 
-def _capability(load: OfferedLoad, capability: str, rows: list[int]) -> CapabilityLoad:
+def _capability(
+    load: OfferedLoad, capability: str, rows: list[int], rates_rps: Rates
+) -> CapabilityLoad:
     """Return the load of the streams in *rows* under the name *capability*."""
     usable = load.may_serve[rows].any(axis=0)
     return CapabilityLoad(
         capability=capability,
         streams=tuple(load.streams[row].traffic.name for row in rows),
         nodes=int(load.nodes[usable].sum()),
-        offered_rps=float(load.rates_rps[rows].sum()),
-        utilization=load.least_utilization(rows, load.rates_rps),
+        offered_rps=float(rates_rps[rows].sum()),
+        utilization=load.least_utilization(rows, rates_rps),
         peak_utilization=load.least_utilization(rows, load.peaks_rps),
     )
 

@@ -34,6 +34,12 @@ from fedsim.world.engine.steps import StepTimes
 _STEADY = (0.3, 0.7)
 """Which of the requests that an engine serves, by their shares, count as those at full load."""
 
+_EXCHANGES = 5
+"""How often the batch is exchanged before requests count, at most the first of those shares."""
+
+_BATCH, _BATCHES, _ERROR = 100, 10, 0.005
+"""The time is known where so many batches of requests tell it with so small a standard error."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Needs:
@@ -61,7 +67,7 @@ def engine_time_s(engine: EngineConfig, sample: RequestSample) -> float:
 
     Requests that never fit into the engine are left out; it is infinite where none fits.
     """
-    sample = _fitting(engine, sample)
+    sample = fitting(engine, sample)
     if not len(sample.details):
         return math.inf
     if _shares_prompts(engine, sample):
@@ -80,23 +86,73 @@ def formula_time_s(engine: EngineConfig, sample: RequestSample) -> float:
 
 
 def served_time_s(engine: EngineConfig, sample: RequestSample) -> float:
-    """Return the time per request of an engine for which all requests of the sample wait."""
+    """Return the time per request of an engine for which all requests of the sample wait.
+
+    It ends before the last of them where batches of the requests have shown it well enough.
+    """
     running = Engine(engine)
-    for sequence in _sequences(sample):
-        if running.why_never(sequence.prompt_tokens, sequence.output_tokens) is None:
-            running.submit(sequence, 0.0)
-    ends_s = [0.0]
-    while running.next_change_s() < math.inf:
-        ends_s += [each.finished_s for each in running.advance(running.next_change_s())]
-    if len(ends_s) == 1:
-        return math.inf
-    first, last = (math.floor(share * (len(ends_s) - 1)) for share in _STEADY)
-    if ends_s[last] == ends_s[first]:
-        first, last = 0, len(ends_s) - 1
-    return (ends_s[last] - ends_s[first]) / (last - first)
+    for sequence in _sequences(fitting(engine, sample)):
+        running.submit(sequence, 0.0)
+    steady = _Steady(running.waiting + running.running)
+    while running.next_change_s() < math.inf and not steady.known:
+        steady.note(running.advance(running.next_change_s()), running.running)
+    return steady.time_s
 
 
-def _fitting(engine: EngineConfig, sample: RequestSample) -> RequestSample:
+class _Steady:
+    """Tells the time per request from the times at which they end.
+
+    What comes before the batch has been exchanged a few times, and after all have been admitted, is
+    left out.
+
+    Args:
+        requests: Number of requests.
+    """
+
+    def __init__(self, requests: int) -> None:
+        self._ends_s = [0.0]
+        self._most = math.floor(_STEADY[1] * requests)
+        self._first = math.floor(_STEADY[0] * requests)
+        self._batch = 0
+        self.known = False
+
+    def note(self, ended: list[Sequence], running: int) -> None:
+        """Note the requests that end, and how many go on running."""
+        if not ended:
+            return
+        before = len(self._ends_s) // _BATCH
+        self._ends_s += [each.finished_s for each in ended]
+        self._batch = max(self._batch, running + len(ended))
+        self.known = len(self._ends_s) > self._most or (
+            len(self._ends_s) // _BATCH > before and self._is_known()
+        )
+
+    def _is_known(self) -> bool:
+        """Return whether the mean of batches is known to a small part of itself."""
+        ends_s = np.array(self._ends_s[self._exchanged :: _BATCH])
+        if len(ends_s) <= _BATCHES:
+            return False
+        spans_s = np.diff(ends_s)
+        error_s = float(spans_s.std(ddof=1)) / math.sqrt(len(spans_s))
+        return error_s <= _ERROR * float(spans_s.mean())
+
+    @property
+    def _exchanged(self) -> int:
+        return min(_EXCHANGES * self._batch, self._first)
+
+    @property
+    def time_s(self) -> float:
+        """Time per request in seconds; infinite where none ended."""
+        ends_s = self._ends_s
+        if len(ends_s) == 1:
+            return math.inf
+        first, last = self._exchanged, min(len(ends_s) - 1, max(self._most, 1))
+        if last <= first or ends_s[last] == ends_s[first]:
+            first, last = 0, len(ends_s) - 1
+        return (ends_s[last] - ends_s[first]) / (last - first)
+
+
+def fitting(engine: EngineConfig, sample: RequestSample) -> RequestSample:
     """Return the requests of a sample that the engine can serve at all."""
     limits = Engine(engine)
     fits = [
@@ -104,6 +160,8 @@ def _fitting(engine: EngineConfig, sample: RequestSample) -> RequestSample:
         for row, each in enumerate(_sequences(sample))
         if limits.why_never(each.prompt_tokens, each.output_tokens) is None
     ]
+    if len(fits) == len(sample.details):
+        return sample
     return RequestSample(
         prompt_tokens=sample.prompt_tokens[fits],
         output_tokens=sample.output_tokens[fits],

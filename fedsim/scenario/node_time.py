@@ -10,7 +10,7 @@ a share λ·t of its capacity. Loads of several streams add up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fedsim.scenario.engine_time import engine_time_s
 from fedsim.scenario.request_samples import RequestSample
@@ -19,23 +19,23 @@ from fedsim.workload.mean_sizes import MeanSizes
 from fedsim.world.config import PoolConfig, SwitchConfig
 
 
-def node_time_s(pool: PoolConfig, sizes: MeanSizes, sample: RequestSample) -> float:
+def node_time_s(pool: PoolConfig, sizes: MeanSizes, sample: Callable[[], RequestSample]) -> float:
     """Return how long a request takes a node of *pool* at full load, in seconds.
 
     Args:
         pool: The pool.
         sizes: Mean sizes of the requests.
-        sample: Requests of which they are the means.
+        sample: Gives requests of which they are the means, where it takes them.
     """
     if pool.engine is not None:
-        return engine_time_s(pool.engine, sample)
+        return engine_time_s(pool.engine, sample())
     if pool.batching is not None:
         most = pool.batching.max_batch
         return pool.batching.service.mean_s(sizes, most) / most
     assert pool.service is not None
     service_s = pool.service.mean_s(sizes)
     if pool.switch is not None:
-        service_s += loading_s(pool.switch, sample.details, pool.count)
+        service_s += loading_s(pool.switch, sample().details, pool.count)
     return service_s / pool.slots
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.scenario.node_time import node_time_s
-from fedsim.scenario.request_samples import sample_requests
+from fedsim.scenario.request_samples import RequestSample, sample_requests
 from fedsim.scenario.spec import Scenario
 from fedsim.workload.arrivals import ClosedLoop
 from fedsim.world.config import PoolConfig, StreamConfig
@@ -20,11 +21,13 @@ _LEAST_TIME_S = 1e-12
 class OfferedLoad:
     """Streams against pools, as arrays with a row per stream and a column per pool.
 
+    A closed loop counts with the rate that it has if nobody waits.
+
     Args:
         scenario: The scenario.
-        closed_loops: Whether they count, with the rate that they have if nobody waits.
 
     Attributes:
+        scenario: The scenario.
         streams: The streams.
         pools: The pools.
         nodes: Nodes of each pool.
@@ -35,8 +38,10 @@ class OfferedLoad:
         node_s: What a request takes of a node at full load, in seconds; 0 where it may not.
     """
 
-    def __init__(self, scenario: Scenario, *, closed_loops: bool = True) -> None:
+    def __init__(self, scenario: Scenario) -> None:
         world = scenario.world
+        self.scenario = scenario
+        self._samples: dict[int, RequestSample] = {}
         until_s = world.duration_s
         self.streams: Sequence[StreamConfig] = world.streams
         self.pools: Sequence[PoolConfig] = world.pools
@@ -57,13 +62,27 @@ class OfferedLoad:
                 for stream in self.streams
             ]
         )
-        self.node_s = np.array([self._times_s(n, scenario) for n in range(len(self.streams))])
+        self.node_s = np.array([self._times_s(row) for row in range(len(self.streams))])
         for row, traffic in enumerate(traffics):
             if isinstance(traffic.arrivals, ClosedLoop):
-                rate_rps = self._loop_rps(row, traffic.arrivals) if closed_loops else 0.0
+                rate_rps = self._loop_rps(row, traffic.arrivals)
                 self.rates_rps[row] = self.peaks_rps[row] = rate_rps
             if self._is_refused(row):
                 self.rates_rps[row] = self.peaks_rps[row] = 0.0
+
+    @property
+    def open_rps(self) -> NDArray[np.float64]:
+        """Mean rate of each stream, 0 for closed loops: they ask for no more than they get."""
+        loops = [isinstance(stream.traffic.arrivals, ClosedLoop) for stream in self.streams]
+        rates_rps: NDArray[np.float64] = np.where(loops, 0.0, self.rates_rps)
+        return rates_rps
+
+    def sample(self, row: int) -> RequestSample:
+        """Return the fixed sample of a stream's requests."""
+        if row not in self._samples:
+            traffic = self.streams[row].traffic
+            self._samples[row] = sample_requests(traffic, self.scenario.duration_s)
+        return self._samples[row]
 
     def _is_refused(self, row: int) -> bool:
         """Whether all that may serve a stream are engines into which no request of it fits."""
@@ -71,11 +90,10 @@ class OfferedLoad:
         may = self.may_serve[row]
         return bool(may.any() and engines[may].all() and np.isinf(self.node_s[row, may]).all())
 
-    def _times_s(self, row: int, scenario: Scenario) -> list[float]:
+    def _times_s(self, row: int) -> list[float]:
         """Return what a request of a stream takes of a node of each pool; 0 where it may not."""
-        traffic = self.streams[row].traffic
-        sample = sample_requests(traffic, scenario.seed, scenario.duration_s)
-        sizes = traffic.mean_sizes
+        sizes = self.streams[row].traffic.mean_sizes
+        sample = partial(self.sample, row)
         return [
             max(node_time_s(pool, sizes, sample), _LEAST_TIME_S) if may else 0.0
             for pool, may in zip(self.pools, self.may_serve[row], strict=True)

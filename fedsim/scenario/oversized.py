@@ -2,99 +2,93 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fedsim.errors import Problem
-from fedsim.scenario.request_samples import RequestSample, sample_requests
+from fedsim.scenario.offered_load import OfferedLoad
+from fedsim.scenario.request_samples import RequestSample
 from fedsim.scenario.source import Place
-from fedsim.scenario.spec import Scenario
-from fedsim.workload.distributions import Constant
-from fedsim.workload.tokens import Tokens
-from fedsim.workload.traffic import Traffic
-from fedsim.world.config import PoolConfig
 from fedsim.world.engine.engine import Engine
+
+_FEW = 0.01
+"""A smaller share of requests that do not fit is worth saying, and no reason not to run."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """Sizes that are known before a run.
+class Oversized:
+    """Requests of a stream that a pool can never serve.
 
     Attributes:
-        key: The stream's key that they come from.
-        prompts: Tokens of prompts.
-        outputs: Tokens of the answers to them.
+        share: Their share of the stream's requests.
+        problem: What is wrong with them, and what to do.
     """
 
-    key: str
-    prompts: NDArray[np.int64]
-    outputs: NDArray[np.int64]
+    share: float
+    problem: Problem
+
+    @property
+    def is_few(self) -> bool:
+        """Whether they are so few that the scenario is worth running as it is."""
+        return self.share < _FEW
 
 
-def oversized_problems(scenario: Scenario) -> list[Problem]:
-    """Return a problem for each stream and pool where a request can never be served.
+def oversized(load: OfferedLoad) -> list[Oversized]:
+    """Return the requests that can never be served, by stream and pool.
 
-    Constant sizes and those of a trace within the run are looked at; of sizes that are drawn, the
-    first ones, which are no problem if some of them fit. A run refuses requests that do not.
+    They are those of the fixed sample, whatever their sizes are drawn from; of a trace, those
+    within the run. A run refuses them.
     """
-    found = []
-    for stream in scenario.world.streams:
-        known = _known_sizes(stream.traffic, scenario.duration_s)
-        drawn = known is None
-        if known is None:
-            sample = sample_requests(stream.traffic, scenario.seed, scenario.duration_s)
-            known = _drawn_sizes(sample)
-        for pool in scenario.world.pools:
-            if stream.capability in pool.capabilities:
-                problem = _problem(scenario, stream.traffic.name, known, pool, drawn=drawn)
-                found += [] if problem is None else [problem]
-    return found
+    return list(_found(load))
 
 
-def _known_sizes(traffic: Traffic, until_s: float) -> _Known | None:
-    trace = traffic.arrivals.trace
-    if trace is not None:
-        rows = round(traffic.arrivals.mean_rps(until_s) * until_s)
-        return _Known("arrivals", trace.prompt_tokens[:rows], trace.output_tokens[:rows])
-    tokens = traffic.sizes.tokens
-    if not isinstance(tokens, Tokens) or traffic.conversation is not None:
-        return None
-    prompt, output, prefixes = tokens.prompt, tokens.output, traffic.sizes.prefixes
-    if not isinstance(prompt, Constant) or not isinstance(output, Constant):
-        return None
-    prompt_tokens = round(prompt.mean)
-    if prefixes is not None and isinstance(prefixes.tokens, Constant):
-        prompt_tokens += round(prefixes.tokens.mean)
-    return _Known("tokens", np.array([prompt_tokens]), np.array([round(output.mean)]))
+def oversized_problems(load: OfferedLoad) -> list[Problem]:
+    """Return a problem for each stream and pool where more than a few requests do not fit."""
+    return [each.problem for each in oversized(load) if not each.is_few]
 
 
-def _drawn_sizes(sample: RequestSample) -> _Known:
-    """Return the sizes of a sample, the unknown ones as the least."""
-    prompts = np.maximum(sample.prompt_tokens, 1).astype(np.int64)
-    return _Known("tokens", prompts, sample.output_tokens.astype(np.int64))
+def _found(load: OfferedLoad) -> Iterator[Oversized]:
+    for row, stream in enumerate(load.streams):
+        for pool in load.pools:
+            if stream.capability not in pool.capabilities or pool.engine is None:
+                continue
+            sample = load.sample(row)
+            count, reason = _refused(Engine(pool.engine), sample)
+            if count:
+                share = count / len(sample.details)
+                who = _who(load, row, count, sample)
+                message = f"{who} can never be served by the pool {pool.name}: {reason}."
+                yield Oversized(share, _problem(load, row, message))
 
 
-def _problem(
-    scenario: Scenario, stream: str, known: _Known, pool: PoolConfig, *, drawn: bool
-) -> Problem | None:
-    if pool.engine is None or len(known.prompts) == 0:
-        return None
-    engine = Engine(pool.engine)
-    largest = np.argsort(-(known.prompts + known.outputs), kind="stable")
-    reasons = []
-    for row in largest.tolist():
-        reason = engine.why_never(int(known.prompts[row]), int(known.outputs[row]))
-        if reason is None:
-            break
-        reasons.append(reason)
-    if not reasons or (drawn and len(reasons) < len(known.prompts)):
-        return None
-    few = known.key == "arrivals"
-    who = f"{len(reasons):,} of the {len(known.prompts):,} requests" if few else "The requests"
-    message = f"{who} of {stream} can never be served by the pool {pool.name}: {reasons[0]}."
+def _refused(engine: Engine, sample: RequestSample) -> tuple[int, str | None]:
+    """Return how many requests do not fit, and why the largest of them does not."""
+    count, largest, why = 0, -1, None
+    rows = zip(sample.prompt_tokens.tolist(), sample.output_tokens.tolist(), strict=True)
+    for prompt, output in rows:
+        size = int(max(prompt, 1)), int(output)
+        reason = engine.why_never(*size)
+        if reason is not None:
+            count += 1
+            if sum(size) > largest:
+                largest, why = sum(size), reason
+    return count, why
+
+
+def _who(load: OfferedLoad, row: int, count: int, sample: RequestSample) -> str:
+    """Return whose requests they are, and how many: counted in a trace, a share of what is drawn."""
+    traffic, total = load.streams[row].traffic, len(sample.details)
+    if traffic.arrivals.trace is not None:
+        return f"{count:,} of the {total:,} requests of {traffic.name}"
+    if count == total:
+        return f"The requests of {traffic.name}"
+    return f"About {100.0 * count / total:.2g} % of the requests of {traffic.name}"
+
+
+def _problem(load: OfferedLoad, row: int, message: str) -> Problem:
+    stream, places = load.streams[row].traffic.name, load.scenario.places
     remedy = "Give its engine more cache, or the stream another capability."
-    path = f"workload.{stream}.{known.key}"
-    place = scenario.places.get(path, Place(str(scenario.path)))
+    paths = [f"workload.{stream}.tokens", f"workload.{stream}.arrivals", f"workload.{stream}"]
+    path = next((each for each in paths if each in places), paths[0])
+    place = places.get(path, Place(str(load.scenario.path)))
     return Problem(message, remedy, path, place.file, place.line, place.column)

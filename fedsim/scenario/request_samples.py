@@ -1,7 +1,12 @@
-"""The first requests of a stream, as a sample of all: what a load is computed from before a run."""
+"""A fixed sample of a stream's requests: what a load is computed from before a run.
+
+It is drawn from random streams of its own, so that it is the same for every seed, rate and duration
+of the scenario. Only what is recorded, or differs from client to client, is that of the run.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,14 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.kernel.streams import Streams
+from fedsim.workload.arrivals import ClosedLoop, Poisson
+from fedsim.workload.arrived import is_marked
 from fedsim.workload.details import Details
+from fedsim.workload.marks import brings_tokens
 from fedsim.workload.traffic import Traffic
 
-SIZE = 1000
-"""Most requests of a sample."""
+SIZE = 10_000
+"""Requests of a sample."""
 
-_TURNS = 16
-"""Most turns of one user in a sample."""
+_SEED = int.from_bytes(b"capacity", "big")
+_RUNS = 20
+_RARE = Poisson(1e-6)
+_EVER_S = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +45,13 @@ class RequestSample:
     details: Sequence[Details | None]
 
 
-def sample_requests(traffic: Traffic, seed: int, until_s: float) -> RequestSample:
-    """Return the first requests of a stream in [0, *until_s*) of the run with *seed*.
+def sample_requests(traffic: Traffic, until_s: float) -> RequestSample:
+    """Return requests of a stream, as many as ``SIZE`` where so many ever come.
 
-    Where nothing arrives in that time, it is one request of the mean sizes.
+    Those of a trace are the first that arrive in [0, *until_s*); those of clients are of as many
+    runs of that length as it takes. Where nothing arrives, it is one request of the mean sizes.
     """
-    source = _of_users if traffic.is_reactive else _of_blocks
-    rows = list(islice(source(traffic, Streams(seed), until_s), SIZE))
+    rows = list(islice(_rows(traffic, until_s), SIZE))
     if not rows:
         means = traffic.mean_sizes
         rows = [(_known(means.prompt_tokens), _known(means.output_tokens), None)]
@@ -52,19 +62,47 @@ def sample_requests(traffic: Traffic, seed: int, until_s: float) -> RequestSampl
 _Row = tuple[float, float, Details | None]
 
 
+def _rows(traffic: Traffic, until_s: float) -> Iterator[_Row]:
+    if isinstance(traffic.arrivals, ClosedLoop):
+        yield from _of_loop(traffic, traffic.arrivals)
+    elif brings_tokens(traffic.arrivals):
+        runs = _RUNS if is_marked(traffic.arrivals) else 1
+        for run in range(runs):
+            yield from _of_blocks(traffic, Streams(_SEED + run), until_s)
+    else:
+        # Sizes do not depend on when requests come; who sends them is drawn by their shares.
+        drawn = dataclasses.replace(traffic, arrivals=_RARE)
+        streams = Streams(_SEED)
+        if traffic.conversation is None:
+            yield from _of_blocks(drawn, streams, _EVER_S)
+        else:
+            yield from _of_sessions(drawn, streams)
+
+
 def _of_blocks(traffic: Traffic, streams: Streams, until_s: float) -> Iterator[_Row]:
     for block in traffic.blocks(streams, until_s, SIZE):
         details = block.details or [None] * len(block)
         yield from zip(block.prompt_tokens, block.output_tokens, details, strict=True)
 
 
-def _of_users(traffic: Traffic, streams: Streams, until_s: float) -> Iterator[_Row]:
-    users = traffic.users(streams, until_s, SIZE)
+def _of_loop(traffic: Traffic, loop: ClosedLoop) -> Iterator[_Row]:
+    """Yield as many turns of each user."""
+    users = traffic.users(Streams(_SEED), _EVER_S)
+    for user in range(min(loop.users, SIZE)):
+        for number in range(-(-SIZE // loop.users)):
+            turn = users.turn(user, number)
+            yield turn.prompt_tokens, turn.output_tokens, turn.details
+        users.release(user)
+
+
+def _of_sessions(traffic: Traffic, streams: Streams) -> Iterator[_Row]:
+    """Yield all turns of sessions that begin, session by session."""
+    users = traffic.users(streams, _EVER_S, SIZE // 20)
     first = 0
     for starts in users.starts():
         for user in range(first, first + len(starts)):
-            turns = users.turns(user)
-            for number in range(_TURNS if turns is None else min(turns, _TURNS)):
+            turns = range(users.turns(user) or 0) if users.first_turn(user) == 0 else ()
+            for number in turns:
                 turn = users.turn(user, number)
                 yield turn.prompt_tokens, turn.output_tokens, turn.details
             users.release(user)

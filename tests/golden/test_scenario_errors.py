@@ -14,6 +14,7 @@ import pytest
 from fedsim.errors import Problem, ScenarioError
 from fedsim.scenario.capacity import capacity_problems
 from fedsim.scenario.load import load
+from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.scenario.oversized import oversized_problems
 
 FOLDER = Path(__file__).parent / "scenario_errors"
@@ -26,7 +27,7 @@ def objections(name: str) -> list[Problem]:
         scenario = load(f"{name}.yaml")
     except ScenarioError as error:
         return list(error.problems)
-    return [*capacity_problems(scenario), *oversized_problems(scenario)]
+    return [*capacity_problems(OfferedLoad(scenario)), *oversized_problems(OfferedLoad(scenario))]
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -69,6 +69,7 @@ class Trace:
         tenants: Who sends each request, or None.
         origins: Where each comes from, or None.
         failures: Rows that were left out as they are requests that failed.
+        spread_s: Over how long requests of one recorded time were spread, in seconds; 0 for not.
     """
 
     times_s: Floats
@@ -78,6 +79,7 @@ class Trace:
     tenants: Labels | None = None
     origins: Labels | None = None
     failures: int = 0
+    spread_s: float = 0.0
 
     def __len__(self) -> int:
         return len(self.times_s)

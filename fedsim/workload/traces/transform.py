@@ -40,7 +40,7 @@ def spread(trace: Trace, bucket_s: float = BUCKET_S) -> Trace:
     recorded, buckets = np.unique(trace.times_s, return_inverse=True)
     widths = np.minimum(np.diff(recorded, append=np.inf), bucket_s)
     moved = recorded[buckets] + widths[buckets] * _uniforms(len(trace), _SPREAD)
-    return replace(trace, times_s=np.sort(moved))
+    return replace(trace, times_s=np.sort(moved), spread_s=bucket_s)
 
 
 def cut(trace: Trace, from_s: float = 0.0, to_s: float = math.inf) -> Trace:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from fedsim.errors import Problem, ScenarioError
 from fedsim.scenario.capacity import capacity_problems, capacity_table
 from fedsim.scenario.load import load
+from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.scenario.oversized import oversized_problems
 from fedsim.scenario.source import parse_document, read_document
 from fedsim.scenario.spec import Scenario
@@ -124,9 +125,9 @@ def outcome(path: Path) -> tuple[Scenario | None, tuple[Problem, ...]]:
         scenario = load(path)
     except ScenarioError as error:
         return None, error.problems
-    capacity_table(scenario)
-    capacity_problems(scenario)
-    oversized_problems(scenario)
+    capacity_table(OfferedLoad(scenario))
+    capacity_problems(OfferedLoad(scenario))
+    oversized_problems(OfferedLoad(scenario))
     return scenario, ()
 
 

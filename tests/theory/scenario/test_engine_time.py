@@ -16,6 +16,7 @@ from fedsim.kernel.streams import Streams
 from fedsim.scenario.capacity import capacity_table
 from fedsim.scenario.catalogues.profiles import profile
 from fedsim.scenario.engine_time import engine_time_s, formula_time_s, served_time_s
+from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.scenario.request_samples import RequestSample, sample_requests
 from fedsim.workload.details import Prompt
 from fedsim.workload.distributions import Constant, Distribution, Lognormal
@@ -128,7 +129,7 @@ federation: {health: off, circuit_breaker: off, timeout: off, retries: off}
 
 def test_load_just_below_capacity_is_stable_and_just_above_is_not(tmp_path: Path):
     """At 92 % the waiting stays; at 108 % it grows by what arrives too much."""
-    capacity_rps = capacity_table(loaded(tmp_path, SCENARIO))[0].capacity_rps
+    capacity_rps = capacity_table(OfferedLoad(loaded(tmp_path, SCENARIO)))[0].capacity_rps
     waits_s = {}
     for share in (0.92, 1.08):
         rate: dict[str, object] = {"workload.chat.arrivals.rate": f"{share * capacity_rps:.4f}/s"}
@@ -157,7 +158,7 @@ def test_capacity_of_a_full_cache_is_that_with_preemption(tmp_path: Path):
     config = scenario.world.pools[0].engine
     assert config is not None
     requests = sample_requests(scenario.world.streams[0].traffic, scenario.seed, 900.0)
-    capacity_rps = capacity_table(scenario)[0].capacity_rps
+    capacity_rps = capacity_table(OfferedLoad(scenario))[0].capacity_rps
     assert 1.15 * capacity_rps < 1 / formula_time_s(config, requests)
 
     waits_s = {}

@@ -8,6 +8,7 @@ import pytest
 
 from fedsim.errors import Problem
 from fedsim.scenario.capacity import capability_table, capacity_problems, capacity_table
+from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.scenario.oversized import oversized_problems
 from tests.unit.scenario.writing import SMALLEST, loaded, write
 
@@ -25,7 +26,7 @@ workload:
 
 def test_load_is_rate_times_mean_service_time(tmp_path: Path):
     """Two requests a second of one second each keep two of eight slots busy."""
-    (row,) = capacity_table(loaded(tmp_path, SMALLEST))
+    (row,) = capacity_table(OfferedLoad(loaded(tmp_path, SMALLEST)))
 
     assert (row.pool, row.region, row.kind, row.nodes, row.slots) == ("chat", "us", "slots", 1, 8)
     assert row.offered_rps == pytest.approx(2.0)
@@ -35,7 +36,7 @@ def test_load_is_rate_times_mean_service_time(tmp_path: Path):
 
 def test_load_is_spread_by_what_pools_can_do(tmp_path: Path):
     """Of a stream that two pools may serve, the faster one gets more."""
-    fast, slow = capacity_table(loaded(tmp_path, TWO_POOLS))
+    fast, slow = capacity_table(OfferedLoad(loaded(tmp_path, TWO_POOLS)))
 
     assert fast.offered_rps == pytest.approx(6 * 2 / 3 + 3)
     assert slow.offered_rps == pytest.approx(6 * 1 / 3)
@@ -46,8 +47,12 @@ def test_load_is_spread_by_what_pools_can_do(tmp_path: Path):
 def test_peak_is_that_of_the_arrivals(tmp_path: Path):
     """A spike of three times the rate counts at the peak, and little on average."""
     arrivals = {"process": "spike", "rate": "2/s", "at": "1min", "lasts": "6s", "factor": 3}
-    (row,) = capacity_table(loaded(tmp_path, SMALLEST, {"workload.chat.arrivals": arrivals}))
-    (alone,) = capability_table(loaded(tmp_path, SMALLEST, {"workload.chat.arrivals": arrivals}))
+    (row,) = capacity_table(
+        OfferedLoad(loaded(tmp_path, SMALLEST, {"workload.chat.arrivals": arrivals}))
+    )
+    (alone,) = capability_table(
+        OfferedLoad(loaded(tmp_path, SMALLEST, {"workload.chat.arrivals": arrivals}))
+    )
 
     assert row.peak_utilization == alone.peak_utilization == pytest.approx(3 * 0.25)
     assert row.utilization == alone.utilization == pytest.approx(1.02 * 0.25)
@@ -59,13 +64,13 @@ def test_closed_loop_is_no_problem(tmp_path: Path):
     arrivals = {"process": "closed_loop", "users": 100, "think": think}
     scenario = loaded(tmp_path, SMALLEST, {"workload.chat.arrivals": arrivals})
 
-    assert capacity_table(scenario)[0].utilization == pytest.approx(100 / (1 + 1) / 8)
-    assert capacity_problems(scenario) == []
+    assert capacity_table(OfferedLoad(scenario))[0].utilization == pytest.approx(100 / (1 + 1) / 8)
+    assert capacity_problems(OfferedLoad(scenario)) == []
 
 
 def test_capability_counts_all_that_its_pools_could_serve(tmp_path: Path):
     """A capability alone has ten slots of one second and ten of two: 15 requests a second."""
-    generate, code = capability_table(loaded(tmp_path, TWO_POOLS))
+    generate, code = capability_table(OfferedLoad(loaded(tmp_path, TWO_POOLS)))
 
     assert (generate.capability, generate.nodes) == ("generate", 2)
     assert generate.capacity_rps == pytest.approx(15)
@@ -75,22 +80,22 @@ def test_capability_counts_all_that_its_pools_could_serve(tmp_path: Path):
 
 def test_sustainable_load_is_no_problem(tmp_path: Path):
     """A load below capacity gives no problem."""
-    assert capacity_problems(loaded(tmp_path, TWO_POOLS)) == []
+    assert capacity_problems(OfferedLoad(loaded(tmp_path, TWO_POOLS))) == []
 
 
 def test_uneven_spread_that_would_do_is_no_problem(tmp_path: Path):
     """What an even spread overloads, but a better one does not, can be served."""
     scenario = loaded(tmp_path, TWO_POOLS, {"workload.chat.arrivals.rate": "11/s"})
 
-    assert max(row.utilization for row in capacity_table(scenario)) > 1.0
-    assert capacity_problems(scenario) == []
+    assert max(row.utilization for row in capacity_table(OfferedLoad(scenario))) > 1.0
+    assert capacity_problems(OfferedLoad(scenario)) == []
 
 
 def test_overload_names_load_slots_and_position(tmp_path: Path):
     """A load that no routing could serve says how much too much it is, and where it comes from."""
     scenario = loaded(tmp_path, SMALLEST.replace("2/s", "10/s"))
 
-    assert capacity_problems(scenario) == [
+    assert capacity_problems(OfferedLoad(scenario)) == [
         Problem(
             "The load of generate can never be served: 10 requests/s arrive on average, and the "
             "one node that may serve them can do 8/s, a utilization of 125%.",
@@ -109,7 +114,7 @@ def test_overload_by_several_capabilities_together(tmp_path: Path):
         "workload.chat.arrivals.rate": "10/s",
         "workload.code.arrivals.rate": "6/s",
     }
-    (problem,) = capacity_problems(loaded(tmp_path, TWO_POOLS, overrides))
+    (problem,) = capacity_problems(OfferedLoad(loaded(tmp_path, TWO_POOLS, overrides)))
 
     assert problem.message.startswith("The load of generate and code together can never be served")
 
@@ -122,11 +127,11 @@ def test_pools_that_may_not_hold_the_data_do_not_count(tmp_path: Path):
         "pools.lab": {"region": "lab", "slots": 2, "service": {"base": "1s"}},
         "workload.chat.qos.privacy": "restricted",
     }
-    (problem,) = capacity_problems(loaded(tmp_path, TWO_POOLS, overrides))
+    (problem,) = capacity_problems(OfferedLoad(loaded(tmp_path, TWO_POOLS, overrides)))
 
     assert "the one node that may serve them can do 2/s" in problem.message
     assert not capacity_problems(
-        loaded(tmp_path, TWO_POOLS, {**overrides, "federation.policies": {}})
+        OfferedLoad(loaded(tmp_path, TWO_POOLS, {**overrides, "federation.policies": {}}))
     )
 
 
@@ -135,7 +140,9 @@ def test_trace_counts_as_its_mean_over_the_run(tmp_path: Path):
     rows = "".join(f"2023-11-16 18:{minute:02}:00.0000000,10,1\n" for minute in range(20))
     write(tmp_path, "TIMESTAMP,ContextTokens,GeneratedTokens\n" + rows, "trace.csv")
     arrivals = {"process": "trace", "file": "trace.csv"}
-    (row,) = capacity_table(loaded(tmp_path, SMALLEST, {"workload.chat.arrivals": arrivals}))
+    (row,) = capacity_table(
+        OfferedLoad(loaded(tmp_path, SMALLEST, {"workload.chat.arrivals": arrivals}))
+    )
 
     assert row.offered_rps == pytest.approx(10 / 600)
 
@@ -143,7 +150,9 @@ def test_trace_counts_as_its_mean_over_the_run(tmp_path: Path):
 def test_infinite_mean_can_never_be_served(tmp_path: Path):
     """A service time without a mean overloads any number of slots."""
     service = {"distribution": "pareto", "median": "1s", "p99": "100s"}
-    (problem,) = capacity_problems(loaded(tmp_path, SMALLEST, {"pools.chat.service": service}))
+    (problem,) = capacity_problems(
+        OfferedLoad(loaded(tmp_path, SMALLEST, {"pools.chat.service": service}))
+    )
 
     assert problem.message.endswith("the one node that may serve them can do none.")
 
@@ -173,9 +182,9 @@ def test_requests_that_fit_nowhere_are_no_load(tmp_path: Path, prompt: dict[str,
     large = {"arrivals": arrivals, "tokens": {"prompt": prompt, "output": output}}
     scenario = loaded(tmp_path, text, {"workload.large": large})
 
-    assert capacity_problems(scenario) == []
-    assert capacity_table(scenario) == capacity_table(alone)
-    (problem,) = oversized_problems(scenario)
+    assert capacity_problems(OfferedLoad(scenario)) == []
+    assert capacity_table(OfferedLoad(scenario)) == capacity_table(OfferedLoad(alone))
+    (problem,) = oversized_problems(OfferedLoad(scenario))
     assert problem.path == "workload.large.tokens"
 
 
@@ -200,7 +209,7 @@ class TestBatchesAndModels:
                 arrivals: {process: poisson, rate: 3/s}
                 tokens: {prompt: {distribution: constant, value: 100}}
         """
-        (row,) = capacity_table(loaded(tmp_path, text))
+        (row,) = capacity_table(OfferedLoad(loaded(tmp_path, text)))
 
         assert (row.kind, row.slots) == ("batches", 12)
         assert row.capacity_rps == pytest.approx(6.0)
@@ -212,7 +221,7 @@ class TestBatchesAndModels:
             "pools.chat.service": {"real_time_factor": 20, "base": "2s"},
             "workload.chat.audio.length": {"distribution": "constant", "value": "1min"},
         }
-        (row,) = capacity_table(loaded(tmp_path, SMALLEST, overrides))
+        (row,) = capacity_table(OfferedLoad(loaded(tmp_path, SMALLEST, overrides)))
 
         assert row.capacity_rps == pytest.approx(8 / 5)
 
@@ -235,7 +244,7 @@ class TestBatchesAndModels:
                 "adapters": {"distribution": "constant", "value": 2},
             },
         }
-        (row,) = capacity_table(loaded(tmp_path, SMALLEST, overrides))
+        (row,) = capacity_table(OfferedLoad(loaded(tmp_path, SMALLEST, overrides)))
 
         expected_s = 30 * 0.05 + loads * 22 + 2 * 4
         assert 1 / row.capacity_rps == pytest.approx(expected_s, abs=22 * 0.06)

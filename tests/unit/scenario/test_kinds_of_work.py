@@ -7,6 +7,7 @@ import pytest
 import fedsim
 from fedsim.scenario.capacity import capacity_problems, capacity_table
 from fedsim.scenario.load import load
+from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.scenario.oversized import oversized_problems
 from tests.conftest import ROOT
 
@@ -23,9 +24,12 @@ KINDS = {
 def test_scenario_is_as_loaded_as_check_says(name: str):
     """Each can serve its load, and nearly all of its requests are answered in time."""
     scenario = load(ROOT / "scenarios" / f"{name}.yaml")
-    rows = capacity_table(scenario)
+    rows = capacity_table(OfferedLoad(scenario))
 
-    assert [*capacity_problems(scenario), *oversized_problems(scenario)] == []
+    assert [
+        *capacity_problems(OfferedLoad(scenario)),
+        *oversized_problems(OfferedLoad(scenario)),
+    ] == []
     assert {row.kind for row in rows} == {KINDS[name]}
     assert all(0.3 < row.utilization < 0.8 for row in rows)
     summary = fedsim.simulate(scenario).summary()
@@ -37,7 +41,7 @@ def test_capacity_of_batches_and_slots_is_what_runs_show():
     """Nodes are as busy in a run as the check says, models and their loading included."""
     for name in ("speech-recognition", "speech-synthesis", "image-generation"):
         scenario = load(ROOT / "scenarios" / f"{name}.yaml")
-        (row,) = capacity_table(scenario)
+        (row,) = capacity_table(OfferedLoad(scenario))
 
         busy = fedsim.simulate(scenario).summary()["utilization_mean"]["all"]
 
