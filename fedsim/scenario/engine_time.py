@@ -24,6 +24,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedsim.scenario.request_samples import RequestSample
 from fedsim.workload.details import Prompt
@@ -37,13 +38,15 @@ _STEADY = (0.3, 0.7)
 _EXCHANGES = 5
 """How often the batch is exchanged before requests count, at most the first of those shares."""
 
-_BATCH, _BATCHES, _ERROR = 100, 10, 0.005
-"""The time is known where so many batches of requests tell it with so small a standard error."""
+_BATCH, _BATCHES, _ERROR = 100, 8, 0.01
+"""The speed is known where so many batches of requests tell it with so small a standard error."""
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class _Needs:
-    """What a request needs of an engine, as means over all.
+    """What requests need of an engine, in arrays of equal length.
 
     Attributes:
         prefills: Steps that prefill it.
@@ -54,12 +57,12 @@ class _Needs:
         prefill_s: What its prompt adds to its steps, in seconds.
     """
 
-    prefills: float
-    decodes: float
-    context: float
-    held: float
-    computed: float
-    prefill_s: float
+    prefills: Floats
+    decodes: Floats
+    context: Floats
+    held: Floats
+    computed: Floats
+    prefill_s: Floats
 
 
 def engine_time_s(engine: EngineConfig, sample: RequestSample) -> float:
@@ -72,35 +75,42 @@ def engine_time_s(engine: EngineConfig, sample: RequestSample) -> float:
         return math.inf
     if _shares_prompts(engine, sample):
         return served_time_s(engine, sample)
-    needs = _needs(engine, sample)
-    limits = _limits(engine, needs)
-    if limits["cache"] >= max(limits.values()):
+    limits = _limits(engine, _needs(engine, sample))
+    if max(limits, key=lambda each: float(np.mean(limits[each]))) == "cache":
         return served_time_s(engine, sample)
-    return _formula_s(engine.steps, needs, 1.0 / max(limits.values()))
+    return formula_time_s(engine, sample)
 
 
 def formula_time_s(engine: EngineConfig, sample: RequestSample) -> float:
     """Return that time by the formula alone, in seconds, as if there were no preemption."""
     needs = _needs(engine, sample)
-    return _formula_s(engine.steps, needs, 1.0 / max(_limits(engine, needs).values()))
+    most = max(float(np.mean(each)) for each in _limits(engine, needs).values())
+    return _formula_s(engine.steps, needs, 1.0 / most)
 
 
 def served_time_s(engine: EngineConfig, sample: RequestSample) -> float:
     """Return the time per request of an engine for which all requests of the sample wait.
 
-    It ends before the last of them where batches of the requests have shown it well enough.
+    What is counted is how fast it gets through what they need of the thing that is limited, which
+    takes fewer requests than their sizes do; it ends before the last of them where that is known.
     """
+    sample = fitting(engine, sample)
+    if not len(sample.details):
+        return math.inf
+    limits = _limits(engine, _needs(engine, sample))
+    weights = max(limits.values(), key=lambda each: float(np.mean(each)))
     running = Engine(engine)
-    for sequence in _sequences(fitting(engine, sample)):
+    for sequence, weight in zip(_sequences(sample), weights.tolist(), strict=True):
+        sequence.owner = weight
         running.submit(sequence, 0.0)
-    steady = _Steady(running.waiting + running.running)
-    while running.next_change_s() < math.inf and not steady.known:
-        steady.note(running.advance(running.next_change_s()), running.running)
-    return steady.time_s
+    speed = _Speed(len(weights))
+    while running.next_change_s() < math.inf and not speed.known:
+        speed.note(running.advance(running.next_change_s()), running.running)
+    return speed.time_s * float(np.mean(weights))
 
 
-class _Steady:
-    """Tells the time per request from the times at which they end.
+class _Speed:
+    """Tells how fast an engine is from the weights of requests and the times at which they end.
 
     What comes before the batch has been exchanged a few times, and after all have been admitted, is
     left out.
@@ -111,45 +121,45 @@ class _Steady:
 
     def __init__(self, requests: int) -> None:
         self._ends_s = [0.0]
-        self._most = math.floor(_STEADY[1] * requests)
-        self._first = math.floor(_STEADY[0] * requests)
+        self._weights = [0.0]
+        self._first, self._most = (math.floor(share * requests) for share in _STEADY)
         self._batch = 0
         self.known = False
 
     def note(self, ended: list[Sequence], running: int) -> None:
         """Note the requests that end, and how many go on running."""
-        if not ended:
-            return
-        before = len(self._ends_s) // _BATCH
+        before = len(self._ends_s)
         self._ends_s += [each.finished_s for each in ended]
+        self._weights += [each.owner for each in ended]  # type: ignore[misc]
         self._batch = max(self._batch, running + len(ended))
-        self.known = len(self._ends_s) > self._most or (
-            len(self._ends_s) // _BATCH > before and self._is_known()
-        )
-
-    def _is_known(self) -> bool:
-        """Return whether the mean of batches is known to a small part of itself."""
-        ends_s = np.array(self._ends_s[self._exchanged :: _BATCH])
-        if len(ends_s) <= _BATCHES:
-            return False
-        spans_s = np.diff(ends_s)
-        error_s = float(spans_s.std(ddof=1)) / math.sqrt(len(spans_s))
-        return error_s <= _ERROR * float(spans_s.mean())
+        if len(self._ends_s) > self._most:
+            self.known = True
+        elif len(self._ends_s) // _BATCH > before // _BATCH:
+            self.known = self._is_known()
 
     @property
     def _exchanged(self) -> int:
         return min(_EXCHANGES * self._batch, self._first)
 
+    def _is_known(self) -> bool:
+        """Return whether batches of requests tell the speed to a small part of itself."""
+        first = self._exchanged
+        spans_s = np.diff(self._ends_s[first::_BATCH])
+        if len(spans_s) < _BATCHES:
+            return False
+        weights = np.diff(np.cumsum(self._weights)[first::_BATCH])
+        residuals = spans_s - weights * (spans_s.sum() / weights.sum())
+        error = float(residuals.std(ddof=1)) * math.sqrt(len(spans_s)) / float(spans_s.sum())
+        return error <= _ERROR
+
     @property
     def time_s(self) -> float:
-        """Time per request in seconds; infinite where none ended."""
-        ends_s = self._ends_s
-        if len(ends_s) == 1:
-            return math.inf
-        first, last = self._exchanged, min(len(ends_s) - 1, max(self._most, 1))
+        """Time per weight in seconds."""
+        ends_s, last = self._ends_s, min(len(self._ends_s) - 1, max(self._most, 1))
+        first = self._exchanged
         if last <= first or ends_s[last] == ends_s[first]:
             first, last = 0, len(ends_s) - 1
-        return (ends_s[last] - ends_s[first]) / (last - first)
+        return (ends_s[last] - ends_s[first]) / sum(self._weights[first + 1 : last + 1])
 
 
 def fitting(engine: EngineConfig, sample: RequestSample) -> RequestSample:
@@ -198,17 +208,17 @@ def _needs(engine: EngineConfig, sample: RequestSample) -> _Needs:
     contexts = decodes * prompts + 0.5 * decodes * (decodes + 1.0)
     unfilled = 0.5 * (engine.block_tokens - 1) * (prefills + decodes)
     return _Needs(
-        prefills=float(np.mean(prefills)),
-        decodes=float(np.mean(decodes)),
-        context=float(np.mean(contexts)),
-        held=float(np.mean(prefills * prompts + contexts + unfilled)),
-        computed=float(np.mean(prompts + decodes)),
-        prefill_s=float(np.mean([engine.steps.prefill_s(int(n), 0) for n in prompts])),
+        prefills=prefills,
+        decodes=decodes,
+        context=contexts,
+        held=prefills * prompts + contexts + unfilled,
+        computed=prompts + decodes,
+        prefill_s=np.array([engine.steps.prefill_s(int(n), 0) for n in prompts]),
     )
 
 
-def _limits(engine: EngineConfig, needs: _Needs) -> dict[str, float]:
-    """Return how many steps' worth of each thing that is limited a request takes."""
+def _limits(engine: EngineConfig, needs: _Needs) -> dict[str, Floats]:
+    """Return how many steps' worth of each thing that is limited each request takes."""
     return {
         "batch": (needs.prefills + needs.decodes) / engine.max_batch,
         "cache": needs.held / engine.kv_capacity_tokens,
@@ -218,10 +228,10 @@ def _limits(engine: EngineConfig, needs: _Needs) -> dict[str, float]:
 
 def _formula_s(steps: StepTimes, needs: _Needs, per_step: float) -> float:
     """Return the engine's time per request in seconds where *per_step* are admitted per step."""
-    batch = round(per_step * needs.decodes)
-    context = round(per_step * needs.context)
-    prefills = per_step * needs.prefills
-    prefill_s = per_step * needs.prefill_s
+    batch = round(per_step * float(np.mean(needs.decodes)))
+    context = round(per_step * float(np.mean(needs.context)))
+    prefills = per_step * float(np.mean(needs.prefills))
+    prefill_s = per_step * float(np.mean(needs.prefill_s))
     mixed = 1.0 - math.exp(-prefills) if batch else 1.0
     prompts = max(round(prefills / mixed), 1)
     step_s = mixed * steps.step_s(prefill_s / mixed, prompts, batch, context)
