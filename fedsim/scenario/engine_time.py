@@ -38,8 +38,11 @@ _STEADY = (0.3, 0.7)
 _EXCHANGES = 5
 """How often the batch is exchanged before requests count, at most the first of those shares."""
 
-_BATCH, _BATCHES, _ERROR = 100, 8, 0.01
+_BATCH, _BATCHES, _ERROR = 100, 8, 0.02
 """The speed is known where so many batches of requests tell it with so small a standard error."""
+
+_PART = 4
+"""One of so many sessions gives a first idea of the time."""
 
 Floats = NDArray[np.float64]
 
@@ -74,11 +77,36 @@ def engine_time_s(engine: EngineConfig, sample: RequestSample) -> float:
     if not len(sample.details):
         return math.inf
     if _shares_prompts(engine, sample):
-        return served_time_s(engine, sample)
+        if sample.session is None:
+            return served_time_s(engine, sample)
+        return _conversing_time_s(engine, sample)
     limits = _limits(engine, _needs(engine, sample))
     if max(limits, key=lambda each: float(np.mean(limits[each]))) == "cache":
         return served_time_s(engine, sample)
     return formula_time_s(engine, sample)
+
+
+def _conversing_time_s(engine: EngineConfig, sample: RequestSample) -> float:
+    """Return the time per turn where sessions take turns, as many as full load brings together.
+
+    Whether a prompt is still in the cache depends on how many others come while its user thinks,
+    and so on that time itself, of which a part of the sessions gives a first idea.
+    """
+    assert sample.session is not None
+    part = sample.taken(np.flatnonzero(sample.session % _PART == 0.0))
+    time_s = served_time_s(engine, in_turn(part, formula_time_s(engine, part)))
+    return served_time_s(engine, in_turn(sample, time_s))
+
+
+def in_turn(sample: RequestSample, time_s: float) -> RequestSample:
+    """Return the turns of sessions in the order in which they come, one every *time_s* seconds.
+
+    Sessions begin at equal distances, and what comes after the end comes at the beginning.
+    """
+    assert sample.session is not None and sample.after_s is not None
+    begun = (sample.session - sample.session[0]) / (np.ptp(sample.session) + 1.0)
+    places = np.mod(begun + sample.after_s / (len(begun) * time_s), 1.0)
+    return sample.taken(np.argsort(places, kind="stable"))
 
 
 def formula_time_s(engine: EngineConfig, sample: RequestSample) -> float:
@@ -172,11 +200,7 @@ def fitting(engine: EngineConfig, sample: RequestSample) -> RequestSample:
     ]
     if len(fits) == len(sample.details):
         return sample
-    return RequestSample(
-        prompt_tokens=sample.prompt_tokens[fits],
-        output_tokens=sample.output_tokens[fits],
-        details=[sample.details[row] for row in fits],
-    )
+    return sample.taken(np.array(fits, dtype=np.int64))
 
 
 def _sequences(sample: RequestSample) -> list[Sequence]:

@@ -38,11 +38,25 @@ class RequestSample:
         prompt_tokens: Tokens of the prompts, -1 where unknown.
         output_tokens: Tokens of the answers, -1 where unknown.
         details: What each is beyond its token counts.
+        session: The session of each, from 0, where they are turns of conversations.
+        after_s: When in its session each comes if answers take no time, in seconds.
     """
 
     prompt_tokens: NDArray[np.float64]
     output_tokens: NDArray[np.float64]
     details: Sequence[Details | None]
+    session: NDArray[np.float64] | None = None
+    after_s: NDArray[np.float64] | None = None
+
+    def taken(self, rows: NDArray[np.int64]) -> RequestSample:
+        """Return some of the requests, in the order of *rows*."""
+        return RequestSample(
+            self.prompt_tokens[rows],
+            self.output_tokens[rows],
+            [self.details[row] for row in rows.tolist()],
+            None if self.session is None else self.session[rows],
+            None if self.after_s is None else self.after_s[rows],
+        )
 
 
 def sample_requests(traffic: Traffic, until_s: float) -> RequestSample:
@@ -51,6 +65,16 @@ def sample_requests(traffic: Traffic, until_s: float) -> RequestSample:
     Those of a trace are the first that arrive in [0, *until_s*); those of clients are of as many
     runs of that length as it takes. Where nothing arrives, it is one request of the mean sizes.
     """
+    if traffic.conversation is not None:
+        turns = list(islice(_of_sessions(dataclasses.replace(traffic, arrivals=_RARE)), SIZE))
+        prompts, outputs, details, session, after_s = zip(*turns, strict=True)
+        return RequestSample(
+            np.array(prompts, float),
+            np.array(outputs, float),
+            details,
+            np.array(session, float),
+            np.array(after_s),
+        )
     rows = list(islice(_rows(traffic, until_s), SIZE))
     if not rows:
         means = traffic.mean_sizes
@@ -72,11 +96,7 @@ def _rows(traffic: Traffic, until_s: float) -> Iterator[_Row]:
     else:
         # Sizes do not depend on when requests come; who sends them is drawn by their shares.
         drawn = dataclasses.replace(traffic, arrivals=_RARE)
-        streams = Streams(_SEED)
-        if traffic.conversation is None:
-            yield from _of_blocks(drawn, streams, _EVER_S)
-        else:
-            yield from _of_sessions(drawn, streams)
+        yield from _of_blocks(drawn, Streams(_SEED), _EVER_S)
 
 
 def _of_blocks(traffic: Traffic, streams: Streams, until_s: float) -> Iterator[_Row]:
@@ -95,16 +115,20 @@ def _of_loop(traffic: Traffic, loop: ClosedLoop) -> Iterator[_Row]:
         users.release(user)
 
 
-def _of_sessions(traffic: Traffic, streams: Streams) -> Iterator[_Row]:
+def _of_sessions(
+    traffic: Traffic,
+) -> Iterator[tuple[float, float, Details | None, int, float]]:
     """Yield all turns of sessions that begin, session by session."""
-    users = traffic.users(streams, _EVER_S, SIZE // 20)
+    users = traffic.users(Streams(_SEED), _EVER_S, SIZE // 20)
     first = 0
     for starts in users.starts():
         for user in range(first, first + len(starts)):
             turns = range(users.turns(user) or 0) if users.first_turn(user) == 0 else ()
+            after_s = 0.0
             for number in turns:
                 turn = users.turn(user, number)
-                yield turn.prompt_tokens, turn.output_tokens, turn.details
+                yield turn.prompt_tokens, turn.output_tokens, turn.details, user, after_s
+                after_s += turn.think_s
             users.release(user)
         first += len(starts)
 
