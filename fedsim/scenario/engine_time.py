@@ -38,7 +38,7 @@ _STEADY = (0.3, 0.7)
 _EXCHANGES = 5
 """How often the batch is exchanged before requests count, at most the first of those shares."""
 
-_BATCH, _BATCHES, _ERROR = 100, 8, 0.02
+_BATCH, _BATCHES, _ERROR = 100, 8, 0.01
 """The speed is known where so many batches of requests tell it with so small a standard error."""
 
 _PART = 4
@@ -103,7 +103,8 @@ def in_turn(sample: RequestSample, time_s: float) -> RequestSample:
 
     Sessions begin at equal distances, and what comes after the end comes at the beginning.
     """
-    assert sample.session is not None and sample.after_s is not None
+    assert sample.session is not None
+    assert sample.after_s is not None
     begun = (sample.session - sample.session[0]) / (np.ptp(sample.session) + 1.0)
     places = np.mod(begun + sample.after_s / (len(begun) * time_s), 1.0)
     return sample.taken(np.argsort(places, kind="stable"))
@@ -160,7 +161,7 @@ class _Speed:
         self._ends_s += [each.finished_s for each in ended]
         self._weights += [each.owner for each in ended]  # type: ignore[misc]
         self._batch = max(self._batch, running + len(ended))
-        if len(self._ends_s) > self._most:
+        if len(self._ends_s) - 1 > self._most:
             self.known = True
         elif len(self._ends_s) // _BATCH > before // _BATCH:
             self.known = self._is_known()

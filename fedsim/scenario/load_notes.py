@@ -21,7 +21,7 @@ _LONG_GAP_S = 300.0
 _LONG_SPAN_S = 366.0 * 86400.0
 _FAST_RPS = 1e5
 _FEW_ROWS = 100
-"""A trace is doubted beyond these: its mean gap, its span, and the rate of one with so many rows."""
+"""A trace is doubted beyond these: its mean gap, its span, and the rate of so many rows."""
 
 _QUIET_SHARE = 0.1
 """A trace that leaves a smaller share of the run without arrivals is as long as the run."""
@@ -92,19 +92,20 @@ def _of_trace(name: str, replay: TraceReplay, until_s: float) -> Iterator[str]:
     yield from _doubts(name, trace)
     end_s = float(trace.times_s[-1]) / replay.speed
     if end_s < (1.0 - _QUIET_SHARE) * until_s:
-        yield (
-            f"The trace of {name} ends at {DURATION.format(end_s)}: nothing of it arrives in the last "
-            f"{DURATION.format(until_s - end_s)} of the run."
-        )
+        end, rest = DURATION.format(end_s), DURATION.format(until_s - end_s)
+        yield f"The trace of {name} ends at {end}: nothing of it arrives in the last {rest}."
 
 
 def _doubts(name: str, trace: Trace) -> Iterator[str]:
     """Yield whether the unit of a trace's times seems to be another than the one it is read in."""
     span_s, gaps = trace.span_s, max(len(trace) - 1, 1)
     whole = bool(np.all(trace.times_s == np.rint(trace.times_s)))
-    long = f"The trace of {name} spans {DURATION.format(span_s)}, a request every {span_s / gaps:.3g} s"
     if span_s > _LONG_SPAN_S or (whole and span_s / gaps >= _LONG_GAP_S):
-        yield f"{long}: name the column of its times in their unit, such as time_ms."
+        yield (
+            f"The trace of {name} spans {DURATION.format(span_s)}, with a request every "
+            f"{span_s / gaps:.3g} s: if its times are no seconds, let the name of their column end "
+            "in the unit, such as time_ms."
+        )
     elif span_s > 0.0 and len(trace) >= _FEW_ROWS and gaps / span_s > _FAST_RPS:
         yield f"The trace of {name} has {gaps / span_s:,.0f} requests a second: see to its times."
 
@@ -121,13 +122,12 @@ def _of_curve(name: str, curve: Curve, arrivals: Modulated, until_s: float) -> I
         return any(0.0 <= each < until_s for each in since_s)
 
     if isinstance(curve, Spike) and not happens(curve.at_s):
-        yield f"The spike of {name} at {DURATION.format(curve.at_s)} comes after the end of the run."
+        yield f"The spike of {name} at {DURATION.format(curve.at_s)} comes after the end."
     if isinstance(curve, Steps):
         late = [at_s for at_s in curve.at_s[1:] if not happens(at_s, curve.period_s)]
         if late:
             times = ", ".join(DURATION.format(at_s) for at_s in late)
             yield f"Steps of {name} do not happen in the run: those at {times}."
     if isinstance(curve, Diurnal) and not happens(curve.peak_at_s, curve.period_s):
-        yield (
-            f"The peak of {name} at {DURATION.format(curve.peak_at_s)} of its day lies outside of the run."
-        )
+        at = DURATION.format(curve.peak_at_s)
+        yield f"The peak of {name}, at {at} of its day, lies outside of the run."

@@ -76,7 +76,7 @@ def _refused(engine: Engine, sample: RequestSample) -> tuple[int, str | None]:
 
 
 def _who(load: OfferedLoad, row: int, count: int, sample: RequestSample) -> str:
-    """Return whose requests they are, and how many: counted in a trace, a share of what is drawn."""
+    """Return whose they are, and how many: counted in a trace, a share of what is drawn."""
     traffic, total = load.streams[row].traffic, len(sample.details)
     if traffic.arrivals.trace is not None:
         return f"{count:,} of the {total:,} requests of {traffic.name}"
@@ -88,7 +88,7 @@ def _who(load: OfferedLoad, row: int, count: int, sample: RequestSample) -> str:
 def _problem(load: OfferedLoad, row: int, message: str) -> Problem:
     stream, places = load.streams[row].traffic.name, load.scenario.places
     remedy = "Give its engine more cache, or the stream another capability."
-    paths = [f"workload.{stream}.tokens", f"workload.{stream}.arrivals", f"workload.{stream}"]
-    path = next((each for each in paths if each in places), paths[0])
+    traced = load.streams[row].traffic.arrivals.trace is not None
+    path = f"workload.{stream}.{'arrivals' if traced else 'tokens'}"
     place = places.get(path, Place(str(load.scenario.path)))
     return Problem(message, remedy, path, place.file, place.line, place.column)

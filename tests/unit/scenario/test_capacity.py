@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
 from fedsim.errors import Problem
 from fedsim.scenario.capacity import capability_table, capacity_problems, capacity_table
+from fedsim.scenario.load_notes import load_notes
 from fedsim.scenario.offered_load import OfferedLoad
-from fedsim.scenario.oversized import oversized_problems
+from fedsim.scenario.oversized import oversized, oversized_problems
 from tests.unit.scenario.writing import SMALLEST, loaded, write
 
 TWO_POOLS = """\
@@ -186,6 +188,59 @@ def test_requests_that_fit_nowhere_are_no_load(tmp_path: Path, prompt: dict[str,
     assert capacity_table(OfferedLoad(scenario)) == capacity_table(OfferedLoad(alone))
     (problem,) = oversized_problems(OfferedLoad(scenario))
     assert problem.path == "workload.large.tokens"
+
+
+ENGINE = """\
+duration: 2min
+regions: {us: {}}
+pools:
+  chat: {region: us, engine: {profile: llama-3.1-8b/bf16/h100_sxm/tp1, kv_capacity: 1600}}
+workload:
+  chat:
+    arrivals: {process: poisson, rate: 0.2/s}
+    tokens:
+      prompt: {distribution: constant, value: 100}
+      output: {distribution: constant, value: 256}
+"""
+
+
+class TestOversized:
+    """Requests that an engine can never serve are counted, whatever their sizes come from."""
+
+    def test_share_of_a_distribution(self, tmp_path: Path):
+        """One of four sizes is too large: a quarter of the requests, and no reason to run."""
+        prompt = {"distribution": "empirical", "values": [200, 400, 900, 2000]}
+        scenario = loaded(tmp_path, ENGINE, {"workload.chat.tokens.prompt": prompt})
+        (problem,) = oversized_problems(OfferedLoad(scenario))
+        share = float(problem.message.split()[1])
+
+        assert problem.message.startswith("About ")
+        assert "% of the requests of chat can never be served by the pool chat" in problem.message
+        assert abs(share - 25.0) < 3.5 * math.sqrt(25.0 * 75.0 / 10_000)
+
+    def test_few_are_a_warning(self, tmp_path: Path):
+        """Less than one in a hundred is said, and run."""
+        prompt = {"distribution": "exponential", "mean": 200}
+        offered = OfferedLoad(loaded(tmp_path, ENGINE, {"workload.chat.tokens.prompt": prompt}))
+        (found,) = oversized(offered)
+
+        assert found.share == pytest.approx(math.exp(-1345 / 200), rel=0.5)
+        assert oversized_problems(offered) == []
+        assert load_notes(offered) == [found.problem.message]
+
+    def test_turns_of_long_sessions(self, tmp_path: Path):
+        """Prompts that grow turn by turn do not fit from some turn on, up to max_context."""
+        talk = {
+            "turns": {"distribution": "constant", "value": 10},
+            "think": {"distribution": "constant", "value": "5s"},
+        }
+        shares = []
+        for most in (None, 1500):
+            bounded = talk if most is None else {**talk, "max_context": most}
+            scenario = loaded(tmp_path, ENGINE, {"workload.chat.conversation": bounded})
+            shares.append([each.share for each in oversized(OfferedLoad(scenario))])
+
+        assert shares == [[pytest.approx(0.6)], []]
 
 
 class TestBatchesAndModels:
