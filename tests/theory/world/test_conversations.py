@@ -9,9 +9,12 @@ import pytest
 
 import fedsim
 from fedsim.kernel.streams import Streams
+from fedsim.scenario.capacity import capacity_table
+from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.workload.reactive import Users
 from fedsim.world.answers import idle_answer_s
 from tests.conftest import ROOT
+from tests.theory.replications import Z_MOST, estimate
 
 SCENARIO = """\
 duration: 3min
@@ -92,6 +95,60 @@ def test_a_turn_waits_for_the_one_before(scenario: fedsim.Scenario, requests: pd
                 break
             assert requests.at[name, "arrived_s"] == pytest.approx(due_s, abs=1e-9)
             due_s = finished_s[name] + users.turn(user, number).think_s
+
+
+RAMP = """\
+duration: 10min
+warmup: 0s
+regions: {us: {}}
+pools: {p: {region: us, slots: 1000, service: {distribution: constant, value: 500ms}}}
+workload:
+  chat:
+    arrivals: {process: poisson, rate: 1/s}
+    conversation:
+      turns: {distribution: exponential, mean: 10}
+      think: {distribution: lognormal, median: 30s, p99: 5min}
+    tokens:
+      prompt: {distribution: constant, value: 100}
+      output: {distribution: constant, value: 50}
+federation: {health: off, circuit_breaker: off}
+record: {nodes_every: off}
+"""
+
+
+def test_check_and_run_agree_from_the_start(tmp_path: Path) -> None:
+    """Sessions are under way at time 0: in every part of a run the rate is what check says.
+
+    Turns of a session that come after an answer are late by it, so that the first minutes of such
+    sessions have less than a hundredth fewer turns.
+    """
+    path = tmp_path / "ramp.yaml"
+    path.write_text(RAMP)
+    scenario = fedsim.load(path)
+    (row,) = capacity_table(OfferedLoad(scenario))
+    parts: list[list[float]] = [[], [], []]
+    for seed in range(1, 21):
+        requests = fedsim.simulate(scenario, seed=seed).requests
+        for number, part in enumerate(parts):
+            part.append(requests["arrived_s"].between(200 * number, 200 * number + 200).sum() / 200)
+
+    for part in parts:
+        assert abs(estimate(part).z(row.offered_rps)) < Z_MOST
+        assert estimate(part).half_width < 0.06 * row.offered_rps
+
+
+def test_tables_say_whose_turn_a_request_is(tmp_path: Path) -> None:
+    """Turns of a session follow each other; ids are numbers in the order of arrival."""
+    path = tmp_path / "ramp.yaml"
+    path.write_text(RAMP)
+    requests = fedsim.simulate(fedsim.load(path, {"duration": "3min"})).requests
+    firsts = requests.groupby("session")["turn"].first()
+
+    assert requests["request_id"].tolist() == [f"chat-{n}" for n in range(len(requests))]
+    assert requests["user"].isna().all()
+    assert (firsts > 1).sum() > 100 < (firsts == 1).sum()
+    assert (requests.groupby("session")["turn"].diff().dropna() == 1).all()
+    assert firsts.index.tolist() == list(range(len(firsts)))
 
 
 def test_keeping_a_user_on_a_node_pays() -> None:

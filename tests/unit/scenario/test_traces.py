@@ -90,6 +90,26 @@ def test_mooncake_is_spread_and_brings_blocks(tmp_path: Path):
     )
 
 
+def test_exact_times_in_that_layout_stay(tmp_path: Path):
+    """Only times that are quantised are spread; others are as they were recorded."""
+    exact = [{**row, "timestamp": 37 * n} for n, row in enumerate(BLOCKS)]
+
+    assert block_of(traffic_of(tmp_path, exact)).times_s == pytest.approx(
+        [0.037 * n for n in range(100)]
+    )
+
+
+def test_seeds_draw_the_copies_of_a_trace(tmp_path: Path):
+    """Replications differ in what a rate_factor adds and leaves out, and repeat themselves."""
+    more = f"{OWN}, regions: {{Ashburn: us}}"
+    for factor in (0.5, 2.0):
+        traffic = traffic_of(tmp_path, ROWS, f"{more}, rate_factor: {factor}")
+        one, again, other = (
+            next(traffic.blocks(Streams(seed), 3600.0)).times_s for seed in (1, 1, 2)
+        )
+        assert one == again != other
+
+
 @pytest.mark.parametrize("size", [7, 100])
 def test_size_of_blocks_changes_nothing(tmp_path: Path, size: int):
     """All that belongs to a row stays with it, however arrivals are cut into blocks."""

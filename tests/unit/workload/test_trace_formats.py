@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -190,6 +192,64 @@ class TestOwn:
             write("time,prompt_tokens,output_tokens", "2024-01-01T00:00:01Z,1,2", "5,1,2")
         )
         assert (error.line, error.remedy) == (3, "Write it as 2023-11-16 18:17:03.9799600, in UTC.")
+
+    @pytest.mark.parametrize(
+        ("name", "times"),
+        [
+            ("ts_ms", [0, 500, 24_500]),
+            ("ts_us", [7_000_000, 7_500_000, 31_500_000]),
+            ("ts", [1_767_225_600_000, 1_767_225_600_500, 1_767_225_624_500]),
+            ("ts", [1_767_225_600_000_000, 1_767_225_600_500_000, 1_767_225_624_500_000]),
+            ("ts", [1_767_225_600 * 10**9, 17_672_256_005 * 10**8, 17_672_256_245 * 10**8]),
+            ("ts", [1_767_225_600, 1_767_225_600.5, 1_767_225_624.5]),
+            ("ts", [0.0, 0.5, 24.5]),
+        ],
+    )
+    def test_the_unit_of_times_is_told(self, write, tmp_path, name, times):
+        """By the name of their column, or since 1970 by their size, in every format."""
+        columns = Columns(name, "in", "out")
+        rows = [{name: time, "in": 7, "out": 3} for time in times]
+        csv = write(f"{name},in,out", *(f"{time},7,3" for time in times))
+        assert read_trace(csv, None, columns).times_s == pytest.approx([0.0, 0.5, 24.5], abs=1e-6)
+        jsonl = write(*map(json.dumps, rows))
+        assert read_trace(jsonl, None, columns).times_s == pytest.approx([0, 0.5, 24.5], abs=1e-6)
+        path = tmp_path / "trace.parquet"
+        pq.write_table(pa.Table.from_pylist(rows), path)
+        assert read_trace(path, None, columns).times_s == pytest.approx([0, 0.5, 24.5], abs=1e-6)
+
+    @pytest.mark.parametrize("kept", [0, 1])
+    @pytest.mark.parametrize("last", ["null", "null\n", " null", "null\nnull", "[]", "1"])
+    def test_a_line_that_is_no_object(self, tmp_path, last, kept, monkeypatch):
+        """It is named, also where a part of the file begins with it.
+
+        A part that begins with null ends a process inside of arrow, so this runs in another one.
+        """
+        row = json.dumps({"ts": 0.5, "in": 7, "out": 3})
+        path = tmp_path / "trace.jsonl"
+        path.write_text(f"{row}\n" + f"{row}\n" * kept + last)
+        script = (
+            "import sys; from fedsim.workload.traces import *; "
+            "import fedsim.workload.traces.jsonl_files as files; "
+            f"files._CHUNK_BYTES = {len(row) + 1}; "
+            "read_trace(sys.argv[1], 'jsonl', Columns('ts', 'in', 'out'))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False
+        )
+
+        assert done.returncode == 1
+        assert f"trace.jsonl:{2 + kept}: The line" in done.stderr
+        assert "is not a JSON object" in done.stderr
+
+    def test_columns_without_any_value(self, tmp_path):
+        """A Parquet column of nulls alone is named with its first row."""
+        path = tmp_path / "trace.parquet"
+        whole = {"ts": [0.0, 1.0], "in": [7, 7], "out": [3, 3]}
+        for name in whole:
+            columns = {key: pa.array(value) for key, value in whole.items()}
+            pq.write_table(pa.table(columns | {name: pa.nulls(2)}), path)
+            error = failure(path, None, Columns("ts", "in", "out"))
+            assert (error.line, error.message.split()[0]) == (1, name)
 
     def test_a_missing_column_is_named(self, write, tmp_path):
         """Where a column is missing, those that there are are listed."""
