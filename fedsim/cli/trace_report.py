@@ -8,6 +8,7 @@ from pathlib import Path
 from fedsim.cli.figures import MISSING, percent, plain
 from fedsim.cli.output import heading, sentences, stdout
 from fedsim.cli.tables import Column, print_table
+from fedsim.scenario.load_notes import doubts
 from fedsim.workload.describe import Counts, Description, Sharing
 from fedsim.workload.traces import Trace
 
@@ -28,7 +29,7 @@ def print_trace(file: Path, form: str, requests: Trace, found: Description) -> N
     _print_arrivals(found)
     console.print()
     _print_sizes(found)
-    notes = list(_notes(requests, found))
+    notes = [*_notes(requests, found), *doubts(file.name, requests)]
     if notes:
         console.print()
         sentences(console, notes)

@@ -89,14 +89,14 @@ def _of_arrivals(name: str, arrivals: ArrivalProcess, until_s: float) -> Iterato
 
 def _of_trace(name: str, replay: TraceReplay, until_s: float) -> Iterator[str]:
     trace = replay.trace
-    yield from _doubts(name, trace)
+    yield from doubts(name, trace)
     end_s = float(trace.times_s[-1]) / replay.speed
     if end_s < (1.0 - _QUIET_SHARE) * until_s:
         end, rest = DURATION.format(end_s), DURATION.format(until_s - end_s)
         yield f"The trace of {name} ends at {end}: nothing of it arrives in the last {rest}."
 
 
-def _doubts(name: str, trace: Trace) -> Iterator[str]:
+def doubts(name: str, trace: Trace) -> Iterator[str]:
     """Yield whether the unit of a trace's times seems to be another than the one it is read in."""
     span_s, gaps = trace.span_s, max(len(trace) - 1, 1)
     whole = bool(np.all(trace.times_s == np.rint(trace.times_s)))

@@ -64,6 +64,9 @@ class OfferedLoad:
         )
         self.node_s = np.array([self._times_s(row) for row in range(len(self.streams))])
         for row, traffic in enumerate(traffics):
+            if traffic.conversation is not None and traffic.conversation.max_context is not None:
+                self.rates_rps[row] *= self.sample(row).kept
+                self.peaks_rps[row] *= self.sample(row).kept
             if isinstance(traffic.arrivals, ClosedLoop):
                 rate_rps = self._loop_rps(row, traffic.arrivals)
                 self.rates_rps[row] = self.peaks_rps[row] = rate_rps

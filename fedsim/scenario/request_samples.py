@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fedsim.kernel.streams import Streams
 from fedsim.workload.arrivals import ClosedLoop, Poisson
 from fedsim.workload.arrived import is_marked
+from fedsim.workload.conversations import Sessions
 from fedsim.workload.details import Details
 from fedsim.workload.marks import brings_tokens
 from fedsim.workload.traffic import Traffic
@@ -40,6 +41,7 @@ class RequestSample:
         details: What each is beyond its token counts.
         session: The session of each, from 0, where they are turns of conversations.
         after_s: When in its session each comes if answers take no time, in seconds.
+        kept: Share of the turns of sessions that fit into the longest context.
     """
 
     prompt_tokens: NDArray[np.float64]
@@ -47,6 +49,7 @@ class RequestSample:
     details: Sequence[Details | None]
     session: NDArray[np.float64] | None = None
     after_s: NDArray[np.float64] | None = None
+    kept: float = 1.0
 
     def taken(self, rows: NDArray[np.int64]) -> RequestSample:
         """Return some of the requests, in the order of *rows*."""
@@ -66,7 +69,10 @@ def sample_requests(traffic: Traffic, until_s: float) -> RequestSample:
     runs of that length as it takes. Where nothing arrives, it is one request of the mean sizes.
     """
     if traffic.conversation is not None:
-        turns = list(islice(_of_sessions(dataclasses.replace(traffic, arrivals=_RARE)), SIZE))
+        drawn = dataclasses.replace(traffic, arrivals=_RARE)
+        users = drawn.users(Streams(_SEED), _EVER_S, SIZE // 20)
+        assert isinstance(users, Sessions)
+        turns = list(islice(_of_sessions(users), SIZE))
         prompts, outputs, details, session, after_s = zip(*turns, strict=True)
         return RequestSample(
             np.array(prompts, float),
@@ -74,6 +80,7 @@ def sample_requests(traffic: Traffic, until_s: float) -> RequestSample:
             details,
             np.array(session, float),
             np.array(after_s),
+            users.turns_kept / users.turns_drawn,
         )
     rows = list(islice(_rows(traffic, until_s), SIZE))
     if not rows:
@@ -115,15 +122,12 @@ def _of_loop(traffic: Traffic, loop: ClosedLoop) -> Iterator[_Row]:
         users.release(user)
 
 
-def _of_sessions(
-    traffic: Traffic,
-) -> Iterator[tuple[float, float, Details | None, int, float]]:
+def _of_sessions(users: Sessions) -> Iterator[tuple[float, float, Details | None, int, float]]:
     """Yield all turns of sessions that begin, session by session."""
-    users = traffic.users(Streams(_SEED), _EVER_S, SIZE // 20)
     first = 0
     for starts in users.starts():
         for user in range(first, first + len(starts)):
-            turns = range(users.turns(user) or 0) if users.first_turn(user) == 0 else ()
+            turns = range(users.turns(user)) if users.first_turn(user) == 0 else ()
             after_s = 0.0
             for number in turns:
                 turn = users.turn(user, number)

@@ -141,6 +141,10 @@ class Sessions:
         luck: Their uniforms.
         generator: Gives the random streams of this stream.
         under_way: Sessions that have begun before, or None for none.
+
+    Attributes:
+        turns_drawn: Turns of the sessions drawn until now, were there no longest context.
+        turns_kept: Those that they have.
     """
 
     def __init__(
@@ -162,6 +166,7 @@ class Sessions:
         self._sessions: dict[int, _Session] = {}
         self._drawn = 0
         self._under_way = under_way
+        self.turns_drawn = self.turns_kept = 0
 
     def starts(self) -> Iterator[Floats]:
         """Yield when sessions begin, or go on, in ascending blocks; see ``Users.starts``."""
@@ -281,6 +286,8 @@ class Sessions:
         messages, answers = self._draws.tokens(keyed, np.repeat(begun.tenants, turns))
         prompts = _grown(messages, answers, turns, firsts) + np.repeat(system_tokens, turns)
         kept = _kept(prompts, answers, turns, firsts, self._conversation.max_context)
+        self.turns_drawn += int(turns.sum())
+        self.turns_kept += int(kept.sum())
         thinks_s = self._conversation.think_s.quantiles(keyed("think"))
         uniforms = self._streams.service_uniforms(keys, 1)
         sessions = []

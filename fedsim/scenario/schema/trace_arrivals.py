@@ -17,7 +17,8 @@ class TraceColumns(Settings):
     time: str = Field(
         default="time",
         min_length=1,
-        description="Times, as numbers of seconds or as dates with times of day in UTC.",
+        description="Times, as numbers of seconds, or of what the name ends in, such as _ms, or "
+        "as dates with times of day in UTC.",
     )
     prompt_tokens: str = Field(
         default="prompt_tokens", min_length=1, description="Tokens of the prompts."
@@ -75,14 +76,15 @@ class TraceArrivals(Settings):
     )
     spread: DurationOrOff | None = Field(
         default=None,
-        description="Over how long requests of one recorded time are spread; 3s for mooncake, "
-        "whose times are quantised, and else off.",
+        description="Over how long requests of one recorded time are spread; 3s for mooncake "
+        "where its times are quantised, and else off.",
     )
     rate_factor: float = Field(
         default=1.0,
         gt=0,
         le=1000,
-        description="Requests per recorded one: below 1 some are left out, above 1 copies added.",
+        description="Requests per recorded one: below 1 some are left out, above 1 copies added, "
+        "with the spikes and days of the trace where they are.",
     )
     speed: float = Field(
         default=1.0, gt=0, description="How many times as fast as recorded it is replayed."

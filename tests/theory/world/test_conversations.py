@@ -137,6 +137,19 @@ def test_check_and_run_agree_from_the_start(tmp_path: Path) -> None:
         assert estimate(part).half_width < 0.06 * row.offered_rps
 
 
+def test_check_counts_that_sessions_end_at_the_longest_context(tmp_path: Path) -> None:
+    """Turns beyond max_context are never sent, and no load."""
+    path = tmp_path / "ramp.yaml"
+    path.write_text(RAMP)
+    scenario = fedsim.load(path, {"workload.chat.conversation.max_context": 1500})
+    (row,) = capacity_table(OfferedLoad(scenario))
+    runs = [fedsim.simulate(scenario, seed=seed).requests for seed in range(1, 11)]
+    rates = estimate([len(requests) / scenario.duration_s for requests in runs])
+
+    assert row.offered_rps < 8.0
+    assert abs(rates.z(row.offered_rps)) < Z_MOST
+
+
 def test_tables_say_whose_turn_a_request_is(tmp_path: Path) -> None:
     """Turns of a session follow each other; ids are numbers in the order of arrival."""
     path = tmp_path / "ramp.yaml"

@@ -76,6 +76,16 @@ class TestReading:
         assert log.ttft_s == pytest.approx(0.25)
         assert log.latency_s == pytest.approx(1.25)
 
+    def test_units_are_in_the_sizes(self, tmp_path):
+        """Times that can only be milliseconds since 1970 are these, whatever their name."""
+        table = rows()
+        for name in ("arrived", "first_token", "last_token"):
+            table[name] = 1000.0 * (table[name] + 1_767_225_600)
+        log = read_log(written(tmp_path, table))
+
+        assert log.ttft_s == pytest.approx(0.25, abs=1e-5)
+        assert log.latency_s == pytest.approx(1.25, abs=1e-5)
+
     def test_timestamps_are_times_too(self, tmp_path):
         """Dates with times, with a Z or without, are told from numbers."""
         table = rows()
