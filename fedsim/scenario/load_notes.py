@@ -30,7 +30,7 @@ _QUIET_SHARE = 0.1
 def load_notes(offered: OfferedLoad) -> list[str]:
     """Return warnings on the load of a scenario, as sentences."""
     until_s = offered.scenario.duration_s
-    notes = []
+    notes: list[str] = []
     for stream in offered.streams:
         notes += _of_traffic(stream.traffic, until_s)
     for each in oversized(offered):

@@ -252,7 +252,7 @@ class Sessions:
             return np.empty(0), []
         streams = StreamLuck(under_way.generator)
         luck = streams.following(count)
-        turns = grid[pick(bounds(grid - 1), luck("turns"))]
+        turns = grid[pick(bounds((grid - 1).astype(np.float64)), luck("turns"))]
         first_turns = 1 + np.floor(luck("turn") * (turns - 1)).astype(np.int64)
         rest_s = rest_of_gaps_s(
             conversation.think_s, under_way.answer_s, luck("think"), luck("rest")

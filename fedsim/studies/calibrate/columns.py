@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -209,7 +210,7 @@ def _bare(name: str) -> str:
     return split_unit(name)[0]
 
 
-def _is_size(value: float | None) -> bool:
+def _is_size(value: float | None) -> TypeGuard[float]:
     """Return whether a cell has a number that tells a unit by its size."""
     return value is not None and math.isfinite(value) and value != 0.0
 
