@@ -23,7 +23,7 @@ def faults_of_nothing(facts: Facts) -> Iterator[Problem]:
                 message = f"There is no pool {shown(pool)}."
                 remedy = suggestion(pool, facts.pools)
                 yield facts.document.problem((*path, "pools", place), message, remedy)
-        if fault.get("kind") in {"partition", "link"}:
+        if facts.text(*path, "kind") in {"partition", "link"}:
             yield from _of_link(facts, path)
 
 
