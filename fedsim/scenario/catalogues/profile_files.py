@@ -38,6 +38,9 @@ class ProfileFile(Settings):
 
     name: str = Field(min_length=1, description="Its name.", examples=["my-llama"])
     model: str = Field(min_length=1, description="The model.", examples=["llama-3.1-8b"])
+    quantization: str | None = Field(
+        default=None, description="How its weights are stored.", examples=["fp8"]
+    )
     gpu: str = Field(min_length=1, description="The GPU.", examples=["h100_sxm"])
     gpus: CountFrom1 = Field(default=1, description="GPUs of the node.")
     kv_capacity: int = Field(
@@ -85,6 +88,7 @@ def read_profile(path: str | PathLike[str]) -> Profile:
         source=f"{path}: {file.source}" if file.source else str(path),
         fit_error=file.fit_error,
         request_overhead_s=file.request_overhead,
+        quantization=file.quantization,
     )
 
 
@@ -101,6 +105,7 @@ def write_profile(path: str | PathLike[str], profile: Profile) -> None:
     file = ProfileFile(
         name=profile.name,
         model=profile.model,
+        quantization=profile.quantization,
         gpu=profile.gpu,
         gpus=profile.gpus,
         kv_capacity=profile.kv_capacity_tokens,

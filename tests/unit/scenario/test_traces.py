@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,12 +83,34 @@ def test_mooncake_is_spread_and_brings_blocks(tmp_path: Path):
     block = block_of(traffic_of(tmp_path, BLOCKS))
     recorded = block_of(traffic_of(tmp_path, BLOCKS, "spread: off"))
 
-    assert block.details == [Prompt((0, n), 512) for n in range(100)]
+    details = [each for each in block.details or () if isinstance(each, Prompt)]
+    shared = details[0].blocks[0]  # its hash belongs to the stream
+    assert details == [Prompt((shared, (shared + n) % 2**63), 512) for n in range(100)]
     assert recorded.times_s == [3.0 * (n // 4) for n in range(100)]
     assert len(set(block.times_s)) == 100
     assert all(
         0.0 <= one - other < 3.0 for one, other in zip(block.times_s, recorded.times_s, strict=True)
     )
+
+
+def test_blocks_belong_to_their_stream_and_to_their_size(tmp_path: Path):
+    """Two streams that replay one trace have no block in common, nor have two sizes of blocks."""
+
+    def hashes(traffic: Traffic) -> set[int]:
+        details = block_of(traffic).details or ()
+        return {hash for each in details if isinstance(each, Prompt) for hash in each.blocks}
+
+    chat = traffic_of(tmp_path, BLOCKS)
+    small = [
+        {"chat_id": n, "parent_chat_id": -1, "timestamp": 3.0 * n, "input_length": 600}
+        | {"output_length": 1, "type": "text", "turn": 1, "hash_ids": list(range(38))}
+        for n in range(10)
+    ]
+    every = [hashes(chat), hashes(replace(chat, name="other")), hashes(traffic_of(tmp_path, small))]
+
+    assert hashes(traffic_of(tmp_path, BLOCKS)) == every[0]
+    assert [len(each) for each in every] == [100, 100, 38]
+    assert len(set.union(*every)) == 238
 
 
 def test_exact_times_in_that_layout_stay(tmp_path: Path):
