@@ -172,8 +172,8 @@ class FederationBuilder:
             clock: Time.
             tasks: Background tasks and deadlines.
             random_for: Gives a source of randomness by purpose: ``health`` (probe jitter),
-                ``strategy``, ``retries`` (backoff),
-                ``concurrency``, ``throttle`` and ``slow_start``.
+                ``strategy``, ``turns`` (where they begin), ``retries`` (backoff), ``concurrency``,
+                ``throttle`` and ``slow_start``.
             region: The gateway's region, which locality prefers.
             observer: Is told of what health checker, breaker and router find out.
             insight: What only a simulator knows, for strategies that are studied as an ideal.
@@ -222,6 +222,7 @@ class FederationBuilder:
                 strategy,
                 clock,
                 region,
+                random_for("turns"),
                 health,
                 breaker,
                 policies,

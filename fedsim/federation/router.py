@@ -31,13 +31,16 @@ from fedsim.federation.health import HealthChecker
 from fedsim.federation.outliers import OutlierDetector
 from fedsim.federation.panic import PanicMode
 from fedsim.federation.policies import OWN_POLICIES
-from fedsim.federation.runtime import Clock
+from fedsim.federation.runtime import Clock, Random
 from fedsim.federation.slow_start import SlowStart
 from fedsim.federation.standing import Standing
-from fedsim.federation.strategies.base import Candidates, Strategy
+from fedsim.federation.strategies.base import Candidates, Strategy, Turn
 
 REMEMBERED = 1024
-"""Sets of nodes, or kinds of request, that a router remembers before it forgets them all."""
+"""Sets of nodes, or kinds of request, that a router remembers before it forgets them all.
+
+Turns are not lost with them: a set that is in use keeps its own, and a new one begins anywhere.
+"""
 
 UNASKED = RouteScores(*[math.nan] * 6)
 """The scores of a candidate that nobody was asked for."""
@@ -53,15 +56,17 @@ class _Kind:
         eligible: By position, whether the node may serve.
         dirty: Positions of the nodes that have to be examined again.
         candidates: The nodes to choose from, or None where there are none.
+        rests: What is left of them for a retry, by the nodes that it has to avoid.
     """
 
-    __slots__ = ("candidates", "dirty", "eligible", "qos")
+    __slots__ = ("candidates", "dirty", "eligible", "qos", "rests")
 
     def __init__(self, nodes: int, qos: QoSRequirements) -> None:
         self.qos = qos
         self.eligible = [False] * nodes
         self.dirty: dict[int, None] = dict.fromkeys(range(nodes))
         self.candidates: Candidates | None = None
+        self.rests: dict[tuple[NodeId, ...], Candidates] = {}
 
 
 class Router:
@@ -91,6 +96,7 @@ class Router:
         strategy: Strategy,
         clock: Clock,
         region: RegionId,
+        rng: Random,
         health: HealthCheckerTrait | None = None,
         breaker: CircuitBreakerTrait | None = None,
         policies: Sequence[RoutingPolicyTrait] = (),
@@ -106,6 +112,7 @@ class Router:
         self._tell_start: Callable[..., None] | None = getattr(strategy, "on_start", None)
         self._tell_complete: Callable[..., None] | None = getattr(strategy, "on_complete", None)
         self._clock = clock
+        self._rng = rng
         self._health = health
         self._breaker = breaker
         self._kinds: dict[tuple[Capability, QoSRequirements], _Kind] = {}
@@ -256,7 +263,9 @@ class Router:
             candidates = self._without(candidates, request, excluded)
         slow_start = self._slow_start
         if slow_start is not None and slow_start.since_s:
-            return self._set(slow_start.offered(candidates.positions, self.fleet.node_ids))
+            return self._set(
+                slow_start.offered(candidates.positions, self.fleet.node_ids), candidates
+            )
         return candidates
 
     def _candidates(self, request: InferenceRequest) -> Candidates | None:
@@ -272,8 +281,11 @@ class Router:
                 if rejection is not None and self._announced:
                     self._foresee(position, rejection)
             kind.dirty.clear()
+            kind.rests.clear()
             eligible = [node for node, may in enumerate(kind.eligible) if may]
-            kind.candidates = self._set(self._preferred(eligible, request)) if eligible else None
+            kind.candidates = (
+                self._set(self._preferred(eligible, request), kind.candidates) if eligible else None
+            )
         return kind.candidates
 
     def _kind(self, request: InferenceRequest) -> _Kind:
@@ -310,7 +322,22 @@ class Router:
     def _without(
         self, candidates: Candidates, request: InferenceRequest, excluded: Sequence[NodeId]
     ) -> Candidates:
+        """Return what is left of *candidates*, whose turn it shares: a retry takes the next one."""
         kind = self._kinds[request.capability, request.qos]
+        key = tuple(excluded)
+        rest = kind.rests.get(key)
+        if rest is None:
+            if len(kind.rests) >= REMEMBERED:
+                kind.rests.clear()
+            positions = self._left(kind, request, key)
+            rest = Candidates(positions, candidates.turn) if positions else candidates
+            kind.rests[key] = rest
+        return rest
+
+    def _left(
+        self, kind: _Kind, request: InferenceRequest, excluded: tuple[NodeId, ...]
+    ) -> tuple[int, ...]:
+        """Return the eligible nodes that are not *excluded*, or not the last of these."""
         for avoided in (excluded, excluded[-1:]):
             remaining = [
                 node
@@ -318,16 +345,24 @@ class Router:
                 if may and self.fleet.node_ids[node] not in avoided
             ]
             if remaining:
-                return self._set(self._preferred(remaining, request))
-        return candidates
+                return self._preferred(remaining, request)
+        return ()
 
-    def _set(self, positions: tuple[int, ...]) -> Candidates:
-        """Return the one object for a set of nodes, in which strategies keep their turn."""
+    def _set(self, positions: tuple[int, ...], before: Candidates | None) -> Candidates:
+        """Return the one object for a set of nodes, in which strategies keep their turn.
+
+        A new set goes on where *before*, which it takes the place of, has come to.
+        """
         candidates = self._sets.get(positions)
         if candidates is None:
             if len(self._sets) >= REMEMBERED:
                 self._sets.clear()
-            candidates = self._sets[positions] = Candidates(positions)
+            candidates = (
+                Candidates.drawn(positions, self._rng)
+                if before is None
+                else Candidates(positions, Turn(before.turn.place))
+            )
+            self._sets[positions] = candidates
         return candidates
 
     # Changes

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Protocol
+from typing import Protocol, Self
 
 from fedsim.federation.contracts import InferenceRequest
 from fedsim.federation.fleet import Fleet
+from fedsim.federation.runtime import Random
+
+
+class Turn:
+    """Whose turn is next: a place in the ring of all nodes, which no set of them begins anew.
+
+    Attributes:
+        place: Position of the node whose turn is next, or of one before it that is not eligible.
+    """
+
+    __slots__ = ("place",)
+
+    def __init__(self, place: int) -> None:
+        self.place = place
 
 
 class Candidates:
@@ -15,15 +30,16 @@ class Candidates:
 
     Attributes:
         positions: Positions of the eligible nodes in the router's list of nodes, ascending.
-        turn: Index into *positions* of the node whose turn is next, for the strategy's use.
+        turn: Whose turn is next. What is left of a set without the nodes that a request has tried
+            goes on with the turn of the whole set.
         gather: Takes a list over all nodes, and returns its entries for the eligible ones.
     """
 
     __slots__ = ("_members", "gather", "positions", "turn")
 
-    def __init__(self, positions: tuple[int, ...]) -> None:
+    def __init__(self, positions: tuple[int, ...], turn: Turn) -> None:
         self.positions = positions
-        self.turn = 0
+        self.turn = turn
         self.gather: Callable[[Sequence[int]], Sequence[int]] = (
             itemgetter(*positions) if len(positions) > 1 else self._gather_few
         )
@@ -35,14 +51,33 @@ class Candidates:
             self._members = frozenset(self.positions)
         return position in self._members
 
+    @classmethod
+    def drawn(cls, positions: tuple[int, ...], rng: Random) -> Self:
+        """Return a set whose turns begin anywhere, so that gateways do not march in step."""
+        return cls(positions, Turn(positions[int(rng.random() * len(positions))]))
+
+    def next(self) -> int:
+        """Return the position of the node whose turn it is."""
+        positions, turn = self.positions, self.turn
+        index = bisect_left(positions, turn.place)
+        position = positions[index if index < len(positions) else 0]
+        turn.place = position + 1
+        return position
+
     def take_turn(self, values: Sequence[float], best: float) -> int:
-        """Return the position of the next node whose value is *best*, in turn."""
+        """Return the position of the next node whose value is *best*, in turn.
+
+        Args:
+            values: A value for each of *positions*.
+            best: One of these values.
+        """
         try:
-            index = values.index(best, self.turn)
+            index = values.index(best, bisect_left(self.positions, self.turn.place))
         except ValueError:
             index = values.index(best)
-        self.turn = (index + 1) % len(self.positions)
-        return self.positions[index]
+        position = self.positions[index]
+        self.turn.place = position + 1
+        return position
 
     def _gather_few(self, values: Sequence[int]) -> Sequence[int]:
         return [values[position] for position in self.positions]

@@ -148,7 +148,7 @@ class Levels:
         self._rng = rng
         self._settings = settings
         self._members = Members()
-        self._sets = Sets()
+        self._sets = Sets(rng)
         self._plans: dict[tuple[object, ...], tuple[list[int], list[Part]]] = {}
 
     def draw(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> Part:

@@ -142,6 +142,7 @@ class RouterMachine(RuleBasedStateMachine):
             self.spy,
             self.scene.clock,
             EAST,
+            random.Random(3),
             self.scene.health,
             self.scene.breaker,
             exclude + score if own else exclude,
