@@ -41,7 +41,7 @@ from fedsim.federation.router import Router
 from fedsim.federation.runtime import Clock, Insight, Observer, Random, Tasks, Transport
 from fedsim.federation.slow_start import SlowStart
 from fedsim.federation.strategies.base import Strategy
-from fedsim.federation.strategies.registry import build_strategy
+from fedsim.federation.strategies.registry import STRATEGIES, build_strategy
 
 
 @dataclass(slots=True)
@@ -111,7 +111,10 @@ class FederationBuilder:
         return self
 
     def with_slow_start(self, config: SlowStartConfig | None) -> Self:
-        """Let recovered nodes start slowly by *config*; None for not. Only our router does."""
+        """Let recovered nodes start slowly by *config*; None for not. Only our router does.
+
+        It has no effect under a strategy of ours whose entry in the registry says so.
+        """
         self.slow_start = config
         return self
 
@@ -198,10 +201,11 @@ class FederationBuilder:
         router = self.router
         if router is None:
             policies = default_policies(health) if self.policies is None else self.policies
-            strategy = self.load_balance
+            strategy, starts_slowly = self.load_balance, True
             if isinstance(strategy, LoadBalanceStrategy):
                 strategy = strategy.value
             if isinstance(strategy, str):
+                starts_slowly = STRATEGIES[strategy].slow_start
                 context = GatewayContext(
                     catalog,
                     health,
@@ -228,7 +232,7 @@ class FederationBuilder:
                 policies,
                 self._outliers(clock, tasks, observer),
                 self._panic(clock, observer),
-                self._slow_start(clock, random_for),
+                self._slow_start(clock, random_for) if starts_slowly else None,
             )
         return Gateway(
             router,

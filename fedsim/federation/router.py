@@ -34,13 +34,7 @@ from fedsim.federation.policies import OWN_POLICIES
 from fedsim.federation.runtime import Clock, Random
 from fedsim.federation.slow_start import SlowStart
 from fedsim.federation.standing import Standing
-from fedsim.federation.strategies.base import Candidates, Strategy, Turn
-
-REMEMBERED = 1024
-"""Sets of nodes, or kinds of request, that a router remembers before it forgets them all.
-
-Turns are not lost with them: a set that is in use keeps its own, and a new one begins anywhere.
-"""
+from fedsim.federation.strategies.base import REMEMBERED, Candidates, Strategy, Turn
 
 UNASKED = RouteScores(*[math.nan] * 6)
 """The scores of a candidate that nobody was asked for."""
@@ -56,17 +50,15 @@ class _Kind:
         eligible: By position, whether the node may serve.
         dirty: Positions of the nodes that have to be examined again.
         candidates: The nodes to choose from, or None where there are none.
-        rests: What is left of them for a retry, by the nodes that it has to avoid.
     """
 
-    __slots__ = ("candidates", "dirty", "eligible", "qos", "rests")
+    __slots__ = ("candidates", "dirty", "eligible", "qos")
 
     def __init__(self, nodes: int, qos: QoSRequirements) -> None:
         self.qos = qos
         self.eligible = [False] * nodes
         self.dirty: dict[int, None] = dict.fromkeys(range(nodes))
         self.candidates: Candidates | None = None
-        self.rests: dict[tuple[NodeId, ...], Candidates] = {}
 
 
 class Router:
@@ -75,8 +67,8 @@ class Router:
     ``route`` looks at capability, deployment status, policies, circuit breaker and health, and
     lets the strategy choose among the nodes that nothing stands against. Where the request prefers
     a GPU, nodes without one are left out as long as one with a GPU is eligible. Outlier ejection
-    counts as health does, panic mode overrules both, and slow start offers the strategy a node
-    that has recovered for a share of the decisions only; each may be off.
+    counts as health does, panic mode overrules both, and slow start holds the strategy to a share
+    of its decisions for a node that has recovered; each may be off.
 
     Eligibility is worked out once for each kind of request (capability and quality of service) and
     then only for nodes of which catalog, breaker or health checker say that something changed, by
@@ -237,10 +229,16 @@ class Router:
     # Choosing
 
     def _choose(self, request: InferenceRequest, excluded: Sequence[NodeId]) -> RouteTarget:
-        fleet = self.fleet
+        fleet, strategy, slow_start = self.fleet, self._strategy, self._slow_start
         fleet.scored = None
         candidates = self.eligible(request, excluded)
-        return fleet.target(self._strategy.select(fleet, candidates, request), request)
+        if slow_start is not None and slow_start.since_s:
+            position = slow_start.choose(
+                fleet, candidates, lambda among: strategy.select(fleet, among, request)
+            )
+        else:
+            position = strategy.select(fleet, candidates, request)
+        return fleet.target(position, request)
 
     def eligible(self, request: InferenceRequest, excluded: Sequence[NodeId] = ()) -> Candidates:
         """Return the nodes that nothing stands against, for whoever else wants to choose.
@@ -259,14 +257,7 @@ class Router:
             candidates = kind.candidates
         if candidates is None:
             self._eligibility.refuse(request)
-        if excluded:
-            candidates = self._without(candidates, request, excluded)
-        slow_start = self._slow_start
-        if slow_start is not None and slow_start.since_s:
-            return self._set(
-                slow_start.offered(candidates.positions, self.fleet.node_ids), candidates
-            )
-        return candidates
+        return self._without(candidates, request, excluded) if excluded else candidates
 
     def _candidates(self, request: InferenceRequest) -> Candidates | None:
         """Return the nodes to choose from, None where there are none."""
@@ -281,7 +272,6 @@ class Router:
                 if rejection is not None and self._announced:
                     self._foresee(position, rejection)
             kind.dirty.clear()
-            kind.rests.clear()
             eligible = [node for node, may in enumerate(kind.eligible) if may]
             kind.candidates = (
                 self._set(self._preferred(eligible, request), kind.candidates) if eligible else None
@@ -322,22 +312,8 @@ class Router:
     def _without(
         self, candidates: Candidates, request: InferenceRequest, excluded: Sequence[NodeId]
     ) -> Candidates:
-        """Return what is left of *candidates*, whose turn it shares: a retry takes the next one."""
+        """Return what is left of *candidates*; a retry takes the next turn of the whole set."""
         kind = self._kinds[request.capability, request.qos]
-        key = tuple(excluded)
-        rest = kind.rests.get(key)
-        if rest is None:
-            if len(kind.rests) >= REMEMBERED:
-                kind.rests.clear()
-            positions = self._left(kind, request, key)
-            rest = Candidates(positions, candidates.turn) if positions else candidates
-            kind.rests[key] = rest
-        return rest
-
-    def _left(
-        self, kind: _Kind, request: InferenceRequest, excluded: tuple[NodeId, ...]
-    ) -> tuple[int, ...]:
-        """Return the eligible nodes that are not *excluded*, or not the last of these."""
         for avoided in (excluded, excluded[-1:]):
             remaining = [
                 node
@@ -345,8 +321,8 @@ class Router:
                 if may and self.fleet.node_ids[node] not in avoided
             ]
             if remaining:
-                return self._preferred(remaining, request)
-        return ()
+                return candidates.part(self._preferred(remaining, request))
+        return candidates
 
     def _set(self, positions: tuple[int, ...], before: Candidates | None) -> Candidates:
         """Return the one object for a set of nodes, in which strategies keep their turn.

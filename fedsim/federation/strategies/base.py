@@ -11,6 +11,12 @@ from fedsim.federation.contracts import InferenceRequest
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.runtime import Random
 
+REMEMBERED = 1024
+"""Sets of nodes that are remembered before all are forgotten.
+
+Turns are not lost with them: a set that is in use keeps its own, and a new one begins anywhere.
+"""
+
 
 class Turn:
     """Whose turn is next: a place in the ring of all nodes, which no set of them begins anew.
@@ -30,12 +36,11 @@ class Candidates:
 
     Attributes:
         positions: Positions of the eligible nodes in the router's list of nodes, ascending.
-        turn: Whose turn is next. What is left of a set without the nodes that a request has tried
-            goes on with the turn of the whole set.
+        turn: Whose turn is next.
         gather: Takes a list over all nodes, and returns its entries for the eligible ones.
     """
 
-    __slots__ = ("_members", "gather", "positions", "turn")
+    __slots__ = ("_members", "_parts", "gather", "positions", "turn")
 
     def __init__(self, positions: tuple[int, ...], turn: Turn) -> None:
         self.positions = positions
@@ -44,6 +49,7 @@ class Candidates:
             itemgetter(*positions) if len(positions) > 1 else self._gather_few
         )
         self._members: frozenset[int] | None = None
+        self._parts: dict[tuple[int, ...], Candidates] = {}
 
     def __contains__(self, position: int) -> bool:
         """Return whether the node at *position* may be chosen."""
@@ -55,6 +61,21 @@ class Candidates:
     def drawn(cls, positions: tuple[int, ...], rng: Random) -> Self:
         """Return a set whose turns begin anywhere, so that gateways do not march in step."""
         return cls(positions, Turn(positions[int(rng.random() * len(positions))]))
+
+    def part(self, positions: tuple[int, ...]) -> Candidates:
+        """Return the one object for what is left of the set when some of its nodes are left out.
+
+        It goes on with the turn of the whole set.
+
+        Args:
+            positions: What is left, ascending.
+        """
+        part = self._parts.get(positions)
+        if part is None:
+            if len(self._parts) >= REMEMBERED:
+                self._parts.clear()
+            part = self._parts[positions] = Candidates(positions, self.turn)
+        return part
 
     def next(self) -> int:
         """Return the position of the node whose turn it is."""

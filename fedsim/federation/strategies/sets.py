@@ -9,12 +9,9 @@ from typing import Generic, TypeVar
 from fedsim.federation.contracts import Capability, InferenceRequest, RegionId
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.runtime import Random
-from fedsim.federation.strategies.base import Candidates
+from fedsim.federation.strategies.base import REMEMBERED, Candidates
 
 T = TypeVar("T")
-
-REMEMBERED = 1024
-"""Sets of nodes of which a strategy remembers something before it forgets them all."""
 
 
 class PerSet(Generic[T]):
