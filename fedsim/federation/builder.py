@@ -175,8 +175,8 @@ class FederationBuilder:
             clock: Time.
             tasks: Background tasks and deadlines.
             random_for: Gives a source of randomness by purpose: ``health`` (probe jitter),
-                ``strategy``, ``turns`` (where they begin), ``retries`` (backoff), ``concurrency``,
-                ``throttle`` and ``slow_start``.
+                ``strategy``, ``turns`` (where they begin), ``outliers`` (when intervals begin),
+                ``slow_start``, ``retries`` (backoff), ``concurrency`` and ``throttle``.
             region: The gateway's region, which locality prefers.
             observer: Is told of what health checker, breaker and router find out.
             insight: What only a simulator knows, for strategies that are studied as an ideal.
@@ -230,7 +230,7 @@ class FederationBuilder:
                 health,
                 breaker,
                 policies,
-                self._outliers(clock, tasks, observer),
+                self._outliers(clock, tasks, random_for, observer),
                 self._panic(clock, observer),
                 self._slow_start(clock, random_for) if starts_slowly else None,
             )
@@ -270,12 +270,16 @@ class FederationBuilder:
             raise ValueError(msg)
 
     def _outliers(
-        self, clock: Clock, tasks: Tasks, observer: Observer | None
+        self,
+        clock: Clock,
+        tasks: Tasks,
+        random_for: Callable[[str], Random],
+        observer: Observer | None,
     ) -> OutlierDetector | None:
         if self.outliers is None:
             return None
         detector = OutlierDetector(clock, self.outliers, observer)
-        tasks.spawn(detector.watch(), "watch outliers")
+        tasks.spawn(detector.watch(random_for("outliers")), "watch outliers")
         return detector
 
     def _panic(self, clock: Clock, observer: Observer | None) -> PanicMode | None:

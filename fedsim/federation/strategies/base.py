@@ -79,10 +79,13 @@ class Candidates:
 
     def next(self) -> int:
         """Return the position of the node whose turn it is."""
-        positions, turn = self.positions, self.turn
-        index = bisect_left(positions, turn.place)
-        position = positions[index if index < len(positions) else 0]
-        turn.place = position + 1
+        return self.next_of(self.positions)
+
+    def next_of(self, nodes: Sequence[int]) -> int:
+        """Return the next in turn of some *nodes* of the set, which are ascending positions."""
+        index = bisect_left(nodes, self.turn.place)
+        position = nodes[index if index < len(nodes) else 0]
+        self.turn.place = position + 1
         return position
 
     def take_turn(self, values: Sequence[float], best: float) -> int:

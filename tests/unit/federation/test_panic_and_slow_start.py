@@ -203,7 +203,10 @@ class TestEjections:
         assert set(scene.routes(6)) == {"a", "b", "c"}
 
     def test_watched_in_the_background(self):
-        """The builder starts the intervals: ejected at 0 s, the node is back at 30 s."""
+        """The builder starts the intervals, the first of which ends anywhere, here at 6.23 s.
+
+        Ejected at 0 s for 30 s, the node is back at the end of the next one.
+        """
         stage, seen = Stage(), Onlooker()
         builder = FederationBuilder(catalog=catalog_of("a", "b"), outliers=OutlierConfig())
         network = Network(stage.clock)
@@ -212,8 +215,10 @@ class TestEjections:
         for _ in range(5):
             gateway.on_start(target("a"), request())
             gateway.on_complete(target("a"), request(), "timeout", 0.1)
-        stage.env.run(until=35.0)
-        assert seen.outliers == [(0.0, "a", True), (30.0, "a", False)]
+        stage.env.run(until=45.0)
+        (_, *ejected), (back_s, *back) = seen.outliers
+        assert (ejected, back) == (["a", True], ["a", False])
+        assert back_s == pytest.approx(30.0 + 10.0 * random.Random(5).random())
 
     def test_panic_overrules_ejections(self):
         """With most nodes ejected all are used."""
