@@ -14,8 +14,8 @@ class RoundRobin:
     beginning anywhere; a retry, which leaves nodes out, takes the next turn of the same ring. Cost:
     O(log n), 0.15 us. Example: nodes a, b, c give b, c, a, b, ...; when b is not eligible any more,
     c, a, c, a. Failure: a node that fails fast gets its full share of requests until health or
-    breaker exclude it. Source: Envoy, round robin, which also keeps its place over changes of the
-    set, and begins at random.
+    breaker exclude it. Source: Envoy main, commit 0d2acde2e8d7: round robin, whose index also goes
+    on over changes of the set and begins at random.
     """
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
