@@ -79,7 +79,11 @@ class Candidates:
 
     def next(self) -> int:
         """Return the position of the node whose turn it is."""
-        return self.next_of(self.positions)
+        positions, turn = self.positions, self.turn  # as `next_of`, a call less for each decision
+        index = bisect_left(positions, turn.place)
+        position = positions[index if index < len(positions) else 0]
+        turn.place = position + 1
+        return position
 
     def next_of(self, nodes: Sequence[int]) -> int:
         """Return the next in turn of some *nodes* of the set, which are ascending positions."""
