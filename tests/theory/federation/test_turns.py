@@ -116,7 +116,8 @@ def wait_in_turns(rng, gateways, duration_s, warmup_s=120.0):
     """
     turns = [rng.randrange(NODES) for _ in range(gateways)]
     free_s = [0.0] * NODES
-    now_s, waits_s = 0.0, []
+    now_s = 0.0
+    waits_s: list[float] = []
     while True:
         now_s += rng.expovariate(NODES * LOAD)
         if now_s >= duration_s:

@@ -43,7 +43,7 @@ def test_a_tenant_has_one_gateway():
 
 def test_turns_begin_anywhere():
     """In turn it is strictly one after the other, from one that the seed draws."""
-    begins = Counter()
+    begins: Counter[str] = Counter()
     for seed in range(200):
         choice = choice_of("turn", seed)
         found = [choice.of(0, 0, None) for _ in range(8)]
