@@ -24,7 +24,7 @@ PARTS = ("Rule", "Cost", "Example", "Failure", "Source")
 """What a card says, in this order; a source is not everywhere."""
 
 LOOKS_AT = {
-    "round_robin": ("its turn", "–"),
+    "round_robin": ("its turn", "Envoy"),
     "least_connections": ("own requests in flight, weights", "NGINX, HAProxy"),
     "least_latency": ("median latency, own requests in flight, weights", "NGINX Plus"),
     "weighted_random": ("the policies' scores", "–"),

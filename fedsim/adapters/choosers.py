@@ -35,6 +35,7 @@ class Chooser:
             _Nobody(),
             context.clock,
             context.region,
+            context.rng,
             getattr(context.health, "checker", context.health),
             context.breaker,
             context.policies,

@@ -41,7 +41,7 @@ from fedsim.federation.router import Router
 from fedsim.federation.runtime import Clock, Insight, Observer, Random, Tasks, Transport
 from fedsim.federation.slow_start import SlowStart
 from fedsim.federation.strategies.base import Strategy
-from fedsim.federation.strategies.registry import build_strategy
+from fedsim.federation.strategies.registry import STRATEGIES, build_strategy
 
 
 @dataclass(slots=True)
@@ -111,7 +111,10 @@ class FederationBuilder:
         return self
 
     def with_slow_start(self, config: SlowStartConfig | None) -> Self:
-        """Let recovered nodes start slowly by *config*; None for not. Only our router does."""
+        """Let recovered nodes start slowly by *config*; None for not. Only our router does.
+
+        It has no effect under a strategy of ours whose entry in the registry says so.
+        """
         self.slow_start = config
         return self
 
@@ -172,8 +175,8 @@ class FederationBuilder:
             clock: Time.
             tasks: Background tasks and deadlines.
             random_for: Gives a source of randomness by purpose: ``health`` (probe jitter),
-                ``strategy``, ``retries`` (backoff),
-                ``concurrency``, ``throttle`` and ``slow_start``.
+                ``strategy``, ``turns`` (where they begin), ``outliers`` (when intervals begin),
+                ``slow_start``, ``retries`` (backoff), ``concurrency`` and ``throttle``.
             region: The gateway's region, which locality prefers.
             observer: Is told of what health checker, breaker and router find out.
             insight: What only a simulator knows, for strategies that are studied as an ideal.
@@ -198,10 +201,11 @@ class FederationBuilder:
         router = self.router
         if router is None:
             policies = default_policies(health) if self.policies is None else self.policies
-            strategy = self.load_balance
+            strategy, starts_slowly = self.load_balance, True
             if isinstance(strategy, LoadBalanceStrategy):
                 strategy = strategy.value
             if isinstance(strategy, str):
+                starts_slowly = STRATEGIES[strategy].slow_start
                 context = GatewayContext(
                     catalog,
                     health,
@@ -222,12 +226,13 @@ class FederationBuilder:
                 strategy,
                 clock,
                 region,
+                random_for("turns"),
                 health,
                 breaker,
                 policies,
-                self._outliers(clock, tasks, observer),
+                self._outliers(clock, tasks, random_for, observer),
                 self._panic(clock, observer),
-                self._slow_start(clock, random_for),
+                self._slow_start(clock, random_for) if starts_slowly else None,
             )
         return Gateway(
             router,
@@ -265,12 +270,16 @@ class FederationBuilder:
             raise ValueError(msg)
 
     def _outliers(
-        self, clock: Clock, tasks: Tasks, observer: Observer | None
+        self,
+        clock: Clock,
+        tasks: Tasks,
+        random_for: Callable[[str], Random],
+        observer: Observer | None,
     ) -> OutlierDetector | None:
         if self.outliers is None:
             return None
         detector = OutlierDetector(clock, self.outliers, observer)
-        tasks.spawn(detector.watch(), "watch outliers")
+        tasks.spawn(detector.watch(random_for("outliers")), "watch outliers")
         return detector
 
     def _panic(self, clock: Clock, observer: Observer | None) -> PanicMode | None:

@@ -146,7 +146,7 @@ class SlowStartConfig:
     Attributes:
         window_s: Length of a slow start, in seconds.
         aggression: 1 grows linearly with time, more grows faster at first, > 0.
-        least: Share of its requests that a node gets at first, 0 to 1.
+        least: Least factor of a node's weight, which it has at first, 0 to 1.
     """
 
     window_s: float = 30.0

@@ -7,7 +7,7 @@ from statistics import fmean, pstdev
 
 from fedsim.federation.config import OutlierConfig
 from fedsim.federation.contracts import NodeId
-from fedsim.federation.runtime import Clock, Observer
+from fedsim.federation.runtime import Clock, Observer, Random
 
 FAILURES = frozenset({"internal", "node_unreachable", "timeout"})
 """Outcomes of an attempt that lie with the node."""
@@ -131,11 +131,16 @@ class OutlierDetector:
                 reason = f"{self._config.consecutive_failures} failures in a row"
                 self._eject(node_id, tally, reason)
 
-    async def watch(self) -> None:
-        """Look at rates and at ejected nodes each ``interval_s`` seconds, without end."""
+    async def watch(self, rng: Random) -> None:
+        """Look at rates and at ejected nodes each ``interval_s`` seconds, without end.
+
+        The first interval ends anywhere within one, so that gateways do not look at the same time.
+        """
+        wait_s = self._config.interval_s * rng.random()
         while True:
-            await self._clock.sleep(self._config.interval_s)
+            await self._clock.sleep(wait_s)
             self.tick()
+            wait_s = self._config.interval_s
 
     def tick(self) -> None:
         """End an interval: readmit whom it is time for, and look at the rates."""

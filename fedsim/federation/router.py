@@ -31,13 +31,10 @@ from fedsim.federation.health import HealthChecker
 from fedsim.federation.outliers import OutlierDetector
 from fedsim.federation.panic import PanicMode
 from fedsim.federation.policies import OWN_POLICIES
-from fedsim.federation.runtime import Clock
+from fedsim.federation.runtime import Clock, Random
 from fedsim.federation.slow_start import SlowStart
 from fedsim.federation.standing import Standing
-from fedsim.federation.strategies.base import Candidates, Strategy
-
-REMEMBERED = 1024
-"""Sets of nodes, or kinds of request, that a router remembers before it forgets them all."""
+from fedsim.federation.strategies.base import REMEMBERED, Candidates, Strategy, Turn
 
 UNASKED = RouteScores(*[math.nan] * 6)
 """The scores of a candidate that nobody was asked for."""
@@ -70,8 +67,8 @@ class Router:
     ``route`` looks at capability, deployment status, policies, circuit breaker and health, and
     lets the strategy choose among the nodes that nothing stands against. Where the request prefers
     a GPU, nodes without one are left out as long as one with a GPU is eligible. Outlier ejection
-    counts as health does, panic mode overrules both, and slow start offers the strategy a node
-    that has recovered for a share of the decisions only; each may be off.
+    counts as health does, panic mode overrules both, and slow start holds the strategy to a share
+    of its decisions for a node that has recovered; each may be off.
 
     Eligibility is worked out once for each kind of request (capability and quality of service) and
     then only for nodes of which catalog, breaker or health checker say that something changed, by
@@ -91,6 +88,7 @@ class Router:
         strategy: Strategy,
         clock: Clock,
         region: RegionId,
+        rng: Random,
         health: HealthCheckerTrait | None = None,
         breaker: CircuitBreakerTrait | None = None,
         policies: Sequence[RoutingPolicyTrait] = (),
@@ -106,6 +104,7 @@ class Router:
         self._tell_start: Callable[..., None] | None = getattr(strategy, "on_start", None)
         self._tell_complete: Callable[..., None] | None = getattr(strategy, "on_complete", None)
         self._clock = clock
+        self._rng = rng
         self._health = health
         self._breaker = breaker
         self._kinds: dict[tuple[Capability, QoSRequirements], _Kind] = {}
@@ -230,10 +229,16 @@ class Router:
     # Choosing
 
     def _choose(self, request: InferenceRequest, excluded: Sequence[NodeId]) -> RouteTarget:
-        fleet = self.fleet
+        fleet, strategy, slow_start = self.fleet, self._strategy, self._slow_start
         fleet.scored = None
         candidates = self.eligible(request, excluded)
-        return fleet.target(self._strategy.select(fleet, candidates, request), request)
+        if slow_start is not None and slow_start.since_s:
+            position = slow_start.choose(
+                fleet, candidates, lambda among: strategy.select(fleet, among, request)
+            )
+        else:
+            position = strategy.select(fleet, candidates, request)
+        return fleet.target(position, request)
 
     def eligible(self, request: InferenceRequest, excluded: Sequence[NodeId] = ()) -> Candidates:
         """Return the nodes that nothing stands against, for whoever else wants to choose.
@@ -252,12 +257,7 @@ class Router:
             candidates = kind.candidates
         if candidates is None:
             self._eligibility.refuse(request)
-        if excluded:
-            candidates = self._without(candidates, request, excluded)
-        slow_start = self._slow_start
-        if slow_start is not None and slow_start.since_s:
-            return self._set(slow_start.offered(candidates.positions, self.fleet.node_ids))
-        return candidates
+        return self._without(candidates, request, excluded) if excluded else candidates
 
     def _candidates(self, request: InferenceRequest) -> Candidates | None:
         """Return the nodes to choose from, None where there are none."""
@@ -273,7 +273,9 @@ class Router:
                     self._foresee(position, rejection)
             kind.dirty.clear()
             eligible = [node for node, may in enumerate(kind.eligible) if may]
-            kind.candidates = self._set(self._preferred(eligible, request)) if eligible else None
+            kind.candidates = (
+                self._set(self._preferred(eligible, request), kind.candidates) if eligible else None
+            )
         return kind.candidates
 
     def _kind(self, request: InferenceRequest) -> _Kind:
@@ -310,6 +312,7 @@ class Router:
     def _without(
         self, candidates: Candidates, request: InferenceRequest, excluded: Sequence[NodeId]
     ) -> Candidates:
+        """Return what is left of *candidates*; a retry takes the next turn of the whole set."""
         kind = self._kinds[request.capability, request.qos]
         for avoided in (excluded, excluded[-1:]):
             remaining = [
@@ -318,16 +321,24 @@ class Router:
                 if may and self.fleet.node_ids[node] not in avoided
             ]
             if remaining:
-                return self._set(self._preferred(remaining, request))
+                return candidates.part(self._preferred(remaining, request))
         return candidates
 
-    def _set(self, positions: tuple[int, ...]) -> Candidates:
-        """Return the one object for a set of nodes, in which strategies keep their turn."""
+    def _set(self, positions: tuple[int, ...], before: Candidates | None) -> Candidates:
+        """Return the one object for a set of nodes, in which strategies keep their turn.
+
+        A new set goes on where *before*, which it takes the place of, has come to.
+        """
         candidates = self._sets.get(positions)
         if candidates is None:
             if len(self._sets) >= REMEMBERED:
                 self._sets.clear()
-            candidates = self._sets[positions] = Candidates(positions)
+            candidates = (
+                Candidates.drawn(positions, self._rng)
+                if before is None
+                else Candidates(positions, Turn(before.turn.place))
+            )
+            self._sets[positions] = candidates
         return candidates
 
     # Changes

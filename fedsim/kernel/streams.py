@@ -46,6 +46,9 @@ REQUEST_DELAY = 9
 ANSWER_DELAY = 10
 """Purpose: how far the answer to an attempt is delayed on a bad link."""
 
+GATEWAY = 11
+"""Purpose: which gateway of its region a request goes to."""
+
 # The finalizer of SplitMix64 (Steele, Lea and Flood 2014, with Stafford's variant 13), applied to
 # the key plus odd multiples of purpose and attempt. The multiples are the increments of SplitMix64
 # and of the LXM family (Steele and Vigna 2021).

@@ -1,4 +1,4 @@
-"""Says which weights and levels of pools the strategies of a scenario do not go by."""
+"""Says which weights and levels of pools, and which slow start, strategies do not go by."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KEYS: tuple[tuple[str, Callable[[Entry], bool], Callable[[PoolConfig], bool]], 
 
 
 def keys_without_effect(scenario: Scenario) -> list[str]:
-    """Return a sentence for each weight and priority of a pool that some strategy ignores.
+    """Return a sentence for each weight or priority of a pool, or slow start, that some ignore.
 
     Of strategies and routers that are not ours nothing is known, and nothing is said.
     """
@@ -32,6 +32,13 @@ def keys_without_effect(scenario: Scenario) -> list[str]:
                 for pool in scenario.world.pools
                 if is_given(pool)
             ]
+    idle = [name for name in _strategies(scenario) if not STRATEGIES[name].slow_start]
+    if scenario.federation.slow_start is not None and idle:
+        found.append(
+            f"federation.slow_start has no effect under {', '.join(idle)}: they keep tenants or "
+            "prompts where they are, or know no share. Use a strategy that goes by turns, weights, "
+            "load or chance, or remove the key."
+        )
     return found
 
 

@@ -15,6 +15,7 @@ from fedsim.workload.distributions import Distribution
 from fedsim.workload.traffic import Traffic
 from fedsim.world.engine.config import EngineConfig
 from fedsim.world.faults.config import FaultConfig as FaultConfig  # noqa: PLC0414 - part of this module
+from fedsim.world.gateway_choice import GatewayChoiceName
 from fedsim.world.service import BatchServiceModel, ServiceModel
 
 
@@ -182,6 +183,7 @@ class WorldConfig:
         faults: What goes wrong.
         nodes_every_s: Sampling period of the nodes table in seconds, or None for no samples.
         abort: Whether a deadline or cancellation makes the node stop working on the request.
+        gateway_choice: How a request's gateway is found among those of its region.
         warmup_s: Start of the window that summaries cover, in seconds.
     """
 
@@ -195,4 +197,5 @@ class WorldConfig:
     faults: tuple[FaultConfig, ...] = ()
     nodes_every_s: float | None = 1.0
     abort: bool = True
+    gateway_choice: GatewayChoiceName = "random"
     warmup_s: float = 0.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from itertools import cycle
 from typing import Any
 
 from fedsim.errors import FedsimError, InternalError
@@ -26,6 +25,7 @@ from fedsim.world.answers import idle_answer_s
 from fedsim.world.config import StreamConfig, WorldConfig
 from fedsim.world.decisions import DecisionWatch
 from fedsim.world.faults.injector import FaultInjector
+from fedsim.world.gateway_choice import GatewayChoice
 from fedsim.world.insight import IdleReports, NodeInsight
 from fedsim.world.links import Links
 from fedsim.world.live import LiveRequest, OnOver
@@ -178,10 +178,14 @@ class World:
         self._window_s = [0.0] * len(self.nodes)
         with self.loop.installed():  # plug-ins may look at the time, or start tasks
             self.gateways = self._build_gateways(gateways, build_gateway, router_name)
-        self._gateway_of = [
-            cycle([gateway for region, gateway in self.gateways if region == code])
-            for code in range(len(config.regions))
-        ]
+        self._gateway_choice = GatewayChoice(
+            config.gateway_choice,
+            [
+                [gateway for region, gateway in self.gateways if region == code]
+                for code in range(len(config.regions))
+            ],
+            self.streams,
+        )
 
     # Building
 
@@ -349,7 +353,7 @@ class World:
         user: int = -1,
         turn: int = -1,
     ) -> None:
-        """Let a request arrive now at the next gateway of its region."""
+        """Let a request arrive now at a gateway of its region."""
         config = self._config.streams[stream]
         info = self.directory.streams[stream]
         row = self._observer.request_arrived(
@@ -374,7 +378,7 @@ class World:
                 details.block_tokens,
                 config.priority,
             )
-        gateway = next(self._gateway_of[origin])
+        gateway = self._gateway_choice.of(origin, key, tenant_id)
         self._live[request_id] = live = LiveRequest(
             self.env,
             gateway.infer(request),

@@ -120,7 +120,11 @@ class SglangCacheAware:
         eligible = [place for place in best if place in candidates]
         if not eligible:
             return candidates.positions[0]
-        return min(eligible, key=fleet.in_flight.__getitem__)
+        loads = [fleet.in_flight[place] for place in eligible]
+        least = min(loads)
+        return candidates.next_of(
+            [place for place, load in zip(eligible, loads, strict=True) if load == least]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +176,20 @@ class AibrixPrefixCache:
             if matches:
                 mark = _mark(loads, self._settings.deviations)
                 ranked = [
-                    (-matches.get(fleet.node_ids[position], 0), load, position)
-                    for position, load in zip(candidates.positions, loads, strict=True)
+                    (matches.get(fleet.node_ids[position], 0), -load)
                     if load <= mark
+                    else (0, -load)
+                    for position, load in zip(candidates.positions, loads, strict=True)
                 ]
-                missing, _, position = min(ranked, default=(0, 0, 0))
-                if missing:
-                    return position
+                best = max(ranked)
+                if best[0]:
+                    return candidates.next_of(
+                        [
+                            position
+                            for position, rank in zip(candidates.positions, ranked, strict=True)
+                            if rank == best
+                        ]
+                    )
         return candidates.take_turn(loads, min(loads))
 
 

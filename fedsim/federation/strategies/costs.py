@@ -54,9 +54,9 @@ class CostCapped:
     LiteLLM's cost-based routing takes the cheapest, however busy it is.
     """
 
-    def __init__(self, _: GatewayContext, settings: CostCappedSettings) -> None:
+    def __init__(self, context: GatewayContext, settings: CostCappedSettings) -> None:
         self._settings = settings
-        self._sets = Sets()
+        self._sets = Sets(context.rng)
         self._version = -1
         self._prices: list[float] = []
 

@@ -86,7 +86,7 @@ class LlmD:
         self._stale_after_s = settings.stale_after_s
         self._tokens = TokenLoad()
         self._session = Session()
-        self._no_hit = NoHitLru()
+        self._no_hit = NoHitLru(context.rng)
         every: list[tuple[float, Scorer]] = [
             (settings.queue, queue),
             (settings.kv, kv),

@@ -73,7 +73,7 @@ class EnvoyLocalityWeighted:
         self._least = LeastInFlight(context.rng)
         self._levels = Levels(context.rng, EnvoyPrioritySettings(panic_threshold=0.0))
         self.panicking = self._levels.panicking
-        self._sets = Sets()
+        self._sets = Sets(context.rng)
         self._members = Members()
         self._regions: PerSet[dict[Capability, _Regions]] = PerSet(lambda _, __: {})
 
@@ -219,9 +219,9 @@ class _Spread:
 
     __slots__ = ("as_of_s", "cumulative", "nodes", "own", "parts", "regions")
 
-    def __init__(self, groups: dict[RegionId, list[int]], region: RegionId) -> None:
+    def __init__(self, groups: dict[RegionId, list[int]], region: RegionId, rng: Random) -> None:
         self.regions = list(groups)
-        self.parts = [Candidates(tuple(positions)) for positions in groups.values()]
+        self.parts = [Candidates.drawn(tuple(positions), rng) for positions in groups.values()]
         self.nodes = [len(positions) for positions in groups.values()]
         self.own = self.regions.index(region) if region in groups else None
         self.as_of_s = -inf
@@ -267,7 +267,7 @@ class EnvoyLoadAwareLocality:
         spread = known.get(request.capability)
         if spread is None:
             groups = by_region(fleet, candidates.positions)
-            spread = known[request.capability] = _Spread(groups, self._region)
+            spread = known[request.capability] = _Spread(groups, self._region, self._rng)
         if spread.as_of_s != load.due_s:
             spread.as_of_s = load.due_s
             used = [load.by_region.get(region, 0.0) for region in spread.regions]

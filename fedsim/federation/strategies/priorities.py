@@ -10,10 +10,9 @@ from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import HealthState, InferenceRequest
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.runtime import Random
-from fedsim.federation.strategies.base import Candidates
+from fedsim.federation.strategies.base import REMEMBERED, Candidates
 from fedsim.federation.strategies.least import LeastInFlight
 from fedsim.federation.strategies.sets import (
-    REMEMBERED,
     Members,
     Sets,
     pick,
@@ -148,7 +147,7 @@ class Levels:
         self._rng = rng
         self._settings = settings
         self._members = Members()
-        self._sets = Sets()
+        self._sets = Sets(rng)
         self._plans: dict[tuple[object, ...], tuple[list[int], list[Part]]] = {}
 
     def draw(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> Part:

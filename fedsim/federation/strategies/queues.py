@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fedsim.federation.context import GatewayContext
-from fedsim.federation.contracts import InferenceRequest, NodeId
+from fedsim.federation.contracts import InferenceRequest, NodeId, RouteTarget
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.runtime import Insight
 from fedsim.federation.strategies.base import Candidates
@@ -60,12 +60,12 @@ class JoinIdleQueue:
     """A node that has said it is idle; a random one where none has.
 
     Rule: a node that becomes idle reports to one gateway, drawn at random; the gateway sends its
-    next request to the node that has waited longest on its list, and strikes it off. With no node
-    on the list it draws one. Cost: O(1), 0.5 us, and no message on the way of a request. Example:
-    a and b report in this order; the next three requests go to a, to b, and anywhere. Failure: a
-    node that fails fast is idle at once and says so again, and attracts requests until it is
-    excluded. Its report may be old: another gateway may have drawn the node since. Source: Y. Lu
-    et al., Join-Idle-Queue, 2011.
+    next request to the node that has waited longest on its list, and strikes it off when it does.
+    With no node on the list it draws one. Cost: O(1), 0.5 us, and no message on the way of a
+    request. Example: a and b report in this order; the next three requests go to a, to b, and
+    anywhere. Failure: a node that fails fast is idle at once and says so again, and attracts
+    requests until it is excluded. Its report may be old: another gateway may have drawn the node
+    since. Source: Y. Lu et al., Join-Idle-Queue, 2011.
     """
 
     def __init__(self, context: GatewayContext) -> None:
@@ -82,9 +82,12 @@ class JoinIdleQueue:
         for node_id in self._idle:
             position = fleet.positions.get(node_id, -1)
             if position in candidates:
-                del self._idle[node_id]
                 return position
         return any_of(candidates.positions, self._rng)
+
+    def on_start(self, target: RouteTarget, request: InferenceRequest) -> None:
+        """Strike off the node that a request is sent to."""
+        self._idle.pop(target.node_id, None)
 
 
 def _reported(fleet: Fleet, position: int) -> int:

@@ -66,6 +66,8 @@ class Entry:
         context: Whether a class without settings takes the context.
         weight: Whether it goes by the weights of nodes, ``pools.<name>.weight``.
         priority: Whether it goes by their levels, ``pools.<name>.priority``.
+        slow_start: Whether slow start holds it back; not one that goes by the tenant or by the
+            prompt, whose requests would lose their place, and not one without weight or load.
     """
 
     strategy: Callable[..., Strategy]
@@ -73,6 +75,7 @@ class Entry:
     context: bool = True
     weight: bool = False
     priority: bool = False
+    slow_start: bool = True
 
 
 STRATEGIES: Mapping[str, Entry] = {
@@ -80,7 +83,7 @@ STRATEGIES: Mapping[str, Entry] = {
     "least_connections": Entry(LeastConnections, weight=True),
     "least_latency": Entry(LeastLatency, weight=True),
     "weighted_random": Entry(WeightedRandom),
-    "consistent_hash": Entry(ConsistentHash, context=False),
+    "consistent_hash": Entry(ConsistentHash, context=False, slow_start=False),
     "random": Entry(RandomChoice),
     "power_of_two": Entry(PowerOfTwo, PowerOfTwoSettings),
     "smooth_weighted_round_robin": Entry(SmoothWeightedRoundRobin, weight=True),
@@ -90,14 +93,14 @@ STRATEGIES: Mapping[str, Entry] = {
     "prequal": Entry(Prequal, PrequalSettings),
     "join_shortest_queue": Entry(JoinShortestQueue, JoinShortestQueueSettings),
     "join_idle_queue": Entry(JoinIdleQueue),
-    "bounded_load_hash": Entry(BoundedLoadHash, BoundedLoadHashSettings),
-    "maglev": Entry(Maglev, MaglevSettings, weight=True),
-    "rendezvous_hash": Entry(RendezvousHash, context=False, weight=True),
+    "bounded_load_hash": Entry(BoundedLoadHash, BoundedLoadHashSettings, slow_start=False),
+    "maglev": Entry(Maglev, MaglevSettings, weight=True, slow_start=False),
+    "rendezvous_hash": Entry(RendezvousHash, context=False, weight=True, slow_start=False),
     "least_kv_cache": Entry(LeastKvCache, context=False),
-    "sglang_cache_aware": Entry(SglangCacheAware, SglangCacheAwareSettings),
-    "llm_d": Entry(LlmD, LlmDSettings),
-    "dynamo_kv": Entry(DynamoKv, DynamoKvSettings),
-    "aibrix_prefix_cache": Entry(AibrixPrefixCache, AibrixPrefixCacheSettings),
+    "sglang_cache_aware": Entry(SglangCacheAware, SglangCacheAwareSettings, slow_start=False),
+    "llm_d": Entry(LlmD, LlmDSettings, slow_start=False),
+    "dynamo_kv": Entry(DynamoKv, DynamoKvSettings, slow_start=False),
+    "aibrix_prefix_cache": Entry(AibrixPrefixCache, AibrixPrefixCacheSettings, slow_start=False),
     "envoy_zone_aware": Entry(EnvoyZoneAware, EnvoyZoneAwareSettings, weight=True),
     "envoy_locality_weighted": Entry(EnvoyLocalityWeighted, weight=True, priority=True),
     "envoy_load_aware_locality": Entry(
@@ -105,7 +108,7 @@ STRATEGIES: Mapping[str, Entry] = {
     ),
     "envoy_priority": Entry(EnvoyPriority, EnvoyPrioritySettings, weight=True, priority=True),
     "cost_capped": Entry(CostCapped, CostCappedSettings),
-    "best_score": Entry(BestScore, context=False),
+    "best_score": Entry(BestScore, context=False, slow_start=False),
 }
 """Every strategy that has a name; the five of the contract come first."""
 

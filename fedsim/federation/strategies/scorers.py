@@ -8,6 +8,7 @@ from typing import Protocol
 from fedsim.federation.contracts import Capability, InferenceRequest, NodeId, RouteTarget
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.health import NodeRecord
+from fedsim.federation.runtime import Random
 
 LOAD_SCALE_REQUESTS = 128
 """Waiting requests from which on the load-aware score is 0."""
@@ -159,9 +160,17 @@ class Session:
 
 
 class NoHitLru:
-    """Scores how long ago a node was sent a prompt that no node knew, so that these spread."""
+    """Scores how long ago a node was sent a prompt that no node knew, so that these spread.
 
-    def __init__(self) -> None:
+    Nodes that never were come first, in the order of the catalog from one that is drawn, so that
+    gateways which begin together do not begin with the same.
+
+    Args:
+        rng: Draws that one.
+    """
+
+    def __init__(self, rng: Random) -> None:
+        self._start = rng.random()
         self._used: dict[NodeId, None] = {}
         self._cold = False
 
@@ -175,7 +184,9 @@ class NoHitLru:
         if count == 1:
             return [1.0]
         eligible = dict.fromkeys(node_ids)
-        waited = [node_id for node_id in node_ids if node_id not in self._used]
+        start = int(self._start * count)
+        in_turn = node_ids[start:] + node_ids[:start]
+        waited = [node_id for node_id in in_turn if node_id not in self._used]
         waited += [node_id for node_id in self._used if node_id in eligible]
         ranks = {node_id: rank for rank, node_id in enumerate(waited)}
         return [1.0 - ranks[node_id] / (count - 1) for node_id in node_ids]

@@ -9,12 +9,9 @@ from typing import Generic, TypeVar
 from fedsim.federation.contracts import Capability, InferenceRequest, RegionId
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.runtime import Random
-from fedsim.federation.strategies.base import Candidates
+from fedsim.federation.strategies.base import REMEMBERED, Candidates
 
 T = TypeVar("T")
-
-REMEMBERED = 1024
-"""Sets of nodes of which a strategy remembers something before it forgets them all."""
 
 
 class PerSet(Generic[T]):
@@ -64,9 +61,14 @@ class Members:
 
 
 class Sets:
-    """The object for each part of a set of nodes, in which the part's turn is kept."""
+    """The object for each part of a set of nodes, in which the part's turn is kept.
 
-    def __init__(self) -> None:
+    Args:
+        rng: Draws where the turns of a new part begin.
+    """
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
         self._known: dict[tuple[int, ...], Candidates] = {}
 
     def of(self, positions: Sequence[int]) -> Candidates:
@@ -76,7 +78,7 @@ class Sets:
         if found is None:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            found = self._known[key] = Candidates(key)
+            found = self._known[key] = Candidates.drawn(key, self._rng)
         return found
 
 

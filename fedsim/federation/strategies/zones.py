@@ -127,5 +127,5 @@ class EnvoyZoneAware:
         here = [self._gateways.get(name, 0) * WHOLE // gateways for name in regions]
         there = [len(groups[name]) * WHOLE // total for name in regions]
         own = regions.index(self._region) if self._region in groups else None
-        parts = [Candidates(tuple(groups[name])) for name in regions]
+        parts = [Candidates.drawn(tuple(groups[name]), self._rng) for name in regions]
         return zone_plan(here, there, own), parts, own

@@ -38,5 +38,6 @@ def world_config(file: ScenarioFile, files: WorkloadFiles, engines: EngineSource
         faults=tuple(fault_config(fault) for fault in file.faults),
         nodes_every_s=None if isinstance(every, str) else every,
         abort=file.federation.abort == "on",
+        gateway_choice=file.federation.gateway_choice,
         warmup_s=file.warmup or 0.0,
     )

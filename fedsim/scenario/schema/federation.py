@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -26,6 +26,17 @@ from fedsim.scenario.schema.retrying import RetryChoice
 from fedsim.scenario.schema.strategies import StrategySettingsByName
 from fedsim.scenario.schema.types import CountFrom1, PlugInName, RouterName, StrategyName
 
+GatewayChoice = Annotated[
+    Literal["random", "tenant", "turn"],
+    Field(
+        description=(
+            "Which gateway of its region a request goes to: random draws one for each, tenant has "
+            "one for each tenant, turn takes one after the other."
+        ),
+    ),
+]
+"""How the gateway of a request is found."""
+
 
 class Federation(Settings):
     """The real objects that run in the world."""
@@ -45,6 +56,7 @@ class Federation(Settings):
             "one in each region that requests come from where not given."
         ),
     )
+    gateway_choice: GatewayChoice = "random"
     strategy: StrategyName = Field(
         default="least_latency",
         description="How one of the eligible nodes is chosen: a built-in name, or module:Class.",

@@ -111,5 +111,5 @@ class SlowStartSettings(Settings):
         default=1.0, gt=0, description="1 grows linearly with time; more grows faster at first."
     )
     min: Percentage = Field(
-        default=0.1, description="Share of its requests that a node gets at first."
+        default=0.1, description="Least factor of a node's weight, which it has at first."
     )

@@ -11,7 +11,7 @@ from fedsim.federation.contracts import LoadBalanceStrategy
 from fedsim.federation.reference.config import ENTERPRISE_DEFAULT
 from fedsim.scenario.schema.base import Settings, Wording, error, listed, shown, tag_of_word
 from fedsim.scenario.schema.breakers import BreakerSettings, RateBreakerSettings
-from fedsim.scenario.schema.federation import Federation
+from fedsim.scenario.schema.federation import Federation, GatewayChoice
 from fedsim.scenario.schema.health import HealthSettings
 from fedsim.scenario.schema.off import OffOr
 from fedsim.scenario.schema.policies import PolicySettings
@@ -178,6 +178,7 @@ class ReferenceFederation(Settings):
             "one in each region that requests come from where not given."
         ),
     )
+    gateway_choice: GatewayChoice = "random"
     strategy: Annotated[
         Literal[
             "round_robin",
@@ -225,6 +226,7 @@ class ReferenceFederation(Settings):
         {
             "preset",
             "gateways",
+            "gateway_choice",
             "strategy",
             "policies",
             "health",

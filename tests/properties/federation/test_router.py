@@ -142,6 +142,7 @@ class RouterMachine(RuleBasedStateMachine):
             self.spy,
             self.scene.clock,
             EAST,
+            random.Random(3),
             self.scene.health,
             self.scene.breaker,
             exclude + score if own else exclude,
@@ -274,7 +275,7 @@ class RouterMachine(RuleBasedStateMachine):
         chosen = drive(self.router.route(asked))
         if self.watchful:
             starting = set(self.slow_start.since_s)
-            assert self.spy.given
+            assert self.spy.given  # where slow start had it choose again, what was left then
             assert self.spy.given <= eligible <= self.spy.given | starting
             return
         assert self.spy.given == eligible

@@ -175,3 +175,36 @@ def test_every_plugin_that_a_scenario_names_is_looked_for(place):
 
     assert done.exit_code == 2
     assert "plug-in no_such_module:X: importing no_such_module failed" in done.stderr
+
+
+STARTS_SLOWLY = """\
+duration: 10s
+regions: {lab: {}}
+pools: {w: {region: lab, count: 2, slots: 8, service: {distribution: constant, value: 1s}}}
+workload: {chat: {arrivals: {process: poisson, rate: 1/s}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        (["federation.slow_start={}", "federation.strategy=maglev"], "maglev"),
+        (["federation.slow_start={}", "federation.strategy=round_robin"], None),
+        (["federation.slow_start=off", "federation.strategy=maglev"], None),
+        (
+            ["federation.slow_start={}", "compare.strategies=[random, llm_d, best_score]"],
+            "llm_d, best_score",
+        ),
+    ],
+)
+def test_says_where_slow_start_has_no_effect(
+    overrides: list[str], named: str | None, tmp_path: Path
+):
+    """Strategies that slow start does not hold back are named, and only where it is on."""
+    file = tmp_path / "slowly.yaml"
+    file.write_text(STARTS_SLOWLY, encoding="utf-8")
+    done = check(str(file), *(word for each in overrides for word in ("--set", each)))
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.stdout.split())
+    assert ("slow_start has no effect" in said) is (named is not None)
+    assert named is None or f"federation.slow_start has no effect under {named}: they" in said

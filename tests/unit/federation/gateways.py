@@ -28,7 +28,6 @@ from fedsim.federation.health import HealthChecker
 from fedsim.federation.router import Router
 from tests.unit.federation.stand_ins import (
     EAST,
-    Dice,
     Network,
     Onlooker,
     Outcome,
@@ -36,6 +35,7 @@ from tests.unit.federation.stand_ins import (
     Stream,
     catalog_of,
     request,
+    sources,
 )
 
 EXACT = RetryConfig(jitter="none", budget=None)
@@ -114,7 +114,7 @@ class GatewayScene:
             self.network,
             self.stage.clock,
             self.stage.tasks,
-            lambda _: rng or Dice(),
+            sources(rng),
             EAST,
             self.seen,
         )

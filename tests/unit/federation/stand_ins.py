@@ -64,6 +64,11 @@ class Dice:
         return self.values[(self.rolls - 1) % len(self.values)]
 
 
+def sources(rng: Any = None) -> Callable[[str], Any]:
+    """Return sources by purpose: turns begin at the first node, all else draws from *rng*."""
+    return lambda purpose: Dice(0.0) if purpose == "turns" else rng or Dice()
+
+
 @dataclass
 class Onlooker:
     """Keeps what the parts of a gateway tell their observer."""
@@ -281,7 +286,7 @@ class RouterScene:
             .with_catalog(self.catalog)
             .with_load_balance(strategy)
             .with_circuit_breaker(BreakerConfig(**config))
-            .build(self.network, self.clock, Stage().tasks, lambda _: rng or Dice(), EAST)
+            .build(self.network, self.clock, Stage().tasks, sources(rng), EAST)
         )
         assert isinstance(self.gateway.router, Router)
         assert isinstance(self.gateway.health, HealthChecker)

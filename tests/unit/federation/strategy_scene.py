@@ -19,7 +19,16 @@ from fedsim.federation.contracts import (
 )
 from fedsim.federation.health import HealthChecker, NodeRecord
 from fedsim.federation.router import Router
-from tests.unit.federation.stand_ins import EAST, Dice, HandClock, Network, Stage, catalog_of, drive
+from tests.unit.federation.stand_ins import (
+    EAST,
+    Dice,
+    HandClock,
+    Network,
+    Stage,
+    catalog_of,
+    drive,
+    sources,
+)
 
 BLOCK_TOKENS = 16
 
@@ -56,7 +65,7 @@ class StrategyScene:
         )
         self.prefixes = builder.prefixes
         gateway = builder.build(
-            Network(self.clock), self.clock, Stage().tasks, lambda _: self.rng, EAST
+            Network(self.clock), self.clock, Stage().tasks, sources(self.rng), EAST
         )
         assert isinstance(gateway.router, Router)
         assert isinstance(gateway.health, HealthChecker)

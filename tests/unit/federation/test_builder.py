@@ -78,7 +78,7 @@ def test_defaults():
     assert isinstance(gateway.router, Router)
     assert isinstance(gateway.health, HealthChecker)
     assert isinstance(gateway.breaker, CircuitBreaker)
-    assert workshop.purposes == ["health", "strategy", "retries"]
+    assert workshop.purposes == ["health", "strategy", "turns", "retries"]
     assert not gateway.health.is_monitoring
     assert FederationBuilder().load_balance is LoadBalanceStrategy.LEAST_LATENCY
     assert FederationBuilder().config == GatewayConfig()

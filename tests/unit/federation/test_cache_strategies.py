@@ -83,13 +83,15 @@ class TestSglangCacheAware:
         assert scene.choose(TEN) == chosen
 
     def test_of_equal_matches_the_least_loaded(self):
-        """Two nodes have the same prompt."""
+        """Two nodes have the same prompt; with equal loads they take turns."""
         scene = self.scene()
         for node in "ab":
             scene.cache(node, *range(10))
         scene.load(a=5, b=3)
-
         assert scene.choose(TEN) == "b"
+
+        scene.load(a=3, b=3)
+        assert [scene.choose(TEN) for _ in range(3)] == ["a", "b", "a"]
 
     def test_the_first_node_stands_in(self):
         """Where the node with the match is not eligible it is the first that is."""
@@ -173,6 +175,9 @@ class TestAibrixPrefixCache:
         scene.cache("d", *range(10))
         scene.load(a=1)
         assert scene.choose(TEN) == "d"
+
+        scene.load(a=0)
+        assert [scene.choose(TEN) for _ in range(3)] == ["a", "d", "a"]
 
     def test_without_a_match_it_is_the_least_loaded(self):
         """A prompt that is new goes by load, in turn."""

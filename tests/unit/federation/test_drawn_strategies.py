@@ -19,7 +19,7 @@ from fedsim.federation.strategies.prequal import Answer, PrequalSettings, hot_co
 from fedsim.federation.strategies.queues import JoinIdleQueue, JoinShortestQueueSettings
 from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.federation.strategies.schedules import EnvoyLeastRequestSettings, Schedule
-from tests.unit.federation.stand_ins import Dice, deployment
+from tests.unit.federation.stand_ins import Dice, deployment, request, target
 from tests.unit.federation.strategy_scene import StrategyScene, prompt
 
 
@@ -400,7 +400,11 @@ class TestQueues:
         for node in ("b", "a", "b"):
             insight.report(NodeId(node))
 
-        assert "".join(scene.choose() for _ in range(4)) == "abcc"
+        chosen = ""
+        for _ in range(4):
+            chosen += scene.choose()
+            strategy.on_start(target(chosen[-1]), request())
+        assert chosen == "abcc"
 
     def test_an_idle_node_that_may_not_serve_stays_on_the_list(self):
         """It is passed over, and taken when it is eligible again."""

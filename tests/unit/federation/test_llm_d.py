@@ -94,12 +94,12 @@ class TestScorers:
         assert sums(found) == [0.0, 1.0, 0.0]
 
     def test_new_prompts_go_round(self):
-        """Prompts that no node knows go to the node that waits longest for one."""
+        """Prompts that no node knows go to the node that waits longest, from a drawn one on."""
         found = scene(**{**OFF, "no_hit_lru": 1.0})
         chosen = [found.serve(prompt(1000 + number)) for number in range(5)]
 
-        assert chosen == ["a", "b", "c", "a", "b"]
-        assert sums(found, prompt(9999)) == [0.5, 0.0, 1.0]
+        assert chosen == ["b", "c", "a", "b", "c"]
+        assert sums(found, prompt(9999)) == [1.0, 0.5, 0.0]
 
     def test_old_telemetry_is_not_believed(self):
         """A node that was probed too long ago scores 0 by its queue and its cache."""
@@ -123,7 +123,7 @@ class TestLlmD:
 
     def test_equal_sums_are_drawn(self):
         """A die decides between a and c."""
-        found = StrategyScene("a", "b", "c", strategy="llm_d", rng=Dice(0.0, 0.49, 0.5, 0.99))
+        found = StrategyScene("a", "b", "c", strategy="llm_d", rng=Dice(0.3, 0.0, 0.49, 0.5, 0.99))
         found.tell("b", queue=5)
         for node in "ac":
             found.tell(node)
@@ -132,7 +132,7 @@ class TestLlmD:
 
     def test_before_any_probe_all_are_equal(self):
         """Nodes of which nothing is known are drawn evenly."""
-        found = StrategyScene("a", "b", strategy="llm_d", rng=Dice(0.2, 0.7))
+        found = StrategyScene("a", "b", strategy="llm_d", rng=Dice(0.3, 0.2, 0.7))
 
         assert [found.choose() for _ in range(2)] == ["a", "b"]
 

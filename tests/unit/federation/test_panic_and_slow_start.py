@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import random
+from collections import Counter
 
 import pytest
 
@@ -21,6 +21,7 @@ from fedsim.federation.panic import PanicMode
 from fedsim.federation.policies import HealthPolicy
 from fedsim.federation.router import Router
 from fedsim.federation.slow_start import SlowStart, slow_start_share
+from fedsim.federation.strategies.registry import STRATEGIES
 from tests.unit.federation.stand_ins import (
     EAST,
     GENERATE,
@@ -39,6 +40,11 @@ from tests.unit.federation.stand_ins import (
 EMBED = Capability.EMBED
 
 
+def _stays(name):
+    """Return whether slow start does nothing under a strategy."""
+    return not STRATEGIES[name].slow_start
+
+
 def never(coroutine, name):
     """Drop a task that is to be spawned."""
     coroutine.close()
@@ -47,13 +53,22 @@ def never(coroutine, name):
 class Scene(RouterScene):
     """A router with outlier ejection, panic mode or slow start, in turns."""
 
-    def __init__(self, *nodes, outliers=None, panic=None, slow_start=None, policies=()) -> None:
+    def __init__(
+        self,
+        *nodes,
+        outliers=None,
+        panic=None,
+        slow_start=None,
+        policies=(),
+        strategy="round_robin",
+        luck=5,
+    ) -> None:
         self.clock = HandClock()
         self.catalog = catalog_of(*nodes)
         self.network = Network(self.clock)
         self.seen = Onlooker()
         builder = FederationBuilder(catalog=self.catalog, policies=list(policies))
-        builder.with_circuit_breaker(BreakerConfig()).with_load_balance("round_robin")
+        builder.with_circuit_breaker(BreakerConfig()).with_load_balance(strategy)
         builder.with_outliers(outliers).with_panic(panic).with_slow_start(slow_start)
         tasks = Stage().tasks
         tasks.spawn = never  # type: ignore[method-assign]
@@ -61,7 +76,7 @@ class Scene(RouterScene):
             self.network,
             self.clock,
             tasks,
-            lambda _: random.Random(5),
+            lambda _: random.Random(luck),
             EAST,
             self.seen,
         )
@@ -188,7 +203,10 @@ class TestEjections:
         assert set(scene.routes(6)) == {"a", "b", "c"}
 
     def test_watched_in_the_background(self):
-        """The builder starts the intervals: ejected at 0 s, the node is back at 30 s."""
+        """The builder starts the intervals, the first of which ends anywhere, here at 6.23 s.
+
+        Ejected at 0 s for 30 s, the node is back at the end of the next one.
+        """
         stage, seen = Stage(), Onlooker()
         builder = FederationBuilder(catalog=catalog_of("a", "b"), outliers=OutlierConfig())
         network = Network(stage.clock)
@@ -197,8 +215,10 @@ class TestEjections:
         for _ in range(5):
             gateway.on_start(target("a"), request())
             gateway.on_complete(target("a"), request(), "timeout", 0.1)
-        stage.env.run(until=35.0)
-        assert seen.outliers == [(0.0, "a", True), (30.0, "a", False)]
+        stage.env.run(until=45.0)
+        (_, *ejected), (back_s, *back) = seen.outliers
+        assert (ejected, back) == (["a", True], ["a", False])
+        assert back_s == pytest.approx(30.0 + 10.0 * random.Random(5).random())
 
     def test_panic_overrules_ejections(self):
         """With most nodes ejected all are used."""
@@ -239,20 +259,69 @@ class TestSlowStart:
         """Without a least share the first one is that of 1 ms."""
         assert slow_start_share(SlowStartConfig(10.0, 1.0, 0.0), 0.0) == pytest.approx(1e-4)
 
-    def test_half_way_a_node_is_offered_half_of_the_time(self):
-        """Of two nodes in turn, one half-way through its slow start gets a quarter."""
-        scene = Scene("a", "b", slow_start=SlowStartConfig())
+    @pytest.mark.parametrize("strategy", ["round_robin", "least_connections", "random"])
+    def test_a_weight_of_one_half(self, strategy):
+        """Of two nodes, one half-way through its slow start gets 0.5 / (1 + 0.5) = a third."""
+        scene = Scene("a", "b", slow_start=SlowStartConfig(), strategy=strategy)
         scene.sicken("a")
         scene.cure("a")
         scene.clock.now_s = 15.0
-        got = scene.routes(4000).count("a") / 4000
-        assert abs(got - 0.25) < 3.5 * math.sqrt(0.25 * 0.75 / 4000)
+        # A node that has no load attracts all that it may have, and never more than its share.
+        got = scene.routes(300).count("a")
+        assert got == pytest.approx(100, abs=12 if strategy == "random" else 2)
         assert scene.explain() == {"a": None, "b": None}
         scene.clock.now_s = 30.0
-        assert scene.routes(100).count("a") == 50
+        if strategy == "round_robin":
+            assert scene.routes(100).count("a") == 50
+
+    def test_the_first_decision_is_drawn(self):
+        """How soon a node is owed a decision differs by gateway, and is right on average."""
+        soon = []
+        for luck in range(400):
+            scene = Scene("a", "b", slow_start=SlowStartConfig(), luck=luck)
+            scene.sicken("a")
+            scene.cure("a")
+            scene.clock.now_s = 3.0
+            soon.append(scene.routes(4).count("a"))
+        assert 0.6 < sum(soon) / (400 * 4 * 0.1 / 1.1) < 1.2
+
+    def test_the_share_is_that_of_the_pool(self):
+        """Among nodes of a pool that the strategy seldom takes, it is the share of what it takes.
+
+        The two cheap nodes of pool x take turns, and the one that starts gets a tenth of what the
+        other does; the twenty nodes of pool y, which are dearer, are no matter.
+        """
+        cheap = [deployment(name, pool="x", cost_usd_per_hour=1.0) for name in ("a", "b")]
+        dear = [deployment(f"y{number}", pool="y", cost_usd_per_hour=9.0) for number in range(20)]
+        scene = Scene(*cheap, *dear, slow_start=SlowStartConfig(), strategy="cost_capped")
+        scene.sicken("a")
+        scene.cure("a")
+        scene.clock.now_s = 15.0
+        chosen = [scene.route() for _ in range(300)]
+        assert set(chosen) == {"a", "b"}
+        assert chosen.count("a") == pytest.approx(100, abs=2)
+
+    def test_after_all_have_returned(self):
+        """Nodes that return one second after the other get the shares of their factors."""
+        names = "abcde"
+        scene = Scene(*names, slow_start=SlowStartConfig(window_s=10.0, least=0.0))
+        scene.sicken(*names)
+        for name in names:
+            scene.cure(name)
+            scene.clock.now_s += 1.0
+        chosen = Counter(scene.routes(1500))
+        assert chosen == {
+            name: pytest.approx(100 * (5 - place), abs=3) for place, name in enumerate(names)
+        }
+
+    @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if _stays(name)])
+    def test_without_effect(self, strategy):
+        """A strategy that goes by the tenant or the prompt, or by no load, is not held back."""
+        scene = Scene("a", "b", slow_start=SlowStartConfig(), strategy=strategy)
+        assert scene.router._slow_start is None
 
     def test_never_the_only_one_left_out(self):
-        """Where all that are eligible are in slow start, all are offered when none is."""
+        """Where all that are eligible are in slow start, one of them is taken."""
         scene = Scene("a", "b", slow_start=SlowStartConfig(least=0.0))
         scene.sicken("a", "b")
         scene.cure("a")

@@ -20,7 +20,7 @@ from fedsim.federation.contracts import (
     RegionId,
     RouteTarget,
 )
-from fedsim.federation.strategies.base import Candidates
+from fedsim.federation.strategies.base import Candidates, Turn
 from fedsim.federation.strategies.prequal import AnswerPool, Prequal, PrequalSettings
 
 REQUEST = InferenceRequest(Capability.GENERATE, b"", QoSRequirements(), "1")
@@ -38,7 +38,7 @@ class Scene:
         self.fleet: Any = SimpleNamespace(
             node_ids=ids, positions={name: place for place, name in enumerate(ids)}
         )
-        self.candidates = Candidates(tuple(range(nodes)))
+        self.candidates = Candidates(tuple(range(nodes)), Turn(0))
         context: Any = SimpleNamespace(
             probe=self.probe,
             tasks=SimpleNamespace(spawn=self.spawn, within=self.within),
@@ -218,12 +218,12 @@ def test_the_pool_has_a_size() -> None:
 def test_each_capability_has_a_pool() -> None:
     """Requests of another capability push no answer out, and share none."""
     scene = Scene(4, probes=2.0, pool=4, remove=1.0)
-    scene.candidates = Candidates((0, 1))
+    scene.candidates = Candidates((0, 1), Turn(0))
     scene.choose()
     assert set(scene.pool) == {"n0", "n1"}
     embed = replace(REQUEST, capability=Capability.EMBED)
     for _ in range(20):
-        scene.prequal.select(scene.fleet, Candidates((2, 3)), embed)
+        scene.prequal.select(scene.fleet, Candidates((2, 3), Turn(2)), embed)
 
     assert set(scene.pool) == {"n0", "n1"}
     assert set(scene.prequal._pools[Capability.EMBED].answers) == {"n2", "n3"}

@@ -85,7 +85,8 @@ class TestEnvoyPriority:
         """While it is whole the next level idles, and nodes take turns."""
         scene = self.scene(2, 2)
 
-        assert [scene.choose() for _ in range(4)] == ["a0", "a1", "a0", "a1"]
+        chosen = [scene.choose() for _ in range(4)]
+        assert chosen in (["a0", "a1"] * 2, ["a1", "a0"] * 2)
 
     def test_spill_over(self):
         """Half of the first level is lost: it keeps 70 %."""

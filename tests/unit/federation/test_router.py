@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from fedsim.federation.catalog import DeploymentStatus
@@ -59,7 +61,14 @@ def scene_with_all_policies(*nodes, privacy=None, **more):
         CostPolicy(),
     ]
     scene.router = Router(
-        scene.catalog, RoundRobin(), scene.clock, EAST, scene.health, scene.breaker, policies
+        scene.catalog,
+        RoundRobin(),
+        scene.clock,
+        EAST,
+        random.Random(1),
+        scene.health,
+        scene.breaker,
+        policies,
     )
     return scene
 
@@ -188,7 +197,14 @@ class TestQualityOfService:
         scene = RouterScene("a", "b")
         policies: list[RoutingPolicyTrait] = [LatencyPolicy(health=scene.health)]
         scene.router = Router(
-            scene.catalog, RoundRobin(), scene.clock, EAST, scene.health, None, policies
+            scene.catalog,
+            RoundRobin(),
+            scene.clock,
+            EAST,
+            random.Random(1),
+            scene.health,
+            None,
+            policies,
         )
         fast = request(max_latency_s=1.0)
         assert set(scene.routes(2, fast)) == {"a", "b"}
@@ -510,7 +526,14 @@ class TestForeignParts:
         toggle = Toggle()
         policies = [toggle] if foreign_policy else []
         router = Router(
-            catalog_of("a", "b", "z"), RoundRobin(), HandClock(), EAST, toggle, toggle, policies
+            catalog_of("a", "b", "z"),
+            RoundRobin(),
+            HandClock(),
+            EAST,
+            random.Random(1),
+            toggle,
+            toggle,
+            policies,
         )
 
         def eligible():

@@ -25,12 +25,12 @@ TENANTS = [f"tenant-{number}" for number in range(10_000)]
 
 PLACE_TENANTS = """
 from types import SimpleNamespace
-from fedsim.federation.strategies.base import Candidates
+from fedsim.federation.strategies.base import Candidates, Turn
 from fedsim.federation.strategies.hashing import ConsistentHash
 
 names = [f"node-{number}" for number in range(10)]
 fleet = SimpleNamespace(version=1, node_ids=names)
-strategy, candidates = ConsistentHash(), Candidates(tuple(range(10)))
+strategy, candidates = ConsistentHash(), Candidates(tuple(range(10)), Turn(0))
 for number in range(500):
     request = SimpleNamespace(tenant_id=f"tenant-{number}", request_id="1")
     print(names[strategy.select(fleet, candidates, request)])
@@ -72,14 +72,31 @@ class TestRoundRobin:
         assert RouterScene("a", "b", "c").routes(7) == "abcabca"
 
     def test_a_smaller_round_and_back(self):
-        """While a node is out the others share; then the full round goes on where it was."""
+        """While a node is out the round of the others goes on; then the full one where it was."""
         scene = RouterScene("a", "b", "c")
         assert scene.routes(4) == "abca"
         scene.break_circuit("b")
-        assert scene.routes(4) == "acac"
+        assert scene.routes(4) == "caca"
 
         scene.clock.now_s = 30.0
         assert scene.routes(4) == "bcab"
+
+    def test_turns_begin_anywhere(self):
+        """Where the first turn is drawn from the router's own source."""
+        for luck, chosen in ((0.0, "abca"), (0.4, "bcab"), (0.99, "cabc")):
+            scene = RouterScene("a", "b", "c")
+            scene.router._rng = Dice(luck)
+            assert scene.routes(4) == chosen
+
+    def test_a_retry_takes_the_next_turn(self):
+        """What is left of the set for a retry goes on with the turn of the whole set."""
+        scene = RouterScene("a", "b", "c", "d")
+        assert scene.route() == "a"
+        assert scene.route(excluded=["a"]) == "b"
+        assert scene.route() == "c"
+        assert scene.route(excluded=["d"]) == "a"
+        assert scene.route(excluded=["d", "b"]) == "c"
+        assert scene.routes(2) == "da"
 
     def test_a_change_of_status_keeps_the_turn(self):
         """A node that drains and returns, again and again, does not favour the first node."""

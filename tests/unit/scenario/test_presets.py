@@ -58,6 +58,7 @@ def test_defaults_are_those_of_the_reference(tmp_path):
     assert found.resolved["federation"] == {
         "preset": "apr",
         "gateways": {"east": 1, "west": 1},
+        "gateway_choice": "random",
         "strategy": "least_latency",
         "policies": "enterprise_default",
         "health": {"failure_threshold": 3, "recovery_threshold": 2, "degraded_latency": "1s"},

@@ -23,7 +23,7 @@ federation:
   strategy: round_robin
   policies: {}
 faults:
-  - {kind: errors, node: east-chat-0, at: 30s, lasts: 1min, probability: 60%}
+  - {kind: errors, node: east-chat-0, at: 30s, lasts: 1min, probability: 80%}
 """
 
 
