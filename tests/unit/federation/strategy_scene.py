@@ -19,7 +19,15 @@ from fedsim.federation.contracts import (
 )
 from fedsim.federation.health import HealthChecker, NodeRecord
 from fedsim.federation.router import Router
-from tests.unit.federation.stand_ins import EAST, Dice, HandClock, Network, Stage, catalog_of, drive
+from tests.unit.federation.stand_ins import (
+    EAST,
+    Dice,
+    HandClock,
+    Network,
+    NoTasks,
+    catalog_of,
+    drive,
+)
 
 BLOCK_TOKENS = 16
 
@@ -56,7 +64,7 @@ class StrategyScene:
         )
         self.prefixes = builder.prefixes
         gateway = builder.build(
-            Network(self.clock), self.clock, Stage().tasks, lambda _: self.rng, EAST
+            Network(self.clock), self.clock, NoTasks(), lambda _: self.rng, EAST
         )
         assert isinstance(gateway.router, Router)
         assert isinstance(gateway.health, HealthChecker)
