@@ -27,7 +27,7 @@ def print_check(scenario: Scenario, warnings: list[str], *, served: bool) -> Non
 
     Args:
         scenario: A scenario that is well-formed.
-        warnings: What it asks for that has no effect.
+        warnings: What to know before it is run.
         served: Whether its load can be served with every node up.
     """
     console = stdout()

@@ -20,6 +20,7 @@ MUCH = 0.5
 LONG_S = 30.0
 """How long capacity is kept from being used before it is said, in seconds."""
 
+
 def removed_capacity(run: Run) -> Iterator[str]:
     """Yield the finding that health checks took much of a pool away whose nodes were all right.
 
@@ -104,7 +105,9 @@ def _names(info: NodeInfo) -> dict[str, None]:
 
 def _rows(table: DataFrame) -> list[tuple[str, float, float]]:
     columns = (table[name].tolist() for name in ("subject", "start_s", "end_s"))
-    return [(str(subject), begin_s, end_s) for subject, begin_s, end_s in zip(*columns, strict=True)]
+    return [
+        (str(subject), begin_s, end_s) for subject, begin_s, end_s in zip(*columns, strict=True)
+    ]
 
 
 def _without(

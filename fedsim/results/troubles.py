@@ -26,9 +26,9 @@ def troubles(
 ) -> list[NDArray[np.float64]]:
     """Return for each node when it was in trouble: rows ``begin, end`` in seconds, apart.
 
-    Trouble is a fault that strikes the node, its pool, its region or their links, and loading; where *seen*,
-    also being anything but healthy, ejected, or having anything but a closed circuit in the eyes
-    of some gateway; and ``GRACE_S`` after each.
+    Trouble is a fault that strikes the node, its pool, its region or a link of one of them, and
+    loading; where *seen*, also being anything but healthy, ejected, or having anything but a closed
+    circuit in the eyes of some gateway; and ``GRACE_S`` after each.
     """
     spans: dict[str, list[tuple[float, float]]] = {}
     faults = harmful(fault_intervals(events, end_s))

@@ -109,6 +109,20 @@ STRATEGIES: Mapping[str, Entry] = {
 }
 """Every strategy that has a name; the five of the contract come first."""
 
+READ_TELEMETRY = frozenset(
+    (
+        "join_shortest_queue",
+        "least_kv_cache",
+        "llm_d",
+        "envoy_load_aware_locality",
+        "cost_capped",
+    )
+)
+"""Those that go by what probes say of the load of nodes."""
+
+SCORED = frozenset(("weighted_random", "best_score"))
+"""Those that go by the policies' scores."""
+
 
 def build_strategy(
     name: str, context: GatewayContext, settings: Mapping[str, object] | None = None

@@ -103,7 +103,9 @@ class LeakyCounts:
         nodes = await self.catalog.find_by_capability(request.capability)
         self.turn += 1
         turn = self.turn % len(nodes)
-        node, region = min(nodes[turn:] + nodes[:turn], key=lambda each: self.counts.get(each[0], 0))
+        node, region = min(
+            nodes[turn:] + nodes[:turn], key=lambda each: self.counts.get(each[0], 0)
+        )
         return RouteTarget(node, region)
 
     def on_start(self, target: RouteTarget, request: InferenceRequest) -> None:
