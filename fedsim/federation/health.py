@@ -347,10 +347,13 @@ class HealthChecker:
                 self._move(record, HealthState.HEALTHY, reason)
         elif record.status is HealthState.UNKNOWN:
             self._move(record, HealthState.HEALTHY, "the first probe succeeded")
-        elif record.failures and record.status is HealthState.DEGRADED:
-            if record.probe_successes >= self._config.recovery_threshold:
-                record.failures = 0
-                self._reconsider(record, f"{record.probe_successes} successful probes in a row")
+        elif (
+            record.status is HealthState.DEGRADED
+            and record.failures
+            and record.probe_successes >= self._config.recovery_threshold
+        ):
+            record.failures = 0
+            self._reconsider(record, f"{record.probe_successes} successful probes in a row")
 
     async def _note_later(self, record: NodeRecord, telemetry: NodeHealth, at_s: float) -> None:
         """Take down what a probe brought once it has come through the pipeline."""

@@ -113,7 +113,7 @@ def _rows(table: DataFrame) -> list[tuple[str, float, float]]:
 def _without(
     start_s: float, end_s: float, excused: list[tuple[float, float]]
 ) -> Iterator[tuple[float, float]]:
-    """Yield the parts of [start, end) that lie in none of the *excused* spans, which are in order."""
+    """Yield the parts of [start, end) outside of the *excused* spans, which are in order."""
     for begin_s, finish_s in excused:
         if begin_s >= end_s:
             break
