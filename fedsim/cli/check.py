@@ -26,9 +26,9 @@ def check(
         from fedsim.scenario.pool_keys import keys_without_effect
 
         loaded = load(scenario, parsed(overrides))
-        _find_plugins(loaded)
+        lacking = _find_plugins(loaded)
         problems = [*capacity_problems(loaded), *oversized_problems(loaded)]
-        warnings = [*keys_without_effect(loaded), *without_effect(loaded)]
+        warnings = [*keys_without_effect(loaded), *without_effect(loaded), *lacking]
         if as_json:
             said = {"problems": [str(problem) for problem in problems], "warnings": warnings}
             print_json(_json(loaded) | said)
@@ -42,20 +42,28 @@ def check(
             raise typer.Exit(INPUT_WRONG)
 
 
-def _find_plugins(scenario: Scenario) -> None:
+def _find_plugins(scenario: Scenario) -> list[str]:
     """Import the plug-ins that the scenario names, those that it compares among them.
+
+    Returns:
+        What they go without because of methods that they lack, as sentences.
 
     Raises:
         PlugInError: One does not exist.
     """
-    from fedsim.scenario.assembly import gateway_factory
+    from fedsim.scenario.assembly import GatewayFactory, gateway_factory
 
-    gateway_factory(scenario)
+    scenarios = [scenario]
     if scenario.compare is not None:
         from fedsim.studies.variants import variants
 
-        for variant in variants(scenario):
-            gateway_factory(scenario.changed(variant.changes))
+        scenarios += [scenario.changed(variant.changes) for variant in variants(scenario)]
+    losses: dict[str, None] = {}
+    for each in scenarios:
+        factory = gateway_factory(each)
+        if isinstance(factory, GatewayFactory):
+            losses |= dict.fromkeys(factory.lacking())
+    return list(losses)
 
 
 def _json(scenario: Scenario) -> dict[str, Any]:

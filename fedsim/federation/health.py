@@ -33,8 +33,8 @@ class Pool:
     """Nodes whose latencies are compared.
 
     Attributes:
-        best_throughput: The highest throughput that the last probe of one of them brought, in tokens
-            per second; 0 where unknown.
+        best_throughput: The highest throughput that the last probe of one of them brought, in
+            tokens per second; 0 where unknown.
     """
 
     __slots__ = (

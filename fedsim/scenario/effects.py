@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fedsim.federation.config import HealthConfig
-from fedsim.federation.strategies.registry import READ_TELEMETRY, SCORED
+from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.scenario.spec import Scenario
 from fedsim.scenario.units import DURATION
 from fedsim.world.config import FaultConfig
@@ -20,7 +20,7 @@ def without_effect(scenario: Scenario) -> list[str]:
     for number, fault in enumerate(scenario.world.faults):
         name = f"faults[{number}], {fault.kind} of {fault.subject},"
         found += [f"{name} {reason}" for reason in _nothing(scenario, fault)]
-    return [*found, *_idle_gateways(scenario), *_unread_delay(scenario)]
+    return [*found, *_idle_gateways(scenario), *_unread_delay(scenario), *_unasked(scenario)]
 
 
 def _nothing(scenario: Scenario, fault: FaultConfig) -> Iterator[str]:
@@ -101,12 +101,25 @@ def _unread_delay(scenario: Scenario) -> Iterator[str]:
     health = federation.health
     if not isinstance(health, HealthConfig) or not health.delay_s or federation.router is not None:
         return
-    strategy = federation.strategy
-    reads = strategy in READ_TELEMETRY or ":" in strategy
-    reads |= strategy in SCORED and "throughput" in federation.policies
+    entry = STRATEGIES.get(federation.strategy)
+    if entry is None:
+        return
+    reads = entry.telemetry or (entry.scores and "throughput" in federation.policies)
     needs = any(stream.qos.min_throughput is not None for stream in scenario.world.streams)
     if not reads and not needs:
         yield (
-            f"federation.health.delay has no effect: {strategy} reads nothing of what probes say "
-            "of load; that a node answers is known at once."
+            f"federation.health.delay has no effect: {federation.strategy} reads nothing of what "
+            "probes say of load; that a node answers is known at once."
+        )
+
+
+def _unasked(scenario: Scenario) -> Iterator[str]:
+    """Yield that a strategy goes by the load that probes report where nobody probes."""
+    federation = scenario.federation
+    entry = STRATEGIES.get(federation.strategy)
+    off = federation.health is None and federation.reference is None
+    if off and federation.router is None and entry is not None and entry.telemetry:
+        yield (
+            f"{federation.strategy} goes by the load that probes report, and health checks are "
+            "off: it knows of its gateway's own requests alone. Leave health on."
         )

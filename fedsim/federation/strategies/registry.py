@@ -66,6 +66,9 @@ class Entry:
         context: Whether a class without settings takes the context.
         weight: Whether it goes by the weights of nodes, ``pools.<name>.weight``.
         priority: Whether it goes by their levels, ``pools.<name>.priority``.
+        latency: Whether it goes by the latencies that the health checker knows.
+        telemetry: Whether it goes by what probes say of the load of nodes.
+        scores: Whether it goes by the policies' scores.
     """
 
     strategy: Callable[..., Strategy]
@@ -73,13 +76,16 @@ class Entry:
     context: bool = True
     weight: bool = False
     priority: bool = False
+    latency: bool = False
+    telemetry: bool = False
+    scores: bool = False
 
 
 STRATEGIES: Mapping[str, Entry] = {
     "round_robin": Entry(RoundRobin, context=False),
     "least_connections": Entry(LeastConnections, weight=True),
-    "least_latency": Entry(LeastLatency, weight=True),
-    "weighted_random": Entry(WeightedRandom),
+    "least_latency": Entry(LeastLatency, weight=True, latency=True),
+    "weighted_random": Entry(WeightedRandom, scores=True),
     "consistent_hash": Entry(ConsistentHash, context=False),
     "random": Entry(RandomChoice),
     "power_of_two": Entry(PowerOfTwo, PowerOfTwoSettings),
@@ -88,40 +94,26 @@ STRATEGIES: Mapping[str, Entry] = {
     "envoy_least_request": Entry(EnvoyLeastRequest, EnvoyLeastRequestSettings, weight=True),
     "finagle_peak_ewma": Entry(FinaglePeakEwma, FinaglePeakEwmaSettings),
     "prequal": Entry(Prequal, PrequalSettings),
-    "join_shortest_queue": Entry(JoinShortestQueue, JoinShortestQueueSettings),
+    "join_shortest_queue": Entry(JoinShortestQueue, JoinShortestQueueSettings, telemetry=True),
     "join_idle_queue": Entry(JoinIdleQueue),
     "bounded_load_hash": Entry(BoundedLoadHash, BoundedLoadHashSettings),
     "maglev": Entry(Maglev, MaglevSettings, weight=True),
     "rendezvous_hash": Entry(RendezvousHash, context=False, weight=True),
-    "least_kv_cache": Entry(LeastKvCache, context=False),
+    "least_kv_cache": Entry(LeastKvCache, context=False, telemetry=True),
     "sglang_cache_aware": Entry(SglangCacheAware, SglangCacheAwareSettings),
-    "llm_d": Entry(LlmD, LlmDSettings),
+    "llm_d": Entry(LlmD, LlmDSettings, telemetry=True),
     "dynamo_kv": Entry(DynamoKv, DynamoKvSettings),
     "aibrix_prefix_cache": Entry(AibrixPrefixCache, AibrixPrefixCacheSettings),
     "envoy_zone_aware": Entry(EnvoyZoneAware, EnvoyZoneAwareSettings, weight=True),
     "envoy_locality_weighted": Entry(EnvoyLocalityWeighted, weight=True, priority=True),
     "envoy_load_aware_locality": Entry(
-        EnvoyLoadAwareLocality, EnvoyLoadAwareLocalitySettings, weight=True
+        EnvoyLoadAwareLocality, EnvoyLoadAwareLocalitySettings, weight=True, telemetry=True
     ),
     "envoy_priority": Entry(EnvoyPriority, EnvoyPrioritySettings, weight=True, priority=True),
-    "cost_capped": Entry(CostCapped, CostCappedSettings),
-    "best_score": Entry(BestScore, context=False),
+    "cost_capped": Entry(CostCapped, CostCappedSettings, telemetry=True),
+    "best_score": Entry(BestScore, context=False, scores=True),
 }
 """Every strategy that has a name; the five of the contract come first."""
-
-READ_TELEMETRY = frozenset(
-    (
-        "join_shortest_queue",
-        "least_kv_cache",
-        "llm_d",
-        "envoy_load_aware_locality",
-        "cost_capped",
-    )
-)
-"""Those that go by what probes say of the load of nodes."""
-
-SCORED = frozenset(("weighted_random", "best_score"))
-"""Those that go by the policies' scores."""
 
 
 def build_strategy(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import fedsim
-from fedsim.federation.strategies.registry import READ_TELEMETRY, SCORED, STRATEGIES
+from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.scenario.effects import without_effect
 
 
@@ -130,7 +130,6 @@ def test_late_telemetry(tmp_path: Path, strategy: str) -> None:
     )
     told = any("health.delay has no effect" in note for note in without_effect(late))
 
-    assert told == (strategy not in READ_TELEMETRY)
+    assert told == (not STRATEGIES[strategy].telemetry)
     if told:
         assert fedsim.simulate(prompt).digest == fedsim.simulate(late).digest
-    assert strategy not in READ_TELEMETRY or strategy not in SCORED
