@@ -527,8 +527,9 @@ class TestBestThroughput:
     def test_of_a_node_that_is_gone(self):
         """A node that left, or that has slowed down, is no measure for the others."""
         scene = Scene(nodes=(A, B))
-        for node, throughput in ((A, 100), (B, 40)):
-            scene.network.telemetry = lambda _, throughput=throughput: (0.0, throughput)
+        throughputs = {A: 100, B: 40}
+        scene.network.telemetry = lambda node: (0.0, throughputs[node])
+        for node in (A, B):
             scene.stage.run(scene.health.check_node(node))
         record = scene.health.record(A)
         assert record is not None

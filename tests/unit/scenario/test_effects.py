@@ -43,8 +43,18 @@ EXTRAS: dict[str, dict[str, Any]] = {
     "flapping": {"period": "2s"},
     "health": {"says": "ill"},
 }
-KINDS = ("outage", "crash", "slowdown", "errors", "drain", "black_hole", "flapping", "health")
-KINDS += ("spot", "correlated")
+KINDS = (
+    "outage",
+    "crash",
+    "slowdown",
+    "errors",
+    "drain",
+    "black_hole",
+    "flapping",
+    "health",
+    "spot",
+    "correlated",
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)
