@@ -376,7 +376,7 @@ class HealthChecker:
 
     @staticmethod
     def _note_best(pool: Pool, before: int, after: int) -> None:
-        """Keep a pool's best throughput when a node's has changed; 0 is that of one that is gone."""
+        """Keep a pool's best throughput when a node's has changed; 0 is that of one that left."""
         if after >= pool.best_throughput:
             pool.best_throughput = after
         elif before == pool.best_throughput:
