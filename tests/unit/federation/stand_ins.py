@@ -199,6 +199,9 @@ class NoTasks:
         """Return the first of *awaitables*."""
         return awaitables[0]
 
+    async def wait_out(self, seconds: float) -> None:
+        """Wait for nothing, as no time passes."""
+
 
 class Stage:
     """Simulated time with clock and tasks, to act scenes in."""
