@@ -239,4 +239,5 @@ class FakeWorld:
             inside = np.minimum(end, self.duration_s) - np.maximum(start, self.warmup_s)
             busy_s = float((end - start).sum())
             window_s = float(np.maximum(inside, 0.0).sum())
-            recorder.node_totals(node, self.duration_s, busy_s, 0.0, window_s)
+            slots = self.names.nodes[node].slots
+            recorder.node_totals(node, self.duration_s, busy_s, 0.0, window_s, window_s / slots)

@@ -147,7 +147,7 @@ def nothing_is_left(world: World) -> None:
         if isinstance(gateway.router, Router):
             assert not any(gateway.router.fleet.in_flight)
         if isinstance(gateway.breaker, CircuitBreaker):
-            assert not any(circuit.probes for circuit in gateway.breaker.troubled.values())
+            assert not any(circuit.lapses_s for circuit in gateway.breaker.troubled.values())
 
 
 def gateways_add_up(world: World, census: Census) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fedsim.charts.figure import GREY, INK, PALE, Chart, blank_chart, new_chart, tidy
 
-_TITLE = "Where the load went: busy share of each node's slots over time"
+_TITLE = "Where the load went: share of the time in which each node was in use"
 _MOST_COLUMNS = 160
 _DOWN = "#E8A273"
 _MOST_NAMES = 96
@@ -50,7 +50,7 @@ def utilization(nodes: pd.DataFrame, *, end_s: float, subtitle: str = "") -> Cha
     axes.set_xlabel("simulated time (s)", size=9, color=INK)
     _means(means, nodes, names)
     bar = chart.colorbar(image, ax=[axes, means], location="right", fraction=0.04, pad=0.02)
-    bar.set_label("busy share of slots", size=9, color=INK)
+    bar.set_label("share of time in use", size=9, color=INK)
     bar.ax.tick_params(labelsize=8.5, colors=GREY, labelcolor=INK)
     if down.any():
         axes.legend(

@@ -21,6 +21,7 @@ def check(
     """Check a scenario and say what it contains. Status 2 if its load can never be served."""
     with reported():
         from fedsim.scenario.capacity import capacity_problems
+        from fedsim.scenario.effects import without_effect
         from fedsim.scenario.load import load
         from fedsim.scenario.load_notes import load_notes
         from fedsim.scenario.offered_load import OfferedLoad
@@ -28,10 +29,15 @@ def check(
         from fedsim.scenario.pool_keys import keys_without_effect
 
         loaded = load(scenario, parsed(overrides))
-        _find_plugins(loaded)
+        lacking = _find_plugins(loaded)
         offered = OfferedLoad(loaded)
         problems = [*capacity_problems(offered), *oversized_problems(offered)]
-        warnings = [*keys_without_effect(loaded), *load_notes(offered)]
+        warnings = [
+            *keys_without_effect(loaded),
+            *without_effect(loaded),
+            *load_notes(offered),
+            *lacking,
+        ]
         if as_json:
             said = {"problems": [str(problem) for problem in problems], "warnings": warnings}
             print_json(_json(offered) | said)
@@ -45,20 +51,28 @@ def check(
             raise typer.Exit(INPUT_WRONG)
 
 
-def _find_plugins(scenario: Scenario) -> None:
+def _find_plugins(scenario: Scenario) -> list[str]:
     """Import the plug-ins that the scenario names, those that it compares among them.
+
+    Returns:
+        What they go without because of methods that they lack, as sentences.
 
     Raises:
         PlugInError: One does not exist.
     """
-    from fedsim.scenario.assembly import gateway_factory
+    from fedsim.scenario.assembly import GatewayFactory, gateway_factory
 
-    gateway_factory(scenario)
+    scenarios = [scenario]
     if scenario.compare is not None:
         from fedsim.studies.variants import variants
 
-        for variant in variants(scenario):
-            gateway_factory(scenario.changed(variant.changes))
+        scenarios += [scenario.changed(variant.changes) for variant in variants(scenario)]
+    losses: dict[str, None] = {}
+    for each in scenarios:
+        factory = gateway_factory(each)
+        if isinstance(factory, GatewayFactory):
+            losses |= dict.fromkeys(factory.lacking())
+    return list(losses)
 
 
 def _json(offered: OfferedLoad) -> dict[str, Any]:

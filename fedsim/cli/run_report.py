@@ -109,7 +109,7 @@ def _outcomes(run: Run) -> str:
 def _fleet(run: Run) -> str:
     row = run.summary().iloc[0]
     facts = [
-        f"Nodes: {percent(row['utilization_mean'])} % of slots busy",
+        f"Nodes: {percent(row['utilization_mean'])} % of their time in use",
         f"the busiest of a pool {plain(row['imbalance'])} times as busy as its mean",
         f"{percent(row['wasted_share'])} % of busy time wasted",
     ]

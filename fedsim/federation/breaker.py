@@ -25,7 +25,8 @@ class CircuitBreaker(Circuits[_Streak]):
     Closed: every success sets the count of failures back; the ``failure_threshold``-th failure in
     a row opens the circuit. Open: nothing passes for ``reset_timeout_s``. Half-open: at most
     ``half_open_probes`` requests at a time pass; ``half_open_successes`` successes close the
-    circuit, one failure opens it again. Late results of requests that were under way when it
+    circuit, one failure opens it again; a probe without a result after ``reset_timeout_s`` makes
+    room for another. Late results of requests that were under way when it
     opened change nothing until it is closed again.
 
     With the defaults, five failures at t = 10 s open the circuit, from t = 40 s one request at a
@@ -59,7 +60,7 @@ class CircuitBreaker(Circuits[_Streak]):
                 self._open(node_id, circuit, f"{circuit.failures} failures in a row")
         if circuit.state is CircuitState.CLOSED and ok:
             circuit.failures = 0
-            if not circuit.probes:
+            if not circuit.probes(self._clock.now()):
                 del self.troubled[node_id]
 
     def _probe_ended(self, node_id: NodeId, circuit: _Streak, ok: bool) -> None:
@@ -71,7 +72,7 @@ class CircuitBreaker(Circuits[_Streak]):
             self._move(node_id, circuit, CircuitState.CLOSED, "enough successful probes")
 
     def _lets_through(self, circuit: _Streak) -> bool:
-        return circuit.probes < self._config.half_open_probes
+        return circuit.probes(self._clock.now()) < self._config.half_open_probes
 
     def _half_opened(self, circuit: _Streak) -> None:
         circuit.successes = 0

@@ -17,16 +17,24 @@ class Circuit:
 
     Attributes:
         state: Its state as last noted.
-        probes: Attempts under way that were let through while half-open.
+        lapses_s: For each attempt under way that was let through while half-open, in their order,
+            the clock time from which it holds its place no longer, in seconds.
         half_opens_s: Clock time at which it became, or becomes, half-open; 0 before it ever opened.
     """
 
-    __slots__ = ("half_opens_s", "probes", "state")
+    __slots__ = ("half_opens_s", "lapses_s", "state")
 
     def __init__(self) -> None:
         self.state = CircuitState.CLOSED
-        self.probes = 0
+        self.lapses_s: list[float] = []
         self.half_opens_s = 0.0
+
+    def probes(self, now_s: float) -> int:
+        """Return how many places are taken at *now_s*, and forget those that have lapsed."""
+        lapses_s = self.lapses_s
+        while lapses_s and lapses_s[0] <= now_s:
+            del lapses_s[0]
+        return len(lapses_s)
 
 
 C = TypeVar("C", bound=Circuit)
@@ -40,6 +48,10 @@ class Circuits(Generic[C]):
     half-open, is not counted while the circuit is open or half-open: it says nothing of the node
     after its rest. That takes the time of the dispatch, which ``record_attempt`` is told;
     ``record_success`` and ``record_failure`` take every result for a new one.
+
+    A probe holds its place until it is released, but no longer than a circuit stays open: one that
+    never ends, or whose router asked for leave and did not send, does not keep its node out for
+    ever.
 
     Args:
         clock: Time.
@@ -76,10 +88,12 @@ class Circuits(Generic[C]):
         return not self._lets_through(circuit)
 
     def half_opens_at_s(self, node_id: NodeId) -> float:
-        """Return when the node's open circuit will let a probe through, in seconds."""
+        """Return when the node's circuit will let a probe through by time alone, in seconds."""
         circuit = self._circuits.get(node_id)
         if circuit is None or circuit.state is CircuitState.CLOSED:
             return self._clock.now()
+        if circuit.lapses_s and self._state(circuit) is CircuitState.HALF_OPEN:
+            return max(circuit.half_opens_s, circuit.lapses_s[0])
         return circuit.half_opens_s
 
     def try_acquire(self, node_id: NodeId) -> bool:
@@ -90,15 +104,15 @@ class Circuits(Generic[C]):
         if self.is_open(node_id):
             return False
         self._note_half_open(node_id, circuit)
-        circuit.probes += 1
+        circuit.lapses_s.append(self._clock.now() + self._open_s)
         self._changed(node_id)
         return True
 
     def release(self, node_id: NodeId) -> None:
         """Give back the right to a probe, when the probe has ended in whatever way."""
         circuit = self._circuits.get(node_id)
-        if circuit is not None and circuit.probes > 0:
-            circuit.probes -= 1
+        if circuit is not None and circuit.probes(self._clock.now()):
+            circuit.lapses_s.pop()
             self._changed(node_id)
 
     def record_success(self, node_id: NodeId) -> None:

@@ -29,6 +29,7 @@ from fedsim.federation.policies import (
 )
 from fedsim.federation.runtime import Clock
 from fedsim.federation.scopes import Scoped
+from fedsim.federation.told import ToldRecord
 
 LATENCY_SCALE_S = 5.0
 """Latency at which a candidate's latency score is 0, in seconds."""
@@ -130,7 +131,7 @@ class Fleet:
         node_ids: All nodes.
         region_ids: Their regions.
         in_flight: Requests that this gateway has sent to each and that have not ended.
-        records: What the health checker knows of each; None without one of ours.
+        records: What the health checker knows of each; None for a node that is not watched.
         positions: Position of each node.
         departed: Requests in flight to nodes that the catalog does not have any more.
         scored: What the policies made of nodes when the strategy last asked in this decision; None
@@ -157,6 +158,7 @@ class Fleet:
         self._own = all(type(policy) in OWN_POLICIES for policy in policies)
         self._own_health = health if isinstance(health, HealthChecker) else None
         self._scales: Scoped[Capability, _Scale] = Scoped(self._scale)
+        self._told: dict[NodeId, ToldRecord] = {}
         self.version = 0
         self.node_ids: list[NodeId] = []
         self.in_flight: list[int] = []
@@ -206,22 +208,27 @@ class Fleet:
 
     def refresh_record(self, position: int) -> None:
         """Look up a node's record again."""
+        node_id = self.node_ids[position]
         if self._own_health is not None:
-            record = self._own_health.record(self.node_ids[position])
-            if record is not self.records[position]:
-                self.records[position] = record
-                self._scales.clear()
+            record: NodeRecord | None = self._own_health.record(node_id)
+        elif self._health is not None:
+            record = self._told.setdefault(node_id, ToldRecord(node_id))
+        else:
+            return
+        if record is not self.records[position]:
+            self.records[position] = record
+            self._scales.clear()
 
     # What is known of a node
 
     def is_unhealthy(self, position: int) -> bool:
         """Return whether a node is known to be unhealthy."""
         record = self.records[position]
-        if record is not None:
-            return record.status is HealthState.UNHEALTHY
-        health, node_id = self._health, self.node_ids[position]
-        known = None if health is None else health.get_cached_health(node_id)
-        return known is not None and known.status is HealthState.UNHEALTHY
+        if record is None:
+            return False
+        if self._own_health is None:
+            self._ask(record)
+        return record.status is HealthState.UNHEALTHY
 
     def look_at(self, position: int, capability: Capability) -> LiveCandidate:
         """Return a node as it is known now, as a candidate for *capability*.
@@ -231,9 +238,11 @@ class Fleet:
         scale = self._scales[capability]
         live = scale.live[position]
         record = self.records[position]
-        if record is None or self._own_health is None:
-            self._ask_foreign(live)
+        if record is None:
+            live.health_score = HEALTH_SCORES[HealthState.UNKNOWN]
             return live
+        if self._own_health is None:
+            self._ask(record)
         window, status = record.window, record.status
         known = self._clock.now() < window.expires_s
         live.estimated_latency_s = window.median_s if known else 0.0
@@ -244,12 +253,15 @@ class Fleet:
             live.throughput_score = throughput / best
         return live
 
-    def _ask_foreign(self, live: LiveCandidate) -> None:
-        """Ask a health checker that is not ours; its throughputs are not compared."""
-        known = None if self._health is None else self._health.get_cached_health(live.node_id)
-        status = HealthState.UNKNOWN if known is None else known.status
-        live.health_score = HEALTH_SCORES[status]
-        live.estimated_latency_s = 0.0 if known is None else known.latency_p50_s
+    def pool_median_s(self, record: NodeRecord) -> float:
+        """Return the median of a node's pool in seconds; 0 where nobody compares it with one."""
+        return 0.0 if self._own_health is None else self._own_health.pool_median_s(record)
+
+    def _ask(self, record: NodeRecord) -> None:
+        """Have a health checker that is not ours tell what it knows now."""
+        assert isinstance(record, ToldRecord)
+        assert self._health is not None
+        record.tell(self._health.get_cached_health(record.node_id))
 
     def candidate(self, position: int, capability: Capability) -> RouteCandidate:
         """Return a node as a candidate: what is known of it, which no policy has scored yet."""

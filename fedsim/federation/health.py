@@ -22,6 +22,9 @@ from fedsim.federation.runtime import Clock, Observer, Prober, Random, TaskHandl
 POOL_REFRESH_S = 10.0
 """Age at which a pool's median is worked out anew in any case, in seconds."""
 
+TOLERANCE_S = 1e-9
+"""What times may be off by rounding, in seconds."""
+
 POOL_REFRESH_REPORTS = 4
 """Latencies for each of a pool's nodes, on average, after which its median is worked out anew."""
 
@@ -30,8 +33,8 @@ class Pool:
     """Nodes whose latencies are compared.
 
     Attributes:
-        best_throughput: The highest throughput that a probe of one of them has brought, in tokens
-            per second; 0 where unknown.
+        best_throughput: The highest throughput that the last probe of one of them brought, in
+            tokens per second; 0 where unknown.
     """
 
     __slots__ = (
@@ -59,6 +62,8 @@ class NodeRecord:
         node_id: The node.
         pool: Its pool.
         status: The verdict.
+        failures: Failed requests in a row.
+        failed_s: Clock time of the last of them, in seconds.
         window: Latencies of its traffic.
         throughput: Tokens per second at the last probe; 0 where unknown.
         queue_depth: Waiting requests at the last probe.
@@ -70,6 +75,7 @@ class NodeRecord:
     """
 
     __slots__ = (
+        "failed_s",
         "failures",
         "gpu_utilization",
         "kv_usage",
@@ -92,6 +98,7 @@ class NodeRecord:
         self.window = window
         self.status = HealthState.UNKNOWN
         self.failures = 0
+        self.failed_s = -math.inf
         self.probe_failures = 0
         self.probe_successes = 0
         self.throughput = 0
@@ -111,7 +118,11 @@ class HealthChecker:
     first success makes an unknown node healthy, ``failure_threshold`` failures in a row make a
     healthy one degraded until the next success, and so does a median latency above
     ``degraded_factor`` times that of the node's pool (or above ``degraded_latency_s``, where that
-    is set). Latencies are forgotten after ``window_s``, so that a slow past expires.
+    is set).
+
+    Traffic alone need not end what it began, as a degraded node may be sent none: failures are
+    forgiven after ``recovery_threshold`` successful probes in a row since the last one, and both
+    failures and latencies are forgotten when none has come for ``window_s``.
 
     With the defaults a node that dies is unhealthy 30 to 33 s later at the most (5 s more for each
     probe that gets no answer at all) and back after its second good probe; meanwhile the circuit
@@ -136,6 +147,7 @@ class HealthChecker:
         self._records: dict[NodeId, NodeRecord] = {}
         self._pools: dict[str, Pool] = {}
         self._monitors: dict[NodeId, TaskHandle] = {}
+        self._expiries: dict[NodeId, TaskHandle] = {}
         self._interval_s: float | None = None
         self._subscribers: list[Callable[[NodeId], None]] = []
         self._thresholds_s: list[float] = []
@@ -164,9 +176,11 @@ class HealthChecker:
         if record is not None:
             record.pool.members.remove(record)
             record.pool.refresh_at_s = -math.inf
-            monitor = self._monitors.pop(node_id, None)
-            if monitor is not None:
-                monitor.cancel()
+            for tasks in (self._monitors, self._expiries):
+                task = tasks.pop(node_id, None)
+                if task is not None:
+                    task.cancel()
+            self._note_best(record.pool, record.throughput, 0)
             self._changed(node_id)
 
     def subscribe(self, on_change: Callable[[NodeId], None]) -> None:
@@ -333,6 +347,13 @@ class HealthChecker:
                 self._move(record, HealthState.HEALTHY, reason)
         elif record.status is HealthState.UNKNOWN:
             self._move(record, HealthState.HEALTHY, "the first probe succeeded")
+        elif (
+            record.status is HealthState.DEGRADED
+            and record.failures
+            and record.probe_successes >= self._config.recovery_threshold
+        ):
+            record.failures = 0
+            self._reconsider(record, f"{record.probe_successes} successful probes in a row")
 
     async def _note_later(self, record: NodeRecord, telemetry: NodeHealth, at_s: float) -> None:
         """Take down what a probe brought once it has come through the pipeline."""
@@ -349,9 +370,17 @@ class HealthChecker:
 
     def _note_throughput(self, record: NodeRecord, throughput: int) -> None:
         before, record.throughput = record.throughput, throughput
-        record.pool.best_throughput = max(record.pool.best_throughput, throughput)
+        self._note_best(record.pool, before, throughput)
         if any((before < least) != (throughput < least) for least in self._least_throughputs):
             self._changed(record.node_id)
+
+    @staticmethod
+    def _note_best(pool: Pool, before: int, after: int) -> None:
+        """Keep a pool's best throughput when a node's has changed; 0 is that of one that left."""
+        if after >= pool.best_throughput:
+            pool.best_throughput = after
+        elif before == pool.best_throughput:
+            pool.best_throughput = max((each.throughput for each in pool.members), default=0)
 
     def _probe_failed(self, record: NodeRecord, reason: str) -> None:
         record.last_check_s = self._clock.now()
@@ -388,9 +417,9 @@ class HealthChecker:
         pool.reports_left -= 1
         if pool.reports_left < 0 or now_s >= pool.refresh_at_s:
             self._refresh(pool, now_s)
-        if window.median_s > pool.slow_above_s and window.count(now_s) >= ENOUGH_SAMPLES:
+        if self._is_slow(record, now_s):
             if status is not HealthState.UNHEALTHY:
-                self._move(record, HealthState.DEGRADED, self._slowness())
+                self._degrade(record, self._slowness())
         elif status is not HealthState.HEALTHY and status is not HealthState.UNHEALTHY:
             self._move(record, HealthState.HEALTHY, "a request succeeded in good time")
 
@@ -399,11 +428,53 @@ class HealthChecker:
         record = self._records.get(node_id)
         if record is None:
             return
-        record.last_check_s = self._clock.now()
+        record.last_check_s = record.failed_s = self._clock.now()
         record.failures += 1
-        enough = record.failures >= self._config.failure_threshold
-        if enough and record.status is not HealthState.UNHEALTHY:
-            self._move(record, HealthState.DEGRADED, f"{record.failures} failures in a row")
+        if record.status is HealthState.UNHEALTHY:
+            return  # also a late failure leaves the decision to the probes
+        record.probe_successes = 0
+        if record.failures >= self._config.failure_threshold:
+            self._degrade(record, f"{record.failures} failures in a row")
+
+    def _degrade(self, record: NodeRecord, reason: str) -> None:
+        self._move(record, HealthState.DEGRADED, reason)
+        if record.node_id not in self._expiries:
+            self._reconsider(record, reason)
+
+    def _is_slow(self, record: NodeRecord, now_s: float) -> bool:
+        window = record.window
+        return window.median_s > record.pool.slow_above_s and window.count(now_s) >= ENOUGH_SAMPLES
+
+    def _ill_until_s(self, record: NodeRecord) -> float:
+        """Return when a degraded node's traffic no longer speaks against it, if none comes."""
+        until_s = -math.inf
+        if record.failures >= self._config.failure_threshold:
+            until_s = record.failed_s + self._config.window_s
+        if self._is_slow(record, self._clock.now()):
+            until_s = max(until_s, record.window.expires_s)
+        return until_s
+
+    def _reconsider(self, record: NodeRecord, reason: str) -> None:
+        """End ``degraded`` where nothing speaks for it any more, else have that looked at again."""
+        expiry = self._expiries.pop(record.node_id, None)
+        if expiry is not None:
+            expiry.cancel()
+        left_s = self._ill_until_s(record) - self._clock.now()
+        if left_s <= TOLERANCE_S:
+            record.failures = 0
+            self._move(record, HealthState.HEALTHY, reason)
+            return
+        self._expiries[record.node_id] = self._tasks.spawn(
+            self._expire(record, left_s), f"expiry {record.node_id}"
+        )
+
+    async def _expire(self, record: NodeRecord, wait_s: float) -> None:
+        """Look at a degraded node again in *wait_s* seconds."""
+        await self._clock.sleep(wait_s)
+        del self._expiries[record.node_id]
+        if record.status is HealthState.DEGRADED:
+            window_s = self._config.window_s
+            self._reconsider(record, f"nothing new against it for {window_s:g} s")
 
     def _slowness(self) -> str:
         """Say in words what makes a node degraded whose median is too high."""

@@ -28,7 +28,8 @@ class RateBreaker(Circuits[_Rated]):
     ``slow_rate``. Open: nothing passes for ``wait_s``. Half-open: ``half_open_probes`` requests
     pass, and no more; when as many results (or ``min_calls``, where that is less) have come, the
     same rates over them open the circuit again, or close it. Every state begins with an empty
-    window. An attempt that ends without a result gives its place back.
+    window. An attempt that ends without a result gives its place back, and one that has none after
+    ``wait_s`` loses it.
 
     With the defaults the 100th result is the first that can open a circuit; 50 failures among 100
     open it. After 60 s ten requests pass; five failures among them open it again, four close it.
@@ -95,7 +96,7 @@ class RateBreaker(Circuits[_Rated]):
 
     def _lets_through(self, circuit: _Rated) -> bool:
         done = circuit.window.calls if circuit.state is CircuitState.HALF_OPEN else 0
-        return done + circuit.probes < self._config.half_open_probes
+        return done + circuit.probes(self._clock.now()) < self._config.half_open_probes
 
     def _half_opened(self, circuit: _Rated) -> None:
         circuit.window = CallWindow(self._config.half_open_probes)

@@ -242,3 +242,4 @@ class NodeTotals:
     busy_slot_s: float
     wasted_slot_s: float
     window_busy_slot_s: float
+    window_busy_s: float

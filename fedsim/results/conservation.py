@@ -165,6 +165,8 @@ def _node_faults(totals: DataFrame, attempts: DataFrame) -> Iterator[tuple[str, 
     most_s = busy_s * (1.0 + _ROUNDING) + _ROUNDING
     yield "more was wasted than used", totals["wasted_slot_s"].to_numpy() > most_s
     yield "the window was busier than the run", totals["window_busy_slot_s"].to_numpy() > most_s
+    up_s = totals["up_s"].to_numpy() * (1.0 + _ROUNDING) + _ROUNDING
+    yield "it was in use for longer than it was up", totals["window_busy_s"].to_numpy() > up_s
     node = attempts["node"].cat.codes.to_numpy()
     ok = (attempts["outcome"] == "ok").to_numpy() & (node >= 0)
     served_s = np.bincount(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedsim.results.lost_capacity import removed_capacity, stuck_trials
 from fedsim.results.sample import Window
 from fedsim.results.troubles import troubles, within
 
@@ -48,6 +49,9 @@ MOST_TIES = 20_000
 STICKS = 0.95
 """Share of attempts on their tenant's usual node from which tenants stick to nodes."""
 
+REUSED = 0.05
+"""Share of the prompts' tokens found in caches from which content may decide on the node."""
+
 ENOUGH_OF_A_TENANT = 5
 """Attempts of a tenant before it has a usual node."""
 
@@ -57,7 +61,10 @@ UNEVEN = 3.0
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """The attempts on the nodes of one pool within the window, in the order of their starts."""
+    """The attempts on the nodes of one pool within the window, in the order of their starts.
+
+    ``reused`` is the share of their prompts' tokens that nodes had from before, 0 where unknown.
+    """
 
     name: str
     nodes: list[int]
@@ -68,6 +75,7 @@ class _Pool:
     finished_s: Floats
     wait_s: Floats
     service_s: Floats
+    reused: float
 
     def load(self, node: int) -> float:
         """Return the mean number of attempts under way on a node, but for a common factor."""
@@ -85,10 +93,10 @@ class _Pool:
 def findings(run: Run) -> list[str]:
     """Return what the run shows of known defects of routing, as sentences; mostly nothing."""
     trouble = troubles(run.events, run.directory, run.end_s)
-    found: list[str] = []
+    found = [*removed_capacity(run), *stuck_trials(run)]
     for pool in _pools(run):
         stuck = _sticking(run, pool)
-        starved = list(_starved(run, pool, trouble)) if pool.waits else []
+        starved = [] if _is_affine(pool) and not pool.waits else list(_starved(run, pool, trouble))
         alone = _alone(run, pool, starved)
         if alone:
             found.append(alone)
@@ -126,7 +134,15 @@ def _pools(run: Run) -> Iterator[_Pool]:
             part["finished_s"].fillna(run.end_s).to_numpy(),
             part["queue_wait_s"].to_numpy(),
             part["service_s"].to_numpy(),
+            _reused(run, rows[mine]),
         )
+
+
+def _reused(run: Run, rows: Codes) -> float:
+    requests = run.requests.iloc[np.unique(rows)]
+    known = requests[requests["cached_tokens"] >= 0]
+    prompts = float(known["prompt_tokens"].sum())
+    return float(known["cached_tokens"].sum()) / prompts if prompts else 0.0
 
 
 # Nodes that get nothing
@@ -150,13 +166,19 @@ def _starved(
             yield node, got, fair, last_s
 
 
+def _is_affine(pool: _Pool) -> bool:
+    """Return whether requests go where their like went before, so that idle nodes are no wonder."""
+    return pool.reused > REUSED or _stays(pool)[0] >= STICKS
+
+
 def _starvation(run: Run, pool: _Pool, node: int, got: int, fair: float, last_s: float) -> str:
     name = run.directory.nodes[node].name
     when = "it never had one" if np.isnan(last_s) else f"its last came at {last_s:.0f} s"
+    harm = "while others there made requests wait" if pool.waits else "and is paid for all the same"
     return (
         f"Starved node: {name} is well and got {got:,} attempts where its part of those on "
-        f"{pool.name} was {fair:,.0f}, and {when}, while others there made requests wait; an "
-        "estimate that only traffic renews would explain it."
+        f"{pool.name} was {fair:,.0f}; {when}, {harm}; an estimate that only traffic renews, or a "
+        "count that was never taken back, would explain it."
     )
 
 
@@ -167,7 +189,7 @@ def _alone(run: Run, pool: _Pool, starved: list[tuple[int, int, float, float]]) 
     counts = np.bincount(pool.node, minlength=len(run.directory.nodes))
     busiest = int(np.argmax(counts))
     share = counts[busiest] / len(pool.node)
-    if share < MOST_ON_ONE:
+    if share < MOST_ON_ONE or not pool.waits:
         return None
     name = run.directory.nodes[busiest].name
     return (
@@ -182,16 +204,9 @@ def _alone(run: Run, pool: _Pool, starved: list[tuple[int, int, float, float]]) 
 
 def _sticking(run: Run, pool: _Pool) -> str | None:
     """Return the finding that tenants stay on nodes that are busier than others, if so."""
-    known = pool.tenant >= 0
-    tenant, node = pool.tenant[known], pool.node[known]
-    if not pool.waits or not len(tenant):
+    share, tenants = _stays(pool)
+    if not pool.waits or tenants < 2 * len(pool.nodes):
         return None
-    pairs = np.zeros((int(tenant.max()) + 1, int(node.max()) + 1), dtype=np.int64)
-    np.add.at(pairs, (tenant, node), 1)
-    pairs = pairs[pairs.sum(axis=1) >= ENOUGH_OF_A_TENANT]
-    if len(pairs) < 2 * len(pool.nodes):
-        return None
-    share = float(pairs.max(axis=1).sum() / pairs.sum())
     loads = [pool.load(node) for node in pool.nodes]
     busiest, idlest = int(np.argmax(loads)), int(np.argmin(loads))
     if share < STICKS or loads[busiest] < UNEVEN * loads[idlest]:
@@ -203,6 +218,18 @@ def _sticking(run: Run, pool: _Pool) -> str | None:
         f"to the node that their tenant always has, though {names[pool.nodes[busiest]].name} had "
         f"{ratio} the load of {names[pool.nodes[idlest]].name} and requests waited."
     )
+
+
+def _stays(pool: _Pool) -> tuple[float, int]:
+    """Return which share of attempts is on their tenant's usual node, and of how many tenants."""
+    known = pool.tenant >= 0
+    tenant, node = pool.tenant[known], pool.node[known]
+    if not len(tenant):
+        return 0.0, 0
+    pairs = np.zeros((int(tenant.max()) + 1, int(node.max()) + 1), dtype=np.int64)
+    np.add.at(pairs, (tenant, node), 1)
+    pairs = pairs[pairs.sum(axis=1) >= ENOUGH_OF_A_TENANT]
+    return (float(pairs.max(axis=1).sum() / pairs.sum()) if len(pairs) else 0.0), len(pairs)
 
 
 # Ties

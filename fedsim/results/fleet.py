@@ -36,7 +36,9 @@ def _measures(nodes: DataFrame, window_s: float) -> dict[str, float]:
     offered_s = _sum(nodes, "slots") * window_s
     busy_s = _sum(nodes, "busy_slot_s")
     return {
-        "utilization_mean": _ratio(_sum(nodes, "window_busy_slot_s"), offered_s),
+        "utilization_mean": _ratio(
+            float((nodes["slots"] * nodes["window_busy_s"]).sum()), offered_s
+        ),
         "imbalance": _imbalance(nodes),
         "wasted_share": _ratio(_sum(nodes, "wasted_slot_s"), busy_s),
         "cost_usd_per_hour": _sum(nodes, "cost_usd_per_hour"),

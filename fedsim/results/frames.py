@@ -160,7 +160,7 @@ def node_totals_frame(totals: Sequence[NodeTotals], directory: Directory) -> Dat
     import pandas as pd
 
     by_node = {item.node: item for item in totals}
-    unknown = NodeTotals(-1, *[np.nan] * 4)
+    unknown = NodeTotals(-1, *[np.nan] * 5)
     rows = [
         (
             info.name,
@@ -173,7 +173,7 @@ def node_totals_frame(totals: Sequence[NodeTotals], directory: Directory) -> Dat
         for node, info in enumerate(directory.nodes)
     ]
     names = ("node", "pool", "region", "slots", "cost_usd_per_hour")
-    sums = ("up_s", "busy_slot_s", "wasted_slot_s", "window_busy_slot_s")
+    sums = ("up_s", "busy_slot_s", "wasted_slot_s", "window_busy_slot_s", "window_busy_s")
     table = pd.DataFrame(rows, columns=pd.Index([*names, *sums]))
     categories = category_types(directory, ())
     types: dict[str, Any] = {name: categories[name] for name in ("node", "pool", "region")}

@@ -48,7 +48,7 @@ class RunPlots:
         )
 
     def utilization(self) -> Chart:
-        """Draw the busy share of every node's slots over time."""
+        """Draw the share of the time in which each node was in use."""
         from fedsim.charts.utilization import utilization
 
         run = self._run

@@ -288,9 +288,12 @@ class Recorder:
         busy_slot_s: float,
         wasted_slot_s: float,
         window_busy_slot_s: float,
+        window_busy_s: float,
     ) -> None:
         """Note what a node did in the whole run."""
-        self.totals.append(NodeTotals(node, up_s, busy_slot_s, wasted_slot_s, window_busy_slot_s))
+        self.totals.append(
+            NodeTotals(node, up_s, busy_slot_s, wasted_slot_s, window_busy_slot_s, window_busy_s)
+        )
 
     def tables(self) -> Tables:
         """Return the tables, which take over the columns: nothing more can be recorded.

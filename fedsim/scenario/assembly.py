@@ -29,7 +29,13 @@ from fedsim.scenario.installed import POLICY, ROUTER, STRATEGY, is_name
 from fedsim.scenario.plugins import Find, finder, single
 from fedsim.scenario.reference import ReferenceFactory
 from fedsim.scenario.spec import FederationSpec, Scenario
-from fedsim.scenario.watching import begin_watching, own_health, watching_breaker, watching_health
+from fedsim.scenario.watching import (
+    begin_watching,
+    lacking,
+    own_health,
+    watching_breaker,
+    watching_health,
+)
 from fedsim.world.plugin_health import PlugInHealth
 from fedsim.world.plugins import (
     MiddlewareGuard,
@@ -86,6 +92,16 @@ class GatewayFactory:
         if self._label is not None:
             return self._label
         return plugin_name(self._strategy if self._router is None else self._router)
+
+    def lacking(self) -> list[str]:
+        """Return what users' own plug-ins go without, as sentences; see `watching.lacking`."""
+        parts = {"router": self._router, "health": self._health, "circuit_breaker": self._breaker}
+        return [
+            loss
+            for kind, plugin in parts.items()
+            if plugin is not None and not plugin_name(plugin).startswith("fedsim.")
+            for loss in lacking(plugin, kind)
+        ]
 
     def __call__(self, site: Site) -> Gateway:
         """Return the gateway of *site*; its health checker probes, unless the scenario says off."""

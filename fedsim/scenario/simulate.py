@@ -11,8 +11,10 @@ from fedsim.kernel.exclusive import exclusive
 from fedsim.results.recorder import Recorder
 from fedsim.results.run import Run
 from fedsim.scenario.assembly import gateway_factory
+from fedsim.scenario.effects import without_effect
 from fedsim.scenario.overrides import ORIGIN
 from fedsim.scenario.spec import Scenario
+from fedsim.scenario.watching import untold
 from fedsim.world.plugins import exits_reported
 from fedsim.world.world import World, directory_of
 
@@ -99,7 +101,11 @@ def _simulate(
         slo=scenario.slo,
         wall_s=time.perf_counter() - started_s,
         record_tables=scenario.record_tables,
-        warnings=_plugin_warnings(world),
+        warnings=[
+            *without_effect(scenario),
+            *untold((gateway for _, gateway in world.gateways), scenario.federation),
+            *_plugin_warnings(world),
+        ],
         figures=scenario.figures,
         plugin_directory=scenario.plugin_directory,
         given=scenario.given,

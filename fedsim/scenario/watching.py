@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fedsim.federation.breakers import build_breaker
@@ -10,8 +11,9 @@ from fedsim.federation.config import HealthConfig
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import CircuitBreakerTrait, HealthCheckerTrait
 from fedsim.federation.health import HealthChecker
+from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.scenario.spec import FederationSpec
-from fedsim.world.plugins import build_plugin, check_methods
+from fedsim.world.plugins import build_plugin, check_methods, plugin_name
 from fedsim.world.probes import LossyProbes
 from fedsim.world.watchers import BREAKER_METHODS, HEALTH_METHODS, BreakerGuard, HealthGuard
 from fedsim.world.world import Site
@@ -62,6 +64,62 @@ def watching_breaker(
     built = build_plugin(plugin, context)
     check_methods(built, BREAKER_METHODS, "circuit breaker")
     return BreakerGuard(built, site)
+
+
+def untold(gateways: Iterable[Any], spec: FederationSpec) -> list[str]:
+    """Return what a strategy of ours went without because health checkers never told it.
+
+    Args:
+        gateways: The gateways of a run that is over.
+        spec: Their federation.
+    """
+    strategy = spec.strategy
+    entry = STRATEGIES.get(strategy) if spec.router is None else None
+    checkers = [
+        gateway.health
+        for gateway in gateways
+        if isinstance(getattr(gateway, "health", None), HealthGuard)
+    ]
+    if entry is None or not checkers:
+        return []
+    told, name = [], checkers[0].plugin_name
+    if entry.latency and not any(checker.tells_latency for checker in checkers):
+        told.append(
+            f"Health checker {name} never told a latency, so {strategy} chose by requests in "
+            "flight alone, as least_connections does. Give latency_p50_s in what get_cached_health "
+            "returns."
+        )
+    if entry.telemetry and not any(checker.tells_load for checker in checkers):
+        told.append(
+            f"Health checker {name} never told the load of a node, so {strategy} took all for "
+            "alike. Give running, queue_depth and kv_usage in what get_cached_health returns."
+        )
+    return told
+
+
+def lacking(plugin: Any, kind: str) -> Iterator[str]:
+    """Yield what a plug-in of a *kind* goes without because of methods that it does not have.
+
+    Args:
+        plugin: A class, or an object.
+        kind: ``router``, ``health`` or ``circuit_breaker``.
+    """
+    for method, loss in _LOSSES[kind].items():
+        if not hasattr(plugin, method):
+            yield f"federation.{kind}: {plugin_name(plugin)} has no {method}, so {loss}"
+
+
+_LOSSES = {
+    "router": {"route_excluding": "a retry may go to the node that has just failed."},
+    "health": {
+        "report_success": "it hears nothing of the requests that nodes serve.",
+        "report_failure": "it hears nothing of the requests that nodes fail.",
+    },
+    "circuit_breaker": {
+        "try_acquire": "half-open it lets through whatever comes while is_open says no.",
+        "record_attempt": "late results count as if they were sent after the circuit's rest.",
+    },
+}
 
 
 def begin_watching(health: HealthCheckerTrait, spec: FederationSpec, site: Site) -> None:

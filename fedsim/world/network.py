@@ -47,7 +47,8 @@ class Network:
     def _round_trip_s(config: NetworkConfig, source: str, target: str) -> float:
         if source == target:
             return config.within_s.get(source, config.within_region_s)
-        return config.between_s[source, target]
+        # Between regions of which neither has gateways for the other's nodes nothing ever passes.
+        return config.between_s.get((source, target), math.nan)
 
     def stretches(self, keys: Sequence[int]) -> list[float]:
         """Return by how much the first attempts of the requests with *keys* are stretched."""

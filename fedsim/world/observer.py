@@ -176,7 +176,7 @@ class WorldObserver(Protocol):
         utilization: float,
         kv_used_tokens: int = -1,
     ) -> None:
-        """Note the state of *node*: requests in service and waiting, busy share of slots."""
+        """Note the state of *node*: requests in service and waiting, share of time in use."""
         ...
 
     def event(
@@ -252,6 +252,7 @@ class WorldObserver(Protocol):
         busy_slot_s: float,
         wasted_slot_s: float,
         window_busy_slot_s: float,
+        window_busy_s: float,
     ) -> None:
         """Note what a node did, once at the end of the run.
 
@@ -261,5 +262,7 @@ class WorldObserver(Protocol):
             busy_slot_s: Slot-seconds in use over the whole run.
             wasted_slot_s: Those of them whose result nobody took.
             window_busy_slot_s: Slot-seconds in use within [warmup, duration).
+            window_busy_s: Time in use within it, in seconds: of an engine its time in steps, of
+                any other node its slot-seconds in use, divided by its slots.
         """
         ...

@@ -13,7 +13,16 @@ BREAKER_METHODS = ("is_open", "record_success", "record_failure", "state")
 
 
 class HealthGuard(Guard):
-    """Runs a foreign health checker as the gateway's ``HealthCheckerTrait``."""
+    """Runs a foreign health checker as the gateway's ``HealthCheckerTrait``.
+
+    Attributes:
+        tells_latency: Whether it has ever said a latency of a node.
+        tells_load: Whether it has ever said how many requests a node has, or how full its cache is.
+    """
+
+    def __init__(self, plugin: Any, site: Site) -> None:
+        super().__init__(plugin, site)
+        self.tells_latency = self.tells_load = False
 
     async def check_node(self, node_id: NodeId) -> NodeHealth:
         """Check one node now, for other plug-ins; the gateway itself does not."""
@@ -23,7 +32,12 @@ class HealthGuard(Guard):
     def get_cached_health(self, node_id: NodeId) -> NodeHealth | None:
         """Return what the checker knows, which must be a ``NodeHealth`` or None."""
         known = self._call("get_cached_health", None, node_id)
-        if known is None or isinstance(known, NodeHealth):
+        if known is None:
+            return None
+        if isinstance(known, NodeHealth):
+            self.tells_latency |= known.latency_p50_s > 0.0
+            loads = (known.running, known.kv_usage, known.queue_depth or None)
+            self.tells_load |= any(load is not None for load in loads)
             return known
         problem = f"get_cached_health() returned {known!r}; it must return a NodeHealth or None"
         raise self._error(problem, None)

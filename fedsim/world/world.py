@@ -174,8 +174,8 @@ class World:
         self.jobs = 0
         self._arriving = True
         self._stop = self.env.event()
-        self._window_start_s = [0.0] * len(self.nodes)
-        self._window_s = [0.0] * len(self.nodes)
+        self._window_start_s = [(0.0, 0.0)] * len(self.nodes)
+        self._window_s = [(0.0, 0.0)] * len(self.nodes)
         with self.loop.installed():  # plug-ins may look at the time, or start tasks
             self.gateways = self._build_gateways(gateways, build_gateway, router_name)
         self._gateway_choice = GatewayChoice(
@@ -449,15 +449,21 @@ class World:
     # Bookkeeping
 
     def _note_window_start(self, _: Signal) -> None:
-        self._window_start_s = [node.busy_slot_s() for node in self.nodes]
+        self._window_start_s = self._busy()
 
     def _stop_arrivals(self, _: Signal) -> None:
         self._arriving = False
         self._window_s = [
-            node.busy_slot_s() - before_s
-            for node, before_s in zip(self.nodes, self._window_start_s, strict=True)
+            (slot_s - slot_before_s, busy_s - before_s)
+            for (slot_s, busy_s), (slot_before_s, before_s) in zip(
+                self._busy(), self._window_start_s, strict=True
+            )
         ]
         self._end_if_empty()
+
+    def _busy(self) -> list[tuple[float, float]]:
+        """Return the slot-seconds and the seconds in use of each node since the start."""
+        return [(node.busy_slot_s(), node.busy_s()) for node in self.nodes]
 
     def _end_if_empty(self) -> None:
         if not self._arriving and not self._live and not self.jobs:
@@ -473,8 +479,8 @@ class World:
         while True:
             yield self.env.timeout(every_s)
             for node in self.nodes:
-                busy_s = node.busy_slot_s()
-                share = (busy_s - busy_before_s[node.code]) / (every_s * node.pool.slots)
+                busy_s = node.busy_s()
+                share = (busy_s - busy_before_s[node.code]) / every_s
                 busy_before_s[node.code] = busy_s
                 self._observer.node_sampled(
                     self.env.now,
@@ -507,5 +513,5 @@ class World:
                 node.up_s(),
                 node.busy_slot_s(),
                 node.wasted_slot_s,
-                self._window_s[node.code],
+                *self._window_s[node.code],
             )

@@ -164,7 +164,8 @@ class TestPolicies:
             reason = "no idea"
             raise LookupError(reason)
 
-        kind = type("Broken", (Even,), {"is_eligible": lambda *_: method == "score", method: broken})
+        methods = {"is_eligible": lambda *_: method == "score", method: broken}
+        kind = type("Broken", (Even,), methods)
         error = fails(scene, policies=[kind])
 
         assert error.plugin.endswith("Broken")

@@ -68,6 +68,9 @@ class Entry:
         priority: Whether it goes by their levels, ``pools.<name>.priority``.
         slow_start: Whether slow start holds it back; not one that goes by the tenant or by the
             prompt, whose requests would lose their place, and not one without weight or load.
+        latency: Whether it goes by the latencies that the health checker knows.
+        telemetry: Whether it goes by what probes say of the load of nodes.
+        scores: Whether it goes by the policies' scores.
     """
 
     strategy: Callable[..., Strategy]
@@ -76,13 +79,16 @@ class Entry:
     weight: bool = False
     priority: bool = False
     slow_start: bool = True
+    latency: bool = False
+    telemetry: bool = False
+    scores: bool = False
 
 
 STRATEGIES: Mapping[str, Entry] = {
     "round_robin": Entry(RoundRobin, context=False),
     "least_connections": Entry(LeastConnections, weight=True),
-    "least_latency": Entry(LeastLatency, weight=True),
-    "weighted_random": Entry(WeightedRandom),
+    "least_latency": Entry(LeastLatency, weight=True, latency=True),
+    "weighted_random": Entry(WeightedRandom, scores=True),
     "consistent_hash": Entry(ConsistentHash, context=False, slow_start=False),
     "random": Entry(RandomChoice),
     "power_of_two": Entry(PowerOfTwo, PowerOfTwoSettings),
@@ -91,24 +97,24 @@ STRATEGIES: Mapping[str, Entry] = {
     "envoy_least_request": Entry(EnvoyLeastRequest, EnvoyLeastRequestSettings, weight=True),
     "finagle_peak_ewma": Entry(FinaglePeakEwma, FinaglePeakEwmaSettings),
     "prequal": Entry(Prequal, PrequalSettings),
-    "join_shortest_queue": Entry(JoinShortestQueue, JoinShortestQueueSettings),
+    "join_shortest_queue": Entry(JoinShortestQueue, JoinShortestQueueSettings, telemetry=True),
     "join_idle_queue": Entry(JoinIdleQueue),
     "bounded_load_hash": Entry(BoundedLoadHash, BoundedLoadHashSettings, slow_start=False),
     "maglev": Entry(Maglev, MaglevSettings, weight=True, slow_start=False),
     "rendezvous_hash": Entry(RendezvousHash, context=False, weight=True, slow_start=False),
-    "least_kv_cache": Entry(LeastKvCache, context=False),
+    "least_kv_cache": Entry(LeastKvCache, context=False, telemetry=True),
     "sglang_cache_aware": Entry(SglangCacheAware, SglangCacheAwareSettings, slow_start=False),
-    "llm_d": Entry(LlmD, LlmDSettings, slow_start=False),
+    "llm_d": Entry(LlmD, LlmDSettings, slow_start=False, telemetry=True),
     "dynamo_kv": Entry(DynamoKv, DynamoKvSettings, slow_start=False),
     "aibrix_prefix_cache": Entry(AibrixPrefixCache, AibrixPrefixCacheSettings, slow_start=False),
     "envoy_zone_aware": Entry(EnvoyZoneAware, EnvoyZoneAwareSettings, weight=True),
     "envoy_locality_weighted": Entry(EnvoyLocalityWeighted, weight=True, priority=True),
     "envoy_load_aware_locality": Entry(
-        EnvoyLoadAwareLocality, EnvoyLoadAwareLocalitySettings, weight=True
+        EnvoyLoadAwareLocality, EnvoyLoadAwareLocalitySettings, weight=True, telemetry=True
     ),
     "envoy_priority": Entry(EnvoyPriority, EnvoyPrioritySettings, weight=True, priority=True),
-    "cost_capped": Entry(CostCapped, CostCappedSettings),
-    "best_score": Entry(BestScore, context=False, slow_start=False),
+    "cost_capped": Entry(CostCapped, CostCappedSettings, telemetry=True),
+    "best_score": Entry(BestScore, context=False, slow_start=False, scores=True),
 }
 """Every strategy that has a name; the five of the contract come first."""
 

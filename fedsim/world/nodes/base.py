@@ -183,6 +183,10 @@ class Node(ABC):
     def busy_slot_s(self) -> float:
         """Return the slot-seconds in use since the start."""
 
+    def busy_s(self) -> float:
+        """Return the seconds in use since the start: slot-seconds divided by slots."""
+        return self.busy_slot_s() / self.pool.slots
+
     @abstractmethod
     def _work(self) -> Work:
         """Return what it has done since the start."""

@@ -210,6 +210,11 @@ class EngineNode(Node):
                 held_s += now_s - job.begun_s
         return held_s
 
+    def busy_s(self) -> float:
+        """Return the seconds since the start in which it stepped."""
+        self._engine.hear(self.env._now)
+        return self._engine.busy_s
+
     def kv_used_tokens(self) -> int:
         """Return the room in the key-value cache that running requests hold, in tokens."""
         self._engine.hear(self.env._now)

@@ -27,8 +27,8 @@ class BreakerMachine(RuleBasedStateMachine):
     """One node's circuit, used as a gateway does: acquire, then release and record, or cancel.
 
     Requests that were sent while the circuit was closed may end at any later time. The model
-    knows no more than the docstring: counts, the time at which the circuit opened, and how many
-    probes are in flight.
+    knows no more than the docstring: counts, the time at which the circuit opened, and until when
+    the probes in flight hold their places.
     """
 
     ordinary = Bundle("ordinary")
@@ -41,7 +41,8 @@ class BreakerMachine(RuleBasedStateMachine):
         self.clock, self.seen = HandClock(), Onlooker()
         self.breaker = CircuitBreaker(self.clock, self.config, self.seen)
         self.expected = CircuitState.CLOSED
-        self.failures = self.successes = self.in_flight = 0
+        self.failures = self.successes = 0
+        self.until_s: list[float] = []
         self.opened_s = 0.0
         self.timeline: list[tuple[float, str]] = []
 
@@ -52,6 +53,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
     def catch_up(self):
         """Expect what time has brought about."""
+        self.until_s = [until_s for until_s in self.until_s if until_s > self.clock.now_s]
         half_opens_s = self.opened_s + RESET_S
         if self.expected is CircuitState.OPEN and self.clock.now_s >= half_opens_s:
             self.successes = 0
@@ -81,12 +83,12 @@ class BreakerMachine(RuleBasedStateMachine):
         """Ask for leave while it is not closed: granted to so many at a time, half-open only."""
         if self.expected is CircuitState.CLOSED:
             return multiple()
-        free = self.in_flight < self.config.half_open_probes
+        free = len(self.until_s) < self.config.half_open_probes
         granted = self.breaker.try_acquire(A)
         assert granted == (self.expected is CircuitState.HALF_OPEN and free)
         if not granted:
             return multiple()
-        self.in_flight += 1
+        self.until_s.append(self.clock.now_s + RESET_S)
         return "probe"
 
     @rule(request=consumes(ordinary), ok=st.booleans())
@@ -98,7 +100,7 @@ class BreakerMachine(RuleBasedStateMachine):
     def probe_ends(self, probe, ok):
         """A probe ends well, badly or by cancellation, perhaps long after its time."""
         self.breaker.release(A)
-        self.in_flight -= 1
+        del self.until_s[-1:]
         if ok is not None:
             self.record(ok)
 
@@ -126,14 +128,14 @@ class BreakerMachine(RuleBasedStateMachine):
         """State, openness and timeline are the model's; asking twice changes nothing."""
         if not hasattr(self, "config"):
             return
-        full = self.in_flight >= self.config.half_open_probes
+        full = len(self.until_s) >= self.config.half_open_probes
         for _ in range(2):
             assert self.breaker.state(A) is self.expected
             assert self.breaker.is_open(A) == (
                 self.expected is CircuitState.OPEN
                 or (self.expected is CircuitState.HALF_OPEN and full)
             )
-        assert self.in_flight <= self.config.half_open_probes
+        assert len(self.until_s) <= self.config.half_open_probes
         told = [(at_s, after) for at_s, _, _, after in self.seen.circuits]
         assert told == self.timeline[: len(told)]  # half-open is told when next it matters
         assert len(self.timeline) - len(told) <= 1

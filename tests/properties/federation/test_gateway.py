@@ -64,7 +64,7 @@ class Scene(GatewayScene):
     def _serve(self, node_id, request):
         wait_s, kind = super()._serve(node_id, request)
         circuit = self.breaker.troubled.get(node_id)
-        assert circuit is None or circuit.probes <= 1
+        assert circuit is None or circuit.probes(self.stage.clock.now()) <= 1
         return wait_s, made(kind)
 
     def _stream(self, node_id):
@@ -165,7 +165,7 @@ def test_books_are_balanced(
     assert {person.state for person in people} <= {"served", "failed", "cancelled", "not begun"}
     assert set(scene.in_flight.values()) == {0}
     assert not any(scene.network.under_way.values())
-    assert all(circuit.probes == 0 for circuit in scene.breaker.troubled.values())
+    assert all(not circuit.lapses_s for circuit in scene.breaker.troubled.values())
     assert len({id(error) for error in errors.shown}) == len(errors.shown)
     shown = {id(error) for error in errors.shown}
     assert all(id(person.error) in shown for person in people if person.error is not None)

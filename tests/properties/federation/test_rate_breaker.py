@@ -25,11 +25,12 @@ class Naive:
         self.state = "closed"
         self.half_opens_s = 0.0
         self.results: list[tuple[float, bool, bool]] = []
-        self.under_way = 0
+        self.until_s: list[float] = []
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
         self.now_s += seconds
+        self.until_s = [until_s for until_s in self.until_s if until_s > self.now_s]
         if self.state == "open" and self.now_s >= self.half_opens_s:
             self.state, self.results = "half_open", []
 
@@ -39,7 +40,7 @@ class Naive:
             return math.inf
         if self.state == "open":
             return 0
-        return self.config.half_open_probes - len(self.results) - self.under_way
+        return self.config.half_open_probes - len(self.results) - len(self.until_s)
 
     def result(self, ok: bool, sent_s: float) -> None:
         """Take a result."""
@@ -110,7 +111,8 @@ class RateBreakerMachine(RuleBasedStateMachine):
         assert admitted == (self.naive.places() > 0)
         if admitted:
             probe = self.naive.state == "half_open"
-            self.naive.under_way += probe
+            if probe:
+                self.naive.until_s.append(self.naive.now_s + self.naive.config.wait_s)
             self.sent.append((self.clock.now_s, probe))
 
     @precondition(lambda self: self.sent)
@@ -121,7 +123,7 @@ class RateBreakerMachine(RuleBasedStateMachine):
         sent_s, probe = self.sent.pop(place)
         if probe:
             self.breaker.release(A)
-            self.naive.under_way -= 1
+            del self.naive.until_s[-1:]
         if ok is not None:
             self.breaker.record_attempt(A, ok, sent_s)
             self.naive.result(ok, sent_s)

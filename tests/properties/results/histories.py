@@ -91,5 +91,5 @@ def record(items: list[History]) -> Recorder:
                 min(item.cached_tokens, 3),
             )
     for node in range(len(NAMES.nodes)):
-        recorder.node_totals(node, 100.0, 10.0 * node, 0.0, 5.0 * node)
+        recorder.node_totals(node, 100.0, 10.0 * node, 0.0, 5.0 * node, node)
     return recorder

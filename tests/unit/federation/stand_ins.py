@@ -189,6 +189,25 @@ class Network:
         return NodeHealth(node_id, HealthState.HEALTHY, 0.0, 0.0, outcome, 0.25, 3, 0.0)
 
 
+class NoTasks:
+    """Stands in for tasks where time stands still: what is spawned never begins."""
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> Any:
+        """Drop *coroutine*."""
+        coroutine.close()
+
+    def within(self, awaitable: Any, seconds: float) -> Any:
+        """Return *awaitable*, as no deadline ever comes."""
+        return awaitable
+
+    def first(self, *awaitables: Any) -> Any:
+        """Return the first of *awaitables*."""
+        return awaitables[0]
+
+    async def wait_out(self, seconds: float) -> None:
+        """Wait for nothing, as no time passes."""
+
+
 class Stage:
     """Simulated time with clock and tasks, to act scenes in."""
 
@@ -286,7 +305,7 @@ class RouterScene:
             .with_catalog(self.catalog)
             .with_load_balance(strategy)
             .with_circuit_breaker(BreakerConfig(**config))
-            .build(self.network, self.clock, Stage().tasks, sources(rng), EAST)
+            .build(self.network, self.clock, NoTasks(), sources(rng), EAST)
         )
         assert isinstance(self.gateway.router, Router)
         assert isinstance(self.gateway.health, HealthChecker)
@@ -335,13 +354,14 @@ class RouterScene:
     def probe(self, node: str, outcome: int | FederationError, count: int = 1) -> None:
         """Probe a node, which answers its throughput or fails."""
         self.network.telemetry = lambda _: (0.0, outcome)
-        stage = Stage()
+        stage, still = Stage(), self.health._tasks
         self.health._tasks = stage.tasks
         for _ in range(count):
             try:
                 stage.run(self.health.check_node(NodeId(node)))
             except FederationError:
                 pass
+        self.health._tasks = still
 
     def set_status(self, node: str, status: str) -> None:
         """Set a node's status in the catalog."""

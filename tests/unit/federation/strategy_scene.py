@@ -24,7 +24,7 @@ from tests.unit.federation.stand_ins import (
     Dice,
     HandClock,
     Network,
-    Stage,
+    NoTasks,
     catalog_of,
     drive,
     sources,
@@ -64,9 +64,7 @@ class StrategyScene:
             .with_gateways({RegionId(name): count for name, count in (gateways or {}).items()})
         )
         self.prefixes = builder.prefixes
-        gateway = builder.build(
-            Network(self.clock), self.clock, Stage().tasks, sources(self.rng), EAST
-        )
+        gateway = builder.build(Network(self.clock), self.clock, NoTasks(), sources(self.rng), EAST)
         assert isinstance(gateway.router, Router)
         assert isinstance(gateway.health, HealthChecker)
         self.router, self.health = gateway.router, gateway.health

@@ -204,31 +204,35 @@ def test_a_cancelled_probe_counts_for_nothing():
     assert scene.state() is HALF_OPEN
 
 
-def test_a_probe_of_an_earlier_time_still_takes_its_place():
-    """A probe that outlives its half-open period counts as in flight in the next one."""
-    scene = Scene(half_open_probes=2)
+@pytest.mark.parametrize("probes", [1, 2])
+def test_a_probe_that_never_ends_loses_its_place(probes):
+    """After the reset timeout another request may try, whatever has become of the first."""
+    scene = Scene(half_open_probes=probes)
     scene.fail(5, at_s=0.0)
-    scene.at(30.0)
-    assert scene.breaker.try_acquire(A)  # it will take very long
-    scene.probe(31.0, ok=False)
-    assert scene.state(61.0) is HALF_OPEN
-    assert scene.breaker.try_acquire(A)
+    scene.at(40.0)
+    for _ in range(probes):
+        assert scene.breaker.try_acquire(A)
+    scene.at(69.9)
+    assert scene.breaker.is_open(A)
     assert not scene.breaker.try_acquire(A)
+    assert scene.breaker.half_opens_at_s(A) == 70.0
+    scene.at(70.0)
+    assert not scene.breaker.is_open(A)
+    for _ in range(3):
+        scene.probe(ok=True)
 
-    scene.breaker.release(A)
-    assert scene.breaker.try_acquire(A)
+    assert scene.state() is CLOSED
 
 
-def test_a_probe_that_outlives_the_half_open_time_still_takes_its_place():
-    """Also where the circuit was closed in between, by the success of another probe."""
-    scene = Scene(half_open_probes=2, half_open_successes=1)
+def test_a_probe_of_an_earlier_time_takes_no_place():
+    """A probe that outlives its half-open period holds nobody up in the next one."""
+    scene = Scene()
     scene.fail(5, at_s=0.0)
     scene.at(30.0)
     assert scene.breaker.try_acquire(A)  # it will take very long
-    scene.probe(31.0, ok=True)
-    assert scene.state() is CLOSED
-    scene.fail(5)
+    scene.fail(at_s=31.0)
     scene.at(61.0)
+    assert scene.state() is HALF_OPEN
 
     assert [scene.breaker.try_acquire(A) for _ in range(2)] == [True, False]
 

@@ -7,7 +7,7 @@ import pytest
 from fedsim.federation.config import HealthConfig
 from fedsim.federation.contracts import HealthState, NodeId, NodeUnreachable, Timeout
 from fedsim.federation.health import HealthChecker
-from tests.unit.federation.stand_ins import Dice, HandClock, Network, Onlooker, Stage, unreachable
+from tests.unit.federation.stand_ins import Dice, Network, Onlooker, Stage, unreachable
 
 A, B, C = NodeId("a"), NodeId("b"), NodeId("c")
 
@@ -56,12 +56,13 @@ class Traffic:
     """A health checker that is not probing, fed by hand."""
 
     def __init__(self, **config):
-        self.clock = HandClock()
+        self.stage = Stage()
+        self.clock = self.stage.clock
         self.seen = Onlooker()
         self.health = HealthChecker(
             Network(self.clock),
             self.clock,
-            Stage().tasks,
+            self.stage.tasks,
             Dice(),
             HealthConfig(**config),
             self.seen,
@@ -72,16 +73,21 @@ class Traffic:
         for node in nodes:
             self.health.register_node(node, pool)
 
+    def wait(self, seconds):
+        """Let time pass."""
+        self.stage.env.run(until=self.clock.now() + seconds)
+
     def serve(self, node, latency_s, count=1):
         """Report successes, a tenth of a second apart."""
         for _ in range(count):
-            self.clock.now_s += 0.1
+            self.wait(0.1)
             self.health.report_success(node, latency_s)
 
     def fail(self, node, count=1):
         """Report failures."""
         for _ in range(count):
             self.health.report_failure(node)
+        self.wait(0.1)
 
     def status(self, node):
         """Return the verdict."""
@@ -266,7 +272,7 @@ class TestTraffic:
     def test_a_new_node(self):
         """A node is unknown at first, with nothing known of it."""
         traffic = Traffic()
-        traffic.clock.now_s = 3.0
+        traffic.stage.env.run(until=3.0)
         traffic.register(A)
         known = known_of(traffic.health, A)
 
@@ -307,14 +313,19 @@ class TestTraffic:
 
         assert traffic.status(A) is HealthState.DEGRADED
 
-    def test_traffic_does_not_revive_an_unhealthy_node(self):
-        """Late successes of an unhealthy node leave the decision to the probes."""
-        scene = Scene(outages=[(0.0, 100.0)])
+    @pytest.mark.parametrize("late", ["failures", "slow answers", "good answers"])
+    def test_traffic_does_not_revive_an_unhealthy_node(self, late):
+        """Late results of an unhealthy node leave the decision to the probes, however many."""
+        scene = Scene(outages=[(0.0, 100.0)], degraded_latency_s=1.0)
         scene.monitor(50.0)
-        scene.health.report_success(A, 0.5)
-        scene.health.report_failure(A)
+        for _ in range(20):
+            if late == "failures":
+                scene.health.report_failure(A)
+            else:
+                scene.health.report_success(A, 9.0 if late == "slow answers" else 0.5)
 
         assert known_of(scene.health, A).status is HealthState.UNHEALTHY
+        assert scene.seen.health == [(15.5, "a", "unknown", "unhealthy")]
 
     def test_slow_against_the_own_pool(self):
         """A node whose median exceeds three times its pool's is degraded until it is fast."""
@@ -322,7 +333,7 @@ class TestTraffic:
         traffic.register(A, B, C)
         for node in (B, C):
             traffic.serve(node, 1.0, count=10)
-        traffic.clock.now_s += 2.0
+        traffic.wait(2.0)
         traffic.serve(A, 3.1, count=4)
         assert traffic.status(A) is HealthState.HEALTHY  # four samples are not believed
 
@@ -339,7 +350,7 @@ class TestTraffic:
         traffic.register(C, pool="fast")
         for node, latency_s in ((A, 30.0), (B, 40.0), (C, 0.1)):
             traffic.serve(node, latency_s, count=10)
-            traffic.clock.now_s += 1.5
+            traffic.wait(1.5)
             traffic.serve(node, latency_s, count=10)
 
         assert {traffic.status(node) for node in (A, B, C)} == {HealthState.HEALTHY}
@@ -349,7 +360,7 @@ class TestTraffic:
         traffic = Traffic()
         traffic.register(A, B)
         traffic.serve(A, 1.0, count=10)
-        traffic.clock.now_s += 2.0
+        traffic.wait(2.0)
         traffic.serve(B, 4.0, count=10)
 
         assert traffic.status(A) is HealthState.HEALTHY
@@ -371,11 +382,11 @@ class TestTraffic:
         traffic = Traffic()
         traffic.register(A)
         traffic.serve(A, 9.0, count=20)
-        last_s = traffic.clock.now_s
-        traffic.clock.now_s = last_s + 59.9
+        last_s = traffic.clock.now()
+        traffic.stage.env.run(until=last_s + 59.9)
         assert known_of(traffic.health, A).latency_p50_s == 9.0
 
-        traffic.clock.now_s = last_s + 60.0
+        traffic.stage.env.run(until=last_s + 60.0)
         known = known_of(traffic.health, A)
         assert (known.latency_p50_s, known.latency_p99_s) == (0.0, 0.0)
         assert known.last_check_s == last_s
@@ -409,11 +420,127 @@ class TestTraffic:
             traffic.serve(node, latency_s, count=10)
         for node in (A, B):
             traffic.health.deregister_node(node)
-        traffic.clock.now_s += 2.0
+        traffic.wait(2.0)
 
         record = traffic.health.record(C)
         assert record is not None
         assert traffic.health.pool_median_s(record) == 5.0
+
+
+class TestTheEndOfDegraded:
+    """A node that no traffic is sent to does not stay degraded."""
+
+    def test_good_probes_forgive_failures(self):
+        """Two good probes in a row after the last failure end what failures began."""
+        scene = Scene(jitter=0.0)
+        scene.monitor(6.0)  # probes at 0 and 5 were good
+        for _ in range(3):
+            scene.health.report_failure(A)
+        scene.stage.env.run(until=17.0)  # one at 15
+        scene.health.report_failure(A)
+        scene.stage.env.run(until=34.0)
+        assert known_of(scene.health, A).status is HealthState.DEGRADED
+        scene.stage.env.run(until=60.0)
+
+        assert scene.seen.health[1:] == [
+            (6.0, "a", "healthy", "degraded"),
+            (35.0, "a", "degraded", "healthy"),  # after those at 25 and 35
+        ]
+        assert scene.seen.reasons[-1] == "2 successful probes in a row"
+
+    def test_a_forgiven_node_begins_anew(self):
+        """It takes three more failures to degrade a node that was forgiven."""
+        scene = Scene(jitter=0.0)
+        scene.monitor(6.0)
+        for _ in range(3):
+            scene.health.report_failure(A)
+        scene.stage.env.run(until=40.0)
+        scene.health.report_failure(A)
+        scene.health.report_failure(A)
+
+        assert known_of(scene.health, A).status is HealthState.HEALTHY
+
+    def test_good_probes_say_nothing_of_latencies(self):
+        """A slow node stays degraded for all its good probes, until its latencies expire."""
+        scene = Scene(jitter=0.0, degraded_latency_s=1.0)
+        scene.monitor(6.0)
+        for _ in range(5):
+            scene.health.report_success(A, 9.0)
+        for _ in range(3):
+            scene.health.report_failure(A)
+        scene.stage.env.run(until=100.0)
+
+        assert scene.seen.health[1:] == [
+            (6.0, "a", "healthy", "degraded"),
+            (66.0, "a", "degraded", "healthy"),
+        ]
+        assert scene.seen.reasons[-1] == "nothing new against it for 60 s"
+
+    def test_failures_expire(self):
+        """Where nobody probes, failures are forgotten a window after the last one."""
+        scene = Scene()
+        scene.stage.env.run(until=10.0)
+        for _ in range(3):
+            scene.health.report_failure(A)
+        scene.stage.env.run(until=40.0)
+        scene.health.report_failure(A)
+        scene.stage.env.run(until=99.9)
+        assert known_of(scene.health, A).status is HealthState.DEGRADED
+        scene.stage.env.run(until=200.0)
+
+        assert scene.seen.health == [
+            (10.0, "a", "unknown", "degraded"),
+            (100.0, "a", "degraded", "healthy"),
+        ]
+
+    def test_a_second_time(self):
+        """A node that recovered and fell ill again is given a whole window again."""
+        scene = Scene()
+        for at_s in (0.0, 50.0):
+            scene.stage.env.run(until=at_s) if at_s else None
+            for _ in range(3):
+                scene.health.report_failure(A)
+            if not at_s:
+                scene.health.report_success(A, 0.5)
+        scene.stage.env.run(until=200.0)
+
+        assert scene.seen.health[-2:] == [
+            (50.0, "a", "healthy", "degraded"),
+            (110.0, "a", "degraded", "healthy"),
+        ]
+
+    def test_a_node_that_left_is_not_looked_at(self):
+        """Nothing is left behind of a degraded node that is deregistered."""
+        scene = Scene()
+        for _ in range(3):
+            scene.health.report_failure(A)
+        scene.stage.env.run(until=1.0)
+        scene.health.deregister_node(A)
+        scene.stage.env.run(until=200.0)
+
+        assert scene.seen.health == [(0.0, "a", "unknown", "degraded")]
+
+
+class TestBestThroughput:
+    """Throughputs are set against the best that some node has now."""
+
+    def test_of_a_node_that_is_gone(self):
+        """A node that left, or that has slowed down, is no measure for the others."""
+        scene = Scene(nodes=(A, B))
+        throughputs = {A: 100, B: 40}
+        scene.network.telemetry = lambda node: (0.0, throughputs[node])
+        for node in (A, B):
+            scene.stage.run(scene.health.check_node(node))
+        record = scene.health.record(A)
+        assert record is not None
+        pool = record.pool
+        assert pool.best_throughput == 100
+
+        scene.network.telemetry = lambda _: (0.0, 60)
+        scene.stage.run(scene.health.check_node(A))
+        assert pool.best_throughput == 60
+        scene.health.deregister_node(A)
+        assert pool.best_throughput == 40
 
 
 class TestAnnouncements:

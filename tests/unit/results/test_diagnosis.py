@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import fedsim
+from fedsim.federation.context import GatewayContext
+from fedsim.federation.contracts import InferenceRequest, RouteTarget
 from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.results.diagnosis import findings
 from fedsim.results.recorder import Recorder
@@ -55,6 +60,146 @@ def test_our_strategies_have_none(scenario: fedsim.Scenario, strategy: str) -> N
         assert found
     else:
         assert found == []
+
+
+def world(**changes: Any) -> dict[str, Any]:
+    """Return a scenario of eight nodes that hardly ever wait, with *changes*."""
+    return {
+        "seed": 4,
+        "duration": "5min",
+        "warmup": "10s",
+        "regions": {"lab": {}},
+        "network": {"within_region": "1ms"},
+        "pools": {
+            "w": {
+                "region": "lab",
+                "count": 8,
+                "slots": 8,
+                "service": {"distribution": "exponential", "mean": "200ms"},
+            }
+        },
+        "workload": {"chat": {"arrivals": {"process": "poisson", "rate": "40/s"}}},
+        "federation": {"strategy": "least_connections", "policies": {}},
+        **changes,
+    }
+
+
+def scenario_of(path: Path, **changes: Any) -> fedsim.Scenario:
+    """Return `world` with *changes* as a scenario."""
+    (path / "world.yaml").write_text(json.dumps(world(**changes)))
+    return fedsim.load(path / "world.yaml")
+
+
+class LeakyCounts:
+    """The fewest in flight; an attempt that ends in an error is never taken off."""
+
+    def __init__(self, context: GatewayContext) -> None:
+        self.catalog = context.catalog
+        self.counts: dict[str, int] = {}
+        self.turn = 0
+
+    async def route(self, request: InferenceRequest) -> RouteTarget:
+        """Return the least loaded node, equal ones in turn."""
+        nodes = await self.catalog.find_by_capability(request.capability)
+        self.turn += 1
+        turn = self.turn % len(nodes)
+        node, region = min(
+            nodes[turn:] + nodes[:turn], key=lambda each: self.counts.get(each[0], 0)
+        )
+        return RouteTarget(node, region)
+
+    def on_start(self, target: RouteTarget, request: InferenceRequest) -> None:
+        """Count an attempt."""
+        self.counts[target.node_id] = self.counts.get(target.node_id, 0) + 1
+
+    def on_complete(
+        self, target: RouteTarget, request: InferenceRequest, outcome: str, latency_s: float
+    ) -> None:
+        """Uncount it, but for errors."""
+        self.counts[target.node_id] -= outcome == "ok"
+
+
+def test_a_starved_node_is_named_though_nobody_waits(tmp_path: Path) -> None:
+    """A node that a leaked count keeps idle for good costs money, however idle the others are."""
+    fault = {"kind": "errors", "node": "w-3", "at": "30s", "lasts": "10s", "probability": 1}
+    scenario = scenario_of(tmp_path, faults=[fault])
+
+    (found,) = findings(fedsim.simulate(scenario, router=LeakyCounts))
+    assert found.startswith("Starved node: w-3 is well and got 0 attempts")
+    assert "and is paid for all the same" in found
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [{"kind": "outage", "node": "w-3", "at": "60s", "lasts": "10min"}],
+        [{"kind": "drain", "node": "w-3", "at": "60s", "lasts": "10min"}],
+        [{"kind": "partition", "between": ["lab/0", "w-3"], "at": "60s", "lasts": "10min"}],
+        [{"kind": "errors", "node": "w-3", "at": "60s", "lasts": "5s", "probability": 0.9}],
+    ],
+    ids=lambda faults: faults[0]["kind"],
+)
+@pytest.mark.parametrize("strategy", ["least_connections", "finagle_peak_ewma", "envoy_priority"])
+def test_nobody_is_accused_of_what_a_fault_explains(
+    tmp_path: Path, faults: list[dict[str, Any]], strategy: str
+) -> None:
+    """A node that a fault keeps idle is not starved, and one that is well again is used again."""
+    scenario = scenario_of(tmp_path, faults=faults)
+
+    assert findings(fedsim.simulate(scenario, strategy=strategy)) == []
+
+
+@pytest.mark.parametrize("strategy", ["consistent_hash", "rendezvous_hash", "maglev"])
+def test_few_tenants_leave_nodes_idle(tmp_path: Path, strategy: str) -> None:
+    """Where tenants stay on their nodes and nobody waits, an idle node is no finding."""
+    chat = {"arrivals": {"process": "poisson", "rate": "10/s"}, "tenants": {"count": 6}}
+    scenario = scenario_of(tmp_path, workload={"chat": chat})
+
+    assert findings(fedsim.simulate(scenario, strategy=strategy)) == []
+
+
+def test_health_checks_that_lie(tmp_path: Path) -> None:
+    """Nodes that serve well and are called ill are capacity that health checks removed."""
+    fault = {"kind": "health", "pool": "w", "says": "ill", "mtbf": "40s", "mttr": "90s"}
+    scenario = scenario_of(tmp_path, faults=[fault])
+
+    (found,) = findings(fedsim.simulate(scenario))
+    removed = re.match(
+        r"Healthy capacity was removed by health checks: at most (\d) of 8 nodes of w were used at "
+        r"(\d+) s",
+        found,
+    )
+    assert removed is not None
+    assert int(removed[1]) <= 4
+
+
+def test_health_checks_that_tell_the_truth(tmp_path: Path) -> None:
+    """Nodes that are down, and called ill until probes find them well again, are no finding."""
+    fault = {"kind": "outage", "pool": "w", "at": "60s", "lasts": "60s", "share": "75%"}
+    scenario = scenario_of(tmp_path, faults=[fault])
+
+    assert findings(fedsim.simulate(scenario)) == []
+
+
+def test_a_trial_that_never_ends(tmp_path: Path) -> None:
+    """A half-open circuit whose trial request is lost for good is named, with node and time."""
+    scenario = scenario_of(
+        tmp_path,
+        faults=[
+            {"kind": "errors", "node": "w-0", "at": "60s", "lasts": "20s", "probability": 1},
+            {"kind": "link", "from": "w-0", "to": "lab", "at": "80s", "lasts": "30s", "loss": 1.0},
+        ],
+        federation={
+            "strategy": "round_robin",
+            "policies": {},
+            "health": "off",
+            "timeout": "off",
+            "retries": {"limit": 3},
+        },
+    )
+
+    (found,) = findings(fedsim.simulate(scenario))
+    assert found.startswith("Half-open trial without an end: the request that lab/0 sent to w-0")
 
 
 def test_trouble_of_a_pool_is_its_nodes() -> None:

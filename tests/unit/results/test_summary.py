@@ -80,9 +80,9 @@ def record() -> Recorder:
             10 * row if node == 2 else -1,
             row % 4 if node == 2 else -1,
         )
-    recorder.node_totals(0, 100.0, 90.0, 6.0, 60.0)
-    recorder.node_totals(1, 100.0, 30.0, 0.0, 20.0)
-    recorder.node_totals(2, 100.0, 30.0, 9.0, 20.0)
+    recorder.node_totals(0, 100.0, 90.0, 6.0, 60.0, 60.0 / NAMES.nodes[0].slots)
+    recorder.node_totals(1, 100.0, 30.0, 0.0, 20.0, 20.0 / NAMES.nodes[1].slots)
+    recorder.node_totals(2, 100.0, 30.0, 9.0, 20.0, 20.0 / NAMES.nodes[2].slots)
     return recorder
 
 
@@ -161,7 +161,7 @@ class TestFormulas:
         nodes = (*NAMES.nodes[:2], replace(NAMES.nodes[2], cost_usd_per_hour=None))
         recorder = Recorder(replace(NAMES, nodes=nodes))
         for node in range(3):
-            recorder.node_totals(node, 1.0, 1.0, 0.0, 1.0)
+            recorder.node_totals(node, 1.0, 1.0, 0.0, 1.0, 1.0 / NAMES.nodes[node].slots)
 
         row = summarise(recorder.tables(), NAMES, warmup_s=0.0, duration_s=1.0).loc["all"]
 

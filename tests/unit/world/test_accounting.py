@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import fedsim
 from tests.unit.world.scripted import Script, errors, outage, slowdown
 
 rows = st.lists(
@@ -104,3 +107,31 @@ class TestUtilization:
         assert samples["queued"].tolist() == [2, 2, 2, 1, 1, 0, 0, 0]
         assert samples["up"].tolist() == [True] * 5 + [False] * 2 + [True]
         assert samples["utilization"].tolist() == [1.0] * 5 + [0.5, 0.0, 0.0]
+
+
+def test_an_engine_is_in_use_while_it_steps(tmp_path: Path) -> None:
+    """One request at a time: the time in use is the sum of the services, not a part of a batch."""
+    engine = {"profile": "llama-3.1-8b/bf16/h100_sxm/tp1", "max_batch": 64}
+    text = {
+        "duration": "100s",
+        "warmup": "0s",
+        "regions": {"lab": {}},
+        "network": {"within_region": "1ms"},
+        "pools": {"w": {"region": "lab", "count": 1, "engine": engine}},
+        "workload": {
+            "chat": {
+                "arrivals": {"process": "constant", "rate": "0.1/s"},
+                "tokens": {
+                    "prompt": {"distribution": "constant", "value": 500},
+                    "output": {"distribution": "constant", "value": 200},
+                },
+            }
+        },
+        "record": {"nodes_every": "10s"},
+    }
+    (tmp_path / "engine.yaml").write_text(json.dumps(text))
+    run = fedsim.simulate(fedsim.load(tmp_path / "engine.yaml"))
+    served_s = run.attempts["service_s"].sum()
+
+    assert run.summary()["utilization_mean"].iloc[0] == pytest.approx(served_s / 100.0)
+    assert run.nodes["utilization"].iloc[:10].mean() == pytest.approx(served_s / 100.0, rel=0.1)

@@ -1,0 +1,137 @@
+"""Capacity that is there and not used, because those who watch nodes keep requests away from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fedsim.charts.faults import fault_intervals, harmful, merged, state_intervals
+from fedsim.results.troubles import GRACE_S, link_troubles
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from fedsim.results.run import Run
+    from fedsim.world.observer import NodeInfo
+
+MUCH = 0.5
+"""Share of a pool that health checks must keep from being used before it is said."""
+
+LONG_S = 30.0
+"""How long capacity is kept from being used before it is said, in seconds."""
+
+
+def removed_capacity(run: Run) -> Iterator[str]:
+    """Yield the finding that health checks took much of a pool away whose nodes were all right.
+
+    A node is all right while no fault but one of its health endpoint strikes it, nor its links.
+    """
+    states = state_intervals(run.events, "health", run.end_s)
+    ill = states[states["state"] == "unhealthy"]
+    if ill.empty:
+        return
+    excused = _excused(run)
+    nodes = {info.name: code for code, info in enumerate(run.directory.nodes)}
+    sizes: dict[str, int] = {}
+    for info in run.directory.nodes:
+        sizes[info.pool] = sizes.get(info.pool, 0) + 1
+    steps: dict[tuple[str, str], list[tuple[float, int]]] = {}
+    columns = (ill[name].tolist() for name in ("gateway", "subject", "start_s", "end_s"))
+    for gateway, subject, start_s, end_s in zip(*columns, strict=True):
+        node = nodes[str(subject)]
+        where = steps.setdefault((run.directory.nodes[node].pool, str(gateway)), [])
+        for begin_s, finish_s in _without(start_s, min(end_s, run.duration_s), excused[node]):
+            where += [(begin_s, 1), (finish_s, -1)]
+    for pool, size in sizes.items():
+        found = [_worst(each, size) for (name, _), each in steps.items() if name == pool]
+        lasted_s, removed, when_s = max(found, default=(0.0, 0, 0.0))
+        if lasted_s >= LONG_S:
+            yield (
+                f"Healthy capacity was removed by health checks: at most {size - removed} of "
+                f"{size} nodes of {pool} were used at {when_s:.0f} s, and no more than half for "
+                f"{lasted_s:.0f} s in all, though nothing was wrong with the others; see panic."
+            )
+
+
+def stuck_trials(run: Run) -> Iterator[str]:
+    """Yield the finding that a trial request of a half-open circuit never had an answer."""
+    states = state_intervals(run.events, "breaker", run.end_s)
+    half_open = states[states["state"] == "half_open"]
+    if half_open.empty:
+        return
+    attempts = run.attempts
+    open_ended = attempts[(attempts["outcome"] == "unfinished").to_numpy()]
+    told: set[tuple[str, str]] = set()
+    columns = (half_open[name].tolist() for name in ("gateway", "subject", "start_s", "end_s"))
+    for gateway, node, start_s, end_s in zip(*columns, strict=True):
+        at_s = open_ended["started_s"].to_numpy()
+        stuck = (open_ended["gateway"] == gateway) & (open_ended["node"] == node)
+        stuck &= (at_s >= start_s) & (at_s <= end_s - LONG_S)
+        if stuck.any() and (gateway, node) not in told:
+            told.add((gateway, node))
+            since_s = float(at_s[stuck.to_numpy()][0])
+            yield (
+                f"Half-open trial without an end: the request that {gateway} sent to {node} at "
+                f"{since_s:.0f} s, to try its half-open circuit, was never answered and had no "
+                f"deadline, and kept others from {node} meanwhile; see timeout."
+            )
+
+
+def _excused(run: Run) -> list[list[tuple[float, float]]]:
+    """Return for each node when something but its health endpoint was wrong, or just had been.
+
+    In panic nobody goes by health, so that this excuses all of them.
+    """
+    faults = harmful(fault_intervals(run.events, run.end_s))
+    faults = faults[~faults["label"].str.startswith("health")]
+    loading = state_intervals(run.events, "loading", run.end_s)
+    loading = loading[loading["state"] != "ready"]
+    panics = state_intervals(run.events, "panic", run.end_s)
+    everywhere = [(begin_s, end_s) for _, begin_s, end_s in _rows(panics[panics["state"] == "on"])]
+    everywhere += [tuple(span) for span in link_troubles(run.events, run.end_s).tolist()]
+    spans: dict[str, list[tuple[float, float]]] = {}
+    for table in (faults, loading):
+        for subject, begin_s, end_s in _rows(table):
+            spans.setdefault(subject, []).append((begin_s, end_s + GRACE_S))
+    return [
+        merged([*everywhere, *(span for name in _names(info) for span in spans.get(name, ()))])
+        for info in run.directory.nodes
+    ]
+
+
+def _names(info: NodeInfo) -> dict[str, None]:
+    return dict.fromkeys((info.name, info.pool, info.region))
+
+
+def _rows(table: DataFrame) -> list[tuple[str, float, float]]:
+    columns = (table[name].tolist() for name in ("subject", "start_s", "end_s"))
+    return [
+        (str(subject), begin_s, end_s) for subject, begin_s, end_s in zip(*columns, strict=True)
+    ]
+
+
+def _without(
+    start_s: float, end_s: float, excused: list[tuple[float, float]]
+) -> Iterator[tuple[float, float]]:
+    """Yield the parts of [start, end) outside of the *excused* spans, which are in order."""
+    for begin_s, finish_s in excused:
+        if begin_s >= end_s:
+            break
+        if begin_s > start_s:
+            yield start_s, begin_s
+        start_s = max(start_s, finish_s)
+    if start_s < end_s:
+        yield start_s, end_s
+
+
+def _worst(steps: list[tuple[float, int]], size: int) -> tuple[float, int, float]:
+    """Return how long much of a pool was removed, the most nodes at once, and when that was."""
+    lasted_s, most, when_s = 0.0, 0, 0.0
+    removed, before_s = 0, 0.0
+    for time_s, step in sorted(steps):
+        if removed >= MUCH * size:
+            lasted_s += time_s - before_s
+        removed, before_s = removed + step, time_s
+        if removed > most:
+            most, when_s = removed, time_s
+    return lasted_s, most, when_s

@@ -1,0 +1,125 @@
+"""What of a scenario has no effect: faults that strike nothing, settings that nobody reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fedsim.federation.config import HealthConfig
+from fedsim.federation.strategies.registry import STRATEGIES
+from fedsim.scenario.spec import Scenario
+from fedsim.scenario.units import DURATION
+from fedsim.world.config import FaultConfig
+
+RARE = 0.1
+"""Expected number of strikes of a random fault below which it is said that none may come."""
+
+
+def without_effect(scenario: Scenario) -> list[str]:
+    """Return what in a scenario has no effect, as sentences."""
+    found = []
+    for number, fault in enumerate(scenario.world.faults):
+        name = f"faults[{number}], {fault.kind} of {fault.subject},"
+        found += [f"{name} {reason}" for reason in _nothing(scenario, fault)]
+    return [*found, *_idle_gateways(scenario), *_unread_delay(scenario), *_unasked(scenario)]
+
+
+def _nothing(scenario: Scenario, fault: FaultConfig) -> Iterator[str]:
+    """Yield why a fault strikes nothing, or changes nothing."""
+    duration = DURATION.format(scenario.duration_s)
+    nodes = _nodes(scenario, fault)
+    if fault.link is None and not nodes:
+        yield "strikes nothing: there are no nodes. Name a region, pool or node that has some."
+        return
+    if fault.at_s is not None and fault.at_s >= scenario.duration_s:
+        at = DURATION.format(fault.at_s)
+        yield f"strikes nobody: it begins at {at}, and the last request comes before {duration}."
+        return
+    if fault.mtbf_s is not None:
+        alone = fault.link is not None or fault.kind in {"outage", "rolling_deployment"}
+        expected = (1 if alone else nodes) * scenario.duration_s / fault.mtbf_s
+        if expected < RARE:
+            yield (
+                f"is expected {expected:.2g} times in {duration}: mostly it strikes nothing. Make "
+                "mtbf shorter, or give at and lasts."
+            )
+    if fault.link is not None:
+        yield from _silent_link(scenario, fault)
+    if (fault.kind == "errors" and fault.probability == 0.0) or (
+        fault.kind == "slowdown" and fault.factor == 1.0
+    ):
+        yield "changes nothing: give it a probability above 0, or a factor above 1."
+    if fault.kind == "health" and scenario.federation.health is None:
+        yield "changes nothing: health checks are off, so nobody asks the health endpoint."
+
+
+def _nodes(scenario: Scenario, fault: FaultConfig) -> int:
+    """Return how many nodes a fault that is not of a link may strike."""
+    if fault.node is not None:
+        return 1
+    return sum(
+        pool.count
+        for pool in scenario.world.pools
+        if pool.name == fault.pool or pool.name in fault.pools or pool.region == fault.region
+    )
+
+
+def _silent_link(scenario: Scenario, fault: FaultConfig) -> Iterator[str]:
+    """Yield why no request passes a link, though gateways and nodes are at its ends."""
+    assert fault.link is not None
+    if not (fault.link.cut or fault.link.latency_s or fault.link.jitter or fault.link.loss):
+        yield "changes nothing: give it a latency, a jitter or a loss."
+    gateways = [end.partition("/")[0] for end in fault.link.ends]
+    served = _origins(scenario)
+    asking = [region for region in gateways if region in scenario.federation.gateways]
+    if asking and not any(region in served for region in asking):
+        yield (
+            f"strikes probes alone: no stream sends requests to the gateways of {asking[0]}. Add "
+            "it to the origins of one."
+        )
+
+
+def _idle_gateways(scenario: Scenario) -> Iterator[str]:
+    """Yield the gateways that no request comes to."""
+    served = _origins(scenario)
+    for region in scenario.federation.gateways:
+        if region not in served:
+            yield f"The gateways in {region} have no requests: it is among no stream's origins."
+
+
+def _origins(scenario: Scenario) -> set[str]:
+    return {
+        region
+        for stream in scenario.world.streams
+        for region, weight in stream.traffic.origins
+        if weight > 0.0
+    }
+
+
+def _unread_delay(scenario: Scenario) -> Iterator[str]:
+    """Yield that telemetry is late which nothing of ours looks at."""
+    federation = scenario.federation
+    health = federation.health
+    if not isinstance(health, HealthConfig) or not health.delay_s or federation.router is not None:
+        return
+    entry = STRATEGIES.get(federation.strategy)
+    if entry is None:
+        return
+    reads = entry.telemetry or (entry.scores and "throughput" in federation.policies)
+    needs = any(stream.qos.min_throughput is not None for stream in scenario.world.streams)
+    if not reads and not needs:
+        yield (
+            f"federation.health.delay has no effect: {federation.strategy} reads nothing of what "
+            "probes say of load; that a node answers is known at once."
+        )
+
+
+def _unasked(scenario: Scenario) -> Iterator[str]:
+    """Yield that a strategy goes by the load that probes report where nobody probes."""
+    federation = scenario.federation
+    entry = STRATEGIES.get(federation.strategy)
+    off = federation.health is None and federation.reference is None
+    if off and federation.router is None and entry is not None and entry.telemetry:
+        yield (
+            f"{federation.strategy} goes by the load that probes report, and health checks are "
+            "off: it knows of its gateway's own requests alone. Leave health on."
+        )

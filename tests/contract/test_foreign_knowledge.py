@@ -1,0 +1,125 @@
+"""What a user's own health checker knows reaches every strategy, and what it lacks is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import fedsim
+from fedsim.cli import app
+from fedsim.federation.context import GatewayContext
+from fedsim.federation.contracts import HealthState, NodeHealth, NodeId
+from tests.contract.plugin_world import module
+
+CHECKER = """
+from fedsim.federation.contracts import HealthState, NodeHealth
+
+class Silent:
+    async def check_node(self, node_id):
+        return self.get_cached_health(node_id)
+
+    def get_cached_health(self, node_id):
+        return NodeHealth(node_id, HealthState.HEALTHY, 0.0, 0.0, 0, None, 0, 0.0)
+
+    async def start_monitoring(self, interval_s):
+        pass
+
+    async def stop_monitoring(self):
+        pass
+"""
+
+
+class Told:
+    """A checker that knows of node w-0 that it is slow, full and degraded, and nothing else."""
+
+    def __init__(self, context: GatewayContext) -> None:
+        self.clock = context.clock
+
+    async def check_node(self, node_id: NodeId) -> NodeHealth | None:
+        """Return what is known."""
+        return self.get_cached_health(node_id)
+
+    def get_cached_health(self, node_id: NodeId) -> NodeHealth | None:
+        """Tell it."""
+        ill = node_id == "w-0"
+        return NodeHealth(
+            node_id,
+            HealthState.DEGRADED if ill else HealthState.HEALTHY,
+            9.0 if ill else 0.1,
+            9.0,
+            10 if ill else 100,
+            None,
+            50 if ill else 0,
+            self.clock.now(),
+            running=50 if ill else 0,
+            kv_usage=0.99 if ill else 0.01,
+            samples=20,
+        )
+
+    async def start_monitoring(self, interval_s: float) -> None:
+        """Know already."""
+
+    async def stop_monitoring(self) -> None:
+        """Go on knowing."""
+
+
+def scene(path: Path, **federation: Any) -> fedsim.Scenario:
+    """Return four nodes that are hardly busy."""
+    service = {"distribution": "exponential", "mean": "200ms"}
+    text = {
+        "duration": "1min",
+        "warmup": "0s",
+        "regions": {"lab": {}},
+        "network": {"within_region": "1ms"},
+        "pools": {"w": {"region": "lab", "count": 4, "slots": 8, "service": service}},
+        "workload": {"chat": {"arrivals": {"process": "poisson", "rate": "10/s"}}},
+        "federation": {"policies": {}, **federation},
+    }
+    (path / "scene.yaml").write_text(json.dumps(text))
+    return fedsim.load(path / "scene.yaml")
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    ["least_latency", "join_shortest_queue", "least_kv_cache", "cost_capped", "envoy_priority"],
+)
+def test_what_a_checker_tells_is_gone_by(tmp_path: Path, strategy: str) -> None:
+    """Latency, queue, cache and verdict of a foreign checker steer our strategies as ours do."""
+    run = fedsim.simulate(scene(tmp_path, strategy=strategy), health=Told)
+
+    assert "w-0" not in set(run.attempts["node"])
+    assert not any("never told" in warning for warning in run.warnings)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "lost"),
+    [
+        ("least_latency", "never told a latency, so least_latency chose by requests in flight"),
+        ("join_shortest_queue", "never told the load of a node, so join_shortest_queue took all"),
+        ("round_robin", None),
+    ],
+)
+def test_what_a_checker_never_told_is_said(tmp_path: Path, strategy: str, lost: str | None) -> None:
+    """A strategy that goes without what it goes by is a warning of the run."""
+    run = fedsim.simulate(
+        scene(tmp_path, strategy=strategy, health=f"{module(tmp_path, CHECKER)}:Silent")
+    )
+    told = [warning for warning in run.warnings if "never told" in warning]
+
+    assert len(told) == (lost is not None)
+    assert lost is None or lost in told[0]
+
+
+def test_what_a_plug_in_lacks_is_said_by_check(tmp_path: Path) -> None:
+    """Check names the methods that a checker does without, and what is lost by that."""
+    scene(tmp_path, health=f"{module(tmp_path, CHECKER)}:Silent")
+    result = CliRunner().invoke(app, ["check", str(tmp_path / "scene.yaml"), "--json"])
+
+    assert result.exit_code == 0, result.output
+    warnings = json.loads(result.stdout)["warnings"]
+    assert [each for each in warnings if "has no report_success" in each]
+    assert [each for each in warnings if "has no report_failure" in each]
