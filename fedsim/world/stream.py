@@ -18,7 +18,7 @@ class NodeStream(LightEvent):
     The node says when each token leaves it; what it says of the future may change. The stream is
     its own entry of the queue, for the next thing that it waits for: a token, where tokens are read
     one by one, or the moment at which none has come for too long. Whoever only waits for the end
-    (`rest`) costs no entry for a token, and one for that moment only while two tokens may come so
+    (`read_to_end`) costs no entry for a token, and one for that moment only while two tokens may come so
     far apart: while the node computes what it has lost or takes very long steps, or says nothing.
 
     Args:
@@ -96,7 +96,7 @@ class NodeStream(LightEvent):
             await self._wait()
         return None
 
-    async def rest(self, idle_s: float) -> int:
+    async def read_to_end(self, idle_s: float) -> int:
         """Wait for the end, and return how many tokens came in this time.
 
         Raises:
