@@ -20,6 +20,7 @@ def check(
     """Check a scenario and say what it contains. Status 2 if its load can never be served."""
     with reported():
         from fedsim.scenario.capacity import capacity_problems
+        from fedsim.scenario.deadlines import deadline_notes
         from fedsim.scenario.load import load
         from fedsim.scenario.oversized import oversized_problems
         from fedsim.scenario.pool_keys import keys_without_effect
@@ -27,7 +28,7 @@ def check(
         loaded = load(scenario, parsed(overrides))
         _find_plugins(loaded)
         problems = [*capacity_problems(loaded), *oversized_problems(loaded)]
-        warnings = keys_without_effect(loaded)
+        warnings = [*keys_without_effect(loaded), *deadline_notes(loaded)]
         if as_json:
             said = {"problems": [str(problem) for problem in problems], "warnings": warnings}
             print_json(_json(loaded) | said)

@@ -27,7 +27,7 @@ def print_check(scenario: Scenario, warnings: list[str], *, served: bool) -> Non
 
     Args:
         scenario: A scenario that is well-formed.
-        warnings: What it asks for that has no effect.
+        warnings: What it asks for that has no effect, or that no request can meet.
         served: Whether its load can be served with every node up.
     """
     console = stdout()

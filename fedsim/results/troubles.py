@@ -17,19 +17,22 @@ if TYPE_CHECKING:
 GRACE_S = 30.0
 """How long after its trouble a node is not judged yet, in seconds."""
 
-_WELL = {"health": "healthy", "breaker": "closed", "loading": "ready"}
+_WELL = {"loading": "ready"}
+_SEEN = {"health": "healthy", "breaker": "closed"}
 
 
-def troubles(events: DataFrame, directory: Directory, end_s: float) -> list[NDArray[np.float64]]:
+def troubles(
+    events: DataFrame, directory: Directory, end_s: float, *, seen: bool = True
+) -> list[NDArray[np.float64]]:
     """Return for each node when it was in trouble: rows ``begin, end`` in seconds, apart.
 
-    Trouble is a fault that strikes the node, its pool or its region, loading, being anything but
-    healthy or having anything but a closed circuit in the eyes of some gateway, and ``GRACE_S``
-    after each.
+    Trouble is a fault that strikes the node, its pool or its region, and loading; where *seen*,
+    also being anything but healthy or having anything but a closed circuit in the eyes of some
+    gateway; and ``GRACE_S`` after each.
     """
     spans: dict[str, list[tuple[float, float]]] = {}
     faults = harmful(fault_intervals(events, end_s))
-    for kind, well in _WELL.items():
+    for kind, well in (_WELL | _SEEN if seen else _WELL).items():
         states = state_intervals(events, kind, end_s)
         ill = states[states["state"] != well]
         for subject, begin_s, finish_s in _rows(ill):
@@ -42,6 +45,16 @@ def troubles(events: DataFrame, directory: Directory, end_s: float) -> list[NDAr
         together = merged(span for name in names for span in spans.get(name, ()))
         found.append(np.array(together, dtype=np.float64).reshape(-1, 2))
     return found
+
+
+def link_troubles(events: DataFrame, end_s: float) -> NDArray[np.float64]:
+    """Return when faults struck any link, and ``GRACE_S`` after: rows ``begin, end`` in seconds."""
+    spans = [
+        (begin_s, finish_s + GRACE_S)
+        for subject, begin_s, finish_s in _rows(harmful(fault_intervals(events, end_s)))
+        if " > " in subject or " <> " in subject
+    ]
+    return np.array(merged(spans), dtype=np.float64).reshape(-1, 2)
 
 
 def within(times_s: NDArray[np.float64], spans: NDArray[np.float64]) -> NDArray[np.bool_]:
