@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from fedsim.federation.admission import Admission
 from fedsim.federation.attempts import COUNTED, Attempt, DeadlinePassed
 from fedsim.federation.budgets import Budget, Charge
-from fedsim.federation.config import GatewayConfig
+from fedsim.federation.config import GatewayConfig, TimeoutConfig
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
     Capability,
@@ -82,11 +82,12 @@ class Gateway:
         self._rng = rng
         self._middlewares = tuple(middlewares)
         self._config = config or GatewayConfig()
-        timeout, retries = self._config.timeout, self._config.retries
-        self._attempt_s = (timeout.attempt_s if timeout else None) or math.inf
-        self._request_s = (timeout.request_s if timeout else None) or math.inf
-        self._first_token_s = (timeout.first_token_s if timeout else None) or math.inf
-        self._idle_s = (timeout.idle_s if timeout else None) or math.inf
+        retries = self._config.retries
+        timeout = self._config.timeout or TimeoutConfig(None, None, None, None)
+        limits = (timeout.attempt_s, timeout.request_s, timeout.first_token_s, timeout.idle_s)
+        self._attempt_s, self._request_s, self._first_token_s, self._idle_s = (
+            limit_s or math.inf for limit_s in limits
+        )
         self._retries = retries
         self._retry_policy = retry_policy
         self._budgets: Scoped[Capability, Budget] = Scoped(self._budget)

@@ -46,9 +46,7 @@ class Hedging:
         self._percentile = config.percentile
         self._clock = clock
         self.budget = Budget(clock, config.budget, 0, BUDGET_WINDOW_S)
-        self._latencies = {
-            streamed: LatencyWindow(math.inf, SAMPLES) for streamed in (False, True)
-        }
+        self._latencies = {streamed: LatencyWindow(math.inf, SAMPLES) for streamed in (False, True)}
         self._samples = round(BEYOND / (1.0 - config.percentile))
 
     def delay_s(self, streamed: bool) -> float | None:

@@ -170,9 +170,7 @@ def _lawful(scenario: Scenario, stream: StreamConfig, pool: PoolConfig) -> bool:
     return levels[pool.region] >= stream.qos.privacy
 
 
-def _limits(
-    federation: FederationSpec, stream: StreamConfig, needs: Needs
-) -> tuple[_Limit, ...]:
+def _limits(federation: FederationSpec, stream: StreamConfig, needs: Needs) -> tuple[_Limit, ...]:
     timeout = federation.timeout or TimeoutConfig(None, None, None, None)
     answer, key = "their answer", f"workload.{stream.traffic.name}"
     parts = (
@@ -205,9 +203,7 @@ def _limits(
     )
     return (
         *parts,
-        _Limit(
-            "federation.timeout.request", timeout.request_s, needs.whole_s, answer, "Raise it."
-        ),
+        _Limit("federation.timeout.request", timeout.request_s, needs.whole_s, answer, "Raise it."),
         _Limit(
             f"{key}.qos.max_latency",
             stream.qos.max_latency_s,

@@ -18,8 +18,9 @@ class NodeStream(LightEvent):
     The node says when each token leaves it; what it says of the future may change. The stream is
     its own entry of the queue, for the next thing that it waits for: a token, where tokens are read
     one by one, or the moment at which none has come for too long. Whoever only waits for the end
-    (`read_to_end`) costs no entry for a token, and one for that moment only while two tokens may come so
-    far apart: while the node computes what it has lost or takes very long steps, or says nothing.
+    (`read_to_end`) costs no entry for a token, and one for that moment only while two tokens may
+    come so far apart: while the node computes what it has lost, takes very long steps, or is
+    silent.
 
     Args:
         env: The environment.
@@ -39,8 +40,9 @@ class NodeStream(LightEvent):
         "_on_answer",
         "_on_give_up",
         "_over",
-        "_resting_s",
+        "_resting",
         "_silenced",
+        "_since_s",
         "_tokens",
         "_wake",
         "received",
@@ -61,7 +63,8 @@ class NodeStream(LightEvent):
         self._over = self._silenced = False
         self._tokens = max(job.live.output_tokens, 1)
         self._idle_s = math.inf
-        self._resting_s = math.nan
+        self._resting = False  # the reader only waits for the end
+        self._since_s = math.nan
         self._due_s = math.inf
         self._wake: Wake | None = None
         job.on_change = self._look
@@ -77,7 +80,7 @@ class NodeStream(LightEvent):
     async def next_token(self) -> bytes | None:
         """Return the next token, or None when all have come; raises what became of the node."""
         job = self._job
-        self._resting_s = math.nan
+        self._resting = False
         while not self._over:
             if job.done and job.error is not None:
                 self._answered()
@@ -104,21 +107,24 @@ class NodeStream(LightEvent):
             FederationError: What became of the node.
         """
         job, before = self._job, self.received
-        self._idle_s, self._resting_s = idle_s, self._env._now
+        self._idle_s, self._since_s, self._resting = idle_s, self._env._now, True
         job.node.expect(idle_s)
         if job.link is not None:
             job.link.back.watchers[self._link_changed] = None
-        while not self._over:
-            if job.done and not self._silenced:
-                self._count()
-                self._answered()
-                if job.error is not None:
-                    raise job.error
-            elif self._idle_until_s() <= self._env._now:
+        while not self._over and (self._silenced or not job.done):
+            await self._wait()
+            waits = not self._over and (self._silenced or not job.done)
+            if waits and self._idle_until_s() <= self._env._now:
                 self._give_up(TimeoutError())
                 raise Timeout(idle_s)
+        if not self._over:
+            if job.error is None:
+                self.received = self._tokens
             else:
-                await self._wait()
+                self._count()
+            self._answered()
+            if job.error is not None:
+                raise job.error
         return self.received - before
 
     async def cancel(self) -> None:
@@ -145,11 +151,6 @@ class NodeStream(LightEvent):
             self._wake.fire()
 
     # When something is due
-
-    @property
-    def _resting(self) -> bool:
-        """Whether the reader only waits for the end."""
-        return not math.isnan(self._resting_s)
 
     def _arrival_s(self, number: int) -> float:
         """Return when a token reaches the gateway, or would; infinite while that is open."""
@@ -190,12 +191,12 @@ class NodeStream(LightEvent):
     def _idle_until_s(self) -> float:
         """Return when too long has passed without a token; infinity while that cannot be."""
         job = self._job
-        silent = self._silenced or job.held or job.lost or (job.link and job.link.back.cut)
+        silent = self._silenced or job.silent or (job.link is not None and job.link.back.cut)
         if not silent and not job.node.pauses(job, self._idle_s):
             return math.inf
         self._count()
         last_s = self._arrival_s(self.received) if self.received else -math.inf
-        return max(last_s, self._resting_s) + self._idle_s
+        return max(last_s, self._since_s) + self._idle_s
 
     def _link_changed(self, cut: bool) -> None:
         """Note that the way back is cut, or whole again, for a reader who waits for the end."""

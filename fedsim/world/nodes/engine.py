@@ -187,7 +187,9 @@ class EngineNode(Node):
             self._change.schedule(due_s)
         for job in self._followed:
             _look_again(job)
-        if engine.preemptions > self._preemptions or engine.longest_step_s > self._patience_s:
+        if self._patience_s < math.inf and (
+            engine.preemptions > self._preemptions or engine.longest_step_s > self._patience_s
+        ):
             self._preemptions = engine.preemptions
             for job in self._streams:
                 if engine.pauses(job.work, self._patience_s):

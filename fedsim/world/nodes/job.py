@@ -212,9 +212,9 @@ class Job(LightEvent):
         return self._stage == _HELD
 
     @property
-    def lost(self) -> bool:
-        """Whether its answer was lost on the way."""
-        return self._stage == _LOST
+    def silent(self) -> bool:
+        """Whether the node has it, neither waiting nor in service, or its answer was lost."""
+        return self._stage in {_HELD, _LOST}
 
     @property
     def waiting(self) -> bool:

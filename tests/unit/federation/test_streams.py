@@ -144,7 +144,9 @@ class TestOpening:
 
     def test_attempt_s_deadline(self):
         """A node that does not take the stream in time has failed."""
-        scene = scene_with([], serve=[(9.0, 0)], timeout=TimeoutConfig(None, None, 1.0), retries=None)
+        scene = scene_with(
+            [], serve=[(9.0, 0)], timeout=TimeoutConfig(None, None, 1.0), retries=None
+        )
         with pytest.raises(Timeout, match="Timeout after 1 s"):
             opened(scene)
 
@@ -165,7 +167,9 @@ class TestOpening:
 
     def test_an_attempt_lasts_until_the_first_token(self):
         """A node that takes the stream and then says nothing is left at the attempt's deadline."""
-        scene = GatewayScene({"a": [(0.1, 0)], "b": [(0.1, 0)]}, timeout=TimeoutConfig(None, None, 1.0))
+        scene = GatewayScene(
+            {"a": [(0.1, 0)], "b": [(0.1, 0)]}, timeout=TimeoutConfig(None, None, 1.0)
+        )
         scene.scripts = {"a": [(99.0, b"late")], "b": [(0.5, b"one"), (5.0, b"two")]}
         stream = opened(scene)
 
