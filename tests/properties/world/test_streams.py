@@ -1,0 +1,70 @@
+"""Streams that are read to their end end as if every token had been read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hypothesis import event, given, settings
+from pandas.testing import assert_frame_equal
+
+from fedsim.federation.streams import GatewayStream
+from tests.properties.world.test_conservation import federations, gateways, worlds
+from tests.simulated import Federation, run_world
+
+
+class TokenByToken:
+    """A stream that can only be read token by token."""
+
+    def __init__(self, stream):
+        self.next_token, self.cancel = stream.next_token, stream.cancel
+
+
+class Reading:
+    """A gateway whose clients read every token."""
+
+    def __init__(self, gateway):
+        self.gateway = gateway
+        self.stats = gateway.stats
+
+    async def infer_stream(self, request):
+        """Return the stream of a request."""
+        return TokenByToken(await self.gateway.infer_stream(request))
+
+
+@dataclass(frozen=True)
+class Observed(Federation):
+    """A federation whose gateways are kept, and whose clients may read every token."""
+
+    by_token: bool = False
+
+    def build(self, site):
+        """Return the gateway of *site*."""
+        gateway = super().build(site)
+        return Reading(gateway) if self.by_token else gateway
+
+
+@settings(max_examples=60)
+@given(worlds(), federations, gateways)
+def test_nothing_depends_on_who_looks_at_the_tokens(world, federation, sites):
+    """Outcomes, times, what nodes did and what gateways counted are the same, to the last bit."""
+    streams = tuple(replace(stream, streamed=True) for stream in world.streams)
+    world = replace(world, streams=streams)
+    fields = {name: getattr(federation, name) for name in Federation.__dataclass_fields__}
+
+    one, other = (
+        run_world(world, Observed(**fields, by_token=by_token), sites) for by_token in (False, True)
+    )
+
+    for kind in sorted(set(one.attempts["outcome"])):
+        event(f"attempts: {kind}")
+    idle_s = None if federation.timeout is None else federation.timeout.idle_s
+    event(f"idle: {idle_s}")
+    for name in ("requests", "attempts", "node_totals", "events"):
+        assert_frame_equal(getattr(one.tables, name), getattr(other.tables, name))
+    for (_, gateway), (_, reading) in zip(one.world.gateways, other.world.gateways, strict=True):
+        assert gateway.stats() == reading.stats()
+
+
+def test_streams_of_gateways_can_be_read_at_once():
+    """What the property above relies on: the two ways are two ways."""
+    assert hasattr(GatewayStream, "read_to_end")
