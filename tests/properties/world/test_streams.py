@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from hypothesis import event, given, settings
 from pandas.testing import assert_frame_equal
 
-from fedsim.federation.streams import GatewayStream
 from tests.properties.world.test_conservation import federations, gateways, worlds
 from tests.simulated import Federation, run_world
+
+
+FIELDS = tuple(Federation.__dataclass_fields__)
 
 
 class TokenByToken:
@@ -24,7 +26,8 @@ class Reading:
 
     def __init__(self, gateway):
         self.gateway = gateway
-        self.stats = gateway.stats
+        self.stats, self.settle = gateway.stats, gateway.settle
+        self.breaker = gateway.breaker
 
     async def infer_stream(self, request):
         """Return the stream of a request."""
@@ -43,13 +46,18 @@ class Observed(Federation):
         return Reading(gateway) if self.by_token else gateway
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(worlds(), federations, gateways)
 def test_nothing_depends_on_who_looks_at_the_tokens(world, federation, sites):
-    """Outcomes, times, what nodes did and what gateways counted are the same, to the last bit."""
+    """Outcomes, times, what nodes did and what gateways counted are the same, to the last bit.
+
+    Slowdowns are left out: they move the tokens of a node with slots that have come already, which
+    a reader of each cannot see.
+    """
     streams = tuple(replace(stream, streamed=True) for stream in world.streams)
-    world = replace(world, streams=streams)
-    fields = {name: getattr(federation, name) for name in Federation.__dataclass_fields__}
+    faults = tuple(fault for fault in world.faults if fault.kind != "slowdown")
+    world = replace(world, streams=streams, faults=faults)
+    fields = {name: getattr(federation, name) for name in FIELDS}
 
     one, other = (
         run_world(world, Observed(**fields, by_token=by_token), sites) for by_token in (False, True)
@@ -63,8 +71,3 @@ def test_nothing_depends_on_who_looks_at_the_tokens(world, federation, sites):
         assert_frame_equal(getattr(one.tables, name), getattr(other.tables, name))
     for (_, gateway), (_, reading) in zip(one.world.gateways, other.world.gateways, strict=True):
         assert gateway.stats() == reading.stats()
-
-
-def test_streams_of_gateways_can_be_read_at_once():
-    """What the property above relies on: the two ways are two ways."""
-    assert hasattr(GatewayStream, "read_to_end")
