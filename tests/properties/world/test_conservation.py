@@ -208,7 +208,12 @@ federations = st.builds(
     strategy=st.sampled_from(list(STRATEGIES)),
     policies=st.sampled_from([tuple, lambda: (HealthPolicy(), LatencyPolicy(), LocalityPolicy())]),
     timeout=st.sampled_from(
-        [None, TimeoutConfig(1.0, 3.0, 1.0, 0.5), TimeoutConfig(0.5, 0.5), TimeoutConfig(idle_s=0.05)]
+        [
+            None,
+            TimeoutConfig(1.0, 3.0, 1.0, 0.5),
+            TimeoutConfig(0.5, 0.5),
+            TimeoutConfig(idle_s=0.05),
+        ]
     ),
     retries=st.sampled_from(
         [None, RetryConfig(), RetryConfig(5, 0.01, jitter="none", budget=None)]

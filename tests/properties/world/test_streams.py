@@ -10,7 +10,6 @@ from pandas.testing import assert_frame_equal
 from tests.properties.world.test_conservation import federations, gateways, worlds
 from tests.simulated import Federation, run_world
 
-
 FIELDS = tuple(Federation.__dataclass_fields__)
 
 
