@@ -145,6 +145,7 @@ class NodeStream(LightEvent):
 
     def _end(self) -> None:
         self._over = True
+        self._job.on_change = None  # each holds the other; let go without the collector
         if self._job.link is not None:
             self._job.link.back.watchers.pop(self._link_changed, None)
         if self._wake is not None:

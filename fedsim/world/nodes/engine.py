@@ -169,13 +169,16 @@ class EngineNode(Node):
         for sequence in self._engine.advance(self.env._now):
             assert isinstance(sequence.owner, Job)
             finished.append(sequence.owner)
-        for job in finished:
-            self._leave(job)
-        self._changed()
+        begun: list[Job] = []
         for sequence in self._engine.begun:
             assert isinstance(sequence.owner, Job)
             if sequence.owner.streamed:
-                _look_again(sequence.owner)
+                begun.append(sequence.owner)
+        for job in finished:
+            self._leave(job)
+        self._changed()
+        for job in begun:
+            _look_again(job)
         for job in finished:
             job.answer(None)
 
@@ -206,6 +209,8 @@ class EngineNode(Node):
         self._streams.pop(job, None)
         self._followed.pop(job, None)
         self.note_service(job)
+        if job.work is not None:
+            job.work.owner = None  # each holds the other; let go without the collector
         if job.in_service:
             held_s = self.env._now - job.begun_s
             self._held_s += held_s
