@@ -45,7 +45,7 @@ class Observed(Federation):
         return Reading(gateway) if self.by_token else gateway
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(worlds(), federations, gateways)
 def test_nothing_depends_on_who_looks_at_the_tokens(world, federation, sites):
     """Outcomes, times, what nodes did and what gateways counted are the same, to the last bit.

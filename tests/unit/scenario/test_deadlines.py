@@ -142,7 +142,7 @@ def test_probes_that_never_arrive_in_time(tmp_path: Path):
     """A probe that takes its timeout on the network alone never succeeds."""
     text = SLOTS.replace("CAPABILITY", "generate").replace("SERVICE", "base: 1s")
     text = text.replace(", SIZES", "")
-    far = {"workload.jobs.origins": {"us": 1, "eu": 1}}
+    far: dict[str, object] = {"workload.jobs.origins": {"us": 1, "eu": 1}}
     (note,) = deadline_notes(loaded(tmp_path, text, far))
 
     assert "federation.health.timeout is 5s, and a probe from eu to work takes longer" in note

@@ -246,14 +246,14 @@ class TestValues:
 
     def test_streamed(self, tmp_path: Path):
         """Answers of engines are streamed where they are text; what is said counts."""
-        engine = {"engine": {"profile": "llama-3.1-8b/bf16/h100_sxm/tp1"}}
+        engine: dict[str, object] = {"engine": {"profile": "llama-3.1-8b/bf16/h100_sxm/tp1"}}
         can: dict[str, object] = {
             "pools.chat": {"region": "us", "capabilities": ["generate", "code", "custom:x"]},
             "workload.chat.tokens": {
                 key: {"distribution": "constant", "value": 10} for key in ("prompt", "output")
             },
         }
-        slots = {"service": {"distribution": "constant", "value": "1s"}}
+        slots: dict[str, object] = {"service": {"distribution": "constant", "value": "1s"}}
         cases: list[tuple[dict[str, object], str, str | None, bool]] = [
             (engine, "generate", None, True),
             (engine, "code", None, True),
