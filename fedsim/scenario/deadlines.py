@@ -9,7 +9,7 @@ and other requests in the batch, only makes it longer. So do models that a node 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,8 +28,11 @@ from fedsim.world.engine.engine import Engine, Sequence
 MOST = 1000
 """Requests of a stream that are looked at."""
 
+USUALLY_LATE = 0.01
+"""Share of requests that may need longer than they ask for before it is worth a word."""
+
 USUAL_HEDGES = 0.1
-"""Share of requests from which a hedge on an idle node is worth a word, without a budget."""
+"""Share of requests that may be hedged on idle nodes, where there is no budget."""
 
 Floats = NDArray[np.float64]
 
@@ -63,16 +66,18 @@ class _Limit:
     Attributes:
         path: Its path in the scenario.
         limit_s: The deadline, in seconds; None for none.
-        needed_s: What they need, in seconds.
-        what: For what, in words.
+        part: What has to come in that time, as a name of `Needs`.
+        what: The same in words.
         remedy: What to do.
+        usual: Share of requests that may miss it without a word.
     """
 
     path: str
     limit_s: float | None
-    needed_s: Floats
+    part: str
     what: str
     remedy: str
+    usual: float = 0.0
 
 
 def deadline_notes(scenario: Scenario) -> list[str]:
@@ -140,25 +145,25 @@ def _of_service(pool: PoolConfig, requests: list[_Request]) -> Needs:
 
 
 def _requests(scenario: Scenario) -> Iterator[str]:
-    world = scenario.world
-    for stream in world.streams:
+    for stream in scenario.world.streams:
         sample = _few(sample_requests(stream.traffic, scenario.seed, scenario.duration_s))
-        for pool in world.pools:
-            if stream.capability in pool.capabilities and _lawful(scenario, stream, pool):
-                trip_s = _round_trip_s(scenario, stream, pool)
-                needs = idle_needs(pool, sample)
-                needs = replace(
-                    needs, first_s=needs.first_s + trip_s, whole_s=needs.whole_s + trip_s
-                )
-                for limit in _limits(scenario.federation, stream, needs):
-                    yield from _note(limit, stream, pool)
-                yield from _hedges(scenario.federation, stream, pool, needs)
+        needs = {
+            pool.name: _with_trip(idle_needs(pool, sample), _round_trip_s(scenario, stream, pool))
+            for pool in scenario.world.pools
+            if stream.capability in pool.capabilities and _lawful(scenario, stream, pool)
+        }
+        for limit in _limits(scenario.federation, stream):
+            yield from _note(limit, stream, needs)
 
 
 def _few(sample: RequestSample) -> RequestSample:
     return RequestSample(
         sample.prompt_tokens[:MOST], sample.output_tokens[:MOST], sample.details[:MOST]
     )
+
+
+def _with_trip(needs: Needs, trip_s: float) -> Needs:
+    return replace(needs, first_s=needs.first_s + trip_s, whole_s=needs.whole_s + trip_s)
 
 
 def _lawful(scenario: Scenario, stream: StreamConfig, pool: PoolConfig) -> bool:
@@ -170,80 +175,48 @@ def _lawful(scenario: Scenario, stream: StreamConfig, pool: PoolConfig) -> bool:
     return levels[pool.region] >= stream.qos.privacy
 
 
-def _limits(federation: FederationSpec, stream: StreamConfig, needs: Needs) -> tuple[_Limit, ...]:
+def _limits(federation: FederationSpec, stream: StreamConfig) -> Iterator[_Limit]:
+    """Yield the deadlines of a stream's requests, hedges included."""
     timeout = federation.timeout or TimeoutConfig(None, None, None, None)
-    answer, key = "their answer", f"workload.{stream.traffic.name}"
-    parts = (
-        (
-            _Limit(
-                "federation.timeout.first_token",
-                timeout.first_token_s,
-                needs.first_s,
-                "their first token",
-                "Raise it, or shorten the prompts.",
-            ),
-            _Limit(
-                "federation.timeout.idle",
-                timeout.idle_s,
-                needs.gap_s,
-                "a token after the one before",
-                "Raise it.",
-            ),
-        )
-        if stream.streamed
-        else (
-            _Limit(
-                "federation.timeout.attempt",
-                timeout.attempt_s,
-                needs.whole_s,
-                answer,
-                f"Raise it, or write {key}.streamed: on.",
-            ),
-        )
-    )
-    return (
-        *parts,
-        _Limit("federation.timeout.request", timeout.request_s, needs.whole_s, answer, "Raise it."),
-        _Limit(
-            f"{key}.qos.max_latency",
-            stream.qos.max_latency_s,
-            needs.whole_s,
-            answer,
-            "Raise it, or use faster nodes.",
-        ),
-    )
-
-
-def _note(limit: _Limit, stream: StreamConfig, pool: PoolConfig) -> Iterator[str]:
-    needed_s = limit.needed_s
-    if limit.limit_s is None or not np.any(needed_s > limit.limit_s):
-        return
-    share = _percent(float(np.mean(needed_s > limit.limit_s)))
-    median_s, longest_s = (_time(float(each)) for each in (np.median(needed_s), needed_s.max()))
-    yield (
-        f"{limit.path} is {DURATION.format(limit.limit_s)}, and {share} of the requests of "
-        f"{stream.traffic.name} need longer for {limit.what} on an idle node of {pool.name} "
-        f"(median {median_s}, longest {longest_s}). {limit.remedy}"
-    )
-
-
-def _hedges(
-    federation: FederationSpec, stream: StreamConfig, pool: PoolConfig, needs: Needs
-) -> Iterator[str]:
+    key, whole = f"workload.{stream.traffic.name}", ("whole_s", "their answer")
+    begins = ("first_s", "their first token") if stream.streamed else whole
+    path = "federation.timeout"
+    if stream.streamed:
+        remedy = "Raise it, or shorten the prompts."
+        yield _Limit(f"{path}.first_token", timeout.first_token_s, *begins, remedy)
+        gap = ("gap_s", "a token after the one before")
+        yield _Limit(f"{path}.idle", timeout.idle_s, *gap, "Raise it.")
+    else:
+        remedy = f"Raise it, or write {key}.streamed: on."
+        yield _Limit(f"{path}.attempt", timeout.attempt_s, *whole, remedy)
+    yield _Limit(f"{path}.request", timeout.request_s, *whole, "Raise it.")
+    remedy = "Raise it, or use faster nodes."
+    yield _Limit(f"{key}.qos.max_latency", stream.qos.max_latency_s, *whole, remedy, USUALLY_LATE)
     hedge = federation.hedge
-    if hedge is None or hedge.after_s is None:
+    if hedge is not None:
+        remedy = (
+            "Requests are hedged that are not late. Raise it, or write a percentile such as p95."
+        )
+        usual = USUAL_HEDGES if hedge.budget is None else hedge.budget
+        yield _Limit("federation.hedge.after", hedge.after_s, *begins, remedy, usual)
+
+
+def _note(limit: _Limit, stream: StreamConfig, needs: Mapping[str, Needs]) -> Iterator[str]:
+    """Yield the sentence that requests need longer, with their share on each pool."""
+    if limit.limit_s is None:
         return
-    needed_s = needs.first_s if stream.streamed else needs.whole_s
-    if not len(needed_s):
-        return
-    share = float(np.mean(needed_s > hedge.after_s))
-    if share > (USUAL_HEDGES if hedge.budget is None else hedge.budget):
-        what = "their first token" if stream.streamed else "their answer"
+    late = {}
+    for pool, each in needs.items():
+        needed_s = getattr(each, limit.part)
+        share = float(np.mean(needed_s > limit.limit_s)) if len(needed_s) else 0.0
+        if share > limit.usual:
+            times_s = f"median {np.median(needed_s):.3g} s, longest {needed_s.max():.3g} s"
+            late[pool] = f"{100.0 * share:.3g} % on {pool} ({times_s})"
+    if late:
         yield (
-            f"federation.hedge.after is {DURATION.format(hedge.after_s)}, and {_percent(share)} of "
-            f"the requests of {stream.traffic.name} need longer for {what} on an idle node of "
-            f"{pool.name} (median {_time(float(np.median(needed_s)))}): it hedges requests that "
-            "are not late. Raise it, or write a percentile such as p95."
+            f"{limit.path} is {DURATION.format(limit.limit_s)}, and requests of "
+            f"{stream.traffic.name} need longer for {limit.what} on idle nodes: "
+            f"{', '.join(late.values())}. {limit.remedy}"
         )
 
 
@@ -279,11 +252,3 @@ def _trip_s(network: NetworkConfig, one: str, other: str) -> float:
     if one == other:
         return network.within_s.get(one, network.within_region_s)
     return network.between_s.get((one, other), 0.0)
-
-
-def _percent(share: float) -> str:
-    return f"{100.0 * share:.3g} %"
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.3g} s"

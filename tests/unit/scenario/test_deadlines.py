@@ -59,12 +59,16 @@ def test_an_engine_alone(tmp_path: Path):
     [
         ({}, "on", []),
         ({}, "off", []),
-        ({"attempt": "10s"}, "off", ["federation.timeout.attempt is 10s, and 100 % of"]),
+        ({"attempt": "10s"}, "off", ["federation.timeout.attempt is 10s, and requests of chat"]),
         ({"attempt": "10s"}, "on", []),
-        ({"first_token": "1s"}, "on", ["federation.timeout.first_token is 1s, and 100 % of"]),
+        (
+            {"first_token": "1s"},
+            "on",
+            ["federation.timeout.first_token is 1s, and requests of chat"],
+        ),
         ({"first_token": "1s"}, "off", []),
-        ({"idle": "50ms"}, "on", ["federation.timeout.idle is 50ms, and 100 % of"]),
-        ({"request": "11s"}, "on", ["federation.timeout.request is 11s, and 100 % of"]),
+        ({"idle": "50ms"}, "on", ["federation.timeout.idle is 50ms, and requests of chat"]),
+        ({"request": "11s"}, "on", ["federation.timeout.request is 11s, and requests of chat"]),
         (
             {"attempt": "11s", "request": "11s"},
             "off",
@@ -81,7 +85,7 @@ def test_each_deadline_is_compared_with_what_it_bounds(
     assert len(said) == len(found)
     for note, beginning in zip(said, found, strict=True):
         assert note.startswith(beginning)
-        assert "on an idle node of slow" in note
+        assert "on idle nodes: 100 % on slow (median" in note
         assert "Raise it" in note
 
 
@@ -90,8 +94,8 @@ def test_latencies_that_are_asked_for_and_hedges(tmp_path: Path):
     (asked,) = notes(tmp_path, ENGINE, workload__chat__qos={"max_latency": "5s"})
     (hedged,) = notes(tmp_path, ENGINE, federation__hedge={"after": "1s"})
 
-    assert asked.startswith("workload.chat.qos.max_latency is 5s, and 100 % of the requests")
-    assert hedged.startswith("federation.hedge.after is 1s, and 100 % of the requests of chat")
+    assert asked.startswith("workload.chat.qos.max_latency is 5s, and requests of chat")
+    assert hedged.startswith("federation.hedge.after is 1s, and requests of chat")
     assert notes(tmp_path, ENGINE, federation__hedge={"after": "2s"}) == []
     assert notes(tmp_path, ENGINE, federation__hedge={"after": "p95"}) == []
 
@@ -126,7 +130,7 @@ def test_the_share_is_that_of_the_distribution(
     text = text.replace(", SIZES", f", {sizes}" if sizes else "")
     (note,) = notes(tmp_path, text, federation__timeout={"attempt": f"{limit}s"})
 
-    said = float(note.partition("and ")[2].partition(" %")[0])
+    said = float(note.partition("idle nodes: ")[2].partition(" %")[0])
     rows = sample_size(tmp_path, text)
     assert said == pytest.approx(100.0 * share, abs=400.0 / math.sqrt(rows))
 
