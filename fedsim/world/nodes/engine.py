@@ -264,8 +264,8 @@ class EngineNode(Node):
 
 
 def _look_again(job: Job) -> None:
-    """Have the reader of a stream look again when its tokens come."""
-    if job.on_change is not None:
+    """Have the reader of a stream look again when its tokens come, if it still reads."""
+    if job.on_change is not None and not job.abandoned:
         job.on_change()
 
 
