@@ -45,6 +45,7 @@ class NodeStream(LightEvent):
         "_since_s",
         "_tokens",
         "_wake",
+        "_watchful_s",
         "received",
     )
 
@@ -65,6 +66,7 @@ class NodeStream(LightEvent):
         self._idle_s = math.inf
         self._resting = False  # the reader only waits for the end
         self._since_s = math.nan
+        self._watchful_s = -math.inf
         self._due_s = math.inf
         self._wake: Wake | None = None
         job.on_change = self._look
@@ -193,7 +195,11 @@ class NodeStream(LightEvent):
         """Return when too long has passed without a token; infinity while that cannot be."""
         job = self._job
         silent = self._silenced or job.silent or (job.link is not None and job.link.back.cut)
-        if not silent and not job.node.pauses(job, self._idle_s):
+        now_s = self._env._now
+        if silent or job.node.pauses(job, self._idle_s):
+            # The gateway sees the pause a leg later, when the node may have gone on already.
+            self._watchful_s = now_s + job.back_s + self._idle_s
+        if now_s > self._watchful_s:
             return math.inf
         self._count()
         last_s = self._arrival_s(self.received) if self.received else -math.inf
