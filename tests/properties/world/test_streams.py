@@ -15,8 +15,8 @@ from tests.simulated import Federation, run_world
 timeouts = st.sampled_from(
     [
         TimeoutConfig(None, None, None, None),
-        TimeoutConfig(None, 3.0, 1.0, 0.5),
-        TimeoutConfig(idle_s=0.05),
+        TimeoutConfig(None, 3.1, 1.03, 0.5137),
+        TimeoutConfig(idle_s=0.05137),
     ]
 )
 
