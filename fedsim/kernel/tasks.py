@@ -359,7 +359,7 @@ class _Heap(LightEvent):
     def _await_first(self) -> None:
         if self._scopes and self._scopes[0][0] < self._pending_s:
             self._pending_s = self._scopes[0][0]
-            self._env.push(self, self._pending_s)
+            self._env.push(self, self._pending_s, DEADLINE)
 
 
 class _Race:

@@ -6,8 +6,10 @@ import math
 import types
 from collections.abc import Callable, Generator
 
+from simpy.events import NORMAL
+
 from fedsim.federation.contracts import Timeout
-from fedsim.kernel.environment import Environment, LightEvent
+from fedsim.kernel.environment import DEADLINE, Environment, LightEvent
 from fedsim.kernel.tasks import Cancelled, Wake
 from fedsim.world.nodes.job import StreamedJob
 
@@ -244,7 +246,8 @@ class NodeStream(LightEvent):
         if due_s != self._due_s:
             self._due_s = due_s
             if due_s < math.inf:
-                self._env.push(self, max(due_s, self._env._now))
+                priority = DEADLINE if self._resting else NORMAL
+                self._env.push(self, max(due_s, self._env._now), priority)
 
     def process(self) -> None:
         """Resume the reader, if this still is what it waits for."""
