@@ -183,8 +183,6 @@ class Both:
         self.sequences = [sequence_of(request) for request in case.requests]
         self.finished: list[Sequence] = []
         self.submitted: list[int] = []
-        for sequence in self.sequences:
-            self.fast.watch(sequence)
 
     def run(self) -> None:
         """Go through the case to its end, and compare."""

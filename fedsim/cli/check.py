@@ -21,6 +21,7 @@ def check(
     """Check a scenario and say what it contains. Status 2 if its load can never be served."""
     with reported():
         from fedsim.scenario.capacity import capacity_problems
+        from fedsim.scenario.deadlines import deadline_notes
         from fedsim.scenario.effects import without_effect
         from fedsim.scenario.load import load
         from fedsim.scenario.load_notes import load_notes
@@ -35,6 +36,7 @@ def check(
         warnings = [
             *keys_without_effect(loaded),
             *without_effect(loaded),
+            *deadline_notes(offered),
             *load_notes(offered),
             *lacking,
         ]

@@ -28,7 +28,7 @@ def print_check(offered: OfferedLoad, warnings: list[str], *, served: bool) -> N
 
     Args:
         offered: The load of a scenario that is well-formed.
-        warnings: What it asks for that has no effect, and what to know before it is run.
+        warnings: What has no effect, cannot be met, or is to be known before it is run.
         served: Whether its load can be served with every node up.
     """
     scenario = offered.scenario

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from fedsim.federation.contracts import (
@@ -32,16 +33,28 @@ class Attempt:
         request: The request.
         sent_s: Clock time of the dispatch, in seconds.
         first: Whether the request has been sent to no node before.
+        limit_s: The attempt's deadline, from its dispatch, in seconds.
         last: Whether the request's own deadline comes no later than the attempt's.
     """
 
-    __slots__ = ("_ended", "_gateway", "_probe", "first", "last", "request", "sent_s", "target")
+    __slots__ = (
+        "_ended",
+        "_gateway",
+        "_probe",
+        "first",
+        "last",
+        "limit_s",
+        "request",
+        "sent_s",
+        "target",
+    )
 
     def __init__(self, gateway: Gateway, target: RouteTarget, request: InferenceRequest) -> None:
         self._gateway = gateway
         self.target = target
         self.request = request
         self._ended = self.first = self.last = False
+        self.limit_s = math.inf
         self._probe = bool(gateway.troubled) and gateway.acquire(target.node_id)
         self.sent_s = gateway.clock.now()
         if request.blocks and gateway.prefixes is not None:
@@ -67,7 +80,7 @@ class Attempt:
         of an attempt.
         """
         if isinstance(thrown, TimeoutError):
-            thrown = DeadlinePassed() if self.last else Timeout(self._gateway.attempt_s)
+            thrown = DeadlinePassed() if self.last else Timeout(self.limit_s)
         if isinstance(thrown, FederationError):
             self.ended(thrown)
         else:

@@ -159,12 +159,17 @@ class TimeoutConfig:
     """Deadlines of a gateway, in seconds; None sets none.
 
     Attributes:
-        attempt_s: From the send of an attempt to its response.
-        request_s: From the call of the gateway to its answer, retries and backoff included.
+        attempt_s: From the send of an attempt to its response, where that is no stream.
+        request_s: From the call of the gateway to the end of its answer, retries and backoff
+            included.
+        first_token_s: From the send of a stream's attempt to its first token.
+        idle_s: From one token of a stream to the next.
     """
 
-    attempt_s: float | None = 10.0
-    request_s: float | None = 30.0
+    attempt_s: float | None = 60.0
+    request_s: float | None = 600.0
+    first_token_s: float | None = 30.0
+    idle_s: float | None = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -477,7 +477,11 @@ class RouterTrait(Protocol):
 
 @runtime_checkable
 class TokenStream(Protocol):
-    """A response that arrives token by token."""
+    """A response that arrives token by token.
+
+    Beyond the contract a gateway's stream may have ``async read_to_end()``, for whoever only waits
+    for the end.
+    """
 
     async def next_token(self) -> bytes | None:
         """Return the next token, or None when complete; raises a ``FederationError``."""

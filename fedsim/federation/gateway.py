@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from fedsim.federation.admission import Admission
 from fedsim.federation.attempts import COUNTED, Attempt, DeadlinePassed
 from fedsim.federation.budgets import Budget, Charge
-from fedsim.federation.config import GatewayConfig
+from fedsim.federation.config import GatewayConfig, TimeoutConfig
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
     Capability,
@@ -35,7 +35,9 @@ from fedsim.federation.prefixes import PrefixIndex
 from fedsim.federation.retries import AT_ONCE, RetryPolicy, backoff_s
 from fedsim.federation.runtime import Clock, Random, Tasks, Transport
 from fedsim.federation.scopes import Scoped
-from fedsim.federation.streams import GatewayStream, open_stream
+from fedsim.federation.streams import GatewayStream, LongRead, open_stream
+
+T = TypeVar("T")
 
 _RETRYABLE_ATTEMPTS = (*COUNTED, NoCapacity, CircuitOpen)
 _RETRYABLE_ROUTES = (AllNodesUnhealthy, CircuitOpen)
@@ -80,9 +82,12 @@ class Gateway:
         self._rng = rng
         self._middlewares = tuple(middlewares)
         self._config = config or GatewayConfig()
-        timeout, retries = self._config.timeout, self._config.retries
-        self.attempt_s = (timeout.attempt_s if timeout else None) or math.inf
-        self._request_s = (timeout.request_s if timeout else None) or math.inf
+        retries = self._config.retries
+        timeout = self._config.timeout or TimeoutConfig(None, None, None, None)
+        limits = (timeout.attempt_s, timeout.request_s, timeout.first_token_s, timeout.idle_s)
+        self._attempt_s, self._request_s, self._first_token_s, self._idle_s = (
+            limit_s or math.inf for limit_s in limits
+        )
         self._retries = retries
         self._retry_policy = retry_policy
         self._budgets: Scoped[Capability, Budget] = Scoped(self._budget)
@@ -135,8 +140,10 @@ class Gateway:
     async def infer_stream(self, request: InferenceRequest) -> TokenStream:
         """Serve *request* token by token; the stream raises the ``FederationError`` it ends in.
 
-        It is returned when its first token has come: until then it fails over to other nodes, and
-        attempts have their deadlines, as for any other request.
+        It is returned when its first token has come: until then it fails over to other nodes, as
+        any other request does, and attempts have a deadline. After that nothing is tried again: an
+        error, or too long a pause between two tokens, is what the stream ends in. Middleware sees
+        the response, its tokens and its latency when all has come.
         """
         started_s = self.clock.now()
         self._total += 1
@@ -250,11 +257,15 @@ class Gateway:
         """Return an attempt's *result*; a response has come, a stream has yet to end."""
         if streamed:
             return GatewayStream(self, attempt, result, started_s)
-        if self._on_response is not None:
-            self._on_response(attempt.target, attempt.request, result)
-        attempt.succeeded()
         response: InferenceResponse = result
+        self._answered(attempt, response)
         return response
+
+    def _answered(self, attempt: Attempt, response: InferenceResponse) -> None:
+        """Report that all of a response has come."""
+        if self._on_response is not None:
+            self._on_response(attempt.target, attempt.request, response)
+        attempt.succeeded()
 
     def _left_s(self, started_s: float) -> float:
         """Return the time until the deadline of a request that came at *started_s*, in seconds."""
@@ -313,8 +324,9 @@ class Gateway:
         A stream's attempt lasts until its first token.
         """
         left_s = self._request_s if attempt.sent_s == started_s else self._left_s(started_s)
-        attempt.last = left_s <= self.attempt_s
-        limit_s = left_s if attempt.last else self.attempt_s
+        attempt.limit_s = limit_s = self._first_token_s if streamed else self._attempt_s
+        if left_s <= limit_s:
+            attempt.last, limit_s = True, left_s
         work: Awaitable[Any]
         if streamed:
             work = open_stream(self._transport, attempt)
@@ -386,14 +398,43 @@ class Gateway:
         """Return the next token of the transport's stream.
 
         Raises:
+            Timeout: None has come for too long.
             TimeoutError: The request's deadline has passed.
         """
-        if self._request_s == math.inf:
-            return await stream.source.next_token()
         left_s = self._left_s(stream.started_s)
-        return await self.tasks.within(stream.source.next_token(), left_s)
+        if left_s <= self._idle_s:
+            return await self._before_deadline(stream.source.next_token(), left_s)
+        try:
+            return await self.tasks.within(stream.source.next_token(), self._idle_s)
+        except TimeoutError:
+            await stream.source.cancel()
+            raise Timeout(self._idle_s) from None
 
-    def stream_ended(self, stream: GatewayStream, error: FederationError | None) -> None:
+    async def rest_of(self, stream: GatewayStream, source: LongRead) -> int:
+        """Wait for the end of the transport's stream, and return how many tokens came.
+
+        Raises:
+            Timeout: None has come for too long.
+            TimeoutError: The request's deadline has passed.
+        """
+        left_s = self._left_s(stream.started_s)
+        return await self._before_deadline(source.read_to_end(self._idle_s), left_s)
+
+    def _before_deadline(self, work: Awaitable[T], left_s: float) -> Awaitable[T]:
+        return work if left_s == math.inf else self.tasks.within(work, left_s)
+
+    def stream_served(self, stream: GatewayStream, attempt: Attempt) -> None:
+        """Report that all of a stream has come, to router, breaker, health and middleware.
+
+        Raises:
+            FederationError: A middleware fails the request.
+        """
+        latency_s = self.clock.now() - attempt.sent_s
+        response = InferenceResponse(b"", attempt.target.node_id, latency_s, stream.tokens)
+        self._answered(attempt, response)
+        self._after_infer(attempt.request, response)
+
+    def stream_ended(self, stream: GatewayStream, error: Exception | None) -> None:
         """Count a stream that was served to its end, or failed."""
         self._streams -= 1
         self._tokens += stream.tokens

@@ -32,8 +32,10 @@ class Hedging:
     fixed time, or a percentile of the time from dispatch to the answer of its last 1,000 requests,
     those that were hedged included: until the hedge is sent they take as long
     as any other, so that a hedge after the p95 is sent for 5 % of the requests whatever it does to
-    the others. There is none until 5 latencies lie beyond the percentile: 100 requests for the p95,
-    500 for the p99. Source: J. Dean and L. A. Barroso, The Tail at Scale, 2013.
+    the others. For streams it is the time to the first token, which decides their race; theirs are
+    kept apart from those of other requests. There is none until 5 latencies lie beyond the
+    percentile: 100 requests for the p95, 500 for the p99. Source: J. Dean and L. A. Barroso, The
+    Tail at Scale, 2013.
 
     Attributes:
         budget: What hedges are charged to.
@@ -44,16 +46,17 @@ class Hedging:
         self._percentile = config.percentile
         self._clock = clock
         self.budget = Budget(clock, config.budget, 0, BUDGET_WINDOW_S)
-        self._latencies = LatencyWindow(math.inf, SAMPLES)
+        self._latencies = {streamed: LatencyWindow(math.inf, SAMPLES) for streamed in (False, True)}
         self._samples = round(BEYOND / (1.0 - config.percentile))
 
-    def delay_s(self) -> float | None:
+    def delay_s(self, streamed: bool) -> float | None:
         """Return the time after which to hedge, in seconds; None while it is not known yet."""
         if self._after_s is not None:
             return self._after_s
-        if self._latencies.count(self._clock.now()) < self._samples:
+        latencies = self._latencies[streamed]
+        if latencies.count(self._clock.now()) < self._samples:
             return None
-        return self._latencies.quantile(self._percentile)
+        return latencies.quantile(self._percentile)
 
     async def carry(
         self, gateway: Gateway, lead: Attempt, tried: list[NodeId], started_s: float, streamed: bool
@@ -73,7 +76,7 @@ class Hedging:
         """
         if lead.first:
             self.budget.count_request(lead.sent_s)
-        delay_s = self.delay_s()
+        delay_s = self.delay_s(streamed)
         if delay_s is None:
             winner, result = lead, await gateway.carry(lead, started_s, streamed)
         else:
@@ -81,7 +84,7 @@ class Hedging:
             winner, result = await race.run(delay_s)
         if self._after_s is None:
             now_s = self._clock.now()
-            self._latencies.add(now_s, now_s - lead.sent_s)
+            self._latencies[streamed].add(now_s, now_s - lead.sent_s)
         return winner, result
 
 

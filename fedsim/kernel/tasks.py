@@ -15,10 +15,11 @@ another task's step, but through the queue at the same time.
 
 from __future__ import annotations
 
+import math
 import types
 from collections import deque
 from collections.abc import Awaitable, Coroutine, Generator, Sequence
-from heapq import heappush
+from heapq import heapify, heappop, heappush
 from typing import Any, TypeVar
 
 from simpy.events import NORMAL, Event
@@ -29,6 +30,9 @@ T = TypeVar("T")
 
 MAX_LANES = 16
 """Distinct durations of deadlines that get a lane of their own."""
+
+COMPACT_AT = 1024
+"""Deadlines without a lane that are kept, at least, before those that were met are sorted out."""
 
 
 class Cancelled(BaseException):
@@ -282,7 +286,7 @@ class _Lane(LightEvent):
         self._scopes: deque[_Scope] = deque()
         self._pending = False
 
-    def open(self, task: Task) -> _Scope:
+    def open(self, task: Task, _: float) -> _Scope:
         scopes = self._scopes
         while scopes and scopes[0].task is None:
             scopes.popleft()
@@ -310,6 +314,52 @@ class _Lane(LightEvent):
         self._pending = bool(scopes)
         if scopes:
             self._env.push(self, scopes[0].at_s, DEADLINE)
+
+
+class _Heap(LightEvent):
+    """Deadlines of all other durations, in the order in which they fall due.
+
+    The entries in the environment's queue are for times no later than the first deadline that still
+    matters. Deadlines that were met stay until they come up, or until most are of that kind.
+    """
+
+    __slots__ = ("_compact_at", "_env", "_pending_s", "_scopes")
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._scopes: list[tuple[float, int, _Scope]] = []
+        self._pending_s = math.inf
+        self._compact_at = COMPACT_AT
+
+    def open(self, task: Task, duration_s: float) -> _Scope:
+        scope = _Scope()
+        scope.task = task
+        scope.at_s = at_s = self._env._now + duration_s
+        if len(self._scopes) >= self._compact_at:
+            self._scopes = [entry for entry in self._scopes if entry[2].task is not None]
+            heapify(self._scopes)
+            self._compact_at = max(2 * len(self._scopes), COMPACT_AT)
+        heappush(self._scopes, (at_s, next(self._env._eid), scope))
+        self._await_first()
+        return scope
+
+    def process(self) -> None:
+        now_s = self._env._now
+        while self._scopes and self._scopes[0][0] <= now_s:
+            scope = heappop(self._scopes)[2]
+            task, scope.task = scope.task, None
+            if task is not None:
+                task.throw(_DeadlineThrow(scope))
+        if self._pending_s <= now_s:
+            self._pending_s = math.inf
+            while self._scopes and self._scopes[0][2].task is None:
+                heappop(self._scopes)
+            self._await_first()
+
+    def _await_first(self) -> None:
+        if self._scopes and self._scopes[0][0] < self._pending_s:
+            self._pending_s = self._scopes[0][0]
+            self._env.push(self, self._pending_s, DEADLINE)
 
 
 class _Race:
@@ -418,6 +468,7 @@ class SimTasks:
     def __init__(self, env: Environment) -> None:
         self._env = env
         self._lanes: dict[float, _Lane] = {}
+        self._others = _Heap(env)
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> Task:
         """Start *coroutine* as a task of its own, through the queue at the present time."""
@@ -436,12 +487,12 @@ class SimTasks:
         env = self._env
         task = env.current_task
         assert task is not None, "within() needs a task of the kernel"
-        lane = self._lanes.get(seconds)
+        lane: _Lane | _Heap | None = self._lanes.get(seconds)
         if lane is None:
-            lane = _Lane(env, float(seconds))
+            lane = self._others
             if len(self._lanes) < MAX_LANES:
-                self._lanes[seconds] = lane
-        scope = lane.open(task)
+                lane = self._lanes[seconds] = _Lane(env, float(seconds))
+        scope = lane.open(task, float(seconds))
         try:
             return await awaitable
         except _DeadlineThrow as thrown:

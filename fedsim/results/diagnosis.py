@@ -1,9 +1,10 @@
-"""What routing gets wrong in ways that have a name, found in a run's own tables.
+"""What a federation gets wrong in ways that have a name, found in a run's own tables.
 
 Each finding is modelled on a defect of a real router: loads that stay zero, so that all traffic
 goes to one worker; ties that always fall to the first; sessions that are never moved again; an
 estimate that is never renewed, so that a node which is well again gets nothing. Nodes are compared
-within their pool, where they are equal, and only while nothing was wrong with them.
+within their pool, where they are equal, and only while nothing was wrong with them. One finding is
+about settings: deadlines that are shorter than what requests need.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from fedsim.results.lost_capacity import removed_capacity, stuck_trials
 from fedsim.results.sample import Window
-from fedsim.results.troubles import troubles, within
+from fedsim.results.troubles import link_troubles, troubles, within
 
 if TYPE_CHECKING:
     from fedsim.results.run import Run
@@ -54,6 +55,15 @@ REUSED = 0.05
 
 ENOUGH_OF_A_TENANT = 5
 """Attempts of a tenant before it has a usual node."""
+
+ENOUGH_TIMEOUTS = 10
+"""Attempts that timed out on idle nodes of a pool before anything is said of them."""
+
+MANY_TIMEOUTS = 0.01
+"""Their share of the attempts on the pool from which that is no chance."""
+
+IDLE_BELOW = 0.5
+"""Mean share of a pool's slots that attempts held, below which its nodes are not busy."""
 
 UNEVEN = 3.0
 """Load of the busiest node over that of the idlest from which sticking does harm."""
@@ -93,7 +103,7 @@ class _Pool:
 def findings(run: Run) -> list[str]:
     """Return what the run shows of known defects of routing, as sentences; mostly nothing."""
     trouble = troubles(run.events, run.directory, run.end_s)
-    found = [*removed_capacity(run), *stuck_trials(run)]
+    found = [*removed_capacity(run), *stuck_trials(run), *_short_deadlines(run)]
     for pool in _pools(run):
         stuck = _sticking(run, pool)
         starved = [] if _is_affine(pool) and not pool.waits else list(_starved(run, pool, trouble))
@@ -143,6 +153,48 @@ def _reused(run: Run, rows: Codes) -> float:
     known = requests[requests["cached_tokens"] >= 0]
     prompts = float(known["prompt_tokens"].sum())
     return float(known["cached_tokens"].sum()) / prompts if prompts else 0.0
+
+
+# Deadlines that nothing could meet
+
+
+def _short_deadlines(run: Run) -> Iterator[str]:
+    """Yield the finding that attempts on a pool time out though its nodes are well and not busy.
+
+    Those attempts made their node work nearly from their start to their end: they did not wait.
+    """
+    attempts, tables = run.attempts, run.tables
+    started_s = attempts["started_s"].to_numpy()
+    timed_out = (attempts["outcome"] == "timeout").to_numpy()
+    if not timed_out.any():
+        return
+    taken_s = attempts["finished_s"].to_numpy() - started_s
+    waited = ~(attempts["queue_wait_s"].to_numpy() <= WAITING_HURTS * taken_s)
+    node = attempts["node"].cat.codes.to_numpy()
+    inside = Window(run.warmup_s, run.duration_s).holds(started_s)
+    trouble = troubles(run.events, run.directory, run.end_s, seen=False)
+    inside &= ~within(started_s, link_troubles(run.events, run.end_s))
+    held_s = tables.node_totals.set_index("node")["window_busy_slot_s"]
+    pools: dict[str, list[int]] = {}
+    for code, info in enumerate(run.directory.nodes):
+        pools.setdefault(info.pool, []).append(code)
+    for pool, codes in pools.items():
+        infos = [run.directory.nodes[code] for code in codes]
+        room_s = sum(info.slots for info in infos) * (run.duration_s - run.warmup_s)
+        if held_s[[info.name for info in infos]].sum() > IDLE_BELOW * room_s:
+            continue
+        mine = np.isin(node, codes) & inside
+        cut = mine & timed_out & ~waited
+        for code in codes:
+            cut &= (node != code) | ~within(started_s, trouble[code])
+        count, total = int(np.count_nonzero(cut)), int(np.count_nonzero(mine))
+        if count >= max(ENOUGH_TIMEOUTS, MANY_TIMEOUTS * total):
+            yield (
+                f"Deadline too short: {count:,} of {total:,} attempts on {pool} timed out after "
+                f"{np.median(taken_s[cut]):.3g} s (median), though its nodes were well and not "
+                "busy and the attempts did not wait; requests need longer than that, see fedsim "
+                "check."
+            )
 
 
 # Nodes that get nothing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from fedsim.scenario.schema.federation import Federation
 from fedsim.scenario.schema.policies import PolicySettings
 from fedsim.scenario.schema.pools import Pool
 from fedsim.scenario.schema.presets import AnyFederation
+from fedsim.scenario.schema.resilience import TimeoutSettings
 from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.scenario.schema.servegen import ServeGenArrivals
 from fedsim.scenario.schema.sizes import AnyTokens, TokenSample
@@ -27,6 +28,12 @@ QUEUE_LIMIT = 64
 SLOTS = 8
 """Requests in service at once on a node with slots, where the file does not say."""
 
+FIRST_TOKEN_S = 30.0
+"""Deadline of a stream's first token, in seconds, where the file gives none for attempts either."""
+
+STREAMED = frozenset({"generate", "code"})
+"""Capabilities whose answers are read as streams where engines serve them."""
+
 
 def complete(file: ScenarioFile, path: Path, engines: EngineSources) -> ScenarioFile:
     """Return *file*, read from *path*, with nothing left to be filled in.
@@ -34,8 +41,10 @@ def complete(file: ScenarioFile, path: Path, engines: EngineSources) -> Scenario
     Names of files become absolute, so that the result means the same wherever it is kept.
     """
     regions = list(file.regions)
+    engine_pools = [pool for pool in file.pools.values() if pool.engine is not None]
+    on_engines = {capability for pool in engine_pools for capability in pool.capabilities}
     workload = {
-        name: _complete_stream(stream, regions, path.parent)
+        name: _complete_stream(stream, regions, path.parent, on_engines & STREAMED)
         for name, stream in file.workload.items()
     }
     return file.model_copy(
@@ -83,7 +92,9 @@ def _complete_engine(engine: Engine, folder: Path) -> Engine:
     return engine.model_copy(update={"profile": named, "table": table})
 
 
-def _complete_stream(stream: Stream, regions: list[str], folder: Path) -> Stream:
+def _complete_stream(
+    stream: Stream, regions: list[str], folder: Path, streamed: Collection[str]
+) -> Stream:
     arrivals = stream.arrivals
     if isinstance(arrivals, TraceArrivals):
         file = (folder / arrivals.file).resolve()
@@ -99,6 +110,7 @@ def _complete_stream(stream: Stream, regions: list[str], folder: Path) -> Stream
         "arrivals": arrivals,
         "origins": stream.origins or dict.fromkeys(regions, 1.0),
         "tokens": _complete_tokens(stream.tokens, folder),
+        "streamed": stream.streamed or ("on" if stream.capability in streamed else "off"),
     }
     if stream.named_tenants:
         complete["tenants"] = {
@@ -126,7 +138,17 @@ def _complete_federation(
     if isinstance(federation, Federation):
         policies = federation.policies.items()
         complete["policies"] = {name: _complete_policy(name, each) for name, each in policies}
+        if isinstance(federation.timeout, TimeoutSettings):
+            complete["timeout"] = _complete_timeout(federation.timeout)
     return federation.model_copy(update=complete)
+
+
+def _complete_timeout(settings: TimeoutSettings) -> TimeoutSettings:
+    first_token = settings.first_token
+    if first_token is None:
+        says = "attempt" in settings.model_fields_set
+        first_token = settings.attempt if says else FIRST_TOKEN_S
+    return settings.model_copy(update={"first_token": first_token})
 
 
 def _complete_policy(name: str, settings: PolicySettings) -> PolicySettings:

@@ -160,12 +160,14 @@ class StreamConfig:
         capability: What they ask for.
         qos: The quality of service that they ask for.
         priority: Their priority in an engine whose order is ``priority``; lower is served first.
+        streamed: Whether clients read the answers as streams of tokens, to their end.
     """
 
     traffic: Traffic
     capability: Capability
     qos: QoSRequirements
     priority: int = 0
+    streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ an abort meets is a function of the request and the attempt, whichever node was 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from fedsim.kernel.streams import (
@@ -37,14 +37,16 @@ class Way:
         cut: Whether nothing gets through.
         latency_s: Added to each message, in seconds.
         loss: Probability that a message is lost.
+        watchers: Are called with `cut` when that changes.
     """
 
-    __slots__ = ("_faults", "_stretch", "cut", "latency_s", "loss")
+    __slots__ = ("_faults", "_stretch", "cut", "latency_s", "loss", "watchers")
 
     def __init__(self) -> None:
         self._faults: dict[int, LinkConfig] = {}
         self._stretch: Lognormal | None = None
         self.cut = False
+        self.watchers: dict[Callable[[bool], None], None] = {}
         self.latency_s = self.loss = 0.0
 
     def set_fault(self, number: int, config: LinkConfig | None) -> None:
@@ -54,11 +56,14 @@ class Way:
         else:
             self._faults[number] = config
         faults = list(self._faults.values())
-        self.cut = any(fault.cut for fault in faults)
+        cut, self.cut = self.cut, any(fault.cut for fault in faults)
         self.latency_s = sum(fault.latency_s for fault in faults)
         self.loss = 1.0 - math.prod(1.0 - fault.loss for fault in faults)
         sigma = math.hypot(*(sigma_of(fault.jitter) for fault in faults))
         self._stretch = Lognormal(0.0, sigma) if sigma > 0.0 else None
+        if self.cut != cut:
+            for watcher in list(self.watchers):
+                watcher(self.cut)
 
     def loses(self, key: int, purpose: int, attempt: int) -> bool:
         """Return whether a message sent now is lost."""

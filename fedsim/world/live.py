@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from fedsim.federation.contracts import Capability, FederationError, InferenceResponse
+from fedsim.federation.contracts import Capability, FederationError
 from fedsim.kernel.environment import Environment
 from fedsim.kernel.tasks import Task
 from fedsim.workload.details import Details
@@ -87,7 +87,7 @@ class LiveRequest(Task):
     def __init__(
         self,
         env: Environment,
-        infer: Coroutine[Any, Any, InferenceResponse],
+        infer: Coroutine[Any, Any, object],
         request_id: str,
         client: Client,
         row: int,

@@ -99,6 +99,7 @@ class WorldTransport:
     async def open_stream(self, target: RouteTarget, request: InferenceRequest) -> TokenStream:
         """Send *request* and return its stream when word comes back that the node has taken it."""
         job, attempt_row = self._dispatch(target, request, streamed=True)
+        assert isinstance(job, StreamedJob)
         stream = NodeStream(
             self._env,
             job,

@@ -16,6 +16,7 @@ from fedsim.federation.contracts import (
     RegionId,
 )
 from fedsim.federation.runtime import Insight, Random
+from fedsim.federation.streams import read_to_end
 from fedsim.kernel.asyncio_loop import SimLoop
 from fedsim.kernel.environment import Environment, Signal
 from fedsim.kernel.streams import Streams
@@ -107,6 +108,11 @@ def directory_of(config: WorldConfig, gateways: Mapping[str, int]) -> Directory:
             for number in range(pool.count)
         ),
     )
+
+
+async def _read(gateway: GatewayTrait, request: InferenceRequest) -> None:
+    """Have *request* served as a stream, and read that to its end."""
+    await read_to_end(await gateway.infer_stream(request))
 
 
 class _TenantIds(dict[int, str]):
@@ -381,7 +387,7 @@ class World:
         gateway = self._gateway_choice.of(origin, key, tenant_id)
         self._live[request_id] = live = LiveRequest(
             self.env,
-            gateway.infer(request),
+            _read(gateway, request) if config.streamed else gateway.infer(request),
             request_id,
             self,
             row,

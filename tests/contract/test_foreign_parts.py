@@ -30,7 +30,7 @@ from fedsim.federation.contracts import (
 from fedsim.federation.health import HealthChecker
 from fedsim.federation.strategies.registry import STRATEGIES
 from tests.contract.test_contracts import LISTED
-from tests.unit.federation.stand_ins import EAST, Dice, Stage, request
+from tests.unit.federation.stand_ins import EAST, Stage, request, sources
 
 WEST = RegionId("west")
 TOLD_BY_NODES = "join_idle_queue"
@@ -241,7 +241,7 @@ class Scene:
         self.register("b", WEST, GENERATE)
         self.gateway = FederationBuilder(
             catalog=self.catalog, config=config or GatewayConfig(None, None), **parts
-        ).build(self.transport, self.stage.clock, self.stage.tasks, lambda _: Dice(), EAST)
+        ).build(self.transport, self.stage.clock, self.stage.tasks, sources(), EAST)
 
     def register(self, node, region, *capabilities):
         """Register a node with the catalog."""

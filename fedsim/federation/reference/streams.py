@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from fedsim.federation.contracts import CircuitBreakerTrait, NodeId, TokenStream
 from fedsim.federation.reference.health import ReferenceHealth
+from fedsim.federation.streams import can_be_awaited
 
 REPORTED_LATENCY_S = 0.05
 """What a stream that was read to its end reports as its latency, whatever it took."""
@@ -35,6 +38,13 @@ class ReferenceStream:
             self._health.report_success(self._node_id, REPORTED_LATENCY_S)
             self._breaker.record_success(self._node_id)
         return token
+
+    async def read_to_end(self) -> None:
+        """Read on to the end, as token by token."""
+        if can_be_awaited(self._source) and not self._over:
+            await self._source.read_to_end(math.inf)
+        while await self.next_token() is not None:
+            pass
 
     async def cancel(self) -> None:
         """Stop the stream, and report nothing."""

@@ -27,7 +27,13 @@ def timeout_config(settings: TimeoutSettings | str) -> TimeoutConfig | None:
     """Return the deadlines."""
     if isinstance(settings, str):
         return None
-    return TimeoutConfig(attempt_s=_or_none(settings.attempt), request_s=_or_none(settings.request))
+    assert settings.first_token is not None
+    return TimeoutConfig(
+        attempt_s=_or_none(settings.attempt),
+        request_s=_or_none(settings.request),
+        first_token_s=_or_none(settings.first_token),
+        idle_s=_or_none(settings.idle),
+    )
 
 
 def retry_config(settings: RetrySettings | str) -> RetryConfig | None:

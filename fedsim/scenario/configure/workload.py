@@ -29,7 +29,13 @@ def stream_config(name: str, stream: Stream, files: WorkloadFiles, until_s: floa
         tenants=tenants(stream, files.samples, until_s),
         conversation=conversation(stream.conversation),
     )
-    return StreamConfig(traffic, Capability(stream.capability), _qos(stream.qos), stream.priority)
+    return StreamConfig(
+        traffic,
+        Capability(stream.capability),
+        _qos(stream.qos),
+        stream.priority,
+        streamed=stream.streamed == "on",
+    )
 
 
 def _origins(stream: Stream, trace: Trace | None) -> tuple[tuple[str, float], ...]:

@@ -20,11 +20,22 @@ from fedsim.scenario.schema.types import (
 class TimeoutSettings(Settings):
     """Deadlines of each gateway."""
 
+    first_token: DurationOrOff | None = Field(
+        default=None,
+        description=(
+            "From the send of an attempt whose answer is streamed to its first token, or off; "
+            "attempt where that is given, else 30s."
+        ),
+    )
+    idle: DurationOrOff = Field(
+        default=30.0, description="From one token of a streamed answer to the next, or off."
+    )
     attempt: DurationOrOff = Field(
-        default=10.0, description="From the send of an attempt to its response, or off."
+        default=60.0,
+        description="From the send of an attempt that is not streamed to its response, or off.",
     )
     request: DurationOrOff = Field(
-        default=30.0, description="From the arrival at the gateway to its answer, or off."
+        default=600.0, description="From the arrival at the gateway to the whole answer, or off."
     )
 
 

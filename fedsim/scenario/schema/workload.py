@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -150,6 +150,15 @@ class Stream(Settings):
         description=(
             "Lower matters more: it is served first in engines whose order is priority, and turned "
             "away last where load is shed, where 0 and less matter most."
+        ),
+    )
+    streamed: Literal["on", "off"] | None = Field(
+        default=None,
+        description=(
+            "Whether clients read answers token by token, so that deadlines bound the first token "
+            "and the gaps between tokens, and a stream that has begun is not tried again; where "
+            "not given, on for the capabilities generate and code if a pool with an engine has "
+            "them."
         ),
     )
     qos: Qos = Field(default_factory=Qos, description="What each request asks for.")

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from fedsim.errors import InternalError
 from fedsim.world.engine.config import EngineConfig
-from fedsim.world.engine.runs import Run, TokenTimes
+from fedsim.world.engine.runs import Run
 from fedsim.world.engine.scheduler import Scheduler
-from fedsim.world.engine.sequence import DECODING, NEW, PREFILLING, WAITING, Sequence
+from fedsim.world.engine.sequence import DECODING, NEW, OVER, PREFILLING, WAITING, Sequence
 
 __all__ = ["Engine", "Sequence"]
 
@@ -33,16 +33,19 @@ class Engine:
 
     Args:
         config: Its settings. The time before a request is queued is the caller's affair.
+
+    Attributes:
+        begun: Whose prompt was completed in the last call of ``advance``, which made a token.
     """
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
         self._steps = config.steps
         self._scheduler = Scheduler(config)
-        self._watched: dict[Sequence, None] = {}
+        self.begun: list[Sequence] = []
         self._finished: list[Sequence] = []
         self._run: Run | None = None
-        self._run_step = 0  # the number of its first step
+        self._ended: Run | None = None  # the run before it
         self._change_s = math.inf
         self._factor = 1.0
         self._now_s = -math.inf
@@ -71,6 +74,16 @@ class Engine:
         """Seconds in which it stepped, until it last heard a time."""
         run = self._run
         return self._busy_s if run is None else self._busy_s + (self._now_s - run.start_s)
+
+    @property
+    def preemptions(self) -> int:
+        """How often it has preempted a sequence."""
+        return self._scheduler.preemptions
+
+    @property
+    def longest_step_s(self) -> float:
+        """Duration of the longest step before the next change, in seconds; 0 while idle."""
+        return 0.0 if self._run is None else self._run.longest_s
 
     @property
     def tokens_out(self) -> int:
@@ -147,10 +160,8 @@ class Engine:
         elif sequence.state in {PREFILLING, DECODING}:
             assert run is not None
             self._cut(run, now_s)
-            scheduler.go_to(self._run_step + run.steps - 1)
-            _note_tokens(sequence, run, run.steps - 1)
+            scheduler.go_to(run.number + run.steps - 1)
             scheduler.stop(sequence)
-        self._watched.pop(sequence, None)
 
     def set_factor(self, factor: float, now_s: float) -> None:
         """Let steps take *factor* times as long, from the next step on.
@@ -174,14 +185,8 @@ class Engine:
         self._pass(now_s)
         self._catch_up()
         self._busy_s = self.busy_s
-        scheduler = self._scheduler
-        if self._run is not None:
-            for sequence in self._watched:
-                _note_tokens(sequence, self._run, scheduler.step - self._run_step)
-        lost = scheduler.clear()
-        for sequence in lost:
-            self._watched.pop(sequence, None)
-        self._run = None
+        lost = self._scheduler.clear()
+        self._run = self._ended = None
         self._change_s = math.inf
         return lost
 
@@ -195,6 +200,7 @@ class Engine:
         Raises:
             ValueError: *now_s* is before a time that it has heard.
         """
+        self.begun = []
         while self._change_s <= now_s:
             self._end_run()
         self._pass(now_s)
@@ -222,21 +228,8 @@ class Engine:
 
     # The times of tokens
 
-    def watch(self, sequence: Sequence) -> None:
-        """Keep the times of a sequence's tokens, for ``token_s``.
-
-        Raises:
-            ValueError: Its first token was made already.
-        """
-        if not math.isnan(sequence.first_token_s):
-            message = "a sequence has to be watched before its first token is made"
-            raise ValueError(message)
-        if sequence.times is None:
-            sequence.times = TokenTimes()
-            self._watched[sequence] = None
-
     def token_s(self, sequence: Sequence, number: int) -> float:
-        """Return when a token of a watched sequence came, or will come if nothing else changes.
+        """Return when a token of a sequence came, or will come if nothing else changes.
 
         Args:
             sequence: The sequence.
@@ -245,17 +238,22 @@ class Engine:
         Returns:
             The time in seconds; infinite where the token comes after the next change, or never.
         """
-        times = sequence.times
-        assert times is not None, "watch the sequence before asking for its tokens"
-        if number <= times.tokens:
-            return times.at_s(number)
-        step = number - times.tokens
+        if number <= sequence.made or sequence.state == DECODING:
+            return sequence.times.at_s(number)
         run = self._run
-        if run is None or step > run.steps:
-            return math.inf
-        if sequence.state == DECODING:
-            return run.end_s(step)
-        return run.end_s(1) if step == 1 and _completes(sequence) else math.inf
+        if run is not None and number == sequence.made + 1 and _completes(sequence):
+            return run.end_s(1)
+        return math.inf
+
+    def pauses(self, sequence: Sequence, longest_s: float) -> bool:
+        """Return whether a sequence may make no token for longer than *longest_s* seconds.
+
+        It does not while it is decoded in steps that are shorter: until the next change, or once
+        it is over.
+        """
+        if sequence.state == OVER:
+            return False
+        return sequence.state != DECODING or self.longest_step_s > longest_s
 
     # Runs
 
@@ -270,23 +268,21 @@ class Engine:
         """Let the scheduler stand at the step in flight."""
         run = self._run
         if run is not None:
-            self._scheduler.go_to(self._run_step + run.step_at(self._now_s) - 1)
+            self._scheduler.go_to(run.number + run.step_at(self._now_s) - 1)
 
     def _end_run(self) -> None:
         """Do what is due at the end of the run, and plan what comes next."""
         run, now_s, scheduler = self._run, self._change_s, self._scheduler
         assert run is not None
-        scheduler.go_to(self._run_step + run.steps - 1)
+        scheduler.go_to(run.number + run.steps - 1)
         self._busy_s += now_s - run.start_s
-        for sequence in self._watched:
-            _note_tokens(sequence, run, run.steps)
+        self._ended = run
         finished = scheduler.end_step(now_s)
         if finished:
             self._finished += finished
-            if self._watched:
-                for sequence in finished:
-                    self._watched.pop(sequence, None)
-        self._run_step = scheduler.step
+        for sequence in scheduler.begun:
+            sequence.times.begin(_token_of_prompt(sequence), run)
+            self.begun.append(sequence)
         scheduler.plan(now_s)
         self._time(now_s)
 
@@ -294,15 +290,15 @@ class Engine:
         """Find out how long what is planned takes, and when it next has to be planned."""
         scheduler, factor = self._scheduler, self._factor
         decoding, context = scheduler.batch.size, scheduler.batch.context
-        prefills = len(scheduler.prefilled)
+        prefills, number = len(scheduler.prefilled), scheduler.step
         if prefills:
             step_s = self._steps.step_s(scheduler.prefill_s, prefills, decoding, context)
-            self._run = Run(now_s, factor * step_s, 0.0, 1)
+            self._run = run = Run(now_s, factor * step_s, 0.0, 1, number)
         elif decoding:
             intercept_s, slope_s, until = self._steps.decode_line(decoding, context)
             first_s = factor * (intercept_s + slope_s * context)
             steps = scheduler.steps_alike(until)
-            self._run = Run(now_s, first_s, factor * slope_s * decoding, steps)
+            self._run = run = Run(now_s, first_s, factor * slope_s * decoding, steps, number)
         else:
             if scheduler.queue:
                 message = f"an engine that runs nothing admits none of {self.waiting} that wait"
@@ -310,7 +306,9 @@ class Engine:
             self._run = None
             self._change_s = math.inf
             return
-        self._change_s = self._run.end_s(self._run.steps)
+        if self._ended is not None:
+            self._ended.following = run  # in place of one that was timed at this same instant
+        self._change_s = run.end_s(run.steps)
 
 
 def _completes(sequence: Sequence) -> bool:
@@ -318,10 +316,6 @@ def _completes(sequence: Sequence) -> bool:
     return sequence.state == PREFILLING and sequence.computed + sequence.chunk == sequence.target
 
 
-def _note_tokens(sequence: Sequence, run: Run, steps: int) -> None:
-    """Note the tokens that the first *steps* steps of a run made for a watched sequence."""
-    if sequence.times is not None and steps:
-        if sequence.state == DECODING:
-            sequence.times.add(run, steps)
-        elif _completes(sequence):
-            sequence.times.add(run, 1)
+def _token_of_prompt(sequence: Sequence) -> int:
+    """Return the number of the token that came with a prompt that was just completed."""
+    return sequence.made if sequence.state == OVER else sequence.made + 1

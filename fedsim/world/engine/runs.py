@@ -16,15 +16,28 @@ class Run:
         first_s: Duration of the first step, in seconds.
         growth_s: By how much each step takes longer than the one before, in seconds.
         steps: Number of steps, >= 1; it falls where something joins or leaves earlier.
+        number: Number of the first step among all of the engine.
+
+    Attributes:
+        following: The run after it, once there is one.
     """
 
-    __slots__ = ("first_s", "growth_s", "start_s", "steps")
+    __slots__ = ("first_s", "following", "growth_s", "number", "start_s", "steps")
 
-    def __init__(self, start_s: float, first_s: float, growth_s: float, steps: int) -> None:
+    def __init__(
+        self, start_s: float, first_s: float, growth_s: float, steps: int, number: int = 0
+    ) -> None:
         self.start_s = start_s
         self.first_s = first_s
         self.growth_s = growth_s
         self.steps = steps
+        self.number = number
+        self.following: Run | None = None
+
+    @property
+    def longest_s(self) -> float:
+        """Duration of its longest step, in seconds."""
+        return self.first_s + max(self.growth_s * (self.steps - 1), 0.0)
 
     def end_s(self, step: int) -> float:
         """Return when a step of the run ends, in seconds; *step* counts from 1."""
@@ -50,27 +63,42 @@ class Run:
 
 
 class TokenTimes:
-    """When the tokens of one sequence were made: the runs that made them.
+    """When the tokens of one sequence were, or will be, made.
 
-    Attributes:
-        tokens: Tokens whose times it knows.
+    A sequence makes a token in the step that completes its prompt and in every step after that,
+    until it is over or preempted; a preempted one goes on so when its tokens are computed again.
+    Runs know which run follows them, so that a sequence costs the same however long it is, and a
+    run is kept only while a sequence may still ask for it.
     """
 
-    __slots__ = ("_firsts", "_runs", "tokens")
+    __slots__ = ("_passed", "_spells")
 
     def __init__(self) -> None:
-        self.tokens = 0
-        self._firsts: list[int] = []
-        self._runs: list[Run] = []
+        self._spells: list[tuple[int, int, Run]] = []
+        self._passed: Run | None = None
 
-    def add(self, run: Run, tokens: int) -> None:
-        """Add the *tokens* that the first steps of *run* made."""
-        if tokens:
-            self._firsts.append(self.tokens)
-            self._runs.append(run)
-            self.tokens += tokens
+    def begin(self, token: int, run: Run) -> None:
+        """Note that the last step of *run* made token number *token*, and later steps the next."""
+        self._spells.append((token, run.number + run.steps - 1, run))
 
     def at_s(self, number: int) -> float:
-        """Return when token *number*, from 1 to ``tokens``, was made, in seconds."""
-        index = bisect_right(self._firsts, number - 1) - 1
-        return self._runs[index].end_s(number - self._firsts[index])
+        """Return when token *number*, from 1, was made, in seconds; infinite while unknown."""
+        place = bisect_right(self._spells, number, key=_token) - 1
+        if place < 0:
+            return math.inf
+        token, step, run = self._spells[place]
+        step += number - token
+        passed = self._passed
+        if passed is not None and run.number < passed.number <= step:
+            run = passed  # tokens are mostly asked for in their order
+        while step >= run.number + run.steps:
+            if run.following is None:
+                return math.inf
+            run = run.following
+        if run.following is not None:  # else it may still be replaced
+            self._passed = run
+        return run.end_s(step - run.number + 1)
+
+
+def _token(spell: tuple[int, int, Run]) -> int:
+    return spell[0]

@@ -41,6 +41,8 @@ class Scheduler:
         prefilled: Who is prefilled in that step.
         prefill_s: Their prefill, in seconds.
         tokens_out: Output tokens made before that step.
+        begun: Whose prompt the step that ended last completed, those preempted before included.
+        preemptions: How often a sequence was preempted.
     """
 
     __slots__ = (
@@ -57,7 +59,9 @@ class Scheduler:
         "_unfinished",
         "_whole",
         "batch",
+        "begun",
         "cache",
+        "preemptions",
         "prefill_s",
         "prefilled",
         "queue",
@@ -81,7 +85,8 @@ class Scheduler:
         self.running: dict[Sequence, None] = {}
         self.prefilled: list[Sequence] = []
         self.prefill_s = 0.0
-        self.step = self.tokens_out = 0
+        self.begun: list[Sequence] = []
+        self.step = self.tokens_out = self.preemptions = 0
         self._unfinished: Sequence | None = None
         self._admissions = 0
         # Tokens that the step could compute beside what is planned; negative if nobody may join.
@@ -112,6 +117,7 @@ class Scheduler:
         self._budget = -1
         if sequence.state == DECODING:
             self.batch.leave(sequence, self.step)
+            self._note_made(sequence)
             self._leave(sequence, sequence.offset + self.step)
         else:
             self._leave(sequence, sequence.computed + sequence.chunk)
@@ -122,6 +128,8 @@ class Scheduler:
         """Lose everything; return the sequences, those that ran first."""
         lost = [*self.running, *self.queue.clear()]
         for sequence in lost:
+            if sequence.state == DECODING:
+                self._note_made(sequence)
             sequence.state = OVER
         self.cache.clear()
         self.batch.clear()
@@ -129,6 +137,10 @@ class Scheduler:
         self.prefilled = []
         self._unfinished = None
         return lost
+
+    def _note_made(self, sequence: Sequence) -> None:
+        """Note how many tokens a decoding sequence had made when the present step began."""
+        sequence.made = sequence.offset + self.step - sequence.prompt_tokens
 
     def _leave(self, sequence: Sequence, tokens: int) -> None:
         """Take place and cache from a sequence of so many *tokens*, which is over."""
@@ -156,10 +168,12 @@ class Scheduler:
     def end_step(self, now_s: float) -> list[Sequence]:
         """End the present step now; return who is finished, in order of admission."""
         batch, step = self.batch, self.step
+        self.begun = []
         self.tokens_out += batch.size
         finished = batch.finish(step)
         for sequence in finished:
             sequence.finished_s = now_s
+            sequence.made = sequence.output_tokens
             self._leave(sequence, sequence.offset + step)
         batch.context += batch.size
         self.step = step + 1
@@ -177,12 +191,14 @@ class Scheduler:
         if sequence is self._unfinished:
             self._unfinished = None
         self.tokens_out += 1
+        self.begun.append(sequence)
         if not sequence.made:
             sequence.first_token_s = now_s
         if sequence.made + 1 < sequence.output_tokens:
             self.batch.join(sequence, self.step)
         else:
             sequence.finished_s = now_s
+            sequence.made = sequence.output_tokens
             self._leave(sequence, sequence.computed)
             finished.append(sequence)
 
@@ -251,7 +267,7 @@ class Scheduler:
         """Send a sequence back to the head of the queue, to compute again what is evicted of it."""
         if sequence.state == DECODING:
             context = sequence.offset + self.step
-            sequence.made = context - sequence.prompt_tokens
+            self._note_made(sequence)
             sequence.target = context
             self.batch.leave(sequence, self.step)
             tokens, blocks = context - 1, self.blocks(context if has_grown else context - 1)
@@ -262,6 +278,7 @@ class Scheduler:
         del self.running[sequence]
         sequence.state = WAITING
         sequence.preemptions += 1
+        self.preemptions += 1
         self.queue.push_front(sequence)
 
     def _continue(self, sequence: Sequence) -> None:

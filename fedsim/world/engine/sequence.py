@@ -37,7 +37,7 @@ class Sequence:
         preemptions: How often it lost its place and its cache.
         state: Where it is in its life. This and what follows is the engine's own.
         admission: Number of its last admission.
-        made: Tokens made before it was last admitted.
+        made: Tokens made before it was last admitted, or in all once it is over.
         target: Tokens to prefill: its prompt, and after a preemption those made before.
         computed: Tokens in the cache, while it prefills.
         chunk: Tokens that the step in flight prefills.
@@ -51,7 +51,7 @@ class Sequence:
         kept: The pieces of the cache that it uses.
         shared: KV blocks of it that belong to those pieces.
         tried: Blocks of it that were found in the cache or offered to it.
-        times: When its tokens were made, if somebody watches it.
+        times: When its tokens are made.
     """
 
     __slots__ = (
@@ -108,4 +108,4 @@ class Sequence:
         self.account = _NOWHERE
         self.own: Piece | None = None
         self.kept: list[Piece] = []
-        self.times: TokenTimes | None = None
+        self.times = TokenTimes()

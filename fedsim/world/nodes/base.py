@@ -16,7 +16,7 @@ from fedsim.kernel.environment import Environment, Signal
 from fedsim.kernel.streams import ERROR, SERVICE, Streams, keyed_uniform
 from fedsim.world.config import PoolConfig
 from fedsim.world.nodes.endpoint import HealthEndpoint
-from fedsim.world.nodes.job import Job
+from fedsim.world.nodes.job import Job, StreamedJob
 from fedsim.world.nodes.troubles import ErrorFaults, Limbo
 
 TELEMETRY_WINDOW_S = 60.0
@@ -172,11 +172,20 @@ class Node(ABC):
         """Stop working on a job that nobody waits for any more."""
 
     @abstractmethod
-    def token_s(self, job: Job, number: int) -> float:
+    def token_s(self, job: StreamedJob, number: int) -> float:
         """Return when output token *number* (from 1) of a job leaves the node, in seconds.
 
         It is infinite while that is open. A time in the future is what is known now: the job's
-        ``on_change`` is called when tokens may come sooner.
+        ``on_change`` is called when the first token is known, and when later ones change for a
+        job that is followed.
+        """
+
+    @abstractmethod
+    def pauses(self, job: StreamedJob, longest_s: float) -> bool:
+        """Return whether two tokens of a job may leave more than *longest_s* seconds apart.
+
+        It is what is known now: the job's ``on_change`` is called when that may have become true
+        for the least time that was expected.
         """
 
     @abstractmethod
@@ -198,6 +207,14 @@ class Node(ABC):
     @abstractmethod
     def _stretch(self, before: float) -> None:
         """Let everything take ``factor`` times as long from now on, which was *before*."""
+
+    def follow(self, job: StreamedJob) -> None:
+        """Call a job's ``on_change`` from now on whenever the times of its tokens may change."""
+        return
+
+    def expect(self, longest_s: float) -> None:
+        """Take note that a reader expects tokens no more than *longest_s* seconds apart."""
+        return
 
     def note_service(self, job: Job) -> None:
         """Let a job know that its service has begun, if it has not heard so yet."""

@@ -11,7 +11,7 @@ from fedsim.world.config import PoolConfig
 from fedsim.world.nodes.base import NodeWatcher
 from fedsim.world.nodes.counting import CountingNode
 from fedsim.world.nodes.due import Due
-from fedsim.world.nodes.job import Job
+from fedsim.world.nodes.job import Job, StreamedJob
 
 
 class BatchNode(CountingNode):
@@ -78,11 +78,15 @@ class BatchNode(CountingNode):
     def _at_work(self) -> bool:
         return self._end.due_s < math.inf
 
-    def token_s(self, job: Job, number: int) -> float:
+    def token_s(self, job: StreamedJob, number: int) -> float:
         """Return when the job's batch ends: all of an answer comes at once."""
-        if math.isnan(job.begun_s):
+        if math.isnan(job.begun_s) or job.held or job.error is not None:
             return math.inf
         return self._end.due_s if job.in_service else job.ended_s
+
+    def pauses(self, job: StreamedJob, longest_s: float) -> bool:
+        """Return False: there is nothing between the first token and the last."""
+        return False
 
     def gpu_utilization(self) -> float | None:
         """Return the share of the last minute or so with requests in a batch, None without a GPU.

@@ -13,7 +13,7 @@ from fedsim.world.engine.engine import Engine, Sequence
 from fedsim.world.live import LiveRequest
 from fedsim.world.nodes.base import Node, NodeWatcher, Work
 from fedsim.world.nodes.due import Due
-from fedsim.world.nodes.job import Job
+from fedsim.world.nodes.job import Job, StreamedJob
 
 
 class EngineNode(Node):
@@ -30,7 +30,10 @@ class EngineNode(Node):
         "_change",
         "_config",
         "_engine",
+        "_followed",
         "_held_s",
+        "_patience_s",
+        "_preemptions",
         "_preparing",
         "_streams",
     )
@@ -55,6 +58,9 @@ class EngineNode(Node):
         self._change = Due(env, self._advance)
         self._preparing: dict[Job, None] = {}
         self._streams: dict[Job, None] = {}
+        self._followed: dict[Job, None] = {}
+        self._patience_s = math.inf
+        self._preemptions = 0
         self._held_s = 0.0
 
     @property
@@ -100,11 +106,24 @@ class EngineNode(Node):
         job.answer(None)
         self._changed()
 
-    def token_s(self, job: Job, number: int) -> float:
+    def token_s(self, job: StreamedJob, number: int) -> float:
         """Return when a token leaves: at the end of a step; infinite while it has no slot."""
         if job.work is None:
             return math.inf
         return self._engine.token_s(job.work, number)
+
+    def pauses(self, job: StreamedJob, longest_s: float) -> bool:
+        """Return whether it was preempted, or is decoded in steps that take so long."""
+        return job.work is not None and self._engine.pauses(job.work, longest_s)
+
+    def follow(self, job: StreamedJob) -> None:
+        """Call a job's ``on_change`` from now on whenever the times of its tokens may change."""
+        if job in self._streams:
+            self._followed[job] = None
+
+    def expect(self, longest_s: float) -> None:
+        """Take note that a reader expects tokens no more than *longest_s* seconds apart."""
+        self._patience_s = min(self._patience_s, longest_s)
 
     def first_token_s(self, job: Job) -> float:
         """Return when a served job's first token left the node, in seconds."""
@@ -141,7 +160,6 @@ class EngineNode(Node):
         job.work = sequence = _sequence(job.live, job)
         if job.streamed:
             self._streams[job] = None
-            self._engine.watch(sequence)
         self._engine.submit(sequence, self.env._now)
         self._changed()
 
@@ -151,20 +169,34 @@ class EngineNode(Node):
         for sequence in self._engine.advance(self.env._now):
             assert isinstance(sequence.owner, Job)
             finished.append(sequence.owner)
+        begun: list[Job] = []
+        for sequence in self._engine.begun:
+            assert isinstance(sequence.owner, Job)
+            if sequence.owner.streamed:
+                begun.append(sequence.owner)
         for job in finished:
             self._leave(job)
         self._changed()
+        for job in begun:
+            _look_again(job)
         for job in finished:
             job.answer(None)
 
     def _changed(self) -> None:
         """Await the engine's next change, and have readers of streams look again."""
-        due_s = self._engine.next_change_s()
+        engine = self._engine
+        due_s = engine.next_change_s()
         if due_s < self._change.due_s:
             self._change.schedule(due_s)
-        for job in list(self._streams):
-            if job.on_change is not None:
-                job.on_change()
+        for job in self._followed:
+            _look_again(job)
+        if self._patience_s < math.inf and (
+            engine.preemptions > self._preemptions or engine.longest_step_s > self._patience_s
+        ):
+            self._preemptions = engine.preemptions
+            for job in self._streams:
+                if engine.pauses(job.work, self._patience_s):
+                    _look_again(job)
 
     def note_service(self, job: Job) -> None:
         """Let a job know that the engine has admitted it, if it has."""
@@ -175,7 +207,10 @@ class EngineNode(Node):
         """Forget a job that is over, and free its slot if it holds one."""
         del self._jobs[job]
         self._streams.pop(job, None)
+        self._followed.pop(job, None)
         self.note_service(job)
+        if job.work is not None:
+            job.work.owner = None  # each holds the other; let go without the collector
         if job.in_service:
             held_s = self.env._now - job.begun_s
             self._held_s += held_s
@@ -231,6 +266,12 @@ class EngineNode(Node):
     def _work(self) -> Work:
         self._engine.hear(self.env._now)
         return Work(self._engine.tokens_out, self._engine.busy_s)
+
+
+def _look_again(job: Job) -> None:
+    """Have the reader of a stream look again when its tokens come, if it still reads."""
+    if job.on_change is not None and not job.abandoned:
+        job.on_change()
 
 
 def _sequence(live: LiveRequest, job: Job) -> Sequence:

@@ -58,8 +58,8 @@ class Job(LightEvent):
         abandoned: Whether nobody waits for it any more.
         done: Whether the answer has arrived at the gateway.
         on_change: Is called when service begins, takes longer or is over, and when the answer
-            arrives; for streams, and for attempts that were given up.
-        streamed: Whether somebody reads the answer token by token; then it is a `StreamedJob`.
+            arrives, or is lost; for streams, and for attempts that were given up.
+        streamed: Whether the answer arrives token by token; then it is a `StreamedJob`.
         work: What the node keeps for it, if anything.
     """
 
@@ -141,6 +141,10 @@ class Job(LightEvent):
         """Resume the waiting task when the answer has arrived."""
         self._wake = wake
 
+    def disarm(self) -> None:
+        """Resume nobody when the answer arrives."""
+        self._wake = None
+
     def __await__(self) -> Generator[Job, None, None]:
         """Wait until the answer has arrived at the gateway."""
         if not self.done:
@@ -206,6 +210,11 @@ class Job(LightEvent):
     def held(self) -> bool:
         """Whether the node has it, neither waiting nor in service."""
         return self._stage == _HELD
+
+    @property
+    def silent(self) -> bool:
+        """Whether the node has it, neither waiting nor in service, or its answer was lost."""
+        return self._stage in {_HELD, _LOST}
 
     @property
     def waiting(self) -> bool:
@@ -289,6 +298,8 @@ class Job(LightEvent):
         if self.error is None:
             self.node.wasted_slot_s += self.ended_s - self.begun_s
         self.ledger.job_over(self)
+        if self.on_change is not None:
+            self.on_change()
 
     def _arrive(self) -> None:
         self.done = True
@@ -310,8 +321,23 @@ class Job(LightEvent):
 
 
 class StreamedJob(Job):
-    """A job whose answer somebody reads token by token."""
+    """A job whose answer arrives token by token.
 
-    __slots__ = ()
+    Attributes:
+        planned_s: When service was to end as the node stopped it, in seconds; for nodes with slots.
+    """
+
+    __slots__ = ("planned_s",)
 
     streamed = True
+    planned_s: float
+
+    def hold(self) -> None:
+        """Take note that the node works on it no more, or never will, and has not answered."""
+        self.planned_s = self.due_s
+        super().hold()
+
+    def answer(self, error: FederationError | None, *, within_step: bool = False) -> None:
+        """Send the answer back; *within_step* says that a process or task is being stepped."""
+        self.planned_s = self.due_s
+        super().answer(error, within_step=within_step)

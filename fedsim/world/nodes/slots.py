@@ -10,7 +10,7 @@ from fedsim.kernel.streams import Streams
 from fedsim.world.config import PoolConfig
 from fedsim.world.nodes.base import NodeWatcher
 from fedsim.world.nodes.counting import CountingNode
-from fedsim.world.nodes.job import Job
+from fedsim.world.nodes.job import Job, StreamedJob
 from fedsim.world.nodes.models import Models
 
 
@@ -78,22 +78,35 @@ class SlotNode(CountingNode):
             return
         job.answer(None)
 
-    def token_s(self, job: Job, number: int) -> float:
+    def token_s(self, job: StreamedJob, number: int) -> float:
         """Return when a token leaves: the first as the model says, the others evenly spaced.
 
         Where the model does not know, all are equally far apart.
         """
-        tokens = max(job.live.output_tokens, 1)
-        ended_s = job.due_s if job.in_service else job.ended_s
         if math.isnan(job.begun_s):
             return math.inf
+        tokens, ended_s = job.live.output_tokens, self._planned_s(job)
         if number >= tokens:
             return ended_s
-        service_s = ended_s - job.begun_s
-        first_s = service_s / tokens
+        first_s, rest_s = self._parts_s(job)
+        return job.begun_s + first_s + (number - 1) / (tokens - 1) * rest_s
+
+    def pauses(self, job: StreamedJob, longest_s: float) -> bool:
+        """Return whether its tokens are so far apart, as long as it is in service."""
+        if not job.in_service or job.live.output_tokens <= 1:
+            return False
+        return self._parts_s(job)[1] > longest_s * (job.live.output_tokens - 1)
+
+    def _planned_s(self, job: StreamedJob) -> float:
+        return job.due_s if job.in_service else job.planned_s
+
+    def _parts_s(self, job: StreamedJob) -> tuple[float, float]:
+        """Return a job's time to the first token, and from there to the last, in seconds."""
+        service_s = self._planned_s(job) - job.begun_s
+        first_s = service_s / max(job.live.output_tokens, 1)
         if self.knows_first_token:
             first_s = self._model.first_token_s(service_s, job.live)
-        return job.begun_s + first_s + (number - 1) / (tokens - 1) * (service_s - first_s)
+        return first_s, service_s - first_s
 
     def first_token_s(self, job: Job) -> float:
         """Return when a served job's first token left the node in seconds, NaN where unknown."""

@@ -159,6 +159,7 @@ def worlds(draw):
                 Capability.GENERATE,
                 QoSRequirements(),
                 priority,
+                draw(st.booleans()),
             )
             for priority, name in enumerate(("chat", "code"))
         ),
@@ -187,6 +188,10 @@ class Reader:
                 raise Internal(reason)
         return InferenceResponse(b"", NodeId(""), 0.0, count)
 
+    async def infer_stream(self, request):
+        """Leave the stream of a request to whoever wants one."""
+        return await self.gateway.infer_stream(request)
+
 
 @dataclass(frozen=True)
 class ReadingFederation(Federation):
@@ -202,7 +207,14 @@ federations = st.builds(
     st.sampled_from([Federation, Federation, ReadingFederation]),
     strategy=st.sampled_from(list(STRATEGIES)),
     policies=st.sampled_from([tuple, lambda: (HealthPolicy(), LatencyPolicy(), LocalityPolicy())]),
-    timeout=st.sampled_from([None, TimeoutConfig(1.0, 3.0), TimeoutConfig(0.5, 0.5)]),
+    timeout=st.sampled_from(
+        [
+            None,
+            TimeoutConfig(1.0, 3.0, 1.0, 0.5),
+            TimeoutConfig(0.5, 0.5),
+            TimeoutConfig(idle_s=0.05),
+        ]
+    ),
     retries=st.sampled_from(
         [None, RetryConfig(), RetryConfig(5, 0.01, jitter="none", budget=None)]
     ),

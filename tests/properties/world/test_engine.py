@@ -93,7 +93,6 @@ class Client:
         engine, now_s = self.engine, self.now_s
         if move.kind == "submit":
             sequence = self._sequence(move)
-            engine.watch(sequence)
             self.sequences.append(sequence)
             engine.submit(sequence, now_s)
         elif move.kind == "factor":

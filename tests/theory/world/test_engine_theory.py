@@ -192,7 +192,6 @@ class TestSaturation:
         batch, prompt = 64, 500
         engine = Engine(EngineConfig(A100_8B, 10**6, max_batch=batch, token_budget=10**5))
         sequences = [Sequence(prompt, 10_000) for _ in range(batch + 10)]
-        engine.watch(sequences[0])
         for sequence in sequences:
             engine.submit(sequence, 0.0)
         engine.advance(engine.next_change_s())

@@ -33,6 +33,7 @@ from tests.unit.federation.stand_ins import (
     Outcome,
     Stage,
     Stream,
+    WholeStream,
     catalog_of,
     request,
     sources,
@@ -74,8 +75,8 @@ class Diary:
 class GatewayScene:
     """A gateway with round robin over *nodes*; ``nodes`` maps a name to its waits and outcomes.
 
-    An outcome is a number of tokens or an error; the last one is repeated. *parts* are further
-    settings of the gateway.
+    An outcome is a number of tokens or an error; the last one is repeated. *whole* says whether
+    streams can be waited for as a whole; *parts* are further settings of the gateway.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class GatewayScene:
         middlewares: Sequence[Any] = (),
         router: RouterTrait | None = None,
         rng: Any = None,
+        whole: bool = False,
         **parts: Any,
     ) -> None:
         self.stage = Stage()
@@ -96,6 +98,7 @@ class GatewayScene:
         self.nodes = nodes
         self.scripts: dict[str, list[Any]] = {}
         self.streams: list[Stream] = []
+        self.kind = WholeStream if whole else Stream
         self.network = Network(self.stage.clock, serve=self._serve, streams=self._stream)
         catalog = catalog_of(*(deployments or nodes))
         builder = FederationBuilder(
@@ -128,7 +131,7 @@ class GatewayScene:
         return script.pop(0) if len(script) > 1 else script[0]
 
     def _stream(self, node_id):
-        stream = Stream(self.stage.clock, list(self.scripts[node_id]))
+        stream = self.kind(self.stage.clock, list(self.scripts[node_id]))
         self.streams.append(stream)
         return stream
 

@@ -24,6 +24,7 @@ from fedsim.federation.contracts import (
     QoSRequirements,
     RegionId,
     RouteTarget,
+    Timeout,
 )
 from fedsim.federation.health import HealthChecker
 from fedsim.federation.router import Router
@@ -124,6 +125,34 @@ class Stream:
     async def cancel(self):
         """Note that nobody reads on."""
         self.cancelled_s.append(self.clock.now())
+
+
+@dataclass
+class WholeStream(Stream):
+    """A node's stream that can be waited for as a whole; it counts how often it is asked."""
+
+    received: int = 0
+    reads: int = 0
+
+    async def next_token(self):
+        """Wait, then give the next token, None at the end, or raise."""
+        self.reads += 1
+        token = await super().next_token()
+        self.received += token is not None
+        return token
+
+    async def read_to_end(self, idle_s):
+        """Play the rest of the script, unless a wait in it is too long."""
+        before = self.received
+        while self.script:
+            wait_s, what = self.script.pop(0)
+            await self.clock.sleep(min(wait_s, idle_s))
+            if wait_s > idle_s:
+                raise Timeout(idle_s)
+            if isinstance(what, FederationError):
+                raise what
+            self.received += what is not None
+        return self.received - before
 
 
 Outcome = int | FederationError | None

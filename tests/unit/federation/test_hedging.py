@@ -268,12 +268,12 @@ class TestWhen:
         clock = HandClock()
         hedging = Hedging(HedgeConfig(percentile=0.95), clock)
         for number in range(100):
-            assert hedging.delay_s() is None
-            hedging._latencies.add(0.0, float(number))
-        assert hedging.delay_s() == pytest.approx(0.95 * 99.0)
+            assert hedging.delay_s(streamed=False) is None
+            hedging._latencies[False].add(0.0, float(number))
+        assert hedging.delay_s(streamed=False) == pytest.approx(0.95 * 99.0)
         for _ in range(1000):
-            hedging._latencies.add(0.0, 7.0)
-        assert hedging.delay_s() == 7.0
+            hedging._latencies[False].add(0.0, 7.0)
+        assert hedging.delay_s(streamed=False) == 7.0
 
     def test_latencies_are_learnt(self):
         """The time from dispatch to answer counts, whoever gave it."""
@@ -282,7 +282,7 @@ class TestWhen:
             scene.infer(request(number))
         hedging = scene.gateway._hedging
         assert hedging is not None
-        assert hedging[GENERATE].delay_s() == pytest.approx(0.5)
+        assert hedging[GENERATE].delay_s(streamed=False) == pytest.approx(0.5)
 
     def test_a_hedged_request_s_latency_is_that_of_its_lead(self):
         """A hedge that answers after 0.25 s has taken the request 1.25 s."""
@@ -295,7 +295,7 @@ class TestWhen:
         assert hedging is not None
 
         assert scene.sent[-2:] == [(10.0, "a"), (11.0, "b")]
-        assert hedging[GENERATE]._latencies.quantile(1.0) == pytest.approx(1.25)
+        assert hedging[GENERATE]._latencies[False].quantile(1.0) == pytest.approx(1.25)
 
     def test_a_retry_is_no_request(self):
         """Two requests of two attempts each pay for one hedge of 50 %, and not for two."""

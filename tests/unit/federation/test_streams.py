@@ -144,7 +144,9 @@ class TestOpening:
 
     def test_attempt_s_deadline(self):
         """A node that does not take the stream in time has failed."""
-        scene = scene_with([], serve=[(9.0, 0)], timeout=TimeoutConfig(1.0, None), retries=None)
+        scene = scene_with(
+            [], serve=[(9.0, 0)], timeout=TimeoutConfig(None, None, 1.0), retries=None
+        )
         with pytest.raises(Timeout, match="Timeout after 1 s"):
             opened(scene)
 
@@ -165,7 +167,9 @@ class TestOpening:
 
     def test_an_attempt_lasts_until_the_first_token(self):
         """A node that takes the stream and then says nothing is left at the attempt's deadline."""
-        scene = GatewayScene({"a": [(0.1, 0)], "b": [(0.1, 0)]}, timeout=TimeoutConfig(1.0, None))
+        scene = GatewayScene(
+            {"a": [(0.1, 0)], "b": [(0.1, 0)]}, timeout=TimeoutConfig(None, None, 1.0)
+        )
         scene.scripts = {"a": [(99.0, b"late")], "b": [(0.5, b"one"), (5.0, b"two")]}
         stream = opened(scene)
 
@@ -185,6 +189,139 @@ class TestOpening:
             ("before", "1"),
             ("error", "node_unreachable"),
         ]
+
+
+class TestPauses:
+    """A stream that stops in the middle."""
+
+    def test_too_long_between_tokens(self):
+        """It counts against the node, is handed to the reader, and is not tried again."""
+        diary = Diary()
+        timeout = TimeoutConfig(None, 9.0, None, 1.0)
+        scene = scene_with(
+            [(5.0, b"one"), (0.9, b"two"), (99.0, b"three")], timeout=timeout, middlewares=[diary]
+        )
+        stream = opened(scene)
+        assert [read(scene, stream), read(scene, stream)] == [b"one", b"two"]
+        with pytest.raises(Timeout, match="Timeout after 1 s"):
+            read(scene, stream)
+
+        assert scene.now_s == pytest.approx(7.0)
+        assert scene.streams[0].cancelled_s == [scene.now_s]
+        assert len(scene.sent) == 1
+        assert diary.errors == ["timeout"]
+        assert scene.failures("a") == (1, 1)
+        assert scene.gateway.stats().failed_requests == 1
+        assert read(scene, stream) is None
+        assert_nothing_left(scene)
+
+    def test_the_request_s_deadline_comes_first(self):
+        """Where it does, the pause counts against nobody."""
+        timeout = TimeoutConfig(None, 6.0, None, 1.0)
+        scene = scene_with([(5.5, b"one"), (99.0, b"two")], timeout=timeout)
+        stream = opened(scene)
+        read(scene, stream)
+        with pytest.raises(Timeout, match="Timeout after 6 s"):
+            read(scene, stream)
+
+        assert scene.now_s == pytest.approx(6.0)
+        assert scene.failures("a") == (0, 0)
+        assert_nothing_left(scene)
+
+
+class TestToTheEnd:
+    """A reader who only waits for the end."""
+
+    @pytest.mark.parametrize("whole", [False, True])
+    def test_accounts(self, whole):
+        """Tokens, latency and reports are those of a reader of each token."""
+        diary = Diary()
+        scene = scene_with(list(THREE), middlewares=[diary], whole=whole)
+        stream = opened(scene)
+        scene.stage.run(stream.read_to_end())
+        scene.stage.run(stream.read_to_end())
+        stats = scene.gateway.stats()
+        known = scene.health.get_cached_health(NodeId("a"))
+
+        assert scene.now_s == pytest.approx(1.1)
+        assert (stats.successful_requests, stats.total_tokens) == (1, 3)
+        assert stats.avg_latency_s == pytest.approx(1.1)
+        assert known is not None
+        assert known.latency_p50_s == pytest.approx(1.1)
+        assert [page[1:] for page in diary.pages] == [("before", "1"), ("after", "a")]
+        assert read(scene, stream) is None
+        assert_nothing_left(scene)
+
+    def test_is_asked_once(self):
+        """Where the transport's stream can be waited for as a whole, no token is asked for."""
+        scene = scene_with([(0.1, b"token")] * 50, whole=True)
+        scene.stage.run(opened(scene).read_to_end())
+
+        assert scene.streams[0].reads == 1
+        assert scene.gateway.stats().total_tokens == 50
+
+    @pytest.mark.parametrize("whole", [False, True])
+    @pytest.mark.parametrize(
+        ("script", "ends_s", "failures"),
+        [
+            ([(0.5, b"one"), (0.5, b"two"), (0.2, LOST)], 1.3, (1, 1)),
+            ([(0.5, b"one"), (0.5, b"two"), (9.0, b"three")], 2.1, (1, 1)),
+            ([(0.5, b"one"), *[(0.9, b"more")] * 9], 4.0, (0, 0)),
+        ],
+    )
+    def test_fails(self, whole, script, ends_s, failures):
+        """A lost node, a pause and the request's deadline end it; tokens that came are counted."""
+        diary = Diary()
+        timeout = TimeoutConfig(None, 4.0, None, 1.0)
+        scene = scene_with(list(script), timeout=timeout, middlewares=[diary], whole=whole)
+        stream = opened(scene)
+        with pytest.raises(FederationError):
+            scene.stage.run(stream.read_to_end())
+        stats = scene.gateway.stats()
+
+        assert scene.now_s == pytest.approx(ends_s)
+        assert scene.failures("a") == failures
+        assert len(diary.errors) == 1
+        assert (stats.failed_requests, stats.total_tokens) == (1, 2 if failures[0] else 4)
+        assert len(scene.sent) == 1
+        assert_nothing_left(scene)
+
+    @pytest.mark.parametrize("whole", [False, True])
+    def test_is_cancelled_meanwhile(self, whole):
+        """A stream that is cancelled while its end is awaited ends there, once."""
+        scene = scene_with([(0.1, b"one"), (5.0, b"two")], whole=whole)
+        stream = opened(scene)
+        scene.stage.spawn(stream.read_to_end())
+        scene.stage.env.run(until=1.0)
+        scene.stage.run(stream.cancel())
+        scene.stage.env.run(until=20.0)
+        stats = scene.gateway.stats()
+
+        assert (stats.successful_requests, stats.failed_requests) == (0, 0)
+        assert_nothing_left(scene)
+
+    @pytest.mark.parametrize("whole", [False, True])
+    def test_middleware_may_fail_it(self, whole):
+        """An error of ``after_infer`` is what the stream ends in, though the node has served it."""
+
+        class Strict(Diary):
+            def after_infer(self, request, response):
+                assert (response.tokens, response.served_by) == (3, "a")
+                assert response.latency_s == pytest.approx(1.1)
+                reason = "not allowed"
+                raise Internal(reason)
+
+        diary = Strict()
+        scene = scene_with(list(THREE), middlewares=[diary], whole=whole)
+        stream = opened(scene)
+        with pytest.raises(Internal):
+            scene.stage.run(stream.read_to_end())
+        stats = scene.gateway.stats()
+
+        assert (stats.successful_requests, stats.failed_requests) == (0, 1)
+        assert diary.errors == ["internal"]
+        assert scene.failures("a") == (0, 0)
+        assert_nothing_left(scene)
 
 
 class TestCancelling:

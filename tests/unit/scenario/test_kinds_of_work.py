@@ -22,7 +22,10 @@ KINDS = {
 
 @pytest.mark.parametrize("name", KINDS)
 def test_scenario_is_as_loaded_as_check_says(name: str):
-    """Each can serve its load, and nearly all of its requests are answered in time."""
+    """Each can serve its load, and nearly all of its requests are answered in time.
+
+    Those are left out that end with a node, as streams do that have begun.
+    """
     scenario = load(ROOT / "scenarios" / f"{name}.yaml")
     rows = capacity_table(OfferedLoad(scenario))
 
@@ -32,8 +35,10 @@ def test_scenario_is_as_loaded_as_check_says(name: str):
     ] == []
     assert {row.kind for row in rows} == {KINDS[name]}
     assert all(0.3 < row.utilization < 0.8 for row in rows)
-    summary = fedsim.simulate(scenario).summary()
-    assert summary["success_rate"]["all"] > 0.999
+    run = fedsim.simulate(scenario)
+    summary = run.summary()
+    outcomes = run.in_window["outcome"]
+    assert (outcomes == "ok").sum() > 0.999 * (outcomes != "node_unreachable").sum()
     assert summary["goodput_share"]["all"] > 0.97
 
 

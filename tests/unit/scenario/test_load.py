@@ -34,6 +34,13 @@ from fedsim.world.service import DistributedService, TokenService
 from tests.conftest import ROOT
 from tests.unit.scenario.writing import SMALLEST, TWO_REGIONS, loaded, write
 
+STREAMABLE = """\
+duration: 1min
+regions: {us: {}}
+pools: {chat: {region: us}}
+workload: {chat: {arrivals: {process: poisson, rate: 1/s}}}
+"""
+
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
 
 
@@ -212,15 +219,56 @@ class TestValues:
         assert scenario.world.nodes_every_s is None
 
     def test_single_deadlines_and_the_budget_can_be_off(self, tmp_path: Path):
-        """One of two deadlines may be off, and retries may have no budget."""
+        """One of several deadlines may be off, and retries may have no budget."""
         overrides: dict[str, object] = {
             "federation.timeout.attempt": "off",
             "federation.retries": {"budget": "off", "limit": 0},
         }
         federation = loaded(tmp_path, SMALLEST, overrides).federation
 
-        assert federation.timeout == TimeoutConfig(attempt_s=None, request_s=30.0)
+        assert federation.timeout == TimeoutConfig(None, 600.0, None, 30.0)
         assert federation.retries == RetryConfig(limit=0, budget=None)
+
+    def test_deadlines(self, tmp_path: Path):
+        """The first token has the deadline of an attempt, where only that is given."""
+        cases = {
+            "{}": (60.0, 600.0, 30.0, 30.0),
+            "{attempt: 10s}": (10.0, 600.0, 10.0, 30.0),
+            "{attempt: 10s, first_token: 2s}": (10.0, 600.0, 2.0, 30.0),
+            "{first_token: off, idle: off, request: 1min}": (60.0, 60.0, None, None),
+        }
+        for text, expected in cases.items():
+            scenario = loaded(tmp_path, f"{SMALLEST}\nfederation: {{timeout: {text}}}")
+            assert scenario.federation.timeout == TimeoutConfig(*expected)
+            (tmp_path / "resolved.yaml").write_text(scenario.to_yaml())
+            again = load(tmp_path / "resolved.yaml")
+            assert again.federation.timeout == TimeoutConfig(*expected)
+
+    def test_streamed(self, tmp_path: Path):
+        """Answers of engines are streamed where they are text; what is said counts."""
+        engine: dict[str, object] = {"engine": {"profile": "llama-3.1-8b/bf16/h100_sxm/tp1"}}
+        can: dict[str, object] = {
+            "pools.chat": {"region": "us", "capabilities": ["generate", "code", "custom:x"]},
+            "workload.chat.tokens": {
+                key: {"distribution": "constant", "value": 10} for key in ("prompt", "output")
+            },
+        }
+        slots: dict[str, object] = {"service": {"distribution": "constant", "value": "1s"}}
+        cases: list[tuple[dict[str, object], str, str | None, bool]] = [
+            (engine, "generate", None, True),
+            (engine, "code", None, True),
+            (engine, "custom:x", None, False),
+            (engine, "generate", "off", False),
+            (slots, "generate", None, False),
+            (slots, "custom:x", "on", True),
+        ]
+        for kind, capability, said, expected in cases:
+            overrides = can | {f"pools.chat.{key}": value for key, value in kind.items()}
+            overrides["workload.chat.capability"] = capability
+            if said is not None:
+                overrides["workload.chat.streamed"] = said
+            scenario = loaded(tmp_path, STREAMABLE, overrides)
+            assert scenario.world.streams[0].streamed is expected, (kind, capability, said)
 
     def test_plug_ins_are_named(self, tmp_path: Path):
         """Strategy, policies, router and middleware may be classes of the user."""

@@ -385,7 +385,6 @@ class TestTokens:
         """Past ones are known, those up to the next change are foretold, later ones unknown."""
         engine = Engine(BROAD)
         sequence, other = Sequence(4, 6), Sequence(4, 3)
-        engine.watch(sequence)
         assert engine.token_s(sequence, 1) == math.inf
         engine.submit(sequence, 0.0)
         assert engine.token_s(sequence, 1) == 4.0
@@ -400,16 +399,6 @@ class TestTokens:
         finish_all(engine)
         times_s = [engine.token_s(sequence, n) for n in range(1, 8)]
         assert times_s == [4.0, 5.5, 10.0, 12.0, 14.0, 15.5, math.inf]
-
-    def test_have_to_be_watched_from_the_first(self):
-        """The times of tokens that were made before are not kept."""
-        engine = Engine(BROAD)
-        sequence = Sequence(4, 6)
-        engine.submit(sequence, 0.0)
-        engine.advance(4.0)
-
-        with pytest.raises(ValueError, match="before its first token"):
-            engine.watch(sequence)
 
 
 class TestRefusals:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -60,12 +61,28 @@ def test_steps_of_no_time():
 
 
 def test_tokens_of_several_runs():
-    """Tokens are numbered through the runs that made them."""
+    """Tokens are numbered through the runs that made them, those before a preemption included."""
+    runs = [Run(0.0, 2.0, 0.0, 1, 7), Run(2.0, 1.0, 0.5, 3, 8), Run(6.5, 1.0, 0.0, 4, 11)]
+    runs += [Run(50.0, 1.0, 0.0, 1, 15), Run(51.0, 2.0, 0.0, 9, 16)]
+    for run, following in pairwise(runs):
+        run.following = following
     times = TokenTimes()
-    times.add(Run(0.0, 2.0, 0.0, 1), 1)
-    times.add(Run(5.0, 1.0, 0.5, 9), 3)
-    times.add(Run(50.0, 1.0, 0.0, 9), 0)
-    times.add(Run(100.0, 1.0, 0.0, 9), 1)
+    assert times.at_s(1) == math.inf
+    times.begin(1, runs[0])
+    times.begin(5, runs[3])
 
-    assert times.tokens == 5
-    assert [times.at_s(number) for number in range(1, 6)] == [2.0, 6.0, 7.5, 9.5, 101.0]
+    for order in (range(1, 15), (14, 6, 5, 4, 1, 9)):
+        known = dict(zip(range(1, 5), (2.0, 3.0, 4.5, 6.5), strict=True))
+        known |= {number: 51.0 + 2.0 * (number - 5) for number in range(5, 15)}
+        assert [times.at_s(number) for number in order] == [known[number] for number in order]
+    assert times.at_s(15) == math.inf
+
+
+def test_a_long_life_leaves_nothing_behind():
+    """However many runs follow one another, the first can be let go."""
+    first = run = Run(0.0, 1.0, 0.0, 1, 0)
+    for number in range(1, 300_000):
+        run.following = run = Run(float(number), 1.0, 0.0, 1, number)
+    del first
+
+    assert run.number == 299_999
