@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fedsim.cli.check_faults import fault_sentence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fedsim.federation.reference.config import ReferenceConfig
+    from fedsim.scenario.capacity import PoolLoad
     from fedsim.scenario.offered_load import OfferedLoad
     from fedsim.scenario.spec import FederationSpec, Scenario
     from fedsim.world.config import StreamConfig
@@ -133,8 +135,9 @@ def _print_pools(console: Console, offered: OfferedLoad) -> None:
             Column("slots", [str(row.slots) for row in rows], 6),
             Column("req/s", [plain(row.offered_rps) for row in rows]),
             Column("max req/s", [plain(row.capacity_rps) for row in rows]),
-            Column("mean %", [_busy(row.utilization) for row in rows]),
-            Column("peak %", [_busy(row.peak_utilization) for row in rows]),
+            Column("load %", [_busy(row.load) for row in rows]),
+            Column("peak %", [_busy(row.peak_load) for row in rows], 1),
+            *_engine_columns(rows),
             Column("queue", [_limit(pool.queue_limit) for pool in pools], 5),
             Column("USD/h each", [_price(pool.cost_usd_per_hour) for pool in pools], 3),
             Column("capabilities", [", ".join(row.capabilities) for row in rows], 4, left=True),
@@ -142,16 +145,28 @@ def _print_pools(console: Console, offered: OfferedLoad) -> None:
     )
     loads = [
         f"{row.capability}: {plain(row.offered_rps)} requests/s of at most "
-        f"{plain(row.capacity_rps)} if it had its pools alone; {_busy(row.utilization)} % on "
-        f"average, {_busy(row.peak_utilization)} % at its peak"
+        f"{plain(row.capacity_rps)} if it had its pools alone; {_busy(row.load)} % on "
+        f"average, {_busy(row.peak_load)} % at its peak"
         for row in capability_table(offered)
         if row.offered_rps > 0.0
     ]
     sentences(console, loads)
 
 
-def _busy(utilization: float) -> str:
-    return "inf" if math.isinf(utilization) else f"{100.0 * utilization:.1f}"
+def _engine_columns(rows: Sequence[PoolLoad]) -> list[Column]:
+    """Return how engines are used by the load, where there are any."""
+    uses = [row.use for row in rows]
+    if not any(uses):
+        return []
+    return [
+        Column("in use %", [MISSING if use is None else _busy(use.in_steps) for use in uses]),
+        Column("running", [MISSING if use is None else plain(use.running) for use in uses], 2),
+        Column("KV %", [MISSING if use is None else _busy(use.cache) for use in uses], 2),
+    ]
+
+
+def _busy(load: float) -> str:
+    return "inf" if math.isinf(load) else f"{100.0 * load:.1f}"
 
 
 def _limit(queue_limit: int | None) -> str:

@@ -58,7 +58,7 @@ def print_run(
     heading(console, "By region of origin")
     _print_groups(console, _COLUMNS, run.summary("origin"))
     heading(console, "Requests and nodes")
-    sentences(console, [_outcomes(run), _fleet(run), *_preemptions(run)])
+    sentences(console, [_outcomes(run), _fleet(run), *_engines(run, scenario)])
     if run.verdicts():
         heading(console, "Objective")
         for verdict in run.verdicts():
@@ -119,10 +119,26 @@ def _fleet(run: Run) -> str:
     return ", ".join(facts)
 
 
-def _preemptions(run: Run) -> list[str]:
-    """Return how often engines preempted what they served; nothing where there are none."""
-    counts = run.in_window["preemptions"].dropna()
-    if counts.empty:
+def _engines(run: Run, scenario: Scenario) -> list[str]:
+    """Return how engines were used: time in steps, batch, cache, preemptions; nothing without."""
+    pools = {pool.name: pool.engine for pool in scenario.world.pools if pool.engine is not None}
+    room = {
+        node.name: pools[node.pool].kv_blocks * pools[node.pool].block_tokens
+        for node in run.directory.nodes
+        if node.pool in pools
+    }
+    if not room:
         return []
+    totals, samples = run.node_totals.set_index("node"), run.nodes
+    in_steps = totals.loc[list(room), "window_busy_s"].mean() / (run.duration_s - run.warmup_s)
+    facts = [f"Engines: {percent(in_steps)} % of their time in steps"]
+    window = samples["time_s"].between(run.warmup_s, run.duration_s, inclusive="left")
+    samples = samples[window & samples["node"].isin(list(room))]
+    if len(samples):
+        held = samples["kv_used_tokens"] / samples["node"].astype("str").map(room)
+        facts.append(f"{plain(samples['running'].mean())} requests running at a time")
+        facts.append(f"{percent(held.mean())} % of the KV cache held")
+    counts = run.in_window["preemptions"].dropna()
     total, struck = int(counts.sum()), int((counts > 0).sum())
-    return [f"Engines: {total:,} preemptions, of {struck:,} of {len(counts):,} requests served"]
+    facts.append(f"{total:,} preemptions, of {struck:,} of {len(counts):,} requests served")
+    return [", ".join(facts)]

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.errors import Problem
+from fedsim.scenario.engine_use import EngineUse, engine_use
 from fedsim.scenario.offered_load import OfferedLoad, kind
 from fedsim.scenario.source import Place
 from fedsim.scenario.spec import Scenario
+from fedsim.world.engine.config import EngineConfig
 
 Rates = NDArray[np.float64]
 
@@ -32,8 +34,9 @@ class PoolLoad:
         nodes: Number of nodes.
         slots: Requests in service at once on all of them.
         offered_rps: Requests per second, on average over the run.
-        utilization: Share of its capacity that they take; 1 or more cannot be sustained.
-        peak_utilization: The same if all streams were at their peaks together.
+        load: Share of its capacity that they take; 1 or more cannot be sustained.
+        peak_load: The same if all streams were at their peaks together.
+        use: How its engines are used by that load; None for other kinds.
     """
 
     pool: str
@@ -43,13 +46,14 @@ class PoolLoad:
     nodes: int
     slots: int
     offered_rps: float
-    utilization: float
-    peak_utilization: float
+    load: float
+    peak_load: float
+    use: EngineUse | None
 
     @property
     def capacity_rps(self) -> float:
         """Most such requests per second that it can serve; NaN where none are offered."""
-        return _ratio(self.offered_rps, self.utilization)
+        return _ratio(self.offered_rps, self.load)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +65,29 @@ class CapabilityLoad:
         streams: The streams that ask for it.
         nodes: Nodes of the pools that may serve any of them.
         offered_rps: Requests per second, on average over the run.
-        utilization: The least utilization of its busiest pool that any routing could reach, if
-            nothing else were asked of them; 1 or more can never be served.
-        peak_utilization: The same if all its streams were at their peaks together.
+        load: The least load of its busiest pool that any routing could reach, if nothing else
+            were asked of them; 1 or more can never be served.
+        peak_load: The same if all its streams were at their peaks together.
     """
 
     capability: str
     streams: tuple[str, ...]
     nodes: int
     offered_rps: float
-    utilization: float
-    peak_utilization: float
+    load: float
+    peak_load: float
 
     @property
     def capacity_rps(self) -> float:
         """Most such requests per second that the pools can serve; NaN where none are offered."""
-        return _ratio(self.offered_rps, self.utilization)
+        return _ratio(self.offered_rps, self.load)
 
 
 def capacity_table(load: OfferedLoad) -> tuple[PoolLoad, ...]:
     """Return the load of each pool with every node up."""
     shares = load.shares()
-    means = load.utilizations(shares, load.rates_rps)
-    peaks = load.utilizations(shares, load.peaks_rps)
+    means = load.loads(shares, load.rates_rps)
+    peaks = load.loads(shares, load.peaks_rps)
     offered = load.rates_rps @ shares
     return tuple(
         PoolLoad(
@@ -94,10 +98,19 @@ def capacity_table(load: OfferedLoad) -> tuple[PoolLoad, ...]:
             nodes=pool.count,
             slots=pool.count * pool.slots,
             offered_rps=float(offered[number]),
-            utilization=float(means[number]),
-            peak_utilization=float(peaks[number]),
+            load=float(means[number]),
+            peak_load=float(peaks[number]),
+            use=None if pool.engine is None else _use(load, pool.engine, number, shares),
         )
         for number, pool in enumerate(load.pools)
+    )
+
+
+def _use(load: OfferedLoad, engine: EngineConfig, number: int, shares: Rates) -> EngineUse:
+    """Return how the engines of a pool are used by its shares of the streams."""
+    rates_rps = (load.rates_rps * shares[:, number] / load.nodes[number]).tolist()
+    return engine_use(
+        engine, [(load.sample(row), rate) for row, rate in enumerate(rates_rps) if rate > 0.0]
     )
 
 
@@ -113,12 +126,12 @@ def capacity_problems(load: OfferedLoad) -> list[Problem]:
     A closed loop asks for no more than it is given, and never is a problem.
     """
     rows = _by_capability(load, load.open_rps)
-    overloaded = [row for row in rows if row.utilization >= 1.0]
+    overloaded = [row for row in rows if row.load >= 1.0]
     if not overloaded and len(rows) > 1:
         names = " and ".join(row.capability for row in rows)
         every = list(range(len(load.streams)))
         together = _capability(load, f"{names} together", every, load.open_rps)
-        overloaded = [together] if together.utilization >= 1.0 else []
+        overloaded = [together] if together.load >= 1.0 else []
     return [_problem(load.scenario, row) for row in overloaded]
 
 
@@ -140,13 +153,13 @@ def _capability(
         streams=tuple(load.streams[row].traffic.name for row in rows),
         nodes=int(load.nodes[usable].sum()),
         offered_rps=float(rates_rps[rows].sum()),
-        utilization=load.least_utilization(rows, rates_rps),
-        peak_utilization=load.least_utilization(rows, load.peaks_rps),
+        load=load.least_load(rows, rates_rps),
+        peak_load=load.least_load(rows, load.peaks_rps),
     )
 
 
-def _ratio(offered_rps: float, utilization: float) -> float:
-    return offered_rps / utilization if utilization > 0.0 else math.nan
+def _ratio(offered_rps: float, load: float) -> float:
+    return offered_rps / load if load > 0.0 else math.nan
 
 
 def _problem(scenario: Scenario, row: CapabilityLoad) -> Problem:
@@ -156,8 +169,8 @@ def _problem(scenario: Scenario, row: CapabilityLoad) -> Problem:
     )
     nodes = "one node" if row.nodes == 1 else f"{row.nodes} nodes"
     able = "can do none"
-    if math.isfinite(row.utilization):
-        able = f"can do {row.capacity_rps:.3g}/s, a utilization of {row.utilization:.0%}"
+    if math.isfinite(row.load):
+        able = f"can do {row.capacity_rps:.3g}/s, a load of {row.load:.0%}"
     message = (
         f"The load of {row.capability} can never be served: {row.offered_rps:.3g} requests/s "
         f"arrive on average, and the {nodes} that may serve them {able}."

@@ -32,7 +32,7 @@ def _nothing(scenario: Scenario, fault: FaultConfig) -> Iterator[str]:
         return
     if fault.at_s is not None and fault.at_s >= scenario.duration_s:
         at = DURATION.format(fault.at_s)
-        yield f"strikes nobody: it begins at {at}, and the last request comes before {duration}."
+        yield f"strikes nothing: it begins at {at}, and the last request comes before {duration}."
         return
     if fault.mtbf_s is not None:
         alone = fault.link is not None or fault.kind in {"outage", "rolling_deployment"}
@@ -49,7 +49,7 @@ def _nothing(scenario: Scenario, fault: FaultConfig) -> Iterator[str]:
     ):
         yield "changes nothing: give it a probability above 0, or a factor above 1."
     if fault.kind == "health" and scenario.federation.health is None:
-        yield "changes nothing: health checks are off, so nobody asks the health endpoint."
+        yield "changes nothing: health checks are off, so no gateway asks the health endpoint."
 
 
 def _nodes(scenario: Scenario, fault: FaultConfig) -> int:

@@ -129,7 +129,7 @@ def served_time_s(engine: EngineConfig, sample: RequestSample) -> float:
     limits = _limits(engine, _needs(engine, sample))
     weights = max(limits.values(), key=lambda each: float(np.mean(each)))
     running = Engine(engine)
-    for sequence, weight in zip(_sequences(sample), weights.tolist(), strict=True):
+    for sequence, weight in zip(sequences(sample), weights.tolist(), strict=True):
         sequence.owner = weight
         running.submit(sequence, 0.0)
     speed = _Speed(len(weights))
@@ -196,7 +196,7 @@ def fitting(engine: EngineConfig, sample: RequestSample) -> RequestSample:
     limits = Engine(engine)
     fits = [
         row
-        for row, each in enumerate(_sequences(sample))
+        for row, each in enumerate(sequences(sample))
         if limits.why_never(each.prompt_tokens, each.output_tokens) is None
     ]
     if len(fits) == len(sample.details):
@@ -204,7 +204,8 @@ def fitting(engine: EngineConfig, sample: RequestSample) -> RequestSample:
     return sample.taken(np.array(fits, dtype=np.int64))
 
 
-def _sequences(sample: RequestSample) -> list[Sequence]:
+def sequences(sample: RequestSample) -> list[Sequence]:
+    """Return the requests of a sample as an engine takes them."""
     rows = zip(sample.prompt_tokens, sample.output_tokens, sample.details, strict=True)
     return [
         Sequence(

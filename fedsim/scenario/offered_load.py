@@ -125,7 +125,7 @@ class OfferedLoad:
         np.divide(could_rps, total, out=shares, where=total > 0)
         return shares
 
-    def utilizations(
+    def loads(
         self, shares: NDArray[np.float64], rates_rps: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return the busy share of each pool that serves these *shares* of the streams."""
@@ -135,8 +135,8 @@ class OfferedLoad:
         by_pool: NDArray[np.float64] = busy.sum(axis=0) / self.nodes
         return by_pool
 
-    def least_utilization(self, rows: list[int], rates_rps: NDArray[np.float64]) -> float:
-        """Return the utilization of the busiest pool under the best split, a linear program.
+    def least_load(self, rows: list[int], rates_rps: NDArray[np.float64]) -> float:
+        """Return the load of the busiest pool under the best split, a linear program.
 
         Args:
             rows: The streams that count.
@@ -158,7 +158,7 @@ class OfferedLoad:
     def _alone(
         self, row: int, pairs: list[tuple[int, int]], rates_rps: NDArray[np.float64]
     ) -> float:
-        """Return the utilization if a stream had its pools for itself."""
+        """Return the load if a stream had its pools for itself."""
         columns = [column for each, column in pairs if each == row]
         capacity_rps = sum(self.nodes[column] / self.node_s[row, column] for column in columns)
         return float(rates_rps[row] / capacity_rps)
@@ -175,7 +175,7 @@ class OfferedLoad:
 
         if not math.isfinite(bound):
             return bound
-        # Unknowns: the share of each stream that each pool serves, then the utilization.
+        # Unknowns: the share of each stream that each pool serves, then the load.
         busy = np.zeros((len(self.pools), len(pairs) + 1))
         busy[:, -1] = -1.0
         all_served = np.zeros((len(rows), len(pairs) + 1))

@@ -38,7 +38,7 @@ def test_table_has_load_and_capacity_within_80_columns(name: str, monkeypatch: p
     assert done.exit_code == 0, done.output
     table = done.stdout.partition("Pools, each")[2].partition("\n\n")[0].splitlines()
     assert all(len(line) <= 80 for line in table)
-    assert re.search(r"nodes +req/s +max req/s +mean % +peak %", table[1])
+    assert re.search(r"nodes +req/s +max req/s +load % +peak %", table[1])
 
 
 def test_json_has_what_the_table_has():
@@ -49,7 +49,7 @@ def test_json_has_what_the_table_has():
 
     assert (us["kind"], us["slots"], eu["slots"]) == ("engine", 2 * 256, 4 * 64)
     assert us["offered_rps"] + eu["offered_rps"] == pytest.approx(40)
-    assert us["utilization"] == pytest.approx(us["offered_rps"] / us["capacity_rps"])
+    assert us["load"] == pytest.approx(us["offered_rps"] / us["capacity_rps"])
     assert generate["capacity_rps"] == pytest.approx(us["capacity_rps"] + eu["capacity_rps"])
 
 

@@ -243,9 +243,7 @@ class TestCheck:
         """The JSON holds the loads, the resolved scenario and the problems."""
         found = json.loads(fedsim_command("check", "small.yaml", "--json").stdout)
         assert [pool["pool"] for pool in found["pools"]] == ["east-chat", "west-chat"]
-        assert found["pools"][0]["utilization"] == pytest.approx(
-            found["capabilities"][0]["utilization"]
-        )
+        assert found["pools"][0]["load"] == pytest.approx(found["capabilities"][0]["load"])
         assert found["problems"] == []
         assert found["resolved"]["drain"]
 

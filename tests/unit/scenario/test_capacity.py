@@ -33,7 +33,7 @@ def test_load_is_rate_times_mean_service_time(tmp_path: Path):
     assert (row.pool, row.region, row.kind, row.nodes, row.slots) == ("chat", "us", "slots", 1, 8)
     assert row.offered_rps == pytest.approx(2.0)
     assert row.capacity_rps == pytest.approx(8.0)
-    assert row.utilization == row.peak_utilization == pytest.approx(0.25)
+    assert row.load == row.peak_load == pytest.approx(0.25)
 
 
 def test_load_is_spread_by_what_pools_can_do(tmp_path: Path):
@@ -42,8 +42,8 @@ def test_load_is_spread_by_what_pools_can_do(tmp_path: Path):
 
     assert fast.offered_rps == pytest.approx(6 * 2 / 3 + 3)
     assert slow.offered_rps == pytest.approx(6 * 1 / 3)
-    assert fast.utilization == pytest.approx((4 * 1.0 + 3 * 1.0) / 10)
-    assert slow.utilization == pytest.approx(2 * 2.0 / 10)
+    assert fast.load == pytest.approx((4 * 1.0 + 3 * 1.0) / 10)
+    assert slow.load == pytest.approx(2 * 2.0 / 10)
 
 
 def test_peak_is_that_of_the_arrivals(tmp_path: Path):
@@ -56,8 +56,8 @@ def test_peak_is_that_of_the_arrivals(tmp_path: Path):
         OfferedLoad(loaded(tmp_path, SMALLEST, {"workload.chat.arrivals": arrivals}))
     )
 
-    assert row.peak_utilization == alone.peak_utilization == pytest.approx(3 * 0.25)
-    assert row.utilization == alone.utilization == pytest.approx(1.02 * 0.25)
+    assert row.peak_load == alone.peak_load == pytest.approx(3 * 0.25)
+    assert row.load == alone.load == pytest.approx(1.02 * 0.25)
 
 
 def test_closed_loop_is_no_problem(tmp_path: Path):
@@ -66,7 +66,7 @@ def test_closed_loop_is_no_problem(tmp_path: Path):
     arrivals = {"process": "closed_loop", "users": 100, "think": think}
     scenario = loaded(tmp_path, SMALLEST, {"workload.chat.arrivals": arrivals})
 
-    assert capacity_table(OfferedLoad(scenario))[0].utilization == pytest.approx(100 / (1 + 1) / 8)
+    assert capacity_table(OfferedLoad(scenario))[0].load == pytest.approx(100 / (1 + 1) / 8)
     assert capacity_problems(OfferedLoad(scenario)) == []
 
 
@@ -76,8 +76,8 @@ def test_capability_counts_all_that_its_pools_could_serve(tmp_path: Path):
 
     assert (generate.capability, generate.nodes) == ("generate", 2)
     assert generate.capacity_rps == pytest.approx(15)
-    assert generate.utilization == pytest.approx(6 / 15)
-    assert code.utilization == pytest.approx(3 / 10)
+    assert generate.load == pytest.approx(6 / 15)
+    assert code.load == pytest.approx(3 / 10)
 
 
 def test_sustainable_load_is_no_problem(tmp_path: Path):
@@ -89,7 +89,7 @@ def test_uneven_spread_that_would_do_is_no_problem(tmp_path: Path):
     """What an even spread overloads, but a better one does not, can be served."""
     scenario = loaded(tmp_path, TWO_POOLS, {"workload.chat.arrivals.rate": "11/s"})
 
-    assert max(row.utilization for row in capacity_table(OfferedLoad(scenario))) > 1.0
+    assert max(row.load for row in capacity_table(OfferedLoad(scenario))) > 1.0
     assert capacity_problems(OfferedLoad(scenario)) == []
 
 
@@ -100,7 +100,7 @@ def test_overload_names_load_slots_and_position(tmp_path: Path):
     assert capacity_problems(OfferedLoad(scenario)) == [
         Problem(
             "The load of generate can never be served: 10 requests/s arrive on average, and the "
-            "one node that may serve them can do 8/s, a utilization of 125%.",
+            "one node that may serve them can do 8/s, a load of 125%.",
             "Lower the rate, or add nodes or a pool.",
             "workload.chat.arrivals",
             str(tmp_path / "scenario.yaml"),
@@ -268,7 +268,7 @@ class TestBatchesAndModels:
 
         assert (row.kind, row.slots) == ("batches", 12)
         assert row.capacity_rps == pytest.approx(6.0)
-        assert row.utilization == pytest.approx(0.5)
+        assert row.load == pytest.approx(0.5)
 
     def test_speech_counts_its_audio(self, tmp_path: Path):
         """A minute of audio at a factor of 20 after 2 s holds a slot for 5 s."""

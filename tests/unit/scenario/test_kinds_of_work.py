@@ -34,7 +34,7 @@ def test_scenario_is_as_loaded_as_check_says(name: str):
         *oversized_problems(OfferedLoad(scenario)),
     ] == []
     assert {row.kind for row in rows} == {KINDS[name]}
-    assert all(0.3 < row.utilization < 0.8 for row in rows)
+    assert all(0.3 < row.load < 0.8 for row in rows)
     run = fedsim.simulate(scenario)
     summary = run.summary()
     outcomes = run.in_window["outcome"]
@@ -50,4 +50,4 @@ def test_capacity_of_batches_and_slots_is_what_runs_show():
 
         busy = fedsim.simulate(scenario).summary()["utilization_mean"]["all"]
 
-        assert busy == pytest.approx(row.utilization, rel=0.06), name
+        assert busy == pytest.approx(row.load, rel=0.06), name
