@@ -69,7 +69,7 @@ def test_a_fault_of_no_nodes(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [*KINDS, "rolling_deployment", "partition", "link"])
 def test_a_fault_after_the_end(tmp_path: Path, kind: str) -> None:
-    """A fault that begins when no more requests come strikes nobody."""
+    """A fault that begins when no more requests come strikes nothing."""
     fault: dict[str, Any] = {"kind": kind, "at": "20s", "lasts": "5s", **EXTRAS.get(kind, {})}
     if kind == "rolling_deployment":
         del fault["lasts"]
@@ -79,7 +79,7 @@ def test_a_fault_after_the_end(tmp_path: Path, kind: str) -> None:
         fault |= {"region": "lab"}
 
     (told,) = without_effect(load(tmp_path, fault))
-    assert told.endswith("strikes nobody: it begins at 20s, and the last request comes before 20s.")
+    assert told.endswith("strikes nothing: it begins at 20s, and the last request comes before 20s.")
     assert without_effect(load(tmp_path, fault | {"at": "19s"})) == []
 
 
@@ -110,7 +110,7 @@ def test_a_health_endpoint_that_nobody_asks(tmp_path: Path) -> None:
     fault = {"kind": "health", "pool": "w", "says": "ill", **TIMES}
 
     (told,) = without_effect(load(tmp_path, fault, health="off"))
-    assert told.endswith("health checks are off, so nobody asks the health endpoint.")
+    assert told.endswith("health checks are off, so no gateway asks the health endpoint.")
 
 
 def test_gateways_without_requests(tmp_path: Path) -> None:
