@@ -102,7 +102,7 @@ def replicate(
         measures=_measures(run),
         outcomes=_outcomes(run),
         objective=tuple(run.verdicts()),
-        warnings=tuple(run_warnings(run)),
+        warnings=(*chosen.lost, *run_warnings(run)),
         digest=run.digest,
         wall_s=run.wall_s,
         run=run if keep else None,

@@ -24,10 +24,12 @@ class Variant:
     Attributes:
         name: What tables and charts call it.
         changes: What is changed, as by `Scenario.changed`.
+        lost: What the scenario asks for and this variant cannot have, as sentences.
     """
 
     name: str
     changes: Mapping[str, Any]
+    lost: tuple[str, ...] = ()
 
     def run(
         self, scenario: Scenario, seed: int, progress: Callable[[float], None] | None = None
@@ -107,7 +109,8 @@ def _router(scenario: Scenario, name: str, router: Any) -> Variant:
     assert isinstance(federation, Mapping)
     off = [key for key in _OF_OUR_ROUTER if federation.get(key, "off") != "off"]
     changes = {f"federation.{key}": "off" for key in off}
-    return Variant(name, {"federation.router": router, **changes})
+    lost = (f"federation.{key} is off for it: only the built-in router has {key}." for key in off)
+    return Variant(name, {"federation.router": router, **changes}, tuple(lost))
 
 
 def _wrong(message: str, remedy: str) -> ScenarioError:

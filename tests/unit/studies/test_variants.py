@@ -65,3 +65,14 @@ def test_wrong_names_get_a_remedy(scenario):
         names(scenario, [Sticky, Sticky])
     with pytest.raises(ScenarioError, match="baseline 'least' is not among"):
         require_known("least", variants(scenario))
+
+
+def test_what_a_router_goes_without_is_said(scenario):
+    """A comparison says which parts of the built-in router are off for a router of one's own."""
+    scenario = scenario.changed({"federation.outliers": {}})
+    ours, theirs = variants(scenario, ["random"], {"mine": "my_routers:Mine"})
+
+    assert ours.lost == ()
+    assert theirs.lost == (
+        "federation.outliers is off for it: only the built-in router has outliers.",
+    )
