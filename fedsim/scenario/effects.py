@@ -32,7 +32,7 @@ def _nothing(scenario: Scenario, fault: FaultConfig) -> Iterator[str]:
         return
     if fault.at_s is not None and fault.at_s >= scenario.duration_s:
         at = DURATION.format(fault.at_s)
-        yield f"strikes nothing: it begins at {at}, and the last request comes before {duration}."
+        yield f"strikes nothing: it begins at {at}, and arrivals end at {duration}."
         return
     if fault.mtbf_s is not None:
         alone = fault.link is not None or fault.kind in {"outage", "rolling_deployment"}

@@ -79,7 +79,7 @@ def test_a_fault_after_the_end(tmp_path: Path, kind: str) -> None:
         fault |= {"region": "lab"}
 
     (told,) = without_effect(load(tmp_path, fault))
-    assert told.endswith("strikes nothing: it begins at 20s, and the last request comes before 20s.")
+    assert told.endswith("strikes nothing: it begins at 20s, and arrivals end at 20s.")
     assert without_effect(load(tmp_path, fault | {"at": "19s"})) == []
 
 
