@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from itertools import accumulate, pairwise
@@ -42,6 +43,8 @@ class Census:
         tables: Its tables once the run has been checked, if it is a `Recorder`.
         times_s: When somebody came or went, in seconds.
         steps: +1 for each who came, -1 for each who went, parallel to *times_s*.
+        streams: Code of the stream of each request, by its row.
+        left: Requests of each stream that went, by its code.
     """
 
     def __init__(self, watched: Any, env: Environment) -> None:
@@ -49,6 +52,8 @@ class Census:
         self.tables: Tables | None = None
         self.times_s = array("d")
         self.steps = array("b")
+        self.streams: dict[int, int] = {}
+        self.left: Counter[int] = Counter()
         self._env = env
 
     def __getattr__(self, name: str) -> Any:
@@ -59,12 +64,14 @@ class Census:
         self.times_s.append(self._env.now)
         self.steps.append(1)
         row: int = self.watched.request_arrived(*columns)
+        self.streams[row] = columns[0]
         return row
 
     def request_finished(self, *columns: Any) -> None:
         """Count one less."""
         self.times_s.append(self._env.now)
         self.steps.append(-1)
+        self.left[self.streams[columns[0]]] += 1
         self.watched.request_finished(*columns)
 
     def area(self, end_s: float, bits: int) -> int:
@@ -151,12 +158,20 @@ def nothing_is_left(world: World) -> None:
 
 
 def gateways_add_up(world: World, census: Census) -> None:
-    """Gateways counted every request once, and each ended well, ended badly or is under way."""
+    """Gateways counted every request once, and each ended well, ended badly or is under way.
+
+    Those of the reference hear of no stream again: to them it is under way for ever.
+    """
     if all(isinstance(gateway, Gateway | ReferenceGateway) for _, gateway in world.gateways):
         stats = [gateway.stats() for _, gateway in world.gateways]
         came = sum(step > 0 for step in census.steps)
         went = len(census.steps) - came
         assert sum(item.total_requests for item in stats) == came
+        if any(isinstance(gateway, ReferenceGateway) for _, gateway in world.gateways):
+            streamed = {code for code, each in enumerate(world._config.streams) if each.streamed}
+            went -= sum(census.left[code] for code in streamed)
+            opened = sum(code in streamed for code in census.streams.values())
+            assert sum(item.active_streams for item in stats) == opened
         assert sum(item.successful_requests + item.failed_requests for item in stats) == went
 
 
