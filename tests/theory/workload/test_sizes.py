@@ -92,15 +92,25 @@ class TestSamples:
 @pytest.mark.parametrize("seed", SEEDS)
 class TestConversations:
     def test_lengths(self, seed):
-        """Sessions have as many turns as their distribution says, after rounding, at least 1."""
-        users = self.sessions(seed)
-        turns = np.array([users.turns(user) for user in range(self.begun(users))])
-        # Rounded to 1, 2, …: the first has all below 1.5.
-        shares = np.diff(1.0 - np.exp(-(np.arange(1, 25) + 0.5) / 5.0), prepend=0.0)
-        shares = np.append(shares, 1.0 - shares.sum())
-        counts = np.bincount(np.minimum(turns, 25), minlength=26)[1:]
+        """Sessions have as many turns as their distribution says, after rounding, at least 1.
 
-        assert chi_square_p(counts, shares) > P_LEAST
+        Those under way at time 0 are met in one of the gaps between their turns, so that each
+        length is as frequent among them as its gaps are.
+        """
+        users = self.sessions(seed)
+        count = self.begun(users)
+        turns = np.array([users.turns(user) for user in range(count)])
+        begin = np.array([users.first_turn(user) == 0 for user in range(count)])
+        lengths = np.arange(1, 1000)
+        # Rounded to 1, 2, …: the first has all below 1.5.
+        shares = np.diff(1.0 - np.exp(-(lengths + 0.5) / 5.0), prepend=0.0)
+
+        for some, weights in ((turns[begin], shares), (turns[~begin], shares * (lengths - 1))):
+            counts = np.bincount(np.minimum(some, 25), minlength=26)[1:]
+            expected = np.append(weights[:24], weights[24:].sum()) / weights.sum()
+            possible = expected > 0.0
+            assert not counts[~possible].any()
+            assert chi_square_p(counts[possible], expected[possible]) > P_LEAST
 
     def test_thinking(self, seed):
         """Think times have their mean, whatever the session and the turn."""
