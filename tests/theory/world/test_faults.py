@@ -55,15 +55,19 @@ class TestCrashes:
         assert seen.half_width < 0.02 * AVAILABILITY
 
     def test_events(self, seed):
-        """The events table has the times up and down, with their means."""
+        """The events table has the times up and down, with their means.
+
+        Of the spells that begin in the first half, hardly any outlasts the run: those that begin
+        later are seen to end only if they are short.
+        """
         events = run_world(crashing(seed, rate_rps=0.1)).tables.events
-        spells = events.groupby("subject")["time_s"].diff()
+        begun_s = events.groupby("subject")["time_s"].shift(fill_value=0.0)
+        lasted_s = events["time_s"] - begun_s
 
         for state, mean_s in (("up", MTBF_S), ("down", MTTR_S)):
-            lasted_s = spells[(events["before"] == state) & spells.notna()]
-            early_s = lasted_s[events["time_s"] < DURATION_S / 2.0]
-            assert len(early_s) > 1000
-            assert abs(estimate(lasted_s).mean / mean_s - 1.0) < 0.1
+            seen = estimate(lasted_s[(events["before"] == state) & (begun_s < DURATION_S / 2.0)])
+            assert abs(seen.z(mean_s)) < Z_MOST
+            assert seen.half_width < 0.05 * mean_s
 
     def test_who_is_served(self, seed):
         """A request is served if its node is up when it comes and stays up while it is served.
