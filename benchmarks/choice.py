@@ -7,13 +7,17 @@ class LeastConnections:
     """The node with the fewest requests in flight, equal nodes in turn; one object a region.
 
     The rule, and so every choice, is the same as that of a fedsim gateway.
+
+    Args:
+        nodes: Number of nodes.
+        turn: The node whose turn is first.
     """
 
     __slots__ = ("in_flight", "turn")
 
-    def __init__(self, nodes: int) -> None:
+    def __init__(self, nodes: int, turn: int) -> None:
         self.in_flight = [0] * nodes
-        self.turn = 0
+        self.turn = turn
 
     def select(self) -> int:
         """Return the next of the least loaded nodes, and count the request."""

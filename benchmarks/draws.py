@@ -43,6 +43,15 @@ def draws(size: Size) -> Iterator[Draw]:
         )
 
 
+def first_turns(size: Size) -> list[int]:
+    """Return the node with which each region's gateway begins its turns, which it draws."""
+    streams = Streams(world_config(size).seed)
+    return [
+        int(streams.python_random(f"federation/{region}/0/turns").random() * size.nodes)
+        for region in REGIONS
+    ]
+
+
 def legs_s(size: Size) -> list[list[float]]:
     """Return the median time of a message from each region to each node, in seconds."""
     config = world_config(size)

@@ -28,7 +28,9 @@ class Direct:
             RouteTarget(deployment.node_id, deployment.region_id)
             for deployment in site.catalog.deployments()
         ]
-        self._balancer = LeastConnections(len(self._targets))
+        nodes = len(self._targets)
+        turn = int(site.random_for("turns").random() * nodes)
+        self._balancer = LeastConnections(nodes, turn)
 
     async def infer(self, request: InferenceRequest) -> InferenceResponse:
         """Send *request* to one of the least loaded nodes."""

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import simpy
 
 from benchmarks.choice import LeastConnections
-from benchmarks.draws import Draw, draws, legs_s
+from benchmarks.draws import Draw, draws, first_turns, legs_s
 from benchmarks.records import Record
-from benchmarks.world import REGIONS, SLOTS, Size
+from benchmarks.world import SLOTS, Size
 
 
 class _Node:
@@ -105,7 +105,7 @@ class Program:
         self.env = simpy.Environment()
         self.records: list[Record] = []
         self.nodes = [_Node() for _ in range(size.nodes)]
-        self.balancers = [LeastConnections(size.nodes) for _ in REGIONS]
+        self.balancers = [LeastConnections(size.nodes, turn) for turn in first_turns(size)]
         self.legs_s = legs_s(size)
         self._draws: Iterator[tuple[int, Draw]] = enumerate(draws(size))
         self._next: tuple[int, Draw] | None = None

@@ -12,9 +12,9 @@ from typing import Any
 import simpy
 
 from benchmarks.choice import LeastConnections
-from benchmarks.draws import draws, legs_s
+from benchmarks.draws import draws, first_turns, legs_s
 from benchmarks.records import Record
-from benchmarks.world import REGIONS, SLOTS, Size
+from benchmarks.world import SLOTS, Size
 
 Life = Generator[simpy.Event, Any, None]
 
@@ -31,7 +31,7 @@ class Program:
         self.env = simpy.Environment()
         self.records: list[Record] = []
         self._nodes = [simpy.Resource(self.env, capacity=SLOTS) for _ in range(size.nodes)]
-        self._balancers = [LeastConnections(size.nodes) for _ in REGIONS]
+        self._balancers = [LeastConnections(size.nodes, turn) for turn in first_turns(size)]
         self._legs_s = legs_s(size)
         self._size = size
 
