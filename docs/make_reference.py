@@ -378,7 +378,7 @@ def _kinds(found: dict[str, Any]) -> Iterator[str]:
         name = found["$ref"].rpartition("/")[2]
         yield ELSEWHERE.get(name, "[distribution](#distributions)")
     elif "anyOf" in found or "oneOf" in found:
-        for each in found.get("anyOf", found.get("oneOf")):
+        for each in found.get("anyOf") or found["oneOf"]:
             yield from _kinds(each)
     elif "const" in found:
         yield f"`{found['const']}`"
