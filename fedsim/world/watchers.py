@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
+from operator import attrgetter
 from typing import Any
 
-from fedsim.federation.contracts import CircuitState, NodeHealth, NodeId
+from fedsim.errors import PlugInError
+from fedsim.federation.contracts import (
+    CircuitState,
+    FederationError,
+    HealthState,
+    NodeHealth,
+    NodeId,
+)
 from fedsim.world.plugins import Guard
 from fedsim.world.world import Site
 
 HEALTH_METHODS = ("check_node", "get_cached_health", "start_monitoring", "stop_monitoring")
 BREAKER_METHODS = ("is_open", "record_success", "record_failure", "state")
+
+_NUMBERS = ("latency_p50_s", "latency_p99_s", "throughput", "queue_depth", "last_check_s")
+_NUMBERS_OR_NONE = ("gpu_utilization", "running", "kv_usage", "samples")
+_numbers = attrgetter(*_NUMBERS)
+_numbers_or_none = attrgetter(*_NUMBERS_OR_NONE)
 
 
 class HealthGuard(Guard):
@@ -35,6 +50,7 @@ class HealthGuard(Guard):
         if known is None:
             return None
         if isinstance(known, NodeHealth):
+            self._check(known)
             self.tells_latency |= known.latency_p50_s > 0.0
             loads = (known.running, known.kv_usage, known.queue_depth or None)
             self.tells_load |= any(load is not None for load in loads)
@@ -42,9 +58,27 @@ class HealthGuard(Guard):
         problem = f"get_cached_health() returned {known!r}; it must return a NodeHealth or None"
         raise self._error(problem, None)
 
+    def _check(self, known: NodeHealth) -> None:
+        """See to it that what strategies and policies compare are a state and numbers."""
+        if not isinstance(known.status, HealthState):
+            raise self._wrong("status", known.status, "a HealthState")
+        for name, value in zip(_NUMBERS, _numbers(known), strict=True):
+            if not _is_number(value):
+                raise self._wrong(name, value, "a number")
+        for name, value in zip(_NUMBERS_OR_NONE, _numbers_or_none(known), strict=True):
+            if value is not None and not _is_number(value):
+                raise self._wrong(name, value, "a number or None")
+
+    def _wrong(self, name: str, value: object, wanted: str) -> PlugInError:
+        problem = f"get_cached_health() returned a {name} of {value!r}; it must be {wanted}"
+        return self._error(problem, None)
+
     async def start_monitoring(self, interval_s: float) -> None:
         """Let the checker begin."""
-        await self._await("start_monitoring", None, interval_s)
+        try:
+            await self._await("start_monitoring", None, interval_s)
+        except FederationError as error:  # there is no request yet that could end in it
+            raise self._raised("start_monitoring", error, None) from error
 
     async def stop_monitoring(self) -> None:
         """Let the checker end."""
@@ -61,6 +95,10 @@ class HealthGuard(Guard):
     def _tell(self, method: str, *args: Any) -> None:
         if hasattr(self.plugin, method) and not self._loop.is_closed():
             self._call(method, None, *args)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (float, int, Real)) and not math.isnan(value)
 
 
 class BreakerGuard(Guard):
