@@ -253,6 +253,22 @@ class TestHealthCheckers:
         with pytest.raises(PlugInError, match=problem):
             fedsim.simulate(scenario(tmp_path), health=Broken)
 
+    @pytest.mark.parametrize("federation", [{}, {"federation.hedge": {"after": "1ms"}}])
+    def test_is_told_and_complains(self, tmp_path, federation):
+        """An error of the contracts that it raises when it is told something ends no request."""
+
+        class Complains(Quiet):
+            def report_failure(self, node_id):
+                raise Internal(node_id)
+
+        changed = {
+            **federation,
+            "faults": [{"kind": "errors", "pool": "chat", "at": "0s", "lasts": "9h"}],
+            "faults.0.probability": 1.0,
+        }
+        with pytest.raises(PlugInError, match=r"report_failure\(\) raised Internal"):
+            fedsim.simulate(scenario(tmp_path, changed), health=Complains)
+
     def test_not_in_the_reference(self, tmp_path):
         """The preset apr takes none."""
         reference = tmp_path / "reference"
