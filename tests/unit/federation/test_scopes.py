@@ -181,8 +181,8 @@ class TestHedges:
         hedging = scene.gateway._hedging
         assert hedging is not None
 
-        assert hedging[GENERATE].delay_s() == pytest.approx(4.0)
-        assert hedging[EMBED].delay_s() == pytest.approx(0.25)
+        assert hedging[GENERATE].delay_s(streamed=False) == pytest.approx(4.0)
+        assert hedging[EMBED].delay_s(streamed=False) == pytest.approx(0.25)
 
     def test_the_budget(self):
         """A hundred embeddings pay for no hedge of a chat."""
