@@ -144,10 +144,17 @@ class _Race:
             result = await self._gateway.carry(attempt, self._started_s, self._streamed)
         except Exception as thrown:
             self._under_way -= 1
-            self._error = attempt.failed(thrown)
-            if self._under_way and isinstance(self._error, FederationError):
+            try:
+                self._error = attempt.failed(thrown)
+                if not (self._under_way and isinstance(self._error, FederationError)):
+                    return
                 self._gateway.tell_middleware(attempt.request, self._error)
-                raise
+            except Exception as failure:
+                if isinstance(failure, FederationError):
+                    raise
+                self._error = failure  # a plug-in's; it ends the race, and is raised
+                return
+            raise
         except BaseException:
             attempt.cancelled()
             raise

@@ -22,13 +22,14 @@ def keys_without_effect(scenario: Scenario) -> list[str]:
     found = []
     for key, counts, is_given in _KEYS:
         ignoring = [name for name in _strategies(scenario) if not counts(STRATEGIES[name])]
+        who = ", ".join(name for name, entry in STRATEGIES.items() if counts(entry))
+        remedy = f"use one of {who}"
         if scenario.federation.reference is not None:
-            ignoring = ["the preset apr"]
+            ignoring, remedy = ["the preset apr"], "write preset: default"
         if ignoring:
-            who = ", ".join(name for name, entry in STRATEGIES.items() if counts(entry))
             found += [
-                f"pools.{pool.name}.{key} has no effect under {', '.join(ignoring)}: use one of "
-                f"{who}, or remove the key."
+                f"pools.{pool.name}.{key} has no effect under {', '.join(ignoring)}: {remedy}, or "
+                "remove the key."
                 for pool in scenario.world.pools
                 if is_given(pool)
             ]

@@ -130,6 +130,13 @@ class Guard:
             raise self._error(problem, request)
         return result
 
+    def _tell(self, method: str, request: InferenceRequest | None, *args: Any) -> Any:
+        """Call a plain method that may not fail a request: no error of the contracts leaves it."""
+        try:
+            return self._call(method, request, *args)
+        except FederationError as error:
+            raise self._raised(method, error, request) from error
+
     async def _await(self, method: str, request: InferenceRequest | None, *args: Any) -> Any:
         """Call a method that may be async, and await it in simulated time."""
         result = self._invoke(method, request, *args)
@@ -202,24 +209,24 @@ class RouterGuard(Guard):
 
     def on_start(self, target: RouteTarget, request: InferenceRequest) -> None:
         """Tell the router that a request is about to be sent."""
-        self._call("on_start", request, target, request)
+        self._tell("on_start", request, target, request)
 
     def on_first_token(self, target: RouteTarget, request: InferenceRequest) -> None:
         """Tell the router that the first token of a stream has come."""
-        self._call("on_first_token", request, target, request)
+        self._tell("on_first_token", request, target, request)
 
     def on_response(
         self, target: RouteTarget, request: InferenceRequest, response: InferenceResponse
     ) -> None:
         """Tell the router what a node answered, just before it is told how the attempt ended."""
-        self._call("on_response", request, target, request, response)
+        self._tell("on_response", request, target, request, response)
 
     def on_complete(
         self, target: RouteTarget, request: InferenceRequest, outcome: str, latency_s: float
     ) -> None:
         """Tell the router how an attempt ended; what is dropped after the run does not count."""
         if not self._loop.is_closed():
-            self._call("on_complete", request, target, request, outcome, latency_s)
+            self._tell("on_complete", request, target, request, outcome, latency_s)
 
     async def _route(self, method: str, request: InferenceRequest, *args: Any) -> RouteTarget:
         try:
@@ -296,14 +303,14 @@ class StrategyGuard(Guard):
 
     def on_start(self, target: RouteTarget, request: InferenceRequest) -> None:
         """Tell the strategy that an attempt is about to be sent."""
-        self._call("on_start", request, target, request)
+        self._tell("on_start", request, target, request)
 
     def on_complete(
         self, target: RouteTarget, request: InferenceRequest, outcome: str, latency_s: float
     ) -> None:
         """Tell the strategy how an attempt ended; what is dropped after the run does not count."""
         if not self._loop.is_closed():
-            self._call("on_complete", request, target, request, outcome, latency_s)
+            self._tell("on_complete", request, target, request, outcome, latency_s)
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
         """Return the strategy's choice, which must be one of the candidates."""

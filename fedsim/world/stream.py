@@ -115,10 +115,9 @@ class NodeStream(LightEvent):
         job.node.expect(idle_s)
         if job.link is not None:
             job.link.back.watchers[self._link_changed] = None
-        while not self._over and (self._silenced or not job.done):
+        while not self._ends():
             await self._wait()
-            waits = not self._over and (self._silenced or not job.done)
-            if waits and self._idle_until_s() <= self._env._now:
+            if not self._ends() and self._idle_until_s() <= self._env._now:
                 self._give_up(TimeoutError())
                 raise Timeout(idle_s)
         if not self._over:
@@ -130,6 +129,17 @@ class NodeStream(LightEvent):
             if job.error is not None:
                 raise job.error
         return self.received - before
+
+    def _ends(self) -> bool:
+        """Return whether nothing more comes to a reader who waits for the end.
+
+        An answer that comes while the way back is cut has tokens that were due then.
+        """
+        job = self._job
+        cut = job.link is not None and job.link.back.cut
+        if job.done and job.error is None and cut and self.received < self._tokens:
+            self._silenced = True
+        return self._over or (job.done and (job.error is not None or not self._silenced))
 
     async def cancel(self) -> None:
         """Stop the stream; an abort travels to the node."""
@@ -196,7 +206,8 @@ class NodeStream(LightEvent):
     def _idle_until_s(self) -> float:
         """Return when too long has passed without a token; infinity while that cannot be."""
         job = self._job
-        silent = self._silenced or job.silent or (job.link is not None and job.link.back.cut)
+        cut = job.link is not None and job.link.back.cut
+        silent = self._silenced or cut or job.silent or job.error is not None
         now_s = self._env._now
         if silent or job.node.pauses(job, self._idle_s):
             # The gateway sees the pause a leg later, when the node may have gone on already.

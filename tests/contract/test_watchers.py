@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import fedsim
 from fedsim.errors import PlugInError, ScenarioError
-from fedsim.federation.contracts import CircuitState, HealthState, NodeHealth
+from fedsim.federation.contracts import (
+    CircuitState,
+    HealthState,
+    Internal,
+    NodeHealth,
+    NodeId,
+)
 from tests.contract.plugin_world import module, scenario
 
 BREAKER = """
@@ -199,6 +207,28 @@ class TestHealthCheckers:
         with pytest.raises(PlugInError, match="must return a NodeHealth or None"):
             fedsim.simulate(scenario(tmp_path), health=Vague)
 
+    @pytest.mark.parametrize(
+        ("part", "value", "wanted"),
+        [
+            ("status", "well", "a HealthState"),
+            ("latency_p50_s", None, "a number"),
+            ("last_check_s", float("nan"), "a number"),
+            ("queue_depth", "3", "a number"),
+            ("kv_usage", "full", "a number or None"),
+        ],
+    )
+    def test_knows_a_part_wrong(self, tmp_path, part, value, wanted):
+        """Each part of what it knows has its type; the error names it."""
+        right = NodeHealth(NodeId("chat-0"), HealthState.HEALTHY, 0.1, 0.2, 0, None, 0, 0.0)
+
+        class Wrong(Quiet):
+            def get_cached_health(self, node_id):
+                return replace(right, node_id=node_id, **{part: value})
+
+        problem = rf"returned a {part} of {value!r}; it must be {wanted}$"
+        with pytest.raises(PlugInError, match=problem):
+            fedsim.simulate(scenario(tmp_path), health=Wrong)
+
     def test_hears_of_traffic_where_it_wants_to(self, tmp_path):
         """report_success is called where it is there."""
         heard = []
@@ -211,16 +241,33 @@ class TestHealthCheckers:
         assert len(heard) == len(run.attempts)
         assert set(heard) == {0.202}
 
-    def test_cannot_start(self, tmp_path):
-        """What start_monitoring raises is reported with its name."""
+    @pytest.mark.parametrize("error", [RuntimeError("no"), Internal("no")])
+    def test_cannot_start(self, tmp_path, error):
+        """What start_monitoring raises is reported with its name, an error of the contract too."""
 
         class Broken(Quiet):
             async def start_monitoring(self, interval_s):
-                msg = "no"
-                raise RuntimeError(msg)
+                raise error
 
-        with pytest.raises(PlugInError, match=r"start_monitoring\(\) raised RuntimeError: no"):
+        problem = rf"start_monitoring\(\) raised {type(error).__name__}: .*no"
+        with pytest.raises(PlugInError, match=problem):
             fedsim.simulate(scenario(tmp_path), health=Broken)
+
+    @pytest.mark.parametrize("federation", [{}, {"federation.hedge": {"after": "1ms"}}])
+    def test_is_told_and_complains(self, tmp_path, federation):
+        """An error of the contracts that it raises when it is told something ends no request."""
+
+        class Complains(Quiet):
+            def report_failure(self, node_id):
+                raise Internal(node_id)
+
+        changed = {
+            **federation,
+            "faults": [{"kind": "errors", "pool": "chat", "at": "0s", "lasts": "9h"}],
+            "faults.0.probability": 1.0,
+        }
+        with pytest.raises(PlugInError, match=r"report_failure\(\) raised Internal"):
+            fedsim.simulate(scenario(tmp_path, changed), health=Complains)
 
     def test_not_in_the_reference(self, tmp_path):
         """The preset apr takes none."""

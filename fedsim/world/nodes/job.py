@@ -341,3 +341,5 @@ class StreamedJob(Job):
         """Send the answer back; *within_step* says that a process or task is being stepped."""
         self.planned_s = self.due_s
         super().answer(error, within_step=within_step)
+        if self._stage == _RETURNS and error is not None and self.on_change is not None:
+            self.on_change()  # what is under way is lost, and no token comes while the error does

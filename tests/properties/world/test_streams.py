@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from fedsim.federation.config import TimeoutConfig
+from fedsim.world.config import FaultConfig
+from fedsim.world.faults.config import LinkConfig
 from tests.properties.world.test_conservation import gateways, worlds
 from tests.simulated import Federation, run_world
 
@@ -18,6 +20,14 @@ timeouts = st.sampled_from(
         TimeoutConfig(None, 3.1, 1.03, 0.5137),
         TimeoutConfig(idle_s=0.05137),
     ]
+)
+
+partitions = st.builds(
+    FaultConfig,
+    st.just("partition"),
+    at_s=st.floats(1.0, 25.0),
+    lasts_s=st.floats(0.01, 3.0),
+    link=st.builds(LinkConfig, st.permutations(["near", "far"]).map(tuple), cut=st.just(True)),
 )
 
 
@@ -54,8 +64,8 @@ class Observed(Federation):
 
 
 @settings(max_examples=20)
-@given(worlds(), timeouts, gateways)
-def test_nothing_depends_on_who_looks_at_the_tokens(world, timeout, sites):
+@given(worlds(), st.lists(partitions, max_size=2), timeouts, gateways)
+def test_nothing_depends_on_who_looks_at_the_tokens(world, cuts, timeout, sites):
     """Outcomes, times, what nodes did and what gateways counted are the same, to the last bit.
 
     Slowdowns are left out: they move the tokens of a node with slots that have come already, which
@@ -64,7 +74,7 @@ def test_nothing_depends_on_who_looks_at_the_tokens(world, timeout, sites):
     """
     streams = tuple(replace(stream, streamed=True) for stream in world.streams)
     faults = tuple(fault for fault in world.faults if fault.kind != "slowdown")
-    world = replace(world, streams=streams, faults=faults)
+    world = replace(world, streams=streams, faults=(*faults, *cuts))
 
     one, other = (
         run_world(world, Observed(timeout=timeout, by_token=by_token), sites)

@@ -127,6 +127,29 @@ class Reader:
             raise
 
 
+class Waiter:
+    """Waits for the ends of streams, and logs what they ended in, and when.
+
+    Attributes:
+        idle_s: Longest pause between two tokens, in seconds.
+    """
+
+    def __init__(self, idle_s: float) -> None:
+        self.idle_s = idle_s
+        self.log: list[tuple[str, float]] = []
+
+    async def __call__(self, site: Site, target: RouteTarget, request: InferenceRequest) -> None:
+        """Wait for the end of the stream of one request."""
+        stream: Any = await site.transport.open_stream(target, request)
+        try:
+            await stream.next_token()
+            await stream.read_to_end(self.idle_s)
+            self.log.append(("end", site.clock.now()))
+        except FederationError as error:
+            self.log.append((error.kind, site.clock.now()))
+            raise
+
+
 @dataclass
 class Script:
     """What happens in a world.

@@ -22,7 +22,7 @@ from fedsim.world.faults.config import (
     LinkConfig,
     RollingConfig,
 )
-from tests.unit.world.scripted import HERE, Reader, Script, errors, outage, send
+from tests.unit.world.scripted import HERE, Reader, Script, Waiter, errors, outage, send
 
 NODE = {"node": "node-0"}
 LINK = (HERE, "node")
@@ -201,6 +201,15 @@ class TestPartition:
 
         assert played.log == [(0, "timeout", 9.0)]
         assert played.wasted_s == played.busy_s == 2.0
+
+    def test_last_tokens_are_lost(self):
+        """A stream whose last tokens are due while it lasts has no end for who waits for that."""
+        waiter = Waiter(idle_s=2.0)
+        faults = [cut(4.75, 1.0)]  # tokens are due at 2, 3, 4 and 5 s
+        played = Script([(0.0, 4)], leg_s=0.5, act=waiter, faults=faults).play()
+
+        assert waiter.log == [("timeout", 6.0)]
+        assert played.wasted_s == played.busy_s == 4.0
 
     def test_one_way(self):
         """Only messages from the first end are struck: requests in one case, answers in the other.

@@ -10,7 +10,7 @@ from fedsim.errors import PlugInError
 from fedsim.federation.contracts import NodeId, NodeUnreachable
 from fedsim.workload.distributions import Constant
 from fedsim.world.service import DistributedService, TokenService
-from tests.unit.world.scripted import Reader, Script, outage, send, slowdown
+from tests.unit.world.scripted import Reader, Script, Waiter, outage, send, slowdown
 
 
 class TestSend:
@@ -190,6 +190,15 @@ class TestStream:
         assert log[-1] == ("node_unreachable", 4.15)
         assert all(when <= 4.15 for _, when in log)
         assert played.held_s == [3.65]
+
+    def test_broken_off_unheard(self):
+        """Whoever waits for its end gives up a node whose word that it stopped comes too late."""
+        waiter = Waiter(idle_s=1.0)
+        Script(
+            [(0.0, 10)], leg_s=2.0, service=TOKENS, act=waiter, faults=[outage(5.75, 1.0)]
+        ).play()
+
+        assert waiter.log == [("timeout", 6.5)]  # the first token came at 5.5 s
 
     def test_through_a_slowdown(self):
         """A slowdown stretches what is left of a stream, and its end shortens it again."""
