@@ -92,8 +92,13 @@ def _of_trace(name: str, replay: TraceReplay, until_s: float) -> Iterator[str]:
     yield from doubts(name, trace)
     end_s = float(trace.times_s[-1]) / replay.speed
     if end_s < (1.0 - _QUIET_SHARE) * until_s:
-        end, rest = DURATION.format(end_s), DURATION.format(until_s - end_s)
+        end, rest = _about(end_s), _about(until_s - end_s)
         yield f"The trace of {name} ends at {end}: nothing of it arrives in the last {rest}."
+
+
+def _about(measured_s: float) -> str:
+    """Return the text of a time that nobody wrote, to four digits."""
+    return DURATION.format(float(f"{measured_s:.4g}"))
 
 
 def doubts(name: str, trace: Trace) -> Iterator[str]:
@@ -102,7 +107,7 @@ def doubts(name: str, trace: Trace) -> Iterator[str]:
     whole = bool(np.all(trace.times_s == np.rint(trace.times_s)))
     if span_s > _LONG_SPAN_S or (whole and span_s / gaps >= _LONG_GAP_S):
         yield (
-            f"The trace of {name} spans {DURATION.format(span_s)}, with a request every "
+            f"The trace of {name} spans {_about(span_s)}, with a request every "
             f"{span_s / gaps:.3g} s: if its times are no seconds, let the name of their column end "
             "in the unit, such as time_ms."
         )

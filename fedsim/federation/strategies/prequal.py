@@ -199,7 +199,6 @@ class Prequal:
         else:
             answer = hot_cold(usable, pool.hot_above())
             pool.use(answer)
-            self._loads[answer.node_id] = answer.load
             chosen = fleet.positions[answer.node_id]
         for _ in range(self._rounded(self._settings.remove)):
             pool.remove_one()
@@ -209,9 +208,10 @@ class Prequal:
         return chosen
 
     def on_start(self, target: RouteTarget, request: InferenceRequest) -> None:
-        """Remember how busy the node was thought to be."""
-        sent = request.request_id, target.node_id
-        self._sent_at[sent] = self._loads.get(target.node_id, 0)
+        """Remember how busy the request finds the node, as far as is known, and count it there."""
+        node_id = target.node_id
+        load = self._sent_at[request.request_id, node_id] = self._loads.get(node_id, 0)
+        self._loads[node_id] = load + 1
 
     def on_complete(
         self, target: RouteTarget, request: InferenceRequest, outcome: str, latency_s: float

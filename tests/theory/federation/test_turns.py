@@ -169,6 +169,12 @@ class TestManyGateways:
         more = [wait - 1.15 * by_chance for wait, by_chance in zip(waits, chance, strict=True)]
         assert fmean(more) < 2.132 * stdev(more) / 5**0.5  # the upper limit of t with 95 %
 
+    def test_probes_are_better_than_chance_behind_one_gateway(self, tmp_path):
+        """Latencies by the load that requests find tell an idle node from a busy one."""
+        chance = mean_waits(tmp_path, range(1, 4), 1, "6min", strategy="random")
+        waits = mean_waits(tmp_path, range(1, 4), 1, "6min", strategy="prequal")
+        assert fmean(waits) < 0.75 * fmean(chance)
+
     def test_one_that_is(self, tmp_path):
         """What sends everything to one node is worse, with however many gateways."""
         for strategy in ALL_TO_ONE:

@@ -253,3 +253,19 @@ def test_latencies_at_about_the_load() -> None:
     assert scene.prequal._latency_s(NodeId("n0"), 1) == 0.1
     assert scene.prequal._latency_s(NodeId("n0"), 9) == 2.0
     assert scene.prequal._latency_s(NodeId("n1"), 9) == 0.0
+
+
+def test_a_latency_belongs_to_the_load_that_the_request_found() -> None:
+    """Of three requests to a node with 4 in flight, the first finds 4, the second 5, and so on."""
+    scene = Scene(2, probes=0.0, remove=0.0, age_s=1e9)
+    scene.loads = [4, 9]
+    answer(scene, 0, 1)
+    target = RouteTarget(NodeId("n0"), RegionId("here"))
+    for number, latency_s in enumerate((0.4, 0.5, 0.6)):
+        request = replace(REQUEST, request_id=str(number))
+        assert scene.choose() == 0
+        scene.prequal.on_start(target, request)
+        scene.prequal.on_complete(target, request, "ok", latency_s)
+
+    known = [(load, latency_s) for load, latency_s, _ in scene.prequal._latencies[NodeId("n0")]]
+    assert known == [(4, 0.4), (5, 0.5), (6, 0.6)]

@@ -101,6 +101,17 @@ def test_trace_that_ends_before_the_run(tmp_path: Path):
     ]
 
 
+def test_times_of_a_trace_are_rounded(tmp_path: Path):
+    """A remedy needs four digits of a time, not all seventeen of the difference of two."""
+    rows = replayed(tmp_path, "0 100.5 322.8329999", speed=3)
+    assert noted(tmp_path, rows) == [
+        "The trace of chat ends at 107.6s: nothing of it arrives in the last 492.4s."
+    ]
+
+    (note,) = noted(tmp_path, replayed(tmp_path, "0 700001 2000001"))
+    assert note.startswith("The trace of chat spans 2000000s, with a request every 1e+06 s")
+
+
 def test_times_that_seem_to_be_milliseconds(tmp_path: Path):
     """A request every 500 s is doubted where no time has a fraction."""
     (note,) = noted(tmp_path, replayed(tmp_path, "0 500 1000 1500"))
