@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import inf
-from operator import itemgetter
 from statistics import median
 
 from fedsim.federation.context import GatewayContext
@@ -22,11 +21,8 @@ from fedsim.federation.scopes import Scoped
 from fedsim.federation.strategies.base import Candidates
 from fedsim.federation.strategies.choices import any_of, draw
 
-LATENCIES = 32
-"""Latencies of a node that are remembered, with the load that it had then."""
-
 NEAREST = 5
-"""Of these, how many of about the same load make an estimate."""
+"""Latencies that make an estimate, those at the nearest loads; as many are kept of each load."""
 
 LATENCY_AGE_S = 60.0
 """Age at which a latency is forgotten, in seconds, so that a node that was slow is tried again."""
@@ -182,7 +178,7 @@ class Prequal:
         self._pools: Scoped[Capability, AnswerPool] = Scoped(lambda _: AnswerPool(self._settings))
         self._loads: dict[NodeId, int] = {}
         self._sent_at: dict[tuple[str, NodeId], int] = {}
-        self._latencies: dict[NodeId, deque[tuple[int, float, float]]] = {}
+        self._latencies: dict[NodeId, dict[int, deque[tuple[float, float]]]] = {}
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
         """Return the node that the pool speaks for, and have some more probed."""
@@ -219,8 +215,9 @@ class Prequal:
         """Learn a latency and the load that it was met at."""
         load = self._sent_at.pop((request.request_id, target.node_id), 0)
         if outcome != "cancelled":
-            known = self._latencies.setdefault(target.node_id, deque(maxlen=LATENCIES))
-            known.append((load, latency_s, self._clock.now()))
+            levels = self._latencies.setdefault(target.node_id, {})
+            known = levels.setdefault(load, deque(maxlen=NEAREST))
+            known.appendleft((latency_s, self._clock.now()))
 
     async def _ask(self, node_id: NodeId, pool: AnswerPool) -> None:
         try:
@@ -234,15 +231,14 @@ class Prequal:
 
     def _latency_s(self, node_id: NodeId, load: int) -> float:
         """Return the median latency of late at about *load*, in seconds; 0 where none is known."""
-        known = self._latencies.get(node_id, ())
+        levels = self._latencies.get(node_id, {})
         oldest_s = self._clock.now() - LATENCY_AGE_S
-        fresh = [
-            (abs(at - load), latency_s) for at, latency_s, when_s in known if when_s >= oldest_s
-        ]
-        if not fresh:
-            return 0.0
-        alike = sorted(fresh, key=itemgetter(0))[:NEAREST]
-        return median(latency_s for _, latency_s in alike)
+        alike: list[float] = []
+        for at in sorted(levels, key=lambda at: abs(at - load)):
+            alike += [latency_s for latency_s, when_s in levels[at] if when_s >= oldest_s]
+            if len(alike) >= NEAREST:
+                break
+        return median(alike[:NEAREST]) if alike else 0.0
 
     def _allowed_uses(self, nodes: int) -> float:
         """Return how often an answer may be used, rounded at random to a whole number."""

@@ -267,5 +267,6 @@ def test_a_latency_belongs_to_the_load_that_the_request_found() -> None:
         scene.prequal.on_start(target, request)
         scene.prequal.on_complete(target, request, "ok", latency_s)
 
-    known = [(load, latency_s) for load, latency_s, _ in scene.prequal._latencies[NodeId("n0")]]
+    levels = scene.prequal._latencies[NodeId("n0")]
+    known = [(load, latency_s) for load, level in levels.items() for latency_s, _ in level]
     assert known == [(4, 0.4), (5, 0.5), (6, 0.6)]
