@@ -140,5 +140,6 @@ def _engines(run: Run, scenario: Scenario) -> list[str]:
         facts.append(f"{percent(held.mean())} % of the KV cache held")
     counts = run.in_window["preemptions"].dropna()
     total, struck = int(counts.sum()), int((counts > 0).sum())
-    facts.append(f"{total:,} preemptions, of {struck:,} of {len(counts):,} requests served")
+    struck_by = f"{total:,} preemptions, of {struck:,} of {len(counts):,} requests served"
+    facts.append(struck_by if total else "no preemptions")
     return [", ".join(facts)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fedsim.federation.config import HealthConfig
+from fedsim.federation.config import HealthConfig, TimeoutConfig
 from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.scenario.spec import Scenario
 from fedsim.scenario.units import DURATION
@@ -20,7 +20,8 @@ def without_effect(scenario: Scenario) -> list[str]:
     for number, fault in enumerate(scenario.world.faults):
         name = f"faults[{number}], {fault.kind} of {fault.subject},"
         found += [f"{name} {reason}" for reason in _nothing(scenario, fault)]
-    return [*found, *_idle_gateways(scenario), *_unread_delay(scenario), *_unasked(scenario)]
+    found += [*_idle_gateways(scenario), *_unread_delay(scenario), *_unasked(scenario)]
+    return [*found, *_no_streams(scenario), *_no_choice(scenario)]
 
 
 def _nothing(scenario: Scenario, fault: FaultConfig) -> Iterator[str]:
@@ -122,4 +123,35 @@ def _unasked(scenario: Scenario) -> Iterator[str]:
         yield (
             f"{federation.strategy} goes by the load that probes report, and health checks are "
             "off: it knows of its gateway's own requests alone. Leave health on."
+        )
+
+
+def _no_streams(scenario: Scenario) -> Iterator[str]:
+    """Yield the deadlines of streams that are given where no request is streamed."""
+    timeout, usual = scenario.federation.timeout, TimeoutConfig()
+    if timeout is None or any(stream.streamed for stream in scenario.world.streams):
+        return
+    given = {
+        "first_token": timeout.first_token_s not in (usual.first_token_s, timeout.attempt_s),
+        "idle": timeout.idle_s != usual.idle_s,
+    }
+    for key, is_given in given.items():
+        if is_given:
+            yield (
+                f"federation.timeout.{key} has no effect: no stream is streamed. Write streamed: "
+                "on for one, or bound the whole answer by attempt."
+            )
+
+
+def _no_choice(scenario: Scenario) -> Iterator[str]:
+    """Yield that there is nothing for ``gateway_choice`` to go by."""
+    choice, world = scenario.world.gateway_choice, scenario.world
+    if choice == "random":
+        return
+    if max(scenario.federation.gateways.values()) == 1:
+        yield f"federation.gateway_choice: {choice} has no effect: no region has two gateways."
+    elif choice == "tenant" and all(stream.traffic.tenants is None for stream in world.streams):
+        yield (
+            "federation.gateway_choice: tenant has no effect: no stream has tenants, and requests "
+            "without one go to any gateway. Give a stream tenants."
         )

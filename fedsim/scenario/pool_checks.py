@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fedsim.errors import Problem
 from fedsim.scenario.catalogues.profiles import profile_names
@@ -72,7 +72,7 @@ def _beside_batching(facts: Facts, pool: str) -> Iterator[Problem]:
 def wrong_engines(facts: Facts) -> Iterator[Problem]:
     """Yield a problem for every engine whose settings do not fit together."""
     for pool in facts.pools:
-        if facts.mapping("pools", pool, "engine"):
+        if isinstance(facts.at("pools", pool, "engine"), Mapping):
             yield from _sources_of_steps(facts, pool)
             yield from _missing_cache(facts, pool)
             yield from _small_budget(facts, pool)

@@ -36,8 +36,8 @@ def keys_without_effect(scenario: Scenario) -> list[str]:
     idle = [name for name in _strategies(scenario) if not STRATEGIES[name].slow_start]
     if scenario.federation.slow_start is not None and idle:
         found.append(
-            f"federation.slow_start has no effect under {', '.join(idle)}: they keep tenants or "
-            "prompts where they are, or know no share. Use a strategy that goes by turns, weights, "
+            f"federation.slow_start has no effect under {', '.join(idle)}: tenants or prompts keep "
+            "their nodes there, or one node gets all. Use a strategy that goes by turns, weights, "
             "load or chance, or remove the key."
         )
     return found

@@ -157,8 +157,9 @@ class Comparison:
         measure_of(measure)
         against = self._known(baseline or self.baseline)
         others = [name for name in self.ranking() if name != against]
-        rows = [self._difference(name, against, measure) for name in others]
-        return pd.DataFrame(rows, index=pd.Index(others, name="strategy"))
+        # The baseline's own row gives the columns where there is nothing else to compare.
+        rows = [self._difference(name, against, measure) for name in (against, *others)]
+        return pd.DataFrame(rows, index=pd.Index([against, *others], name="strategy")).iloc[1:]
 
     @property
     def objectives(self) -> DataFrame:

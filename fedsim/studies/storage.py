@@ -91,7 +91,8 @@ def _draw(comparison: Comparison, folder: Path) -> None:
     comparison.plot.latency().savefig(folder / "latency.png")
     for measure in MEASURES_DRAWN:
         comparison.plot.ranking(measure).savefig(folder / f"ranking-{measure}.png")
-        comparison.plot.differences(measure).savefig(folder / f"differences-{measure}.png")
+        if len(comparison.strategies) > 1:
+            comparison.plot.differences(measure).savefig(folder / f"differences-{measure}.png")
 
 
 def _manifest(comparison: Comparison, places: dict[tuple[str, int], str]) -> dict[str, Any]:

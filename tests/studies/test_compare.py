@@ -319,3 +319,14 @@ def test_names_become_folders(scenario, tmp_path):
     place = found.save(tmp_path / "study", charts=False)
     assert len(list((place / "runs").iterdir())) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["study"]
+
+
+def test_one_strategy_alone_is_compared_with_nothing(scenario, tmp_path):
+    """It is run, ranked, written and printed; there are no differences, and no charts of them."""
+    alone = fedsim.compare(scenario, strategies=["random"], replications=2, workers=1)
+
+    assert alone.ranking() == ["random"]
+    assert alone.differences("goodput_share").empty
+    charts = {chart.name for chart in (alone.save(tmp_path / "out") / "charts").iterdir()}
+    assert "latency.png" in charts
+    assert not any(name.startswith("differences") for name in charts)

@@ -208,4 +208,4 @@ def test_says_where_slow_start_has_no_effect(
     assert done.exit_code == 0, done.output
     said = " ".join(done.stdout.split())
     assert ("slow_start has no effect" in said) is (named is not None)
-    assert named is None or f"federation.slow_start has no effect under {named}: they" in said
+    assert named is None or f"federation.slow_start has no effect under {named}: tenants" in said

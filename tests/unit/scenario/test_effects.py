@@ -143,3 +143,22 @@ def test_late_telemetry(tmp_path: Path, strategy: str) -> None:
     assert told == (not STRATEGIES[strategy].telemetry)
     if told:
         assert fedsim.simulate(prompt).digest == fedsim.simulate(late).digest
+
+
+def test_deadlines_of_streams_without_streams(tmp_path: Path) -> None:
+    """A deadline of streams that is given where nothing is streamed has no effect; none is said."""
+    scenario = load(tmp_path)
+    assert without_effect(scenario) == []
+    (told,) = without_effect(scenario.changed({"federation.timeout": {"first_token": "1s"}}))
+    assert told.startswith("federation.timeout.first_token has no effect: no stream is streamed.")
+
+
+def test_a_choice_of_gateways_that_makes_no_difference(tmp_path: Path) -> None:
+    """One gateway in each region, or tenants that no stream has, leave nothing to choose by."""
+    scenario = load(tmp_path)
+    (told,) = without_effect(scenario.changed({"federation.gateway_choice": "turn"}))
+    assert told.endswith("no region has two gateways.")
+    several = {"federation.gateways": {"lab": 2}}
+    assert without_effect(scenario.changed({"federation.gateway_choice": "turn"} | several)) == []
+    (told,) = without_effect(scenario.changed({"federation.gateway_choice": "tenant"} | several))
+    assert "no stream has tenants" in told
