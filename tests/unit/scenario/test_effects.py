@@ -158,7 +158,7 @@ def test_a_choice_of_gateways_that_makes_no_difference(tmp_path: Path) -> None:
     scenario = load(tmp_path)
     (told,) = without_effect(scenario.changed({"federation.gateway_choice": "turn"}))
     assert told.endswith("no region has two gateways.")
-    several = {"federation.gateways": {"lab": 2}}
-    assert without_effect(scenario.changed({"federation.gateway_choice": "turn"} | several)) == []
-    (told,) = without_effect(scenario.changed({"federation.gateway_choice": "tenant"} | several))
+    several: dict[str, object] = {"federation.gateways": {"lab": 2}}
+    assert without_effect(scenario.changed(several | {"federation.gateway_choice": "turn"})) == []
+    (told,) = without_effect(scenario.changed(several | {"federation.gateway_choice": "tenant"}))
     assert "no stream has tenants" in told
