@@ -169,6 +169,7 @@ class TestRecovery:
             assert each.value_s == pytest.approx(true_value(steps, each), rel=0.05), each
 
 
+@pytest.mark.slow
 class TestWrongModels:
     """The report does not flatter."""
 

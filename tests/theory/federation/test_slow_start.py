@@ -98,7 +98,14 @@ def test_behind_many_gateways(tmp_path, strategy):
 
 
 @pytest.mark.parametrize(
-    "strategy", ["round_robin", "least_connections", "least_latency", "power_of_two"]
+    "strategy",
+    [
+        "round_robin",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("least_connections", "least_latency", "power_of_two")
+        ),
+    ],
 )
 def test_all_return_together(tmp_path, strategy):
     """Once all have returned none has more than 8 % of the requests, and all are served."""

@@ -208,6 +208,7 @@ CASES: dict[str, dict[str, object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_capacity_is_that_of_the_sizes_alone(tmp_path: Path, name: str):
     """Seed, rate and duration move it by at most 3 %."""

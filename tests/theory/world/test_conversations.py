@@ -116,6 +116,7 @@ record: {nodes_every: off}
 """
 
 
+@pytest.mark.slow
 def test_check_and_run_agree_from_the_start(tmp_path: Path) -> None:
     """Sessions are under way at time 0: in every part of a run the rate is what check says.
 
