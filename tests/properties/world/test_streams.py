@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
@@ -63,6 +64,7 @@ class Observed(Federation):
         return Reading(gateway) if self.by_token else gateway
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(worlds(), st.lists(partitions, max_size=2), timeouts, gateways)
 def test_nothing_depends_on_who_looks_at_the_tokens(world, cuts, timeout, sites):
