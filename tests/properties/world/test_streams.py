@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
@@ -64,7 +63,6 @@ class Observed(Federation):
         return Reading(gateway) if self.by_token else gateway
 
 
-@pytest.mark.slow
 @settings(max_examples=20)
 @given(worlds(), st.lists(partitions, max_size=2), timeouts, gateways)
 def test_nothing_depends_on_who_looks_at_the_tokens(world, cuts, timeout, sites):
@@ -76,7 +74,8 @@ def test_nothing_depends_on_who_looks_at_the_tokens(world, cuts, timeout, sites)
     """
     streams = tuple(replace(stream, streamed=True) for stream in world.streams)
     faults = tuple(fault for fault in world.faults if fault.kind != "slowdown")
-    world = replace(world, streams=streams, faults=(*faults, *cuts))
+    # No samples: a request that never ends keeps a world going for a drain of 1e6 s.
+    world = replace(world, streams=streams, faults=(*faults, *cuts), nodes_every_s=None)
 
     one, other = (
         run_world(world, Observed(timeout=timeout, by_token=by_token), sites)
