@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
+
+import pytest
 
 import fedsim
+from fedsim.errors import PlugInError
 from fedsim.federation.contracts import NodeId, RegionId, RouteTarget
 from fedsim.scenario.spec import Scenario
 
@@ -48,3 +52,10 @@ def module(folder: Path, source: str) -> str:
 def target(node: str = "chat-0") -> RouteTarget:
     """Return a target."""
     return RouteTarget(NodeId(node), RegionId("here"))
+
+
+def fails(scene: Scenario, **options: Any) -> PlugInError:
+    """Run *scene* with a plug-in that misbehaves, and return the error."""
+    with pytest.raises(PlugInError) as caught:
+        fedsim.simulate(scene, **options)
+    return caught.value

@@ -10,7 +10,7 @@ import fedsim
 from fedsim.errors import PlugInError, ScenarioError
 from fedsim.federation.contracts import InferenceResponse, Internal, NodeId
 from fedsim.federation.policies import HealthPolicy, LocalityPolicy, PrivacyPolicy, ThroughputPolicy
-from tests.contract.plugin_world import module, scenario
+from tests.contract.plugin_world import fails, module, scenario
 
 NONSENSE = [None, "high", float("nan"), float("inf"), [1.0]]
 
@@ -19,13 +19,6 @@ NONSENSE = [None, "high", float("nan"), float("inf"), [1.0]]
 def scene(tmp_path):
     """Return a small scenario."""
     return scenario(tmp_path)
-
-
-def fails(scene, **options):
-    """Run *scene* with a plug-in that misbehaves, and return the error."""
-    with pytest.raises(PlugInError) as caught:
-        fedsim.simulate(scene, **options)
-    return caught.value
 
 
 class Even:

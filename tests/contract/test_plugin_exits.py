@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import fedsim
-from fedsim.errors import PlugInError
 from fedsim.federation.contracts import CircuitState
-from tests.contract.plugin_world import module, scenario, target
+from tests.contract.plugin_world import fails, module, scenario, target
 
 
 class Own(BaseException):
@@ -37,13 +36,6 @@ def leave(request):
 def scene(tmp_path):
     """Return a small scenario."""
     return scenario(tmp_path)
-
-
-def fails(scene, **options):
-    """Run *scene* with a plug-in that exits, and return the error."""
-    with pytest.raises(PlugInError) as caught:
-        fedsim.simulate(scene, **options)
-    return caught.value
 
 
 class TestRouters:
