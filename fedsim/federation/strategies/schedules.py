@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heapreplace
+from typing import ClassVar
 
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import InferenceRequest
@@ -79,32 +80,6 @@ class Schedule:
         return node
 
 
-class EnvoyWeightedRoundRobin:
-    """Each node in turn, more often the more weight it has, the earliest deadline first.
-
-    Rule: a node is due again 1/weight after its last turn; of those due at once, the one that was
-    added first. Weights come from the catalog (``pools.<name>.weight``), all equal where none is
-    given. A gateway begins at a random place of the cycle, anew for each set of eligible nodes.
-    Cost: O(log n), 0.6 us, and O(n) for a new set. Example: weights a 2, b 1 give a, b, a, a, b, a,
-    ...: two thirds and one third, and never more than two in a row; the first requests of 100
-    gateways as well. Weights 5, 1, 1 give a, a, a, a, b, c, a. Failure: a node that fails keeps its
-    share until health or breaker exclude it; then the others keep theirs to each other. Source:
-    Envoy main, commit 10f2a5bd8dae: EDF scheduler, round robin.
-    """
-
-    def __init__(self, context: GatewayContext) -> None:
-        rng = context.rng
-        self._schedules = PerSet(
-            lambda fleet, candidates: Schedule(
-                candidates.positions, lambda node: fleet.deployments[node].weight, rng
-            )
-        )
-
-    def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
-        """Return the node whose turn it is."""
-        return self._schedules.of(fleet, candidates).pick()
-
-
 class SmoothTurns:
     """Whose turn it is among nodes with weights, smoothly.
 
@@ -146,7 +121,46 @@ class SmoothTurns:
         return self._positions[best]
 
 
-class SmoothWeightedRoundRobin:
+class _ByWeight:
+    """Each node in turn by the weights of the catalog.
+
+    Attributes:
+        turns: Makes the turns of a set of nodes, from their positions, a weight for each, and
+            randomness for where to begin.
+    """
+
+    turns: ClassVar[type[Schedule] | type[SmoothTurns]]
+
+    def __init__(self, context: GatewayContext) -> None:
+        rng = context.rng
+        self._turns: PerSet[Schedule | SmoothTurns] = PerSet(
+            lambda fleet, candidates: self.turns(
+                candidates.positions, lambda node: fleet.deployments[node].weight, rng
+            )
+        )
+
+    def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
+        """Return the node whose turn it is."""
+        return self._turns.of(fleet, candidates).pick()
+
+
+class EnvoyWeightedRoundRobin(_ByWeight):
+    """Each node in turn, more often the more weight it has, the earliest deadline first.
+
+    Rule: a node is due again 1/weight after its last turn; of those due at once, the one that was
+    added first. Weights come from the catalog (``pools.<name>.weight``), all equal where none is
+    given. A gateway begins at a random place of the cycle, anew for each set of eligible nodes.
+    Cost: O(log n), 0.6 us, and O(n) for a new set. Example: weights a 2, b 1 give a, b, a, a, b, a,
+    ...: two thirds and one third, and never more than two in a row; the first requests of 100
+    gateways as well. Weights 5, 1, 1 give a, a, a, a, b, c, a. Failure: a node that fails keeps its
+    share until health or breaker exclude it; then the others keep theirs to each other. Source:
+    Envoy main, commit 10f2a5bd8dae: EDF scheduler, round robin.
+    """
+
+    turns = Schedule
+
+
+class SmoothWeightedRoundRobin(_ByWeight):
     """Each node in turn, more often the more weight it has, as evenly spread as can be.
 
     Rule: in each turn every node is owed its weight more; the node that is owed most gets the
@@ -159,17 +173,7 @@ class SmoothWeightedRoundRobin:
     since 1.3.1, commit 52327e0627f4: smooth weighted round robin.
     """
 
-    def __init__(self, context: GatewayContext) -> None:
-        rng = context.rng
-        self._turns = PerSet(
-            lambda fleet, candidates: SmoothTurns(
-                candidates.positions, lambda node: fleet.deployments[node].weight, rng
-            )
-        )
-
-    def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
-        """Return the node whose turn it is."""
-        return self._turns.of(fleet, candidates).pick()
+    turns = SmoothTurns
 
 
 @dataclass(frozen=True, slots=True)
