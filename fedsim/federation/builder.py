@@ -182,7 +182,7 @@ class FederationBuilder:
             insight: What only a simulator knows, for strategies that are studied as an ideal.
 
         Raises:
-            ValueError: Parts of our router are given beside another router.
+            ValueError: Parts of our router are given next to another router.
         """
         self._refuse_parts_of_our_router()
         region = RegionId("") if region is None else region

@@ -85,13 +85,13 @@ def untold(gateways: Iterable[Any], spec: FederationSpec) -> list[str]:
     told, name = [], checkers[0].plugin_name
     if entry.latency and not any(checker.tells_latency for checker in checkers):
         told.append(
-            f"Health checker {name} never told a latency, so {strategy} chose by requests in "
+            f"Health checker {name} never reported a latency, so {strategy} chose by requests in "
             "flight alone, as least_connections does. Give latency_p50_s in what get_cached_health "
             "returns."
         )
     if entry.telemetry and not any(checker.tells_load for checker in checkers):
         told.append(
-            f"Health checker {name} never told the load of a node, so {strategy} took all for "
+            f"Health checker {name} never reported the load of a node, so {strategy} took all for "
             "alike. Give running, queue_depth and kv_usage in what get_cached_health returns."
         )
     return told

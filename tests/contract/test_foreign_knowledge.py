@@ -92,14 +92,17 @@ def test_what_a_checker_tells_is_gone_by(tmp_path: Path, strategy: str) -> None:
     run = fedsim.simulate(scene(tmp_path, strategy=strategy), health=Told)
 
     assert "w-0" not in set(run.attempts["node"])
-    assert not any("never told" in warning for warning in run.warnings)
+    assert not any("never reported" in warning for warning in run.warnings)
 
 
 @pytest.mark.parametrize(
     ("strategy", "lost"),
     [
-        ("least_latency", "never told a latency, so least_latency chose by requests in flight"),
-        ("join_shortest_queue", "never told the load of a node, so join_shortest_queue took all"),
+        ("least_latency", "never reported a latency, so least_latency chose by requests in flight"),
+        (
+            "join_shortest_queue",
+            "never reported the load of a node, so join_shortest_queue took all",
+        ),
         ("round_robin", None),
     ],
 )
@@ -108,7 +111,7 @@ def test_what_a_checker_never_told_is_said(tmp_path: Path, strategy: str, lost: 
     run = fedsim.simulate(
         scene(tmp_path, strategy=strategy, health=f"{module(tmp_path, CHECKER)}:Silent")
     )
-    told = [warning for warning in run.warnings if "never told" in warning]
+    told = [warning for warning in run.warnings if "never reported" in warning]
 
     assert len(told) == (lost is not None)
     assert lost is None or lost in told[0]
