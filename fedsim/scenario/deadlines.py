@@ -148,7 +148,8 @@ def _of_service(pool: PoolConfig, requests: list[_Request]) -> Needs:
 def _requests(offered: OfferedLoad) -> Iterator[str]:
     scenario = offered.scenario
     for row, stream in enumerate(offered.streams):
-        sample = _few(offered.sample(row))
+        drawn = offered.sample(row)
+        sample = drawn.taken(np.arange(min(MOST, len(drawn.details))))
         needs = {
             pool.name: _with_trip(idle_needs(pool, sample), _round_trip_s(scenario, stream, pool))
             for pool, may in zip(offered.pools, offered.may_serve[row], strict=True)
@@ -156,12 +157,6 @@ def _requests(offered: OfferedLoad) -> Iterator[str]:
         }
         for limit in _limits(scenario.federation, stream):
             yield from _note(limit, stream, needs)
-
-
-def _few(sample: RequestSample) -> RequestSample:
-    return RequestSample(
-        sample.prompt_tokens[:MOST], sample.output_tokens[:MOST], sample.details[:MOST]
-    )
 
 
 def _with_trip(needs: Needs, trip_s: float) -> Needs:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedsim.kernel.streams import Streams
-from fedsim.scenario.engine_time import fitting, in_turn, sequences
+from fedsim.scenario.engine_time import in_turn, sequences
 from fedsim.scenario.request_samples import RequestSample
 from fedsim.world.engine.config import EngineConfig
 from fedsim.world.engine.engine import Engine, Sequence
@@ -64,18 +64,23 @@ def engine_use(engine: EngineConfig, streams: Rows[tuple[RequestSample, float]])
 def _arrivals(
     engine: EngineConfig, streams: Rows[tuple[RequestSample, float]]
 ) -> list[tuple[float, Sequence]]:
-    """Return requests of all streams with their times, in order."""
+    """Return requests of all streams with their times, in order; those that never fit are refused.
+
+    They arrive as all others do, and use nothing.
+    """
+    limits = Engine(engine)
     total_rps = sum(rate_rps for _, rate_rps in streams)
     found: list[tuple[float, Sequence]] = []
     for number, (drawn, rate_rps) in enumerate(streams):
-        ordered = drawn if drawn.session is None else in_turn(drawn, 1.0 / rate_rps)
-        sample = fitting(engine, ordered)
+        sample = drawn if drawn.session is None else in_turn(drawn, 1.0 / rate_rps)
         count = min(round(_REQUESTS * rate_rps / total_rps), len(sample.details))
-        if count:
-            rng = Streams(_SEED).generator(f"check/engine use/{number}")
-            times_s = np.cumsum(rng.exponential(1.0 / rate_rps, count)).tolist()
-            taken = sample.taken(np.arange(count))
-            found += zip(times_s, sequences(taken), strict=True)
+        rng = Streams(_SEED).generator(f"check/engine use/{number}")
+        times_s = np.cumsum(rng.exponential(1.0 / rate_rps, count)).tolist()
+        found += [
+            (at_s, each)
+            for at_s, each in zip(times_s, sequences(sample.taken(np.arange(count))), strict=True)
+            if limits.why_never(each.prompt_tokens, each.output_tokens) is None
+        ]
     return sorted(found, key=lambda each: each[0])
 
 
