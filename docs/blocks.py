@@ -9,6 +9,8 @@ The words after the language say what a block is; Markdown renderers do not show
 - ``console``: lines that begin with ``$`` are run in the page's folder, the others are what came
   out. ``console slow``: the same, but left to ``make docs`` and the slow tests.
 - ``text output``: what the ``python`` block before it printed.
+- ``diff``: a change of fedsim's own code. The ``python`` block that follows needs it, so
+  ``tests/docs/test_additions.py`` runs it, in a copy of the code with the change.
 - anything else is not run.
 
 ``tests/docs`` runs the pages and compares outputs with all figures masked, so that a change of the
@@ -115,7 +117,9 @@ def run_page(page: Path, folder: Path, *, slow: bool) -> Iterator[Output]:
     namespace: dict[str, Any] = {"__name__": "__main__"}
     printed = ""
     with _inside(folder):
-        for block in found:
+        for before, block in zip([None, *found], found, strict=False):
+            if before is not None and before.language == "diff":
+                continue
             if block.is_file:
                 (folder / block.word).write_text(block.text, encoding="utf-8")
             elif block.language == "python":
