@@ -10,7 +10,7 @@ class RoundRobin:
         self.ready, self.turn = [], 0
 
     def set_ready_replicas(self, ready_replicas):
-        """Take note of the replicas that may serve."""
+        """Record the replicas that may serve."""
         random.shuffle(ready_replicas)
         self.ready, self.turn = ready_replicas, 0
 
@@ -27,7 +27,7 @@ class LeastLoad:
         self.load = {}
 
     def set_ready_replicas(self, ready_replicas):
-        """Take note of the replicas that may serve."""
+        """Record the replicas that may serve."""
         self.ready = ready_replicas
 
     def _select_replica(self, request):
