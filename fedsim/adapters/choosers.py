@@ -77,5 +77,5 @@ class _Nobody:
     """The strategy of a router that is only asked who may serve."""
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
-        """Choose nobody."""
+        """Choose no node."""
         raise NotImplementedError

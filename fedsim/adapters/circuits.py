@@ -14,17 +14,17 @@ from fedsim.kernel.foreign_globals import ForeignGlobals
 
 
 class Failed(Exception):
-    """Stands for the error of an attempt where a library wants to see one."""
+    """The error of an attempt, where a library wants to see one."""
 
 
 class Circuits(ABC):
     """A gateway's circuit breaker out of one object of a library for each node.
 
     A library guards calls that begin and end within one step; attempts take simulated time. So a
-    node is admitted by what the library does before a call, and the result of an attempt is told
-    to it as a call that begins and ends when the result comes. A result that comes while the
-    library would refuse a call counts for nothing, and one that comes later while it would let a
-    trial call through counts as the trial.
+    node is admitted by what the library does before a call, and the result of an attempt is
+    reported to it as a call that begins and ends when the result comes. A result that comes while
+    the library would refuse a call counts for nothing, and one that comes later while it would let
+    a trial call through counts as the trial.
 
     Attributes:
         modules: Names of the library's modules that read time.
@@ -59,11 +59,11 @@ class Circuits(ABC):
             return self._admit(circuit)
 
     def record_success(self, node_id: NodeId) -> None:
-        """Tell the library that an attempt on the node succeeded."""
+        """Report to the library that an attempt on the node succeeded."""
         self._record(node_id, failed=False)
 
     def record_failure(self, node_id: NodeId) -> None:
-        """Tell the library that an attempt on the node failed."""
+        """Report to the library that an attempt on the node failed."""
         self._record(node_id, failed=True)
 
     def _record(self, node_id: NodeId, *, failed: bool) -> None:
@@ -91,7 +91,7 @@ class Circuits(ABC):
 
 
 class CallingCircuits(Circuits):
-    """Circuits of a library whose object, the first of a pair, is told by its ``call``."""
+    """Circuits of a library whose object, the first of a pair, is notified by its ``call``."""
 
     def _admit(self, circuit: Any) -> bool:
         with suppress(self._library.CircuitBreakerError):
@@ -114,5 +114,5 @@ def succeed() -> None:
 
 
 def later() -> Generator[None]:
-    """Stand for a call whose result comes later: a generator that is never begun."""
+    """A call whose result comes later: a generator that is never begun."""
     yield

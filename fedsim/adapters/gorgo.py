@@ -24,7 +24,7 @@ ROUND_TRIPS_EVERY_S = 30.0
 """How often round trips are measured, in seconds; gorgo's own proxy asks for metrics as often."""
 
 CACHE_TOKENS = 16 * CAPACITY_BLOCKS
-"""Tokens that a node's cache is taken to hold; telemetry tells only which share is in use."""
+"""Tokens that a node's cache is taken to hold; telemetry has only the share in use."""
 
 SESSION_TOKENS = 256
 """Tokens of a prompt that policies look at themselves."""
@@ -163,7 +163,7 @@ class GorgoRouter(Chooser):
 
 
 class _Cached:
-    """Stands for gorgo's trie of prompts: what the gateway thinks is in the caches of nodes.
+    """In place of gorgo's trie of prompts: what the gateway thinks is in the nodes' caches.
 
     The trie of the package never forgets; the gateway's index is bounded and forgets what was sent
     longest ago, as caches do.

@@ -8,10 +8,10 @@ from typing import Any, Self
 from fedsim.federation.contracts import InferenceRequest
 
 SESSION_HEADER = "x-user-id"
-"""The header that carries the tenant, by which sessions are told apart."""
+"""The header that carries the tenant, which identifies sessions."""
 
 CHARACTERS_PER_TOKEN = 4
-"""Characters that stand for a token in the text of a prompt."""
+"""Characters that make a token in the text of a prompt."""
 
 
 @dataclass(slots=True)

@@ -68,7 +68,7 @@ class InterlockCircuits:
         return True
 
     def release(self, node_id: NodeId) -> None:
-        """Give back the place of a probe that has ended; its result, if any, is told later."""
+        """Give back the place of a probe that has ended; its result, if any, is reported later."""
         circuit = self._circuits[node_id]
         end = circuit.probes.pop(0).run
         end(circuit.breaker.__exit__, GeneratorExit, GeneratorExit(), None)
@@ -82,7 +82,7 @@ class InterlockCircuits:
         self.record_attempt(node_id, False, self._clock.monotonic())
 
     def record_attempt(self, node_id: NodeId, ok: bool, sent_s: float) -> None:
-        """Tell the library how an attempt on the node ended that was sent at *sent_s*."""
+        """Report to the library how an attempt on the node ended that was sent at *sent_s*."""
         circuit = self._circuits.get(node_id)
         if circuit is None:
             circuit = self._circuits[node_id] = self._build(node_id)
@@ -121,7 +121,7 @@ class _Circuit:
 
 
 class _BreakerClock:
-    """The clock that the library is given, which shows when a call began that is told of late."""
+    """The clock that the library is given, which shows when a call began that is reported late."""
 
     def __init__(self, clock: Clock) -> None:
         self._now = clock.now

@@ -43,15 +43,15 @@ class LiteLLMRouter(Chooser):
     """Lets LiteLLM's Router choose among the nodes that may serve.
 
     For each attempt ``async_get_available_deployment`` is asked, with the nodes that may not serve
-    among its excluded deployments. What LiteLLM does around a call of its own is told to it by its
-    own callbacks: the check before a call, the call's start, its success with the tokens generated,
-    its failure with the error that a client would have seen. So counts in flight, latencies, usage
-    and cooldowns are LiteLLM's. Retries, deadlines and breakers are the gateway's.
+    among its excluded deployments. What LiteLLM does around a call of its own is reported to it by
+    its own callbacks: the check before a call, the call's start, its success with the tokens
+    generated, its failure with the error that a client would have seen. So counts in flight,
+    latencies, usage and cooldowns are LiteLLM's. Retries, deadlines and breakers are the gateway's.
 
     An answer that was refused because a queue was full is LiteLLM's ``RateLimitError`` (429), a
     timeout its ``Timeout`` (408), an error of the node its ``InternalServerError`` (500), an
     unreachable node its ``APIConnectionError``, which starts no cooldown there. An attempt that
-    the gateway cancelled is told to the strategy alone.
+    the gateway cancelled is reported to the strategy alone.
 
     Attributes:
         strategy: LiteLLM's name of the strategy; set by `router`.
@@ -117,7 +117,7 @@ class LiteLLMRouter(Chooser):
         return chosen
 
     def on_start(self, target: RouteTarget, request: InferenceRequest) -> None:
-        """Tell LiteLLM that a call begins."""
+        """Report to LiteLLM that a call begins."""
         super().on_start(target, request)
         with self._step:
             for callback in self._litellm.input_callback:
@@ -133,7 +133,7 @@ class LiteLLMRouter(Chooser):
     def on_complete(
         self, target: RouteTarget, request: InferenceRequest, outcome: str, latency_s: float
     ) -> None:
-        """Have LiteLLM told how a call ended, in a task at the same time."""
+        """Report to LiteLLM how a call ended, in a task at the same time."""
         super().on_complete(target, request, outcome, latency_s)
         tokens = self._tokens.pop((request.request_id, target.node_id), None)
         self._spawn(self._report(target, outcome, latency_s, tokens))
@@ -155,8 +155,8 @@ class LiteLLMRouter(Chooser):
             call = self._call(target, {"total_tokens": tokens or 0})
             answer = None if tokens is None else self._answer(tokens)
             for callback in [*litellm.callbacks, *litellm._async_success_callback]:
-                tell = getattr(callback, "async_log_success_event", callback)
-                await tell(call, answer, start, end)
+                report = getattr(callback, "async_log_success_event", callback)
+                await report(call, answer, start, end)
             return
         call = self._call(target, {}) | {"exception": self._error(outcome)}
         for callback in litellm.callbacks:
@@ -166,7 +166,7 @@ class LiteLLMRouter(Chooser):
             await self._own.async_deployment_callback_on_failure(call, None, start, end)
 
     def _call(self, target: RouteTarget, usage: dict[str, Any]) -> dict[str, Any]:
-        """Return what LiteLLM's callbacks are told of a call."""
+        """Return what LiteLLM's callbacks get of a call."""
         model_info = {"id": target.node_id}
         metadata = {"model_group": GROUP, "deployment": self._models[target.node_id]}
         logged = {
@@ -198,7 +198,7 @@ class LiteLLMRouter(Chooser):
         return error
 
     def _follow_catalog(self) -> None:
-        """Tell LiteLLM of the deployments where they have changed."""
+        """Give LiteLLM the deployments where they have changed."""
         if self.fleet.deployments == self._known:
             return
         self._known = list(self.fleet.deployments)

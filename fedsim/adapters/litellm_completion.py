@@ -34,7 +34,7 @@ class LiteLLMCompletionRouter(LiteLLMRouter):
     callbacks, cooldowns, retries and the waits before them. A retry of the gateway takes the next
     attempt that LiteLLM makes on the request, and begins a new ``acompletion`` when LiteLLM has
     given up; so the gateway needs ``retries`` for LiteLLM's to be seen. A cancelled attempt
-    cancels its ``acompletion``. Which nodes may serve is told by LiteLLM's hook for filtering
+    cancels its ``acompletion``. Which nodes may serve is given by LiteLLM's hook for filtering
     deployments.
     """
 

@@ -113,7 +113,7 @@ def foreign_globals(
 
 
 def _silent() -> logging.Logger:
-    """Return a logger that tells nobody of the failures that a scenario asks for."""
+    """Return a logger that drops the failures that a scenario asks for."""
     logger = logging.Logger("litellm in a simulation", logging.CRITICAL + 1)  # noqa: LOG001
     logger.propagate = False
     return logger

@@ -51,9 +51,9 @@ class RayServeRouter(Chooser):
     gets a router of its own, whose replicas are updated when the nodes that may serve change. A
     replica's queue length is asked from the node itself, by a probe that takes a round trip, within
     the router's own deadline of 0.1 s (doubled up to 1 s); or taken from the router's cache, which
-    is told of each request that is sent and has ended. A replica with `MAX_ONGOING_REQUESTS` counts
-    as full; while all are full the router tries again and again, so requests need a deadline. As
-    in Ray Serve nothing keeps a retry from the replica that just failed.
+    is notified of each request that is sent and has ended. A replica with `MAX_ONGOING_REQUESTS`
+    counts as full; while all are full the router tries again and again, so requests need a
+    deadline. As in Ray Serve nothing keeps a retry from the replica that just failed.
 
     Attributes:
         place: Module and name of the router's class; set by `router`.
@@ -86,7 +86,7 @@ class RayServeRouter(Chooser):
         return self.target(replica.node_id, request)
 
     def on_start(self, target: RouteTarget, request: InferenceRequest) -> None:
-        """Tell the router that a request is about to be sent."""
+        """Notify the router that a request is about to be sent."""
         super().on_start(target, request)
         with self._step:
             replica_id = self._replica(target.node_id).replica_id
@@ -95,7 +95,7 @@ class RayServeRouter(Chooser):
     def on_complete(
         self, target: RouteTarget, request: InferenceRequest, outcome: str, latency_s: float
     ) -> None:
-        """Tell the router that a request has ended."""
+        """Notify the router that a request has ended."""
         super().on_complete(target, request, outcome, latency_s)
         router = self._deployment(request).router
         with self._step:
@@ -157,7 +157,7 @@ class _Replica:
     """A node as Ray's routers see a replica.
 
     Attributes:
-        node_id: The node, which stands for Ray's node too.
+        node_id: The node; it is Ray's node too.
         replica_id: Ray's name for it.
         max_ongoing_requests: Requests from which it counts as full.
         availability_zone: None; nothing is known of zones.
@@ -176,8 +176,8 @@ class _Replica:
     async def get_queue_len(self, *, deadline_s: float) -> int:
         """Return how many requests the node has in service and waiting; asks it by a probe."""
         assert self._context.probe is not None
-        told = await self._context.probe(self.node_id)
-        return told.queue_depth + (told.running or 0)
+        answer = await self._context.probe(self.node_id)
+        return answer.queue_depth + (answer.running or 0)
 
 
 def router(choice: str, _directory: Path) -> type[RayServeRouter]:
@@ -198,7 +198,7 @@ def router(choice: str, _directory: Path) -> type[RayServeRouter]:
         )
         raise ValueError(msg)
     importlib.import_module(KINDS[choice][0])
-    logging.getLogger("ray.serve").setLevel(logging.ERROR)  # it tells of each probe without answer
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)  # it logs each probe without answer
     members = {"place": KINDS[choice], "__module__": __name__}
     return type("RayServeRouter", (RayServeRouter,), members)
 

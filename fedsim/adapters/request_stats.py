@@ -1,4 +1,4 @@
-"""What a router of the production stack is told of the requests that it has sent."""
+"""What a router of the production stack sees of the requests that it has sent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WINDOW_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class RequestStats:
-    """What is known of the requests sent to one engine; -1 stands for what is not known.
+    """What is known of the requests sent to one engine; -1 where unknown.
 
     Attributes:
         qps: Requests sent in the window, per second of it.

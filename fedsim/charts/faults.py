@@ -134,7 +134,7 @@ def lanes(faults: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def draw_lanes(axes: Axes, faults: pd.DataFrame) -> None:
-    """Draw a bar per fault, a lane per subject; what happened stands beside its last bar.
+    """Draw a bar per fault, a lane per subject; what happened is written next to its last bar.
 
     Where different faults of a subject overlap, they share the height of its lane.
     """

@@ -18,7 +18,7 @@ VERMILLION, PURPLE, SKY, YELLOW = "#D55E00", "#CC79A7", "#56B4E9", "#F0E442"
 INK, GREY, PALE = "#222222", "#6B6B6B", "#E4E4E4"
 
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, INK)
-"""The colours of Okabe and Ito (2008), told apart by people with any colour vision.
+"""The colours of Okabe and Ito (2008), distinguishable with any color vision.
 
 Their yellow is left out: a line of it cannot be seen on white.
 """

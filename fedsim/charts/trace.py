@@ -18,7 +18,7 @@ _LEAST = 1e-4
 
 
 def trace_overview(requests: pd.DataFrame, *, subtitle: str = "") -> Chart:
-    """Draw the rate over time, the gaps between requests beside a Poisson process, and the sizes.
+    """Draw the rate over time, the gaps against those of a Poisson process, and the sizes.
 
     Args:
         requests: Columns ``time_s``, ascending, ``prompt_tokens`` and ``output_tokens``; a row per

@@ -21,7 +21,7 @@ _MOST_NAMES = 96
 
 
 def utilization(nodes: pd.DataFrame, *, end_s: float, subtitle: str = "") -> Chart:
-    """Draw a heat map of nodes over time, with each node's mean beside it.
+    """Draw a heat map of nodes over time, with each node's mean next to it.
 
     Times at which a node was down are orange. Nodes stand in the order of the table's categories,
     with a line between pools.

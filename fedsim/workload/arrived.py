@@ -3,7 +3,7 @@
 A stream draws where a request comes from, who sends it and how large it is, each from a random
 stream of its own. An arrival process may know some of that better: a trace has token counts and
 perhaps tenants, a curve shifted by time zone says which region is awake. Such a process has
-``marked`` beside ``times``.
+``marked`` next to ``times``.
 """
 
 from __future__ import annotations

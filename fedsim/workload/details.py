@@ -11,7 +11,7 @@ class Prompt:
 
     Attributes:
         blocks: A hash for each consecutive block of the prompt, 0 <= hash < 2**63; equal hashes
-            stand for equal content from the beginning of the prompt up to the block's end.
+            mean equal content from the beginning of the prompt up to the block's end.
         block_tokens: Tokens of a block, >= 1; the last one may be shorter.
         answer: Where others may continue the answer, such hashes of what is said with it: of the
             block in which it begins, of all others up to its end, and of the one after that.

@@ -15,7 +15,7 @@ from fedsim.workload.popularity import bounds, pick
 Floats = NDArray[np.float64]
 
 POINTS = 2**14
-"""How many equally likely values stand for a distribution."""
+"""How many equally likely values represent a distribution."""
 
 
 def quantile_grid(distribution: Distribution) -> Floats:

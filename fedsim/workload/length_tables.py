@@ -1,4 +1,4 @@
-"""How large the requests of clients are, as some quantiles and the mean tell."""
+"""How large the requests of clients are, by some quantiles and the mean."""
 
 from __future__ import annotations
 

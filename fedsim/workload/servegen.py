@@ -59,7 +59,7 @@ class ClientRates:
 class ServeGen:
     """The requests of all clients together; the clients are the tenants.
 
-    Each window begins anew, in equilibrium: a client's expected number of requests in it is
+    Each window starts afresh, in equilibrium: a client's expected number of requests in it is
     exactly its rate times the window. The gaps have the family and shape that were fitted, scaled
     to the rate that was counted, from which the fitted mean often differs.
 
@@ -167,7 +167,7 @@ class ServeGen:
         return rows
 
     def tables_of_others(self, window: int) -> tuple[NDArray[np.int64], Floats]:
-        """Return the tables that stand for the missing ones in a window, and their shares."""
+        """Return the tables that replace the missing ones in a window, and their shares."""
         assert self.lengths is not None
         rows = self.tables(window)
         first = window // _WINDOWS_OF_LENGTHS * _WINDOWS_OF_LENGTHS

@@ -6,7 +6,7 @@ Two files, gzipped or not, made of the published ones (github.com/alibaba/ServeG
   iat_scale``, a row for each window of 600 s in which a client of a model sent anything.
 - *lengths*: JSON lines with ``model``, ``client``, ``t_s`` (a multiple of 21,600), and
   ``input_tokens`` and ``output_tokens``, each with its ``mean`` and 16 quantiles ``q`` at
-  ``fedsim.workload.length_tables.LEVELS``; ``text_tokens`` and ``image_tokens`` together stand for
+  ``fedsim.workload.length_tables.LEVELS``; ``text_tokens`` and ``image_tokens`` together mean
   the input of a model that sees.
 """
 

@@ -19,7 +19,7 @@ Turns are not lost with them: a set that is in use keeps its own, and a new one 
 
 
 class Turn:
-    """Whose turn is next: a place in the ring of all nodes, which no set of them begins anew.
+    """Which node is next: a place in the ring of all nodes, kept when the eligible set changes.
 
     Attributes:
         place: Position of the node whose turn is next, or of one before it that is not eligible.

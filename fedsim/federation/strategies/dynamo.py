@@ -25,7 +25,7 @@ class DynamoKvSettings:
         active_request: Cost of each request in flight, in blocks.
         temperature: 0 takes the lowest cost; above it, nodes are drawn by their cost.
         prefill_rate_tps: Prompt tokens that a node is taken to compute in a second, after
-            which they do not count any more as prompt work under way. Dynamo is told of each first
+            which they do not count any more as prompt work under way. Dynamo learns of each first
             token instead.
     """
 

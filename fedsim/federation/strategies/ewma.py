@@ -34,7 +34,7 @@ class PeakEwma:
         self.cost_s = 0.0
 
     def observe(self, now_s: float, rtt_s: float) -> None:
-        """Take note of a latency: a higher one counts in full, a lower one by the time passed."""
+        """Record a latency: a higher one counts in full, a lower one by the time passed."""
         if rtt_s > self.cost_s:
             self.cost_s = rtt_s
         else:

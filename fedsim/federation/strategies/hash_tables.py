@@ -190,5 +190,5 @@ def key_of(request: InferenceRequest) -> str:
 
 
 def _score(fleet: Fleet, node: int, key: str) -> float:
-    luck = (hash64(f"{fleet.node_ids[node]}|{key}") + 0.5) / 2.0**64
-    return -fleet.deployments[node].weight / log(luck)
+    uniform = (hash64(f"{fleet.node_ids[node]}|{key}") + 0.5) / 2.0**64
+    return -fleet.deployments[node].weight / log(uniform)

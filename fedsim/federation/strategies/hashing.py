@@ -14,7 +14,7 @@ POINTS_PER_NODE = 256
 """Points of a node on the hash ring; the spread of the shares is about 1/sqrt of it, 6 %."""
 
 REMEMBERED_TENANTS = 65_536
-"""Tenants whose place on the ring is remembered before all are forgotten and found anew."""
+"""Tenants whose place on the ring is remembered before all are dropped and found again."""
 
 
 def hash64(text: str) -> int:

@@ -250,7 +250,7 @@ class Prequal:
         return float(self._rounded(max(1.0, (1.0 + settings.reuse) / spare)))
 
     def _rounded(self, mean: float) -> int:
-        """Return a whole number next to *mean*, at random so that the mean is right."""
+        """Return a whole number next to *mean*, at random so that the mean is *mean*."""
         whole = int(mean)
         return whole + (self._rng.random() < mean - whole) if mean != whole else whole
 

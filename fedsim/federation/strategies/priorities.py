@@ -95,7 +95,7 @@ class _Level:
 
     Attributes:
         total: All its nodes.
-        healthy: Those that are neither degraded nor ill, of those that may be chosen.
+        healthy: Those that are neither degraded nor unhealthy, of those that may be chosen.
         degraded: Those that are degraded, likewise.
         ill: Those that only panic lets be chosen.
         panic: Whether it uses them all alike.

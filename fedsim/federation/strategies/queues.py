@@ -26,7 +26,7 @@ class JoinShortestQueueSettings:
 
 
 class JoinShortestQueue:
-    """The node with the fewest requests running and waiting, whoever sent them.
+    """The node with the fewest requests running and waiting, from all gateways.
 
     Rule: the least depth; equal nodes take turns. ``depth: reported`` goes by the last probe,
     ``depth: actual`` by the truth. A node that never reported counts with this gateway's own
@@ -78,7 +78,7 @@ class JoinIdleQueue:
         self._idle[node_id] = None
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
-        """Return the node that has been idle longest, as far as this gateway was told."""
+        """Return the node that has been idle longest, as far as this gateway knows."""
         for node_id in self._idle:
             position = fleet.positions.get(node_id, -1)
             if position in candidates:
@@ -99,6 +99,6 @@ def _reported(fleet: Fleet, position: int) -> int:
 
 def _insight(context: GatewayContext, who: str) -> Insight:
     if context.insight is None:
-        msg = f"{who} needs to be told by nodes, which only a simulator offers"
+        msg = f"{who} needs notifications from nodes, which only a simulator offers"
         raise ValueError(msg)
     return context.insight

@@ -149,7 +149,7 @@ class EnvoyWeightedRoundRobin(_ByWeight):
 
     Rule: a node is due again 1/weight after its last turn; of those due at once, the one that was
     added first. Weights come from the catalog (``pools.<name>.weight``), all equal where none is
-    given. A gateway begins at a random place of the cycle, anew for each set of eligible nodes.
+    given. A gateway begins at a random place of the cycle, drawn for each set of eligible nodes.
     Cost: O(log n), 0.6 us, and O(n) for a new set. Example: weights a 2, b 1 give a, b, a, a, b, a,
     ...: two thirds and one third, and never more than two in a row; the first requests of 100
     gateways as well. Weights 5, 1, 1 give a, a, a, a, b, c, a. Failure: a node that fails keeps its
@@ -166,8 +166,9 @@ class SmoothWeightedRoundRobin(_ByWeight):
     Rule: in each turn every node is owed its weight more; the node that is owed most gets the
     request, the first of equals, and owes the sum of all weights. Weights come from the catalog
     (``pools.<name>.weight``), all equal where none is given. A gateway begins at a random place of
-    the cycle, anew for each set of eligible nodes; NGINX begins at the first. Cost: O(n), about 0.1
-    us a node, and O(n^2) for a new set. Example: weights a 5, b 1, c 1 give a, a, b, a, c, a, a.
+    the cycle, drawn for each set of eligible nodes; NGINX begins at the first. Cost: O(n), about
+    0.1 us a node, and O(n^2) for a new set. Example: weights a 5, b 1, c 1 give a, a, b, a, c, a,
+    a.
     Failure: a node that fails keeps its share until health or breaker exclude it; then the others
     keep theirs to each other. NGINX itself lowers the weight of a server that fails. Source: NGINX
     since 1.3.1, commit 52327e0627f4: smooth weighted round robin.

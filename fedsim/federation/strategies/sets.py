@@ -32,7 +32,7 @@ class PerSet(Generic[T]):
             self._version = fleet.version
             self._known.clear()
         found = self._known.get(id(candidates))
-        if found is None:  # the set is kept beside its value, so that its id stays its own
+        if found is None:  # the set is kept with its value, so that its id stays its own
             found = self._known[id(candidates)] = (candidates, self._make(fleet, candidates))
         return found[1]
 

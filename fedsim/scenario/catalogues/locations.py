@@ -17,7 +17,7 @@ class RoundTrip:
 
     Attributes:
         p50_s: Its median in seconds.
-        p95_s: Its 95th percentile in seconds, or None where nobody published it.
+        p95_s: Its 95th percentile in seconds, or None where it is not published.
         source: Where the figures come from.
     """
 
@@ -52,7 +52,7 @@ def round_trip(one: str, other: str) -> RoundTrip:
     """Return the round trip between two locations, or inside one.
 
     Raises:
-        CatalogueError: A location is unknown, or nobody measured between the two.
+        CatalogueError: A location is unknown, or no source measured between the two.
     """
     for name in (one, other):
         check_location(name)

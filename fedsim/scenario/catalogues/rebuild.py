@@ -1,4 +1,4 @@
-"""Writes the catalogues' files anew: ``python -m fedsim.scenario.catalogues.rebuild FOLDER``.
+"""Rebuilds the catalogues' files: ``python -m fedsim.scenario.catalogues.rebuild FOLDER``.
 
 FOLDER holds the tables that the figures are taken from, none of which ships with fedsim:
 

@@ -12,7 +12,7 @@ NAMES = ("p0_s", "p1_s", "p2_s", "floor_s", "d0_s", "d1_s", "d2_s", "request_ove
 """The coefficients that can be fitted, in the order of the vector.
 
 The overhead of a step is not among them: it adds to every step, and so do p0 (or the floor) and d0;
-no log can tell them apart. The fitted p0, floor and d0 contain it.
+no log can separate them. The fitted p0, floor and d0 contain it.
 """
 
 P0, P1, P2, FLOOR, D0, D1, D2, OVERHEAD = range(len(NAMES))

@@ -38,7 +38,7 @@ _FEWEST_DECODING = 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is known of a node besides its speed; no log tells it.
+    """What is known of a node besides its speed; no log has it.
 
     Attributes:
         max_batch: Most requests that run at once.
@@ -193,7 +193,7 @@ def calibrate_engine(
         path: A CSV, JSON lines or Parquet file with a row per request; see ``read_log``.
         columns: Columns by field, where they do not have one of the known names.
         limits: The nodes' limits; None for those of ``Limits``.
-        progress: Is told the share of the work that is done, of 1.
+        progress: Called with the share of the work that is done, 0 to 1.
 
     Raises:
         LogError: The log cannot be used.

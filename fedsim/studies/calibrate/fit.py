@@ -98,7 +98,7 @@ class Fitter:
         log: The log; all of its requests load the simulated nodes.
         rows: Which requests are fitted.
         config: The engine; its step times and request overhead do not matter.
-        tell: Is told the share of the work that is done.
+        tell: Called with the share of the work that is done.
     """
 
     def __init__(
@@ -203,9 +203,9 @@ class Fitter:
 def _middle(measured_s: Floats, simulated_s: Floats) -> tuple[Floats, Floats]:
     """Return the geometric mean of measured and simulated times, and the logarithm of their ratio.
 
-    Whether an arrival falls early or late into a step is luck, and another in the simulation. What
-    is made of the errors therefore treats both alike: divided by the simulated times alone, those
-    that are short by luck would count more, and their errors have a sign.
+    Whether an arrival falls early or late into a step is random, and different in the simulation.
+    What is made of the errors therefore treats both alike: divided by the simulated times alone,
+    those that happen to be short would count more, and their errors have a sign.
     """
     measured_s, simulated_s = np.maximum(measured_s, 1e-9), np.maximum(simulated_s, 1e-9)
     return np.sqrt(measured_s * simulated_s), np.log(measured_s / simulated_s)

@@ -1,8 +1,8 @@
-"""What ran in the steps of each request, as far as a log tells.
+"""What ran in the steps of each request, as far as a log shows.
 
 A request decodes between its first and its last token, one token a step, and so do all others that
 overlap with it. If the steps up to any time were known, so were the tokens of all requests by that
-time, and their contexts: sums of straight lines and parabolas. What ran beside a request is the
+time, and their contexts: sums of straight lines and parabolas. What ran next to a request is the
 growth of those sums over its own decoding. A log does not show the steps, but with roughly known
 coefficients it shows how fast they went: so many sequences decoded between two neighbouring times
 of the log, and so much of that span went to prefills, which end with the first tokens.

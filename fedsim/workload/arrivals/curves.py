@@ -96,7 +96,7 @@ class Steps:
         at_s: Local times of the steps in seconds, ascending from 0 on. The first level holds
             before the first of them too.
         factors: The level from each step on, >= 0, not all 0.
-        period_s: After this time in seconds the steps begin anew, from 0; it is greater than the
+        period_s: After this time in seconds the steps begin again, from 0; it is greater than the
             last of *at_s*. None where the last level stays.
 
     Raises:

@@ -29,8 +29,8 @@ class ArrivalProcess(Protocol):
     def peak_rps(self, until_s: float) -> float:
         """Return the highest rate in [0, *until_s*), in requests per second.
 
-        It is the highest value of the expected rate, without the luck of single arrivals; a trace
-        has no such thing, and gives the mean over its busiest minute.
+        It is the highest value of the expected rate, without the randomness of single arrivals; a
+        trace has no such thing, and gives the mean over its busiest minute.
         """
         ...
 

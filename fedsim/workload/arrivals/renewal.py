@@ -1,6 +1,6 @@
 """Renewal processes: arrivals with independent gaps of one distribution.
 
-All of them are in equilibrium from the start, as if they had run for ever: time 0 falls somewhere
+All of them are in equilibrium from the start, as if they had run forever: time 0 falls somewhere
 inside a gap, and the first arrival comes after what is left of it. So the expected number of
 arrivals in [0, t) is exactly the rate times t, for every t and however bursty the gaps are. A
 process that began with a whole gap after an arrival at 0 would, at a coefficient of variation of 3,

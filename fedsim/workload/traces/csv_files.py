@@ -142,7 +142,7 @@ class _Watched:
         self.empty_lines = self.over = False
 
     def read(self, count: int) -> bytes:
-        """Return the next bytes; none once nobody wants them."""
+        """Return the next bytes; none once the reader is closed."""
         if self.over:
             return b""
         content = self._content.read(count)

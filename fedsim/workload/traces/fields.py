@@ -140,7 +140,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Any text; a number stands for its digits.
+    """Any text; a number is read as its digits.
 
     Attributes:
         required: Whether there must be one.

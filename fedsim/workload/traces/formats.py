@@ -1,4 +1,4 @@
-"""The formats of traces, what tells them apart, and how each is read.
+"""The formats of traces, how each is recognized, and how each is read.
 
 azure       CSV ``TIMESTAMP,ContextTokens,GeneratedTokens``: the Azure LLM inference traces of
             2023 and 2024 (github.com/Azure/AzurePublicDataset)
@@ -106,7 +106,7 @@ def read_azure(path: str | PathLike[str]) -> Trace:
 
 
 def recognised(file: str) -> str:
-    """Return the format of a file, told from its beginning; one's own where it is none published.
+    """Return the format of a file, detected from its beginning; a table of your own if none fits.
 
     Raises:
         TraceError: The file cannot be read, or is empty.

@@ -65,7 +65,7 @@ def _first_row(file: str, layout: Layout) -> Mapping[str, Any]:
 
 
 def _type(name: str, first: Mapping[str, Any], layout: Layout) -> Any:
-    """Return the arrow type of a column, told from the first row where its kind leaves it open."""
+    """Return the arrow type of a column, by its first row where its kind leaves it open."""
     kind = dict(layout.fields())[name]
     if isinstance(kind, Hashes):
         return pa.list_(pa.int64())

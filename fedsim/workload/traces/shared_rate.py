@@ -21,7 +21,7 @@ _FEWEST = 8
 """Requests that a part needs to be judged."""
 
 _PARTS = 32
-"""Parts that a scale needs to tell how much its halves differ ordinarily."""
+"""Parts that a scale needs to estimate how much its halves differ ordinarily."""
 
 _USUAL_SHARE = 0.9
 _USUAL = 2.7055
@@ -90,7 +90,7 @@ def _squares(pair: Floats) -> Floats:
 def _dispersions(squares: list[Floats]) -> list[float]:
     """Return how much halves differ ordinarily on each scale, at least as in a Poisson process.
 
-    A scale with too few parts to tell has that of the nearest one, the finer of two.
+    A scale with too few parts to estimate it has that of the nearest one, the finer of two.
     """
     known = {}
     for scale, each in enumerate(squares):

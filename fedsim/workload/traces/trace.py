@@ -23,7 +23,7 @@ class Blocks:
 
     Attributes:
         hashes: A hash for each block of each prompt, one prompt after the other; equal hashes
-            stand for equal content from the beginning of the prompt up to the block's end.
+            mean equal content from the beginning of the prompt up to the block's end.
         offsets: Where in ``hashes`` each prompt begins, and last where the last one ends.
         block_tokens: Tokens of a block; the last one of a prompt may be shorter.
     """

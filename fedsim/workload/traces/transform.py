@@ -1,7 +1,7 @@
 """What may be done to a trace before it is replayed.
 
 Cutting and spreading depend on nothing but the trace, so that replications of a run replay the same
-requests; what thinning leaves out and where copies come is drawn anew for each.
+requests; what thinning leaves out and where copies come is drawn again for each.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""In which unit a column of times is, told by its name and by the size of what is in it."""
+"""In which unit a column of times is, inferred from its name and from the size of its values."""
 
 from __future__ import annotations
 

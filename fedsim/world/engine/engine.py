@@ -27,7 +27,7 @@ class Engine:
     is still planned into the step that begins.
 
     All times are absolute simulated seconds and never fall from one call to the next. The engine
-    has to be told of the time by ``advance``, at the latest when ``next_change_s`` says so: only
+    has to be given the time by ``advance``, at the latest when ``next_change_s`` says so: only
     ``advance`` returns what was finished. Calls at one instant take effect in their order; only
     ``advance`` ends a step that is due exactly then.
 
@@ -111,7 +111,7 @@ class Engine:
     # What is done to it
 
     def preload(self, blocks: Iterable[int], block_tokens: int) -> None:
-        """Have *blocks* of prompts found in its cache for ever, and take none of its room.
+        """Have *blocks* of prompts found in its cache forever, and take none of its room.
 
         Args:
             blocks: Their hashes, as those of a ``Sequence``.
@@ -210,7 +210,7 @@ class Engine:
         return finished
 
     def hear(self, now_s: float) -> None:
-        """Take note of the time, which changes nothing; a step due exactly then goes on.
+        """Record the time, which changes nothing; a step due exactly then goes on.
 
         Raises:
             ValueError: *now_s* is before a time that it has heard.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 
 class Piece:
-    """Consecutive blocks of content that stay in the cache when nobody uses them any more.
+    """Consecutive blocks of content that stay in the cache when no request uses them any more.
 
     Attributes:
         blocks: KV blocks of it that are in the cache; its end goes first.
@@ -32,11 +32,11 @@ Account = dict[int, Piece]
 class KvCache:
     """Counts the blocks of a KV cache, and finds content again.
 
-    A block is in use, or free, or evictable: it belongs to a piece that nobody uses now and that is
-    kept until its room is needed, the least recently used first. Blocks in use that belong to no
-    piece are only counted. A piece that is found by its hash fills one or more blocks, as the maker
-    of the hash cut the prompt; hashes of pieces of different sizes have nothing to do with each
-    other.
+    A block is in use, or free, or evictable: it belongs to a piece that no request uses now and
+    that is kept until its room is needed, the least recently used first. Blocks in use that belong
+    to no piece are only counted. A piece that is found by its hash fills one or more blocks, as the
+    maker of the hash cut the prompt; hashes of pieces of different sizes have nothing to do with
+    each other.
 
     Args:
         blocks: Blocks in all.
@@ -53,7 +53,7 @@ class KvCache:
         self.blocks = self.available = self.free = blocks
         self._accounts: dict[int, Account] = {}
         self._evictable: OrderedDict[Piece, None] = OrderedDict()
-        # What nobody finds again, where it was released last: the next of it is added there.
+        # What no request finds again, where it was released last: the next of it is added there.
         self._lost: Piece | None = None
 
     @property
@@ -116,7 +116,8 @@ class KvCache:
         Args:
             blocks: Blocks that belong to no piece.
             pieces: Its pieces.
-            lost: Blocks of content after those pieces that nobody will ask for, and that makes room
+            lost: Blocks of content after those pieces that no request will ask for, and that makes
+            room
                 only in its turn all the same.
         """
         self.available += blocks + lost
@@ -135,7 +136,7 @@ class KvCache:
                 self.available += piece.blocks
 
     def pin(self, contents: Iterable[int], size: int) -> None:
-        """Have pieces of *size* blocks found for ever, which take none of the cache's own room."""
+        """Have pieces of *size* blocks found forever, which take none of the cache's own room."""
         account = self.account(size)
         account.update((content, Piece(size, account, content)) for content in contents)
 

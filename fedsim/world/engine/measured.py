@@ -118,13 +118,13 @@ class Work:
         least = min(rows)
         first = rows[least]
         alone = dict(first)
-        beside = [
+        joint = [
             (new * (cached - least), time_s - alone[new])
             for cached, row in rows.items()
             for new, time_s in row
             if cached > least and new in alone
         ]
-        pairs, added_s = max(beside, default=(1.0, 0.0))
+        pairs, added_s = max(joint, default=(1.0, 0.0))
         p2_s = max(added_s / pairs, 0.0)
         last, time_s = first[-1]
         p1_s = time_s / last

@@ -53,7 +53,7 @@ class WaitingQueue:
         self._size -= 1
 
     def leave(self) -> None:
-        """Take note that a sequence in the queue has ceased to be in the state of waiting."""
+        """Record that a sequence in the queue has ceased to be in the state of waiting."""
         self._size -= 1
 
     def clear(self) -> list[Sequence]:

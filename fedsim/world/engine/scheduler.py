@@ -24,8 +24,8 @@ class Scheduler:
     is unfinished after a step, and it is the last admitted.
 
     What a sequence has computed stays in the cache in full blocks when it leaves or is preempted,
-    as long as nobody needs their room. Those that its hashes know are found by others too, in whole
-    blocks of its maker; the others are a piece of its own, found when it is admitted again.
+    as long as no request needs their room. Those that its hashes know are found by others too, in
+    whole blocks of its maker; the others are a piece of its own, found when it is admitted again.
 
     Of time it only knows what to write down.
 
@@ -89,7 +89,8 @@ class Scheduler:
         self.step = self.tokens_out = self.preemptions = 0
         self._unfinished: Sequence | None = None
         self._admissions = 0
-        # Tokens that the step could compute beside what is planned; negative if nobody may join.
+        # Tokens that the step could compute in addition to what is planned; negative if no request
+        # may join.
         self._budget = 0
         # Whether evictions may let the head of the queue be admitted.
         self._fickle = False
@@ -113,7 +114,7 @@ class Scheduler:
         return was_head
 
     def stop(self, sequence: Sequence) -> None:
-        """Let a sequence leave that is in the present step, which nobody may join any more."""
+        """Let a sequence leave that is in the present step, which no request may join any more."""
         self._budget = -1
         if sequence.state == DECODING:
             self.batch.leave(sequence, self.step)

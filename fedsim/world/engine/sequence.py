@@ -21,7 +21,7 @@ class Sequence:
     Args:
         prompt_tokens: Tokens of the prompt; fewer than 1 count as 1.
         output_tokens: Tokens to make; fewer than 1 count as 1.
-        blocks: A hash for each consecutive block of the prompt; equal hashes stand for equal
+        blocks: A hash for each consecutive block of the prompt; equal hashes mean equal
             content from the beginning of the prompt to the end of the block. Where there are more
             of them than the prompt has blocks, they go on into the answer, which is then cached
             when the sequence leaves.

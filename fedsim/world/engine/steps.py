@@ -48,7 +48,7 @@ class Coefficients:
     """Step times as a sum of linear terms.
 
     A step takes ``base + p1·n + p2·n·(c + n/2) + d1·B + d2·Σctx``, with the prefill terms summed
-    over the sequences that it prefills (n new tokens on c cached ones) beside B decoding ones. The
+    over the sequences that it prefills (n new tokens on c cached ones) next to B decoding ones. The
     base is p0 if it only prefills, d0 if it only decodes, and the larger of them if it does both.
     For a mixture of experts d0 grows with the batch, as more experts' weights are read.
 
