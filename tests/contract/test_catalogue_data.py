@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedsim.scenario.catalogues.profiles import Profile, profile, profile_names
-from fedsim.scenario.catalogues.rebuild import DATA, rebuild
+from tools.rebuild_catalogues import DATA, rebuild
 
 GRID = "profiles_grid_aiconfigurator.csv.gz"
 

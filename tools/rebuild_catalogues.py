@@ -1,4 +1,4 @@
-"""Rebuilds the catalogues' files: ``python -m fedsim.scenario.catalogues.rebuild FOLDER``.
+"""Rebuild the catalogues' files: ``python tools/rebuild_catalogues.py FOLDER``.
 
 FOLDER holds the tables that the figures are taken from, none of which ships with fedsim:
 
@@ -23,7 +23,7 @@ from pathlib import Path
 Row = Mapping[str, str]
 Key = tuple[str, str, str, str]
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).resolve().parent.parent / "fedsim" / "scenario" / "catalogues" / "data"
 """Where the catalogues' files lie."""
 
 CACHED = (0, 16384)
