@@ -15,7 +15,7 @@ from fedsim.federation.contracts import (
     RouteTarget,
     TokenStream,
 )
-from fedsim.scenario.spec import DEFAULT_POLICIES
+from fedsim.federation.policies import DEFAULT_POLICIES
 from fedsim.world.world import Site
 
 

@@ -21,8 +21,8 @@ from fedsim.federation.contracts import (
 )
 from fedsim.federation.health import HealthChecker, NodeRecord, Pool
 from fedsim.federation.policies import (
+    NAMES,
     NEUTRAL_SCORE,
-    OWN_POLICIES,
     Columns,
     Scored,
     Scorer,
@@ -155,7 +155,7 @@ class Fleet:
         self._scorer = Scorer(policies)
         self._clock = clock
         self._region = region
-        self._own = all(type(policy) in OWN_POLICIES for policy in policies)
+        self._own = all(type(policy) in NAMES for policy in policies)
         self._own_health = health if isinstance(health, HealthChecker) else None
         self._scales: Scoped[Capability, _Scale] = Scoped(self._scale)
         self._told: dict[NodeId, ToldRecord] = {}

@@ -7,8 +7,8 @@ agree with ``score``; the router takes that way when all its policies have it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol
 
 from fedsim.federation.contracts import (
@@ -25,6 +25,11 @@ from fedsim.federation.latency import ENOUGH_SAMPLES
 
 NEUTRAL_SCORE = 0.5
 """Score of something that is not known."""
+
+
+def weight_of(policy: object) -> float:
+    """Return the weight of a policy, or of a class of policies: 1 where it has none."""
+    return float(getattr(policy, "weight", 1.0))
 
 
 @dataclass(slots=True)
@@ -54,9 +59,11 @@ class HealthPolicy:
     An unhealthy node is not eligible.
     """
 
+    announces: ClassVar[bool] = True
     rejects_as: ClassVar[str] = "health"
+    weight: float = 2.0
 
-    def __init__(self, weight: float = 2.0) -> None:
+    def __init__(self, weight: float = weight) -> None:
         self.weight = weight
 
     def name(self) -> str:
@@ -90,11 +97,13 @@ class LatencyPolicy:
     node would keep it away until it expires.
     """
 
+    announces: ClassVar[bool] = True
     rejects_as: ClassVar[str] = "qos"
+    weight: float = 1.0
 
     def __init__(
         self,
-        weight: float = 1.0,
+        weight: float = weight,
         max_latency_s: float = 5.0,
         health: HealthView | None = None,
     ) -> None:
@@ -147,9 +156,11 @@ class ThroughputPolicy:
     of the pools with the request's capability. A node whose throughput is not known is eligible.
     """
 
+    announces: ClassVar[bool] = True
     rejects_as: ClassVar[str] = "qos"
+    weight: float = 1.0
 
-    def __init__(self, health: HealthView, weight: float = 1.0) -> None:
+    def __init__(self, health: HealthView, weight: float = weight) -> None:
         self.weight = weight
         self._health = health
 
@@ -190,6 +201,7 @@ class PrivacyPolicy:
     same for every candidate that is eligible.
     """
 
+    announces: ClassVar[bool] = True
     rejects_as: ClassVar[str] = "privacy"
     weight: ClassVar[float] = 0.0
 
@@ -228,7 +240,10 @@ class PrivacyPolicy:
 class LocalityPolicy:
     """Prefers the gateway's own region: 1 there, 0 elsewhere."""
 
-    def __init__(self, weight: float = 1.0) -> None:
+    announces: ClassVar[bool] = True
+    weight: float = 1.0
+
+    def __init__(self, weight: float = weight) -> None:
         self.weight = weight
 
     def name(self) -> str:
@@ -253,10 +268,14 @@ class CostPolicy:
 
     With ``cost_tolerance`` c, the score is (1 - c / 100) times the cost score plus c / 100 times
     the latency score: 0 looks at the price alone, 100 at speed alone. The cost score is 0 for the
-    dearest of the nodes with the request's capability, and would be 1 for one that costs nothing.
+    most expensive of the nodes with the request's capability, and would be 1 for one that costs
+    nothing.
     """
 
-    def __init__(self, weight: float = 1.0, max_latency_s: float = 5.0) -> None:
+    announces: ClassVar[bool] = True
+    weight: float = 1.0
+
+    def __init__(self, weight: float = weight, max_latency_s: float = 5.0) -> None:
         self.weight = weight
         self._speed = LatencyPolicy(1.0, max_latency_s)
 
@@ -285,41 +304,87 @@ class CostPolicy:
         return True
 
 
-OWN_POLICIES = (
-    HealthPolicy,
-    LatencyPolicy,
-    ThroughputPolicy,
-    PrivacyPolicy,
-    LocalityPolicy,
-    CostPolicy,
-)
-"""Policies whose eligibility changes only when catalog, breaker or health checker say so."""
+@dataclass(frozen=True, slots=True)
+class OwnPolicy:
+    """A built-in policy, as scenario files name it.
+
+    Attributes:
+        policy: Its class, called with keyword arguments: ``weight``, settings and needs. Where the
+            class has a weight of 0, the policy only excludes nodes, and takes no ``weight``.
+        part: The part of a candidate's scores that it gives, by its name in `RouteScores`.
+        settings: Its settings besides the weight, each with what it means. All are numbers; the
+            name of one in seconds ends in ``_s``.
+        needs: What it is given of its gateway: ``health``, ``region_privacy``.
+        by_default: Whether a federation that names no policies has it.
+    """
+
+    policy: type[RoutingPolicyTrait]
+    part: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    needs: Sequence[str] = ()
+    by_default: bool = False
+
+    @property
+    def weight(self) -> float:
+        """Its weight where none is given."""
+        return weight_of(self.policy)
+
+
+POLICIES: Mapping[str, OwnPolicy] = {
+    "health": OwnPolicy(HealthPolicy, "health_score", by_default=True),
+    "latency": OwnPolicy(
+        LatencyPolicy,
+        "latency_score",
+        settings={"max_latency_s": "the latency that scores 0."},
+        needs=("health",),
+        by_default=True,
+    ),
+    "throughput": OwnPolicy(
+        ThroughputPolicy, "throughput_score", needs=("health",), by_default=True
+    ),
+    "privacy": OwnPolicy(PrivacyPolicy, needs=("region_privacy",), by_default=True),
+    "locality": OwnPolicy(LocalityPolicy, "locality_score", by_default=True),
+    "cost": OwnPolicy(CostPolicy, "cost_score", by_default=True),
+}
+"""Every built-in policy by its name."""
+
+NAMES: Mapping[type, str] = {entry.policy: name for name, entry in POLICIES.items()}
+"""The names of the built-in policies by their classes."""
+
+DEFAULT_POLICIES: Mapping[str, Mapping[str, float]] = {
+    name: {"weight": entry.weight} for name, entry in POLICIES.items() if entry.by_default
+}
+"""The policies of a federation that names none, with their weights."""
+
+
+def build_policy(
+    name: str,
+    settings: Mapping[str, float],
+    health: HealthView,
+    region_privacy: Mapping[RegionId, PrivacyLevel],
+) -> RoutingPolicyTrait:
+    """Return a new built-in policy for one gateway.
+
+    Args:
+        name: Its name in `POLICIES`.
+        settings: Its weight and settings, where they are not the defaults.
+        health: The gateway's health checker.
+        region_privacy: Privacy levels by region; one that is not in it may hold internal data.
+    """
+    entry = POLICIES[name]
+    known = {"health": health, "region_privacy": region_privacy}
+    given = {key: value for key, value in settings.items() if key != "weight" or entry.weight}
+    build: Callable[..., RoutingPolicyTrait] = entry.policy
+    return build(**given, **{need: known[need] for need in entry.needs})
 
 
 def default_policies(health: HealthView) -> list[RoutingPolicyTrait]:
-    """Return the policies of a gateway that was given none: all six, with their own weights.
+    """Return the policies of a gateway that was given none, with their own weights.
 
-    They make ``max_latency_s``, ``min_throughput`` and ``privacy`` of requests hold; every region
+    They enforce ``max_latency_s``, ``min_throughput`` and ``privacy`` of requests; every region
     may hold internal data.
     """
-    return [
-        HealthPolicy(),
-        LatencyPolicy(health=health),
-        ThroughputPolicy(health),
-        PrivacyPolicy({}),
-        LocalityPolicy(),
-        CostPolicy(),
-    ]
-
-
-_PARTS: Mapping[type, str] = {
-    HealthPolicy: "health_score",
-    LatencyPolicy: "latency_score",
-    ThroughputPolicy: "throughput_score",
-    LocalityPolicy: "locality_score",
-    CostPolicy: "cost_score",
-}
-"""The part of a candidate's score that each of our policies gives."""
+    return [build_policy(name, {}, health, {}) for name in DEFAULT_POLICIES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,14 +420,14 @@ class Scorer:
     """
 
     def __init__(self, policies: Sequence[RoutingPolicyTrait]) -> None:
-        weighed = [(policy, float(getattr(policy, "weight", 1.0))) for policy in policies]
+        weighed = [(policy, weight_of(policy)) for policy in policies]
         counted = [(policy, weight) for policy, weight in weighed if weight]
         self.columnar = all(hasattr(policy, "scores") for policy, _ in counted)
         self._asked = [policy.score for policy, _ in counted]
         self._columns = [getattr(policy, "scores", None) for policy, _ in counted]
         self._weights = [weight for _, weight in counted]
         self._whole = sum(self._weights)
-        self._names = [_PARTS.get(type(policy)) for policy, _ in counted]
+        self._parts = [_part_of(policy) for policy, _ in counted]
 
     def total(self, candidate: RouteCandidate, request: InferenceRequest) -> float:
         """Return the score of one candidate."""
@@ -392,6 +457,12 @@ class Scorer:
         if self._weights:
             totals = [total / self._whole for total in totals]
         named = {
-            name: part for name, part in zip(self._names, parts, strict=True) if name is not None
+            name: part for name, part in zip(self._parts, parts, strict=True) if name is not None
         }
         return Scored(positions, totals, named)
+
+
+def _part_of(policy: RoutingPolicyTrait) -> str | None:
+    """Return the part of a candidate's scores that a policy of ours gives."""
+    name = NAMES.get(type(policy))
+    return None if name is None else POLICIES[name].part

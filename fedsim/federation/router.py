@@ -30,7 +30,7 @@ from fedsim.federation.fleet import Fleet
 from fedsim.federation.health import HealthChecker
 from fedsim.federation.outliers import OutlierDetector
 from fedsim.federation.panic import PanicMode
-from fedsim.federation.policies import OWN_POLICIES
+from fedsim.federation.policies import NAMES
 from fedsim.federation.runtime import Clock, Random
 from fedsim.federation.slow_start import SlowStart
 from fedsim.federation.standing import Standing
@@ -112,7 +112,7 @@ class Router:
         self._sets: dict[tuple[int, ...], Candidates] = {}
         self._rechecks: list[tuple[float, int]] = []
         self._announced = (
-            all(type(policy) in OWN_POLICIES for policy in policies)
+            all(type(policy) in NAMES for policy in policies)
             and (health is None or type(health) is HealthChecker)
             and (breaker is None or type(breaker) in OWN_BREAKERS)
         )

@@ -16,14 +16,7 @@ from fedsim.federation.contracts import (
     RoutingPolicyTrait,
 )
 from fedsim.federation.gateway import Gateway
-from fedsim.federation.policies import (
-    CostPolicy,
-    HealthPolicy,
-    LatencyPolicy,
-    LocalityPolicy,
-    PrivacyPolicy,
-    ThroughputPolicy,
-)
+from fedsim.federation.policies import NAMES, POLICIES, build_policy
 from fedsim.scenario.adapters import find_breaker, find_retries, is_adapted
 from fedsim.scenario.installed import POLICY, ROUTER, STRATEGY, is_name
 from fedsim.scenario.plugins import Find, finder, single
@@ -188,9 +181,9 @@ class GatewayFactory:
 
     def _find_policy(self, policy: str) -> Any:
         """Return the name of one of ours, one of our objects, or a plug-in."""
-        found = policy if policy in _OWN else self._find(policy, POLICY)
-        if isinstance(found, type) and found in _OWN_NAMES:
-            return _OWN_NAMES[found]
+        found = policy if policy in POLICIES else self._find(policy, POLICY)
+        if isinstance(found, type) and found in NAMES:
+            return NAMES[found]
         return found if _is_own(found) else single(found, self._spec)
 
     @property
@@ -209,7 +202,7 @@ class GatewayFactory:
         self, policy: Any, settings: Mapping[str, float], context: GatewayContext, site: Site
     ) -> RoutingPolicyTrait:
         if isinstance(policy, str):
-            return self._own_policy(policy, settings, context)
+            return build_policy(policy, settings, context.health, self._region_privacy)
         if _is_own(policy):
             own: RoutingPolicyTrait = policy
             return own
@@ -218,20 +211,6 @@ class GatewayFactory:
         guard = PolicyGuard(built, site)
         guard.weight = settings.get("weight", guard.weight)
         return guard
-
-    def _own_policy(
-        self, name: str, settings: Mapping[str, float], context: GatewayContext
-    ) -> RoutingPolicyTrait:
-        match name:
-            case "throughput":
-                return ThroughputPolicy(context.health, **settings)
-            case "latency":
-                return LatencyPolicy(health=context.health, **settings)
-            case "privacy":
-                return PrivacyPolicy(self._region_privacy)
-            case _:
-                policy: RoutingPolicyTrait = _OWN[name](**settings)
-                return policy
 
 
 def gateway_factory(scenario: Scenario) -> GatewayFactory | ReferenceFactory:
@@ -243,20 +222,6 @@ def gateway_factory(scenario: Scenario) -> GatewayFactory | ReferenceFactory:
     return GatewayFactory(spec, levels, find)
 
 
-_OWN: dict[Any, Any] = {
-    "health": HealthPolicy,
-    "latency": LatencyPolicy,
-    "throughput": ThroughputPolicy,
-    "privacy": PrivacyPolicy,
-    "locality": LocalityPolicy,
-    "cost": CostPolicy,
-}
-
-_OWN_NAMES = {policy: name for name, policy in _OWN.items()}
-
-
 def _is_own(policy: Any) -> bool:
     """Return whether *policy* is the name of one of ours, or an object of one of their classes."""
-    if isinstance(policy, str):
-        return policy in _OWN
-    return type(policy) in _OWN.values()
+    return policy in POLICIES if isinstance(policy, str) else type(policy) in NAMES

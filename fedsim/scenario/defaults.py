@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from fedsim.federation.policies import POLICIES
 from fedsim.scenario.catalogues.profiles import Profile
 from fedsim.scenario.engine_files import EngineSources
 from fedsim.scenario.schema.engine import PROFILE_FILES, Engine
@@ -20,7 +21,6 @@ from fedsim.scenario.schema.servegen import ServeGenArrivals
 from fedsim.scenario.schema.sizes import AnyTokens, TokenSample
 from fedsim.scenario.schema.trace_arrivals import TraceArrivals
 from fedsim.scenario.schema.workload import Stream
-from fedsim.scenario.spec import DEFAULT_POLICIES
 
 QUEUE_LIMIT = 64
 """Most requests that wait on a node with slots, where the file does not say."""
@@ -153,6 +153,6 @@ def _complete_timeout(settings: TimeoutSettings) -> TimeoutSettings:
 
 def _complete_policy(name: str, settings: PolicySettings) -> PolicySettings:
     weight = settings.weight
-    if weight is None and name in DEFAULT_POLICIES:
-        weight = DEFAULT_POLICIES[name]["weight"]
+    if weight is None and name in POLICIES:
+        weight = POLICIES[name].weight
     return settings.model_copy(update={"weight": weight})

@@ -16,8 +16,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from fedsim.errors import PlugInError, in_words
+from fedsim.federation.policies import POLICIES
 from fedsim.federation.strategies.registry import STRATEGIES
-from fedsim.scenario.spec import DEFAULT_POLICIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Kind:
 
 
 STRATEGY = Kind("strategy", "fedsim.strategies", tuple(STRATEGIES))
-POLICY = Kind("policy", "fedsim.policies", tuple(DEFAULT_POLICIES))
+POLICY = Kind("policy", "fedsim.policies", tuple(POLICIES))
 ROUTER = Kind("router", "fedsim.routers", ())
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)

@@ -22,6 +22,7 @@ from fedsim.federation.config import (
     TimeoutConfig,
 )
 from fedsim.federation.contracts import LoadBalanceStrategy
+from fedsim.federation.policies import DEFAULT_POLICIES
 from fedsim.federation.reference.config import ReferenceConfig
 from fedsim.results.slo import Slo
 from fedsim.results.sources import Figure
@@ -36,16 +37,6 @@ if TYPE_CHECKING:
 
 CONTRACT_STRATEGIES: tuple[str, ...] = tuple(strategy.value for strategy in LoadBalanceStrategy)
 """The strategies of the contract, in the order in which they are compared where none is named."""
-
-DEFAULT_POLICIES: Mapping[str, Mapping[str, float]] = {
-    "health": {"weight": 2.0},
-    "latency": {"weight": 1.0},
-    "throughput": {"weight": 1.0},
-    "privacy": {"weight": 0.0},
-    "locality": {"weight": 1.0},
-    "cost": {"weight": 1.0},
-}
-"""The policies of a federation that names none, with their weights."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from fedsim.federation.catalog import ModelCatalog
 from fedsim.federation.gateway import Gateway
 from fedsim.federation.health import HealthChecker
 from fedsim.federation.policies import (
-    OWN_POLICIES,
+    NAMES,
     CostPolicy,
     HealthPolicy,
     LatencyPolicy,
@@ -33,7 +33,7 @@ FULFILLED = [
     (Router, contracts.RouterTrait),
     (Gateway, contracts.GatewayTrait),
     (GatewayStream, contracts.TokenStream),
-    *((policy, contracts.RoutingPolicyTrait) for policy in OWN_POLICIES),
+    *((policy, contracts.RoutingPolicyTrait) for policy in NAMES),
 ]
 
 

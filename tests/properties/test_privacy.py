@@ -17,9 +17,10 @@ from fedsim.federation.contracts import (
     QoSRequirements,
     RouteTarget,
 )
+from fedsim.federation.policies import DEFAULT_POLICIES
 from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.results.run import Run
-from fedsim.scenario.spec import DEFAULT_POLICIES, FederationSpec
+from fedsim.scenario.spec import FederationSpec
 from fedsim.workload.arrivals import Poisson
 from fedsim.workload.distributions import Exponential
 from fedsim.workload.tenants import Tenants

@@ -23,7 +23,6 @@ from fedsim.scenario.configure.resilience import (
     timeout_config,
 )
 from fedsim.scenario.schema.federation import Federation
-from fedsim.scenario.schema.policies import PolicySettings
 from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.scenario.spec import FederationSpec
 
@@ -43,7 +42,7 @@ def _own_spec(federation: Federation) -> FederationSpec:
         gateways=dict(federation.gateways or {}),
         strategy=federation.strategy,
         strategy_settings=federation.strategy_settings.given(),
-        policies={name: _policy(settings) for name, settings in federation.policies.items()},
+        policies={name: settings.given() for name, settings in federation.policies.items()},
         router=federation.router,
         health=health_config(federation.health),
         probe_loss=probe_loss(federation.health),
@@ -60,10 +59,3 @@ def _own_spec(federation: Federation) -> FederationSpec:
         shedding=shedding_config(federation.shedding),
         middleware=tuple(federation.middleware),
     )
-
-
-def _policy(settings: PolicySettings) -> dict[str, float]:
-    parameters = {} if settings.weight is None else {"weight": settings.weight}
-    if settings.max_latency is not None:
-        parameters["max_latency_s"] = settings.max_latency
-    return parameters

@@ -53,7 +53,7 @@ def _config(
     )
     if isinstance(policies, str):
         return config
-    longest_s = policies["latency"].max_latency if "latency" in policies else None
+    longest_s = policies["latency"].given().get("max_latency_s") if "latency" in policies else None
     return replace(
         config,
         policies={

@@ -6,12 +6,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fedsim.federation.policies import DEFAULT_POLICIES
 from fedsim.scenario.schema.base import Settings, error
 from fedsim.scenario.schema.breakers import BreakerChoice, BreakerSettings
 from fedsim.scenario.schema.health import HealthChoice, HealthSettings
 from fedsim.scenario.schema.off import OffOr
 from fedsim.scenario.schema.outliers import OutlierSettings, PanicSettings, SlowStartSettings
-from fedsim.scenario.schema.policies import POLICIES, Policies, PolicySettings
+from fedsim.scenario.schema.policies import Policies, PolicySettings
 from fedsim.scenario.schema.preset_name import OwnPreset
 from fedsim.scenario.schema.resilience import (
     ConcurrencySettings,
@@ -66,7 +67,7 @@ class Federation(Settings):
         description="Settings by strategy, for wherever that strategy runs.",
     )
     policies: Policies = Field(
-        default_factory=lambda: {name: PolicySettings() for name in POLICIES},
+        default_factory=lambda: {name: PolicySettings() for name in DEFAULT_POLICIES},
         description=(
             "The policies that score nodes and rule them out; all six where not given, none where "
             "the mapping is empty. Other keys are module:Class."

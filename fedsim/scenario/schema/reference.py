@@ -14,7 +14,7 @@ from fedsim.scenario.schema.breakers import BreakerSettings, RateBreakerSettings
 from fedsim.scenario.schema.federation import Federation, GatewayChoice
 from fedsim.scenario.schema.health import HealthSettings
 from fedsim.scenario.schema.off import OffOr
-from fedsim.scenario.schema.policies import PolicySettings
+from fedsim.scenario.schema.policies import PolicySettings, check_settings
 from fedsim.scenario.schema.resilience import RetrySettings
 from fedsim.scenario.schema.types import CountFrom1, Duration, PlugInName, PositiveDuration
 
@@ -89,9 +89,7 @@ def _known_policy(value: str) -> str:
 
 def _check_policies(value: dict[str, PolicySettings]) -> dict[str, PolicySettings]:
     for name, settings in value.items():
-        if name != "latency" and settings.max_latency is not None:
-            message = f"The policy {name} has no max_latency."
-            raise error(message, "Remove it, or give it to the policy latency.", name)
+        check_settings(name, settings)
         if name == "privacy" and settings.weight is not None:
             message = "The policy privacy has no weight: it scores every node 1."
             raise error(message, "Remove it.", name)

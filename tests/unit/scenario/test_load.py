@@ -12,9 +12,10 @@ import yaml
 
 from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
 from fedsim.federation.contracts import Capability, PrivacyLevel, QoSRequirements
+from fedsim.federation.policies import DEFAULT_POLICIES
 from fedsim.results.slo import Slo
 from fedsim.scenario.load import load
-from fedsim.scenario.spec import CONTRACT_STRATEGIES, DEFAULT_POLICIES, CompareSpec, Scenario
+from fedsim.scenario.spec import CONTRACT_STRATEGIES, CompareSpec, Scenario
 from fedsim.workload.arrivals import Poisson, TraceReplay
 from fedsim.workload.distributions import (
     Constant,
