@@ -1,13 +1,17 @@
-"""The measures of a summary: their order, units, and which way is better.
+"""The measures of a summary, each declared once: what it means, how it reads, how it is computed.
 
-``docs/measures.md`` has the formula of each.
+Tables, charts, rankings and ``docs/measures.md`` derive from ``MEASURES``.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
+from fedsim.results.group import PERCENTILES, Group, mean, ratio
 from fedsim.results.slo import percentile_share
 
 
@@ -16,51 +20,311 @@ class Measure:
     """A column of a summary.
 
     Attributes:
+        name: The column.
         label: What it is, for a chart's axis, without the unit.
-        unit: Its unit, or empty for a share or a ratio.
+        heading: The same for the heading of a table, as short as it can be, without the unit.
+        of: Computes it; NaN where the group has nothing to compute it from.
+        formula: What ``of`` computes, in Markdown for a cell of a table; ``docs/measures.md``
+            explains its symbols.
+        unit: The unit that people read it in, after multiplication by ``scale``; empty for none.
+        scale: What to multiply a value by for people: 100 for a share, which they read in percent.
         better: Which direction is an improvement, or None where neither is.
+        bounds: The lowest and the highest value that it can have.
+        successes_only: Whether it covers successful requests alone. Such a measure improves when
+            slow requests fail, so it means nothing without the success rate.
+        place: Its place among the columns of a table, 0 for the one that is left out last; None
+            for a measure that no table shows of itself.
     """
 
+    name: str
     label: str
+    heading: str
+    of: Callable[[Group], float]
+    formula: str
     unit: str = ""
+    scale: float = 1.0
     better: Literal["higher", "lower"] | None = "lower"
+    bounds: tuple[float, float] = (0.0, math.inf)
+    successes_only: bool = False
+    place: int | None = None
+
+    @property
+    def title(self) -> str:
+        """The heading with its unit, such as ``p99 s`` and ``goodput %``."""
+        return f"{self.heading} {self.unit}".rstrip()
+
+    @property
+    def difference_unit(self) -> str:
+        """The unit of a difference of two values: percentages differ by points."""
+        return "points" if self.unit == "%" else self.unit
 
 
-PERCENTILES = ("p50", "p90", "p95", "p99", "p999")
-"""The percentiles of latency, TTFT and time per output token in every summary."""
+def _share(
+    name: str,
+    label: str,
+    heading: str,
+    of: Callable[[Group], float],
+    formula: str,
+    *,
+    better: Literal["higher", "lower"] | None = "lower",
+    successes_only: bool = False,
+    place: int | None = None,
+) -> Measure:
+    """Return a measure that is a share of a whole."""
+    bounds = (0.0, 1.0)
+    return Measure(
+        name, label, heading, of, formula, "%", 100.0, better, bounds, successes_only, place
+    )
 
 
-def _percentiles(column: str, label: str) -> dict[str, Measure]:
-    return {
-        f"{column}_{name}_s": Measure(
-            f"{label}, {100 * percentile_share(name):g}th percentile", "s"
+def _percentiles(
+    stem: str, label: str, heading: str, formula: str, places: tuple[int, ...]
+) -> Iterator[Measure]:
+    """Yield the measures of ``PERCENTILES`` of the column ``<stem>_s`` of requests."""
+    for name, place in zip(PERCENTILES, places, strict=True):
+        percentage = f"{100 * percentile_share(name):g}"
+        yield Measure(
+            f"{stem}_{name}_s",
+            f"{label}, {percentage}th percentile",
+            f"{heading} p{percentage}".lstrip(),
+            partial(_percentile, column=f"{stem}_s", name=name),
+            formula,
+            "s",
+            successes_only=True,
+            place=place,
         )
-        for name in PERCENTILES
-    }
 
 
-MEASURES: dict[str, Measure] = {
-    "requests": Measure("requests", better=None),
-    "success_rate": Measure("success rate", better="higher"),
-    "throughput_rps": Measure("throughput", "1/s", "higher"),
-    "goodput_rps": Measure("goodput", "1/s", "higher"),
-    "goodput_share": Measure("share of requests served within the objective", better="higher"),
-    "latency_mean_s": Measure("mean latency", "s"),
-    **_percentiles("latency", "latency"),
-    **_percentiles("ttft", "time to first token"),
-    **_percentiles("tpot", "time per output token"),
-    "cache_hit_share": Measure("share of prompt tokens found in a prefix cache", better="higher"),
-    "preemptions_per_request": Measure("preemptions per request"),
-    "queue_wait_mean_s": Measure("mean wait in queue", "s"),
-    "attempts_per_request": Measure("attempts per request"),
-    "hedges_per_request": Measure("hedges per request", better=None),
-    "turned_away_share": Measure("share of requests turned away before any attempt"),
-    "cross_region_share": Measure("share served outside the region of origin", better=None),
-    "privacy_violations": Measure("privacy violations"),
-    "utilization_mean": Measure("mean utilization", better=None),
-    "imbalance": Measure("imbalance within pools"),
-    "wasted_share": Measure("share of busy time whose result nobody took"),
-    "cost_usd_per_hour": Measure("cost of the fleet", "USD/h"),
-    "cost_usd_per_1k_ok": Measure("cost of 1,000 successful requests", "USD"),
-}
-"""Every measure, in the order of a summary's columns."""
+def _percentile(group: Group, *, column: str, name: str) -> float:
+    return group.percentile(column, name)
+
+
+def _cache_hits(group: Group) -> float:
+    requests = group.requests
+    looked_up = requests.ok & (requests.cached_tokens >= 0)
+    found = int(requests.cached_tokens[looked_up].sum())
+    return ratio(found, int(requests.prompt_tokens[looked_up].sum()))
+
+
+def _preemptions(group: Group) -> float:
+    requests = group.requests
+    return mean(requests.preemptions[requests.ok & (requests.preemptions >= 0)])
+
+
+def _utilization(group: Group) -> float:
+    nodes = group.nodes
+    if nodes is None or "window_busy_s" not in nodes:
+        return math.nan
+    busy_s = float((nodes["slots"] * nodes["window_busy_s"]).sum())
+    return ratio(busy_s, group.node_sum("slots") * group.window_s)
+
+
+def _imbalance(group: Group) -> float:
+    if group.nodes is None:
+        return math.nan
+    pools = group.nodes.groupby("pool", observed=True)["window_busy_slot_s"]
+    busiest_s = float((pools.max() * pools.size()).sum())
+    return ratio(busiest_s, group.node_sum("window_busy_slot_s"))
+
+
+def _cost_of_successes(group: Group) -> float:
+    cost_usd = group.node_sum("cost_usd_per_hour") * group.window_s / 3600.0
+    return ratio(1000.0 * cost_usd, group.successes)
+
+
+_ALL = (
+    Measure(
+        "requests",
+        "requests",
+        "requests",
+        lambda group: group.count,
+        r"\|R\|",
+        better=None,
+        place=0,
+    ),
+    _share(
+        "success_rate",
+        "success rate",
+        "success",
+        lambda group: ratio(group.successes, group.count),
+        r"\|O\| / \|R\|; an unfinished request is not successful",
+        better="higher",
+        place=2,
+    ),
+    Measure(
+        "throughput_rps",
+        "throughput",
+        "throughput",
+        lambda group: ratio(group.successes, group.window_s),
+        r"\|O\| / T",
+        "1/s",
+        better="higher",
+    ),
+    Measure(
+        "goodput_rps",
+        "goodput",
+        "goodput",
+        lambda group: ratio(group.good, group.window_s),
+        "number of good requests / T",
+        "1/s",
+        better="higher",
+    ),
+    _share(
+        "goodput_share",
+        "share of requests served within the objective",
+        "goodput",
+        lambda group: ratio(group.good, group.count),
+        r"number of good requests / \|R\|",
+        better="higher",
+        place=1,
+    ),
+    Measure(
+        "latency_mean_s",
+        "mean latency",
+        "mean",
+        lambda group: mean(group.known("latency_s")),
+        "mean of `latency_s` over O",
+        "s",
+        successes_only=True,
+    ),
+    *_percentiles(
+        "latency", "latency", "", "percentiles of `latency_s` over O", (4, 16, 18, 3, 15)
+    ),
+    *_percentiles(
+        "ttft",
+        "time to first token",
+        "ttft",
+        "percentiles of `ttft_s` over those of O where it is known",
+        (6, 13, 20, 5, 21),
+    ),
+    *_percentiles(
+        "tpot",
+        "time per output token",
+        "tpot",
+        "percentiles of `tpot_s` over those of O where it is known",
+        (8, 22, 23, 9, 24),
+    ),
+    _share(
+        "cache_hit_share",
+        "share of prompt tokens found in a prefix cache",
+        "cached",
+        _cache_hits,
+        "Σ `cached_tokens` / Σ `prompt_tokens`, over those of O where `cached_tokens` is known",
+        better="higher",
+        successes_only=True,
+        place=7,
+    ),
+    Measure(
+        "preemptions_per_request",
+        "preemptions per request",
+        "preemptions",
+        _preemptions,
+        "mean of `preemptions` over those of O where it is known",
+        successes_only=True,
+    ),
+    Measure(
+        "queue_wait_mean_s",
+        "mean wait in queue",
+        "wait",
+        lambda group: mean(group.known("queue_wait_s")),
+        "mean of `queue_wait_s` over those of O where it is known",
+        "s",
+        successes_only=True,
+        place=11,
+    ),
+    *_percentiles(
+        "queue_wait",
+        "wait in queue",
+        "wait",
+        "percentiles of `queue_wait_s` over those of O where it is known",
+        (25, 26, 27, 19, 28),
+    ),
+    Measure(
+        "attempts_per_request",
+        "attempts per request",
+        "attempts",
+        lambda group: mean(group.requests.attempts),
+        "mean of `attempts` over R",
+        place=12,
+    ),
+    Measure(
+        "hedges_per_request",
+        "hedges per request",
+        "hedges",
+        lambda group: mean(group.requests.hedges),
+        "mean over R of the number of its attempts that are a `hedge`; the rest of its attempts "
+        "but the first are retries",
+        better=None,
+    ),
+    _share(
+        "turned_away_share",
+        "share of requests turned away before any attempt",
+        "turned away",
+        lambda group: ratio(int(group.requests.turned_away.sum()), group.count),
+        "share of R whose outcome is `no_capacity` without any attempt: the gateway [turned it "
+        "away](resilience.md#admission), or no node that could serve it was ready",
+    ),
+    _share(
+        "cross_region_share",
+        "share served outside the region of origin",
+        "elsewhere",
+        lambda group: ratio(int(group.requests.cross.sum()), group.successes),
+        "share of O whose `region` is not its `origin`",
+        better=None,
+        place=14,
+    ),
+    Measure(
+        "privacy_violations",
+        "privacy violations",
+        "violations",
+        lambda group: group.violations,
+        "number of attempts for requests of R that a node held in a slot, to the end or not, "
+        "although its region may only hold data of a lower level than the request's",
+    ),
+    _share(
+        "utilization_mean",
+        "mean utilization",
+        "utilization",
+        _utilization,
+        "Σ `slots` · `window_busy_s` / (Σ `slots` · T), over nodes; time down counts as idle",
+        better=None,
+    ),
+    Measure(
+        "imbalance",
+        "imbalance within pools",
+        "imbalance",
+        _imbalance,
+        "Σ over pools of (largest `window_busy_slot_s` in the pool · nodes in the pool) / Σ over "
+        "nodes of `window_busy_slot_s`",
+        bounds=(1.0, math.inf),
+        place=17,
+    ),
+    _share(
+        "wasted_share",
+        "share of busy time whose result was not used",
+        "wasted",
+        lambda group: ratio(group.node_sum("wasted_slot_s"), group.node_sum("busy_slot_s")),
+        "Σ `wasted_slot_s` / Σ `busy_slot_s`, over nodes and the whole run",
+    ),
+    Measure(
+        "cost_usd_per_hour",
+        "cost of the fleet",
+        "fleet",
+        lambda group: group.node_sum("cost_usd_per_hour"),
+        "Σ over nodes of their price, idle or not; missing unless every node has one (a free node "
+        "has the price 0)",
+        "USD/h",
+    ),
+    Measure(
+        "cost_usd_per_1k_ok",
+        "cost of 1,000 successful requests",
+        "cost/1,000 ok",
+        _cost_of_successes,
+        r"1000 · `cost_usd_per_hour` · T / 3600 / \|O\|",
+        "USD",
+        place=10,
+    ),
+)
+
+MEASURES = {measure.name: measure for measure in _ALL}
+"""Every measure by name, in the order of a summary's columns."""

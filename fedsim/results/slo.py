@@ -6,12 +6,14 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from fedsim.errors import ResultsError
 
 _PERCENTILE = re.compile(r"p(\d{1,2}|\d{3,})")
 
 
+@cache
 def percentile_share(name: str) -> float:
     """Return the share that a percentile's name stands for.
 

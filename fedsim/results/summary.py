@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.errors import ResultsError
-from fedsim.results.fleet import FLEET_MEASURES, fleet_measures
-from fedsim.results.measures import MEASURES, PERCENTILES
+from fedsim.results.group import Group, percentiles
+from fedsim.results.measures import MEASURES
 from fedsim.results.sample import Sample, Window, is_ok
-from fedsim.results.slo import Slo, percentile_share
+from fedsim.results.slo import Slo
 from fedsim.results.tables import Tables
 from fedsim.results.violations import privacy_violations
 from fedsim.world.observer import Directory
@@ -65,16 +65,13 @@ def summarise(
     names, codes = _groups(requests, by)
     labels: list[Any] = [*names, math.nan] if (codes[inside] == len(names)).any() else names
     violations = _violations(tables, directory, inside, by, codes)
-    fleet = fleet_measures(tables.node_totals, window.length_s, by)
+    nodes = _nodes(tables.node_totals, by)
     sample = Sample.of(tables, directory, slo)
     rows = []
     for code, part in enumerate(_parts(sample, inside, codes, len(labels))):
-        row = _measures(part, window.length_s)
-        row["privacy_violations"] = int(np.count_nonzero(violations == code))
-        row |= fleet.get(labels[code]) or dict.fromkeys(FLEET_MEASURES, math.nan)
-        cost_usd = row["cost_usd_per_hour"] * window.length_s / 3600.0
-        row["cost_usd_per_1k_ok"] = _ratio(1000.0 * cost_usd, int(part.ok.sum()))
-        rows.append(row)
+        counted = int(np.count_nonzero(violations == code))
+        group = Group(part, window.length_s, nodes.get(labels[code]), counted)
+        rows.append([measure.of(group) for measure in MEASURES.values()])
     return pd.DataFrame(rows, index=pd.Index(labels, name=by), columns=pd.Index(MEASURES))
 
 
@@ -82,7 +79,7 @@ def latency_percentiles_s(tables: Tables, window: Window, names: Sequence[str]) 
     """Return percentiles of the latency of successful requests, in seconds, by name."""
     requests = tables.requests
     chosen = window.holds(requests["arrived_s"].to_numpy()) & is_ok(requests)
-    return _percentiles(requests["latency_s"].to_numpy()[chosen], names)
+    return percentiles(requests["latency_s"].to_numpy()[chosen], names)
 
 
 def _groups(table: DataFrame, by: str | None) -> tuple[list[str], Codes]:
@@ -92,6 +89,15 @@ def _groups(table: DataFrame, by: str | None) -> tuple[list[str], Codes]:
     column = table[by].cat
     names, codes = list(column.categories), column.codes.to_numpy()
     return names, np.where(codes < 0, len(names), codes)
+
+
+def _nodes(node_totals: DataFrame, by: str | None) -> dict[Any, DataFrame]:
+    """Return the nodes of each group, by name; only all, a region and a node have their own."""
+    if by is None:
+        return {"all": node_totals}
+    if by not in {"region", "node"}:
+        return {}
+    return dict(iter(node_totals.groupby(by, observed=True)))
 
 
 def _parts(
@@ -124,53 +130,3 @@ def _violations(
         codes, requests = _groups(tables.attempts, by)[1], attempts
     groups: Codes = codes[requests[counted]]
     return groups
-
-
-def _measures(sample: Sample, length_s: float) -> dict[str, Any]:
-    """Return the measures that are about requests."""
-    requests, ok, good = len(sample.ok), int(sample.ok.sum()), int(sample.good.sum())
-    latency_s = sample.latency_s[sample.ok]
-    latency = _percentiles(latency_s, PERCENTILES)
-    ttft = _percentiles(_known(sample.ttft_s[sample.ok]), PERCENTILES)
-    tpot = _percentiles(_known(sample.tpot_s[sample.ok]), PERCENTILES)
-    looked_up = sample.ok & (sample.cached_tokens >= 0)
-    return {
-        "requests": requests,
-        "success_rate": _ratio(ok, requests),
-        "throughput_rps": _ratio(ok, length_s),
-        "goodput_rps": _ratio(good, length_s),
-        "goodput_share": _ratio(good, requests),
-        "latency_mean_s": _mean(latency_s),
-        **{f"latency_{name}_s": value for name, value in latency.items()},
-        **{f"ttft_{name}_s": value for name, value in ttft.items()},
-        **{f"tpot_{name}_s": value for name, value in tpot.items()},
-        "cache_hit_share": _ratio(
-            int(sample.cached_tokens[looked_up].sum()), int(sample.prompt_tokens[looked_up].sum())
-        ),
-        "preemptions_per_request": _mean(sample.preemptions[sample.ok & (sample.preemptions >= 0)]),
-        "queue_wait_mean_s": _mean(_known(sample.queue_wait_s[sample.ok])),
-        "attempts_per_request": _mean(sample.attempts),
-        "hedges_per_request": _mean(sample.hedges),
-        "turned_away_share": _ratio(int(sample.turned_away.sum()), requests),
-        "cross_region_share": _ratio(int(sample.cross.sum()), ok),
-    }
-
-
-def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return values[~np.isnan(values)]
-
-
-def _percentiles(values: NDArray[np.float64], names: Sequence[str]) -> dict[str, float]:
-    """Return percentiles by linear interpolation between order statistics, NaN for no values."""
-    if not len(values):
-        return dict.fromkeys(names, math.nan)
-    found = np.quantile(values, [percentile_share(name) for name in names])
-    return dict(zip(names, found.tolist(), strict=True))
-
-
-def _mean(values: NDArray[Any]) -> float:
-    return float(values.mean()) if len(values) else math.nan
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else math.nan

@@ -15,7 +15,7 @@ from fedsim.results.run import Run
 from fedsim.results.storage import SAVED_GROUPINGS
 from fedsim.scenario.spec import Scenario
 from fedsim.studies.cautions import merged_warnings
-from fedsim.studies.ranking import CHIEF, judged, measure_of, of_successful, ranked
+from fedsim.studies.ranking import CHIEF, judged, measure_of, ranked
 from fedsim.studies.replication import ALL, Replication
 from fedsim.studies.statistics import Estimate, estimate, estimates, paired_difference, verdict
 
@@ -114,7 +114,8 @@ class Comparison:
     def ranking(self, measure: str = CHIEF) -> list[str]:
         """Return the strategies, best first by *measure*.
 
-        By a latency, those whose success rate is shown to be worse than the highest come last.
+        By a measure of successful requests, those whose success rate is shown to be worse than the
+        highest come last.
 
         Raises:
             ResultsError: There is no such measure, or none of its directions is better.
@@ -128,13 +129,12 @@ class Comparison:
     def comparable(self, measure: str) -> list[str]:
         """Return the strategies that *measure* can be compared for, in the order given.
 
-        These are all, except for a latency: there, those whose success rate is no worse.
+        These are all, except for a measure of successful requests: there, those whose success
+        rate is no worse.
         """
-        return [
-            name
-            for name in self.strategies
-            if not (of_successful(measure) and self._fails_more(name))
-        ]
+        if not measure_of(measure).successes_only:
+            return list(self.strategies)
+        return [name for name in self.strategies if not self._fails_more(name)]
 
     def differences(self, measure: str, baseline: str | None = None) -> DataFrame:
         """Return how each other strategy differs from the baseline, best ranked first.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fedsim.studies.ranking import CHIEF, is_share, measure_of
+from fedsim.studies.ranking import CHIEF, measure_of
 
 if TYPE_CHECKING:
     from fedsim.charts.figure import Chart
@@ -46,10 +46,9 @@ class ComparisonPlots:
         from fedsim.charts.comparison import ranking
 
         comparison, facts = self._of, measure_of(measure)
-        scale, unit = _scale(measure)
         comparable = set(comparison.comparable(measure))
         order = comparison.ranking(measure) if facts.better else list(comparison.strategies)
-        table = comparison.summary().loc[order, [measure, f"{measure}_ci95"]] * scale
+        table = comparison.summary().loc[order, [measure, f"{measure}_ci95"]] * facts.scale
         table.columns = table.columns.map({measure: "mean", f"{measure}_ci95": "half_width"})
         names = [name if name in comparable else f"{name} (fails more)" for name in order]
         table = table.assign(
@@ -61,7 +60,7 @@ class ComparisonPlots:
         return ranking(
             table.reset_index(drop=True),
             label=facts.label,
-            unit=unit,
+            unit=facts.unit,
             better=facts.better if all_comparable else None,
             subtitle=self._subtitle(),
         )
@@ -71,14 +70,13 @@ class ComparisonPlots:
         from fedsim.charts.comparison import differences
 
         facts = measure_of(measure)
-        scale, unit = _scale(measure)
         table = self._of.differences(measure, baseline).reset_index()
-        table[["difference", "low", "high"]] *= scale
+        table[["difference", "low", "high"]] *= facts.scale
         return differences(
             table,
             baseline=baseline or self._of.baseline,
             label=facts.label,
-            unit="points" if unit == "%" else unit,
+            unit=facts.difference_unit,
             subtitle=self._subtitle(),
         )
 
@@ -99,8 +97,3 @@ class ComparisonPlots:
         span = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
         count = f"{len(seeds)} replication" + ("s" if len(seeds) > 1 else "")
         return f"{self._of.scenario.name} · {count} · {span}"
-
-
-def _scale(measure: str) -> tuple[float, str]:
-    """Return what to multiply a measure by for a chart, and the unit that it then has."""
-    return (100.0, "%") if is_share(measure) else (1.0, measure_of(measure).unit)

@@ -16,21 +16,6 @@ TIE_BREAKS = ("success_rate", "latency_p99_s")
 """What decides between strategies that are exactly equal in the measure, one after the other."""
 
 
-def of_successful(measure: str) -> bool:
-    """Return whether a measure covers successful requests alone.
-
-    Such a measure improves when slow requests fail, so it says nothing without the success rate.
-    """
-    return measure.startswith(
-        ("latency_", "ttft_", "tpot_", "queue_wait_", "cache_hit_", "preemptions_")
-    )
-
-
-def is_share(measure: str) -> bool:
-    """Return whether a measure is a share of a whole, which people read in percent."""
-    return measure.endswith(("_rate", "_share")) or measure == "utilization_mean"
-
-
 def measure_of(name: str) -> Measure:
     """Return the measure of that name.
 
@@ -63,7 +48,8 @@ def ranked(
     Raises:
         ResultsError: There is no such measure, or none of its directions is better.
     """
-    if measure_of(measure).better is None:
+    facts = measure_of(measure)
+    if facts.better is None:
         msg = f"strategies cannot be ranked by {measure}: neither more nor less of it is better"
         raise ResultsError(msg)
 
@@ -71,7 +57,7 @@ def ranked(
         values = means[strategy]
         own = _ascending(measure, values[measure])
         breaks = tuple(_ascending(name, values[name]) for name in TIE_BREAKS)
-        if of_successful(measure) and fails_more(strategy):
+        if facts.successes_only and fails_more(strategy):
             return (1.0, *breaks)
         return (0.0, own, *breaks)
 
@@ -84,8 +70,9 @@ def judged(measure: str, difference: Estimate, success_rate: Estimate) -> Verdic
     A latency that looks better because more requests failed, or worse because fewer did, is not
     comparable.
     """
-    found = verdict(difference, measure_of(measure).better)
-    if not of_successful(measure):
+    facts = measure_of(measure)
+    found = verdict(difference, facts.better)
+    if not facts.successes_only:
         return found
     success = verdict(success_rate, "higher")
     opposed = {found, success} == {"better", "worse"}

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from fedsim.errors import ResultsError
-from fedsim.studies.ranking import is_share, judged, of_successful, ranked
+from fedsim.studies.ranking import judged, ranked
 from fedsim.studies.statistics import Estimate
 
 MEANS = {
@@ -66,15 +66,3 @@ def test_a_shorter_tail_of_fewer_successes_is_not_comparable():
     assert judged("latency_p99_s", shorter, more) == "better"
     assert judged("latency_p99_s", longer, fewer) == "worse"
     assert judged("cost_usd_per_hour", shorter, fewer) == "better"
-
-
-def test_kinds_of_measures():
-    """Shares are read in percent; latencies, waits and first tokens are of successes alone."""
-    assert is_share("success_rate")
-    assert is_share("goodput_share")
-    assert not is_share("throughput_rps")
-    assert of_successful("ttft_p50_s")
-    assert of_successful("tpot_p50_s")
-    assert of_successful("cache_hit_share")
-    assert of_successful("queue_wait_mean_s")
-    assert not of_successful("attempts_per_request")
