@@ -14,14 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pandas import DataFrame
 
+from fedsim.federation.breaker import BreakerConfig
 from fedsim.federation.builder import FederationBuilder
-from fedsim.federation.config import (
-    BreakerConfig,
-    GatewayConfig,
-    HealthConfig,
-    RetryConfig,
-    TimeoutConfig,
-)
 from fedsim.federation.contracts import (
     Capability,
     GatewayTrait,
@@ -29,6 +23,9 @@ from fedsim.federation.contracts import (
     QoSRequirements,
     RoutingPolicyTrait,
 )
+from fedsim.federation.gateway import GatewayConfig, TimeoutConfig
+from fedsim.federation.health import HealthConfig
+from fedsim.federation.retries import RetryConfig
 from fedsim.federation.strategies.base import Strategy
 from fedsim.kernel.environment import Environment
 from fedsim.kernel.streams import SERVICE, Streams, keyed_uniforms

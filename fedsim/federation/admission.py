@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from fedsim.federation.config import GatewayConfig
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
     Capability,
@@ -16,11 +15,11 @@ from fedsim.federation.contracts import (
     NodeUnreachable,
     Timeout,
 )
-from fedsim.federation.limits import Limit, build_limit
+from fedsim.federation.limits import ConcurrencyConfig, Limit, build_limit
 from fedsim.federation.runtime import Clock, Observer, Random
 from fedsim.federation.scopes import Scoped
-from fedsim.federation.shedding import Shedding
-from fedsim.federation.throttling import Throttle
+from fedsim.federation.shedding import Shedding, SheddingConfig
+from fedsim.federation.throttling import Throttle, ThrottleConfig
 
 QUIET_S = 10.0
 """A part that has turned nobody away for so long has stopped doing so, in seconds."""
@@ -145,16 +144,16 @@ class _Spell:
 
 
 def build_admission(
-    config: GatewayConfig,
+    concurrency: ConcurrencyConfig | None,
+    shedding: SheddingConfig | None,
+    throttle: ThrottleConfig | None,
     clock: Clock,
     random_for: Callable[[str], Random],
     observer: Observer | None,
 ) -> Scoped[Capability, Admission] | None:
-    """Return each capability's admission as *config* asks for it, None where all are let in."""
-    parts = (config.concurrency, config.shedding, config.throttle)
-    if parts == (None, None, None):
+    """Return each capability's admission, None where all requests are let in."""
+    if concurrency is None and shedding is None and throttle is None:
         return None
-    concurrency, shedding, throttle = parts
     rngs = Scoped(random_for)
 
     def build(capability: Capability) -> Admission:

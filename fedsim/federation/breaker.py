@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from fedsim.federation.circuits import Circuit, Circuits
-from fedsim.federation.config import BreakerConfig
 from fedsim.federation.contracts import CircuitState, NodeId
 from fedsim.federation.runtime import Clock, Observer
+from fedsim.federation.settings import CountFrom1, PositiveSeconds
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerConfig:
+    """Settings of circuit breakers that open after failures in a row.
+
+    Attributes:
+        failure_threshold: Consecutive failures that open a circuit.
+        reset_timeout_s: Time that a circuit stays open, in seconds.
+        half_open_successes: Successful probe requests that close a half-open circuit.
+        half_open_probes: Most probe requests in flight while half-open.
+    """
+
+    failure_threshold: CountFrom1 = 5
+    reset_timeout_s: PositiveSeconds = 30.0
+    half_open_successes: CountFrom1 = 3
+    half_open_probes: CountFrom1 = 1
 
 
 class _Streak(Circuit):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from fedsim.federation.breaker import CircuitBreaker
-from fedsim.federation.config import BreakerConfig, RateBreakerConfig
-from fedsim.federation.rate_breaker import RateBreaker
+from fedsim.federation.breaker import BreakerConfig, CircuitBreaker
+from fedsim.federation.rate_breaker import RateBreaker, RateBreakerConfig
 from fedsim.federation.runtime import Clock, Observer
 
 OWN_BREAKERS = (CircuitBreaker, RateBreaker)

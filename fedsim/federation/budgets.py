@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
+from typing import Annotated
 
 from fedsim.federation.runtime import Clock
+from fedsim.federation.settings import Limits, PositiveSeconds, Share
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetConfig:
+    """Settings of a retry budget.
+
+    Attributes:
+        ratio: Most retries as a share of the requests in the window.
+        floor: Retries in the window that are granted on top, however few the requests.
+        window_s: Time over which retries and requests are counted, in seconds.
+    """
+
+    ratio: Share = 0.2
+    floor: Annotated[int, Limits(at_least=0, at_most=1_000_000)] = 10
+    window_s: PositiveSeconds = 10.0
 
 
 class Budget:

@@ -7,16 +7,9 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from fedsim.federation.admission import build_admission
+from fedsim.federation.breaker import BreakerConfig
 from fedsim.federation.breakers import build_breaker
 from fedsim.federation.catalog import DeploymentSource, ModelCatalog, announced
-from fedsim.federation.config import (
-    BreakerConfig,
-    GatewayConfig,
-    HealthConfig,
-    OutlierConfig,
-    RateBreakerConfig,
-    SlowStartConfig,
-)
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import (
     CircuitBreakerTrait,
@@ -30,16 +23,17 @@ from fedsim.federation.contracts import (
     RoutingPolicyTrait,
 )
 from fedsim.federation.decisions import DecisionObserver
-from fedsim.federation.gateway import Gateway
-from fedsim.federation.health import HealthChecker
-from fedsim.federation.outliers import OutlierDetector
+from fedsim.federation.gateway import Gateway, GatewayConfig
+from fedsim.federation.health import HealthChecker, HealthConfig
+from fedsim.federation.outliers import OutlierConfig, OutlierDetector
 from fedsim.federation.panic import PanicMode
 from fedsim.federation.policies import default_policies
 from fedsim.federation.prefixes import PrefixIndex
+from fedsim.federation.rate_breaker import RateBreakerConfig
 from fedsim.federation.retries import RetryPolicy
 from fedsim.federation.router import Router
 from fedsim.federation.runtime import Clock, Insight, Observer, Random, Tasks, Transport
-from fedsim.federation.slow_start import SlowStart
+from fedsim.federation.slow_start import SlowStart, SlowStartConfig
 from fedsim.federation.strategies.base import Strategy
 from fedsim.federation.strategies.registry import STRATEGIES, build_strategy
 
@@ -246,7 +240,14 @@ class FederationBuilder:
             self.config,
             self.prefixes,
             self.decisions,
-            build_admission(self.config, clock, random_for, observer),
+            build_admission(
+                self.config.concurrency,
+                self.config.shedding,
+                self.config.throttle,
+                clock,
+                random_for,
+                observer,
+            ),
             self.retry_policy,
         )
 

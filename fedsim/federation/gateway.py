@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
 
 from fedsim.federation.admission import Admission
 from fedsim.federation.attempts import COUNTED, Attempt, DeadlinePassed
 from fedsim.federation.budgets import Budget, Charge
-from fedsim.federation.config import GatewayConfig, TimeoutConfig
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
     Capability,
@@ -30,12 +30,50 @@ from fedsim.federation.contracts import (
     TokenStream,
 )
 from fedsim.federation.decisions import DecisionObserver
-from fedsim.federation.hedging import Hedging
+from fedsim.federation.hedging import HedgeConfig, Hedging
+from fedsim.federation.limits import ConcurrencyConfig
 from fedsim.federation.prefixes import PrefixIndex
-from fedsim.federation.retries import AT_ONCE, RetryPolicy, backoff_s
+from fedsim.federation.retries import AT_ONCE, RetryConfig, RetryPolicy, backoff_s
 from fedsim.federation.runtime import Clock, Random, Tasks, Transport
 from fedsim.federation.scopes import Scoped
+from fedsim.federation.settings import Follows, PositiveSeconds
+from fedsim.federation.shedding import SheddingConfig
 from fedsim.federation.streams import GatewayStream, LongRead, open_stream
+from fedsim.federation.throttling import ThrottleConfig
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutConfig:
+    """Deadlines of each gateway.
+
+    Attributes:
+        first_token_s: From the send of an attempt whose answer is streamed to its first token, in
+            seconds; None for none. Where a file leaves it out it is attempt, if that is given,
+            or else 30 s.
+        idle_s: From one token of a streamed answer to the next, in seconds; None for none.
+        attempt_s: From the send of an attempt that is not streamed to its response, in seconds;
+            None for none.
+        request_s: From the arrival at the gateway to the whole answer, in seconds, retries and
+            backoff included; None for none.
+    """
+
+    attempt_s: PositiveSeconds | None = 60.0
+    request_s: PositiveSeconds | None = 600.0
+    first_token_s: Annotated[PositiveSeconds | None, Follows("attempt_s")] = 30.0
+    idle_s: PositiveSeconds | None = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """Settings of a gateway; None switches a part off."""
+
+    timeout: TimeoutConfig | None = TimeoutConfig()
+    retries: RetryConfig | None = field(default_factory=RetryConfig)
+    hedge: HedgeConfig | None = None
+    throttle: ThrottleConfig | None = None
+    concurrency: ConcurrencyConfig | None = None
+    shedding: SheddingConfig | None = None
+
 
 T = TypeVar("T")
 
@@ -384,7 +422,10 @@ class Gateway:
         retries = self._retries
         if retries is None:
             return Budget(self.clock, None)
-        return Budget(self.clock, retries.budget, retries.budget_floor, retries.budget_window_s)
+        budget = retries.budget
+        if budget is None:
+            return Budget(self.clock, None)
+        return Budget(self.clock, budget.ratio, budget.floor, budget.window_s)
 
     def request_timeout(self, request: InferenceRequest) -> Timeout:
         """Return the error of a request whose deadline has passed; the middleware is told."""

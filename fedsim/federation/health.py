@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import median_low
+from typing import Annotated
 
-from fedsim.federation.config import HealthConfig
 from fedsim.federation.contracts import (
     FederationError,
     HealthState,
@@ -18,6 +19,39 @@ from fedsim.federation.contracts import (
 )
 from fedsim.federation.latency import ENOUGH_SAMPLES, LatencyWindow
 from fedsim.federation.runtime import Clock, Observer, Prober, Random, TaskHandle, Tasks
+from fedsim.federation.settings import CountFrom1, Limits, PositiveSeconds, Seconds, Share
+
+
+@dataclass(frozen=True, slots=True)
+class HealthConfig:
+    """Settings of the health checker of each gateway.
+
+    Attributes:
+        interval_s: Time between two probes of a node, in seconds.
+        timeout_s: A probe that takes longer has failed, in seconds.
+        jitter: Share of the interval by which waits are lengthened at random.
+        failure_threshold: Consecutive failures that make a node unhealthy.
+        recovery_threshold: Consecutive successful probes that end unhealthy.
+        degraded_latency_s: A node whose median latency is above it is degraded, in seconds; where
+            None, a node is compared with its pool instead.
+        degraded_factor: A median above this multiple of the pool's is degraded.
+        window_s: Age after which a latency is forgotten, in seconds.
+        window_samples: Most latencies kept for a node.
+        delay_s: Age that what a probe says of a node's load has when it is known, in seconds, as
+            behind a metrics pipeline; that the node answers is known at once.
+    """
+
+    interval_s: PositiveSeconds = 10.0
+    timeout_s: PositiveSeconds = 5.0
+    jitter: Share = 0.1
+    failure_threshold: CountFrom1 = 3
+    recovery_threshold: CountFrom1 = 2
+    degraded_latency_s: PositiveSeconds | None = None
+    degraded_factor: Annotated[float, Limits(above=1.0)] = 3.0
+    window_s: PositiveSeconds = 60.0
+    window_samples: CountFrom1 = 100
+    delay_s: Seconds = 0.0
+
 
 POOL_REFRESH_S = 10.0
 """Age at which a pool's median is worked out anew in any case, in seconds."""

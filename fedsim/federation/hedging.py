@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from fedsim.federation.attempts import Attempt, DeadlinePassed
 from fedsim.federation.budgets import Budget
-from fedsim.federation.config import HedgeConfig
 from fedsim.federation.contracts import FederationError, NodeId
 from fedsim.federation.latency import LatencyWindow
 from fedsim.federation.runtime import Clock
+from fedsim.federation.settings import PositiveSeconds, Share
 
 if TYPE_CHECKING:
     from fedsim.federation.gateway import Gateway
+
+
+@dataclass(frozen=True, slots=True)
+class HedgeConfig:
+    """When each gateway sends a second attempt while the first is under way.
+
+    Attributes:
+        after_s: Time without an answer after which it does, in seconds, or a percentile of the
+            gateway's own recent latencies of the request's capability: p50, p75, p90, p95 or p99.
+        budget: Most hedges as a share of the requests of the last 10 s, for each capability; None
+            sets no budget.
+    """
+
+    after_s: PositiveSeconds | Literal["p50", "p75", "p90", "p95", "p99"] = "p95"
+    budget: Share | None = 0.1
+
 
 SAMPLES = 1000
 """Latencies of which the percentile is taken, the newest ones."""
@@ -42,12 +59,15 @@ class Hedging:
     """
 
     def __init__(self, config: HedgeConfig, clock: Clock) -> None:
-        self._after_s = config.after_s
-        self._percentile = config.percentile
+        after_s = config.after_s
+        self._after_s = None if isinstance(after_s, str) else after_s
+        self._quantile, self._samples = 0.0, 0
+        if isinstance(after_s, str):
+            self._quantile = int(after_s[1:]) / 100.0
+            self._samples = round(BEYOND / (1.0 - self._quantile))
         self._clock = clock
         self.budget = Budget(clock, config.budget, 0, BUDGET_WINDOW_S)
         self._latencies = {streamed: LatencyWindow(math.inf, SAMPLES) for streamed in (False, True)}
-        self._samples = round(BEYOND / (1.0 - config.percentile))
 
     def delay_s(self, streamed: bool) -> float | None:
         """Return the time after which to hedge, in seconds; None while it is not known yet."""
@@ -56,7 +76,7 @@ class Hedging:
         latencies = self._latencies[streamed]
         if latencies.count(self._clock.now()) < self._samples:
             return None
-        return latencies.quantile(self._percentile)
+        return latencies.quantile(self._quantile)
 
     async def carry(
         self, gateway: Gateway, lead: Attempt, tried: list[NodeId], started_s: float, streamed: bool

@@ -9,10 +9,51 @@ spoils, its time is not used.
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
-from fedsim.federation.config import ConcurrencyConfig
 from fedsim.federation.runtime import Random
+from fedsim.federation.settings import CountFrom1, PositiveSeconds, SettingError
+
+SLOW_S = 5.0
+"""With ``aimd``, an answer that takes longer is slow where the settings do not say, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConcurrencyConfig:
+    """The limit on each gateway's requests in flight for a capability, and how it adapts.
+
+    Attributes:
+        algorithm: How the limit adapts; fixed stays at initial.
+        initial: The limit at first.
+        min: The lowest limit.
+        max: The highest limit.
+        slow_s: With aimd, an answer that takes longer than this lowers the limit, in seconds; 5 s
+            where None.
+
+    Raises:
+        SettingError: The limit begins outside its bounds, or another algorithm has *slow_s*.
+    """
+
+    algorithm: Literal["aimd", "vegas", "gradient2", "fixed"] = "gradient2"
+    initial: CountFrom1 = 20
+    min: CountFrom1 = 1
+    max: CountFrom1 = 200
+    slow_s: PositiveSeconds | None = None
+
+    def __post_init__(self) -> None:
+        if not self.min <= self.initial <= self.max:
+            message = (
+                f"the limit begins at {self.initial}, outside {self.min} to {self.max}: write min, "
+                "initial and max in that order of size"
+            )
+            raise SettingError(message, "initial")
+        if self.slow_s is not None and self.algorithm != "aimd":
+            message = (
+                f"the algorithm {self.algorithm} does not know slow answers: leave slow out, or "
+                "write algorithm: aimd"
+            )
+            raise SettingError(message, "slow_s")
 
 
 class Limit(Protocol):
@@ -49,8 +90,8 @@ class Aimd:
 
     def __init__(self, config: ConcurrencyConfig) -> None:
         self.limit = config.initial
-        self._least, self._most = config.least, config.most
-        self._slow_s = config.slow_s
+        self._least, self._most = config.min, config.max
+        self._slow_s = SLOW_S if config.slow_s is None else config.slow_s
 
     def sample(self, latency_s: float, in_flight: int, dropped: bool) -> None:
         """Lower the limit, raise it by 1, or leave it."""
@@ -77,7 +118,7 @@ class Vegas:
 
     def __init__(self, config: ConcurrencyConfig, rng: Random) -> None:
         self._estimate = float(config.initial)
-        self._least, self._most = config.least, config.most
+        self._least, self._most = config.min, config.max
         self._rng = rng
         self._shortest_s = math.inf
         self._samples = 0
@@ -138,7 +179,7 @@ class Gradient2:
 
     def __init__(self, config: ConcurrencyConfig) -> None:
         self._estimate = float(config.initial)
-        self._least, self._most = config.least, config.most
+        self._least, self._most = config.min, config.max
         self._long_s = 0.0
         self._warmup = 0
 

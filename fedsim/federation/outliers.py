@@ -3,11 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean, pstdev
 
-from fedsim.federation.config import OutlierConfig
 from fedsim.federation.contracts import NodeId
 from fedsim.federation.runtime import Clock, Observer, Random
+from fedsim.federation.settings import CountFrom1, Positive, PositiveSeconds, Share
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessRateConfig:
+    """When a node's success rate is an outlier among those of its pool.
+
+    Attributes:
+        stdev_factor: A rate is one below the mean less this many standard deviations.
+        min_nodes: Nodes with enough requests, at least, for a comparison.
+        volume: Requests from this gateway in an interval that are enough.
+    """
+
+    stdev_factor: Positive = 1.9
+    min_nodes: CountFrom1 = 5
+    volume: CountFrom1 = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FailureShareConfig:
+    """When a node's share of failures is an outlier, whatever that of other nodes.
+
+    Attributes:
+        threshold: Share of failures from which a node is ejected.
+        min_nodes: Nodes with enough requests, at least, for a verdict.
+        volume: Requests from this gateway in an interval that are enough.
+    """
+
+    threshold: Share = 0.85
+    min_nodes: CountFrom1 = 5
+    volume: CountFrom1 = 20
+
+
+@dataclass(frozen=True, slots=True)
+class OutlierConfig:
+    """Settings of outlier ejection, which compares the nodes of a pool.
+
+    Shares and volumes are those of a federation of few nodes.
+
+    Attributes:
+        consecutive_failures: Failures in a row that eject a node; None for no such rule.
+        interval_s: Time between two looks at rates and at ejected nodes, in seconds.
+        base_ejection_s: Length of a first ejection, in seconds; the n-th takes n times as long.
+        max_ejection_s: Longest ejection, in seconds; the first one's, where that is longer.
+        max_ejected: Share of a pool's nodes that may be ejected at once.
+        always_eject_one: Whether one node of each pool may be ejected in any case.
+        success_rate: The rule about success rates; None for none.
+        failure_share: The rule about shares of failures; None for none.
+    """
+
+    consecutive_failures: CountFrom1 | None = 5
+    interval_s: PositiveSeconds = 10.0
+    base_ejection_s: PositiveSeconds = 30.0
+    max_ejection_s: PositiveSeconds = 300.0
+    max_ejected: Share = 0.5
+    always_eject_one: bool = True
+    success_rate: SuccessRateConfig | None = SuccessRateConfig()
+    failure_share: FailureShareConfig | None = None
+
 
 FAILURES = frozenset({"internal", "node_unreachable", "timeout"})
 """Outcomes of an attempt that lie with the node."""

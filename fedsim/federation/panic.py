@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from fedsim.federation.contracts import Capability
 from fedsim.federation.runtime import Clock, Observer
+from fedsim.federation.settings import Share
+
+
+@dataclass(frozen=True, slots=True)
+class PanicConfig:
+    """Settings of panic mode.
+
+    Attributes:
+        threshold: Health and ejections are ignored while the share of nodes, of those ready for a
+            capability, that are neither unhealthy nor ejected is below it; with levels, of the
+            nodes of a level, as long as all levels together do not carry the load.
+    """
+
+    threshold: Share = 0.5
+
 
 Members = Sequence[int]
 """Positions of the nodes that are ready for a capability, ascending."""

@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
 from fedsim.federation.circuits import Circuit, Circuits
-from fedsim.federation.config import RateBreakerConfig
 from fedsim.federation.contracts import CircuitState, NodeId
 from fedsim.federation.result_windows import CallWindow, ResultWindow, TimeWindow
 from fedsim.federation.runtime import Clock, Observer
+from fedsim.federation.settings import Apart, CountFrom1, PositiveSeconds, Share
+
+
+@dataclass(frozen=True, slots=True)
+class RateBreakerConfig:
+    """Settings of circuit breakers that go by the rates of failures and of slow calls.
+
+    The defaults are those of Resilience4j.
+
+    Attributes:
+        window_calls: Results that count, the newest ones, >= 1; the window where ``window_s`` is
+            None.
+        window_s: Whole seconds whose results count, the current one included; None counts calls.
+        failure_rate: Share of failures that opens a circuit.
+        slow_call_s: A request that takes longer is slow, in seconds.
+        slow_rate: Share of slow requests that opens a circuit.
+        min_calls: Results from which the rates count; at most a window that counts results.
+        wait_s: Time that a circuit stays open, in seconds.
+        half_open_probes: Requests that pass a half-open circuit, and whose rates then decide.
+    """
+
+    window_calls: Annotated[int, Apart()] = 100
+    window_s: Annotated[int | None, Apart()] = None
+    failure_rate: Share = 0.5
+    slow_call_s: PositiveSeconds = 60.0
+    slow_rate: Share = 1.0
+    min_calls: CountFrom1 = 100
+    wait_s: PositiveSeconds = 60.0
+    half_open_probes: CountFrom1 = 10
 
 
 class _Rated(Circuit):

@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, Protocol
 
-from fedsim.federation.config import RetryConfig
+from fedsim.federation.budgets import BudgetConfig
 from fedsim.federation.contracts import FederationError, InferenceRequest
 from fedsim.federation.runtime import Random
+from fedsim.federation.settings import Alone, Limits, Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class RetryConfig:
+    """How each gateway tries again.
+
+    Attributes:
+        limit: Most retries after the first try.
+        backoff_s: Base of the backoff, in seconds; it doubles with every retry.
+        backoff_max_s: Longest backoff, in seconds.
+        jitter: none waits the backoff, full a random share of it, equal half of it and a random
+            share of the other half; decorrelated a random time from backoff to three times the
+            wait before.
+        budget: Most retries as a share of the requests of the last 10 s, on top of 10, for each
+            capability, or its settings; None sets no budget.
+    """
+
+    limit: Annotated[int, Limits(at_least=0, at_most=100)] = 3
+    backoff_s: Seconds = 0.1
+    backoff_max_s: Seconds = 10.0
+    jitter: Literal["none", "full", "equal", "decorrelated"] = "full"
+    budget: Annotated[BudgetConfig | None, Alone("ratio")] = field(default_factory=BudgetConfig)
+
 
 AT_ONCE = -1.0
 """Stands for a retry without any wait."""

@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from fedsim.federation.config import SheddingConfig
+from dataclasses import dataclass
+
+from fedsim.federation.settings import CountFrom1, Share
+
+
+@dataclass(frozen=True, slots=True)
+class SheddingConfig:
+    """What each gateway turns away first when it is full: streams of a higher priority number.
+
+    Attributes:
+        step: Share of the limit that every level of priority leaves free for the levels below it:
+            with 20%, priority 0 may fill the limit, priority 1 80% of it, priority 2 60%.
+        limit: A gateway's requests in flight for a capability that are full load; where None, the
+            limit of concurrency.
+    """
+
+    step: Share = 0.2
+    limit: CountFrom1 | None = None
 
 
 class Shedding:

@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fedsim.federation.config import SlowStartConfig
 from fedsim.federation.contracts import NodeId
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.runtime import Clock, Random
+from fedsim.federation.settings import Positive, PositiveSeconds, Share
 from fedsim.federation.strategies.base import REMEMBERED, Candidates
+
+
+@dataclass(frozen=True, slots=True)
+class SlowStartConfig:
+    """Settings of the slow start of nodes that have recovered.
+
+    Attributes:
+        window_s: Length of a slow start, in seconds.
+        aggression: 1 grows linearly with time; more grows faster at first.
+        min: Least factor of a node's weight, which it has at first.
+    """
+
+    window_s: PositiveSeconds = 30.0
+    aggression: Positive = 1.0
+    min: Share = 0.1
+
 
 _LEAST_AGE_S = 0.001
 
@@ -68,7 +84,7 @@ class _Groups:
 class SlowStart:
     """Keeps which nodes are in slow start, and holds them to the share of a scaled weight.
 
-    The weight of a node is scaled by f = max(least, (t / window) ** (1 / aggression)), where t is
+    The weight of a node is scaled by f = max(min, (t / window) ** (1 / aggression)), where t is
     the time since the node recovered, 1 ms at least. With the defaults f is a tenth until 3 s, a
     half at 15 s, and 1 from 30 s on. The strategy chooses as ever, and a node in slow start is
     taken no more often than this weight gives: of n equal nodes, for f / (n - 1 + f) of the
@@ -188,4 +204,4 @@ def slow_start_share(config: SlowStartConfig, age_s: float) -> float:
         return 1.0
     progress = max(_LEAST_AGE_S, age_s) / config.window_s
     share: float = progress ** (1.0 / config.aggression)
-    return max(config.least, share)
+    return max(config.min, share)

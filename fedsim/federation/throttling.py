@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
+from typing import Annotated
 
-from fedsim.federation.config import ThrottleConfig
 from fedsim.federation.runtime import Clock, Random
+from fedsim.federation.settings import Limits, PositiveSeconds
+
+
+@dataclass(frozen=True, slots=True)
+class ThrottleConfig:
+    """Client-side throttling in each gateway and capability, by the rule of the SRE book.
+
+    Attributes:
+        accepts: Requests let through per request that nodes took: the K of the rule.
+        window_s: Time over which both are counted, in seconds.
+    """
+
+    accepts: Annotated[float, Limits(at_least=1.0)] = 2.0
+    window_s: PositiveSeconds = 120.0
 
 
 class Throttle:

@@ -8,14 +8,13 @@ from typing import Any
 from fedsim.adapters import BREAKERS
 from fedsim.federation.asyncio_runtime import AsyncioClock, AsyncioTasks
 from fedsim.federation.builder import FederationBuilder
-from fedsim.federation.config import GatewayConfig
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import (
     PrivacyLevel,
     RegionId,
     RoutingPolicyTrait,
 )
-from fedsim.federation.gateway import Gateway
+from fedsim.federation.gateway import Gateway, GatewayConfig
 from fedsim.federation.policies import NAMES, POLICIES, build_policy
 from fedsim.scenario.adapters import find_breaker, find_retries, is_adapted
 from fedsim.scenario.installed import POLICY, ROUTER, STRATEGY, is_name

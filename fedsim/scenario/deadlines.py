@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsim.federation.config import TimeoutConfig
+from fedsim.federation.gateway import TimeoutConfig
 from fedsim.kernel.streams import Streams
 from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.scenario.request_samples import RequestSample
@@ -186,7 +186,8 @@ def _limits(federation: FederationSpec, stream: StreamConfig) -> Iterator[_Limit
             "Requests are hedged that are not late. Raise it, or write a percentile such as p95."
         )
         usual = USUAL_HEDGES if hedge.budget is None else hedge.budget
-        yield _Limit("federation.hedge.after", hedge.after_s, *begins, remedy, usual)
+        after_s = None if isinstance(hedge.after_s, str) else hedge.after_s
+        yield _Limit("federation.hedge.after", after_s, *begins, remedy, usual)
 
 
 def _note(limit: _Limit, stream: StreamConfig, needs: Mapping[str, Needs]) -> Iterator[str]:

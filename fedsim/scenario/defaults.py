@@ -10,12 +10,12 @@ from typing import Any
 from fedsim.federation.policies import POLICIES
 from fedsim.scenario.catalogues.profiles import Profile
 from fedsim.scenario.engine_files import EngineSources
+from fedsim.scenario.schema.derived import SettingsOf
 from fedsim.scenario.schema.engine import PROFILE_FILES, Engine
 from fedsim.scenario.schema.federation import Federation
 from fedsim.scenario.schema.policies import PolicySettings
 from fedsim.scenario.schema.pools import Pool
 from fedsim.scenario.schema.presets import AnyFederation
-from fedsim.scenario.schema.resilience import TimeoutSettings
 from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.scenario.schema.servegen import ServeGenArrivals
 from fedsim.scenario.schema.sizes import AnyTokens, TokenSample
@@ -27,9 +27,6 @@ QUEUE_LIMIT = 64
 
 SLOTS = 8
 """Requests in service at once on a node with slots, where the file does not say."""
-
-FIRST_TOKEN_S = 30.0
-"""Deadline of a stream's first token, in seconds, where the file gives none for attempts either."""
 
 STREAMED = frozenset({"generate", "code"})
 """Capabilities whose answers are read as streams where engines serve them."""
@@ -138,17 +135,9 @@ def _complete_federation(
     if isinstance(federation, Federation):
         policies = federation.policies.items()
         complete["policies"] = {name: _complete_policy(name, each) for name, each in policies}
-        if isinstance(federation.timeout, TimeoutSettings):
-            complete["timeout"] = _complete_timeout(federation.timeout)
+        if isinstance(federation.timeout, SettingsOf):
+            complete["timeout"] = federation.timeout.completed()
     return federation.model_copy(update=complete)
-
-
-def _complete_timeout(settings: TimeoutSettings) -> TimeoutSettings:
-    first_token = settings.first_token
-    if first_token is None:
-        says = "attempt" in settings.model_fields_set
-        first_token = settings.attempt if says else FIRST_TOKEN_S
-    return settings.model_copy(update={"first_token": first_token})
 
 
 def _complete_policy(name: str, settings: PolicySettings) -> PolicySettings:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fedsim.federation.config import HealthConfig, TimeoutConfig
+from fedsim.federation.gateway import TimeoutConfig
+from fedsim.federation.health import HealthConfig
 from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.scenario.spec import Scenario
 from fedsim.scenario.units import DURATION

@@ -8,22 +8,20 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fedsim.federation.config import (
-    BreakerConfig,
-    ConcurrencyConfig,
-    HealthConfig,
-    HedgeConfig,
-    OutlierConfig,
-    RateBreakerConfig,
-    RetryConfig,
-    SheddingConfig,
-    SlowStartConfig,
-    ThrottleConfig,
-    TimeoutConfig,
-)
+from fedsim.federation.breaker import BreakerConfig
 from fedsim.federation.contracts import LoadBalanceStrategy
+from fedsim.federation.gateway import TimeoutConfig
+from fedsim.federation.health import HealthConfig
+from fedsim.federation.hedging import HedgeConfig
+from fedsim.federation.limits import ConcurrencyConfig
+from fedsim.federation.outliers import OutlierConfig
 from fedsim.federation.policies import DEFAULT_POLICIES
+from fedsim.federation.rate_breaker import RateBreakerConfig
 from fedsim.federation.reference.config import ReferenceConfig
+from fedsim.federation.retries import RetryConfig
+from fedsim.federation.shedding import SheddingConfig
+from fedsim.federation.slow_start import SlowStartConfig
+from fedsim.federation.throttling import ThrottleConfig
 from fedsim.results.slo import Slo
 from fedsim.results.sources import Figure
 from fedsim.scenario.emit import dump_yaml

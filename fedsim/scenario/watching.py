@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fedsim.federation.breakers import build_breaker
-from fedsim.federation.config import HealthConfig
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import CircuitBreakerTrait, HealthCheckerTrait
-from fedsim.federation.health import HealthChecker
+from fedsim.federation.health import HealthChecker, HealthConfig
 from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.scenario.spec import FederationSpec
 from fedsim.world.plugins import build_plugin, check_methods, plugin_name

@@ -6,7 +6,6 @@ import pytest
 
 from fedsim.federation import router
 from fedsim.federation.builder import FederationBuilder
-from fedsim.federation.config import GatewayConfig, TimeoutConfig
 from fedsim.federation.contracts import (
     Capability,
     CircuitOpen,
@@ -27,6 +26,7 @@ from fedsim.federation.contracts import (
     RouteTarget,
     Timeout,
 )
+from fedsim.federation.gateway import GatewayConfig, TimeoutConfig
 from fedsim.federation.health import HealthChecker
 from fedsim.federation.strategies.registry import STRATEGIES
 from tests.contract.test_contracts import LISTED

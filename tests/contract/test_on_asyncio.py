@@ -11,17 +11,9 @@ import random
 import pytest
 
 from fedsim.federation.asyncio_runtime import AsyncioClock, AsyncioTasks
-from fedsim.federation.breaker import CircuitBreaker
+from fedsim.federation.breaker import BreakerConfig, CircuitBreaker
 from fedsim.federation.builder import FederationBuilder
 from fedsim.federation.catalog import ModelCatalog
-from fedsim.federation.config import (
-    BreakerConfig,
-    GatewayConfig,
-    HealthConfig,
-    HedgeConfig,
-    RetryConfig,
-    TimeoutConfig,
-)
 from fedsim.federation.contracts import (
     Capability,
     CircuitState,
@@ -36,8 +28,11 @@ from fedsim.federation.contracts import (
     RegionId,
     Timeout,
 )
-from fedsim.federation.health import HealthChecker
+from fedsim.federation.gateway import GatewayConfig, TimeoutConfig
+from fedsim.federation.health import HealthChecker, HealthConfig
+from fedsim.federation.hedging import HedgeConfig
 from fedsim.federation.policies import HealthPolicy, LatencyPolicy, LocalityPolicy
+from fedsim.federation.retries import RetryConfig
 from fedsim.federation.router import Router
 from tests.unit.federation.stand_ins import request
 

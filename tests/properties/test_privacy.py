@@ -10,14 +10,17 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 import fedsim
-from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
+from fedsim.federation.breaker import BreakerConfig
 from fedsim.federation.contracts import (
     Capability,
     PrivacyLevel,
     QoSRequirements,
     RouteTarget,
 )
+from fedsim.federation.gateway import TimeoutConfig
+from fedsim.federation.health import HealthConfig
 from fedsim.federation.policies import DEFAULT_POLICIES
+from fedsim.federation.retries import RetryConfig
 from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.results.run import Run
 from fedsim.scenario.spec import FederationSpec

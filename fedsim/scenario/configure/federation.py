@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from fedsim.federation.contracts import RegionId
-from fedsim.scenario.configure.health import (
-    breaker_config,
-    health_config,
-    outlier_config,
-    panic_threshold,
-    probe_loss,
-    slow_start_config,
-)
 from fedsim.scenario.configure.pools import privacy_level
 from fedsim.scenario.configure.reference import reference_spec
-from fedsim.scenario.configure.resilience import (
-    concurrency_config,
-    hedge_config,
-    retry_config,
-    retry_policy,
-    shedding_config,
-    throttle_config,
-    timeout_config,
-)
+from fedsim.scenario.schema.derived import SettingsOf
 from fedsim.scenario.schema.federation import Federation
 from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.scenario.spec import FederationSpec
+
+C = TypeVar("C")
 
 
 def federation_spec(file: ScenarioFile) -> FederationSpec:
@@ -38,24 +26,35 @@ def federation_spec(file: ScenarioFile) -> FederationSpec:
 
 
 def _own_spec(federation: Federation) -> FederationSpec:
+    health, breaker = federation.health, federation.circuit_breaker
     return FederationSpec(
         gateways=dict(federation.gateways or {}),
         strategy=federation.strategy,
         strategy_settings=federation.strategy_settings.given(),
         policies={name: settings.given() for name, settings in federation.policies.items()},
         router=federation.router,
-        health=health_config(federation.health),
-        probe_loss=probe_loss(federation.health),
-        circuit_breaker=breaker_config(federation.circuit_breaker),
-        outliers=outlier_config(federation.outliers),
-        panic_threshold=panic_threshold(federation.panic),
-        slow_start=slow_start_config(federation.slow_start),
-        timeout=timeout_config(federation.timeout),
-        retries=retry_config(federation.retries),
-        retry_policy=retry_policy(federation.retries),
-        hedge=hedge_config(federation.hedge),
-        throttle=throttle_config(federation.throttle),
-        concurrency=concurrency_config(federation.concurrency),
-        shedding=shedding_config(federation.shedding),
+        health=_name(health) if isinstance(health, str) else health.build(),
+        probe_loss=0.0 if isinstance(health, str) else health.loss,
+        circuit_breaker=_name(breaker) if isinstance(breaker, str) else breaker.build(),
+        outliers=_built(federation.outliers),
+        panic_threshold=None if (panic := _built(federation.panic)) is None else panic.threshold,
+        slow_start=_built(federation.slow_start),
+        timeout=_built(federation.timeout),
+        retries=_built(federation.retries),
+        retry_policy=_name(federation.retries),
+        hedge=_built(federation.hedge),
+        throttle=_built(federation.throttle),
+        concurrency=_built(federation.concurrency),
+        shedding=_built(federation.shedding),
         middleware=tuple(federation.middleware),
     )
+
+
+def _built(settings: SettingsOf[C] | str) -> C | None:
+    """Return what a part is configured with; None where it is off, or another's."""
+    return None if isinstance(settings, str) else settings.build()
+
+
+def _name(settings: object) -> str | None:
+    """Return the name of what takes a part's place, or None for none."""
+    return settings if isinstance(settings, str) and settings != "off" else None

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 Wording = tuple[str, str]
@@ -55,11 +63,16 @@ def error(message: str, remedy: str, at: str = "") -> PydanticCustomError:
     return PydanticCustomError(PROBLEM, "{message} {remedy}", context)
 
 
-def error_from(failure: Exception) -> PydanticCustomError:
-    """Return the error for a *failure* whose text has the form ``what is wrong: what to do``."""
+def error_from(failure: Exception, at: str = "") -> PydanticCustomError:
+    """Return the error for a *failure* whose text has the form ``what is wrong: what to do``.
+
+    Args:
+        failure: The failure.
+        at: The key inside the validated mapping that is to blame, if there is one.
+    """
     message, _, remedy = str(failure).partition(": ")
     remedy = f"{remedy[:1].upper()}{remedy[1:]}." if remedy else "Correct the values."
-    return error(f"{message[:1].upper()}{message[1:]}.", remedy)
+    return error(f"{message[:1].upper()}{message[1:]}.", remedy, at)
 
 
 def shown(value: object, longest: int = 60) -> str:
@@ -137,12 +150,21 @@ def tag_of_word(value: Any) -> str:
     return "<word>" if isinstance(value, str) else "<value>"
 
 
-def off_or_mapping(value: Any) -> Any:
-    """Return *value* if it is ``off`` or a mapping, for use before the choice between them."""
+def _off_or_mapping(value: Any) -> Any:
     if value == "off" or isinstance(value, dict):
         return value
     message = f"{shown(value)} is neither a mapping nor off."
     raise error(message, "Write off to switch it off, or a mapping with its settings.")
+
+
+S = TypeVar("S", bound=Settings)
+
+OffOr = Annotated[
+    Annotated[S, Tag("<value>")] | Annotated[Literal["off"], Tag("<word>")],
+    Discriminator(tag_of_word),
+    BeforeValidator(_off_or_mapping),
+]
+"""Settings, or ``off``."""
 
 
 def only(word: str, *, unbuilt: str) -> Callable[[Any], Any]:

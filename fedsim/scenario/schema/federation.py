@@ -6,24 +6,27 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fedsim.federation.gateway import TimeoutConfig
+from fedsim.federation.hedging import HedgeConfig
+from fedsim.federation.limits import ConcurrencyConfig
+from fedsim.federation.outliers import OutlierConfig
+from fedsim.federation.panic import PanicConfig
 from fedsim.federation.policies import DEFAULT_POLICIES
-from fedsim.scenario.schema.base import Settings, error
-from fedsim.scenario.schema.breakers import BreakerChoice, BreakerSettings
-from fedsim.scenario.schema.health import HealthChoice, HealthSettings
-from fedsim.scenario.schema.off import OffOr
-from fedsim.scenario.schema.outliers import OutlierSettings, PanicSettings, SlowStartSettings
+from fedsim.federation.retries import RetryConfig
+from fedsim.federation.shedding import SheddingConfig
+from fedsim.federation.slow_start import SlowStartConfig
+from fedsim.federation.throttling import ThrottleConfig
+from fedsim.scenario.schema.base import OffOr, Settings, error
+from fedsim.scenario.schema.derived import SettingsOf
+from fedsim.scenario.schema.parts import (
+    BreakerChoice,
+    BreakerSettings,
+    HealthChoice,
+    HealthSettings,
+    RetryChoice,
+)
 from fedsim.scenario.schema.policies import Policies, PolicySettings
 from fedsim.scenario.schema.preset_name import OwnPreset
-from fedsim.scenario.schema.resilience import (
-    ConcurrencySettings,
-    HedgeSettings,
-    RetrySettings,
-    SheddingSettings,
-    ThrottleSettings,
-    TimeoutSettings,
-    check_shedding,
-)
-from fedsim.scenario.schema.retrying import RetryChoice
 from fedsim.scenario.schema.strategies import StrategySettingsByName
 from fedsim.scenario.schema.types import CountFrom1, PlugInName, RouterName, StrategyName
 
@@ -91,29 +94,33 @@ class Federation(Settings):
             "aiobreaker, circuitbreaker, interlock, purgatory or pybreaker."
         ),
     )
-    outliers: OffOr[OutlierSettings] = Field(default="off", description="Outlier ejection, or off.")
-    panic: OffOr[PanicSettings] = Field(default="off", description="Panic mode, or off.")
-    slow_start: OffOr[SlowStartSettings] = Field(
+    outliers: OffOr[SettingsOf[OutlierConfig]] = Field(
+        default="off", description="Outlier ejection, or off."
+    )
+    panic: OffOr[SettingsOf[PanicConfig]] = Field(default="off", description="Panic mode, or off.")
+    slow_start: OffOr[SettingsOf[SlowStartConfig]] = Field(
         default="off", description="The slow start of nodes that have recovered, or off."
     )
-    timeout: OffOr[TimeoutSettings] = Field(
-        default_factory=TimeoutSettings, description="The deadlines, or off."
+    timeout: OffOr[SettingsOf[TimeoutConfig]] = Field(
+        default_factory=SettingsOf[TimeoutConfig], description="The deadlines, or off."
     )
     retries: RetryChoice = Field(
-        default_factory=RetrySettings,
+        default_factory=SettingsOf[RetryConfig],
         description=(
             "The retries, off, or a policy of tenacity's as tenacity/module:name, which decides in "
             "place of limit, backoff and budget."
         ),
     )
-    hedge: OffOr[HedgeSettings] = Field(default="off", description="Hedged requests, or off.")
-    throttle: OffOr[ThrottleSettings] = Field(
+    hedge: OffOr[SettingsOf[HedgeConfig]] = Field(
+        default="off", description="Hedged requests, or off."
+    )
+    throttle: OffOr[SettingsOf[ThrottleConfig]] = Field(
         default="off", description="Client-side throttling, or off."
     )
-    concurrency: OffOr[ConcurrencySettings] = Field(
+    concurrency: OffOr[SettingsOf[ConcurrencyConfig]] = Field(
         default="off", description="The limit on a gateway's requests in flight, or off."
     )
-    shedding: OffOr[SheddingSettings] = Field(
+    shedding: OffOr[SettingsOf[SheddingConfig]] = Field(
         default="off", description="Load shedding by priority, or off."
     )
     abort: Literal["on", "off"] = Field(
@@ -126,7 +133,13 @@ class Federation(Settings):
 
     @model_validator(mode="after")
     def _sheds_at_a_limit(self) -> Self:
-        check_shedding(self.shedding, self.concurrency)
+        if (
+            self.concurrency == "off"
+            and isinstance(self.shedding, SettingsOf)
+            and self.shedding.build().limit is None
+        ):
+            message = "Load shedding has no limit to go by."
+            raise error(message, "Add limit, or switch concurrency on.", "shedding")
         return self
 
     @model_validator(mode="after")

@@ -9,13 +9,12 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from fedsim.federation.contracts import LoadBalanceStrategy
 from fedsim.federation.reference.config import ENTERPRISE_DEFAULT
-from fedsim.scenario.schema.base import Settings, Wording, error, listed, shown, tag_of_word
-from fedsim.scenario.schema.breakers import BreakerSettings, RateBreakerSettings
+from fedsim.federation.retries import RetryConfig
+from fedsim.scenario.schema.base import OffOr, Settings, Wording, error, listed, shown, tag_of_word
+from fedsim.scenario.schema.derived import SettingsOf
 from fedsim.scenario.schema.federation import Federation, GatewayChoice
-from fedsim.scenario.schema.health import HealthSettings
-from fedsim.scenario.schema.off import OffOr
+from fedsim.scenario.schema.parts import BreakerSettings, HealthSettings, RateBreakerSettings
 from fedsim.scenario.schema.policies import PolicySettings, check_settings
-from fedsim.scenario.schema.resilience import RetrySettings
 from fedsim.scenario.schema.types import CountFrom1, Duration, PlugInName, PositiveDuration
 
 _OR_OURS = "or write preset: default"
@@ -144,7 +143,7 @@ class ReferenceRetrySettings(Settings):
         "on. Where there was no route there is no wait.",
     )
 
-    lacks: ClassVar[Mapping[str, Wording]] = _lacks({"limit", "backoff"}, RetrySettings)
+    lacks: ClassVar[Mapping[str, Wording]] = _lacks({"limit", "backoff"}, SettingsOf[RetryConfig])
 
 
 PolicyName = Annotated[

@@ -14,8 +14,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from fedsim.federation.breaker import CircuitBreaker
-from fedsim.federation.config import BreakerConfig
+from fedsim.federation.breaker import BreakerConfig, CircuitBreaker
 from fedsim.federation.contracts import CircuitState, NodeId
 from tests.unit.federation.stand_ins import HandClock, Onlooker
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedsim.federation.config import BreakerConfig, RetryConfig, TimeoutConfig
+from fedsim.federation.breaker import BreakerConfig
+from fedsim.federation.budgets import BudgetConfig
 from fedsim.federation.contracts import (
     FederationError,
     Internal,
@@ -16,6 +17,8 @@ from fedsim.federation.contracts import (
     NodeId,
     NodeUnreachable,
 )
+from fedsim.federation.gateway import TimeoutConfig
+from fedsim.federation.retries import RetryConfig
 from fedsim.kernel.tasks import Cancelled
 from tests.unit.federation.gateways import Diary, GatewayScene
 from tests.unit.federation.stand_ins import GENERATE, request
@@ -127,7 +130,7 @@ class Caller:
     attempt_s=st.sampled_from([None, 0.5, 2.0]),
     request_s=st.sampled_from([None, 0.5, 3.0]),
     retries=st.sampled_from([None, 0, 1, 3]),
-    budget=st.sampled_from([None, 0.0, 0.2]),
+    budget=st.sampled_from([None, BudgetConfig(0.0), BudgetConfig(0.2)]),
     failures=st.integers(1, 3),
 )
 def test_books_are_balanced(

@@ -7,9 +7,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedsim.federation.config import HealthConfig
 from fedsim.federation.contracts import NodeId
-from fedsim.federation.health import HealthChecker
+from fedsim.federation.health import HealthChecker, HealthConfig
 from tests.unit.federation.stand_ins import Dice, Network, Onlooker, Stage, unreachable
 
 shares = st.lists(st.floats(0.0, 1.0, exclude_max=True), min_size=1, max_size=7)

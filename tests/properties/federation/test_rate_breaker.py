@@ -8,9 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from fedsim.federation.config import RateBreakerConfig
 from fedsim.federation.contracts import CircuitState, NodeId
-from fedsim.federation.rate_breaker import RateBreaker
+from fedsim.federation.rate_breaker import RateBreaker, RateBreakerConfig
 from tests.unit.federation.stand_ins import HandClock
 
 A = NodeId("a")

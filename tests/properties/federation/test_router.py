@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fedsim.federation.catalog import Deployment, DeploymentStatus
-from fedsim.federation.config import OutlierConfig
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
     Capability,
@@ -34,7 +33,7 @@ from fedsim.federation.contracts import (
     RegionId,
     RoutingPolicyTrait,
 )
-from fedsim.federation.outliers import OutlierDetector
+from fedsim.federation.outliers import OutlierConfig, OutlierDetector
 from fedsim.federation.panic import PanicMode
 from fedsim.federation.policies import (
     CostPolicy,

@@ -12,16 +12,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from fedsim.federation.config import (
-    BreakerConfig,
-    ConcurrencyConfig,
-    HealthConfig,
-    HedgeConfig,
-    RetryConfig,
-    SheddingConfig,
-    ThrottleConfig,
-    TimeoutConfig,
-)
+from fedsim.federation.breaker import BreakerConfig
 from fedsim.federation.contracts import (
     Capability,
     InferenceResponse,
@@ -29,8 +20,15 @@ from fedsim.federation.contracts import (
     NodeId,
     QoSRequirements,
 )
+from fedsim.federation.gateway import TimeoutConfig
+from fedsim.federation.health import HealthConfig
+from fedsim.federation.hedging import HedgeConfig
+from fedsim.federation.limits import ConcurrencyConfig
 from fedsim.federation.policies import HealthPolicy, LatencyPolicy, LocalityPolicy
+from fedsim.federation.retries import RetryConfig
+from fedsim.federation.shedding import SheddingConfig
 from fedsim.federation.strategies.registry import STRATEGIES
+from fedsim.federation.throttling import ThrottleConfig
 from fedsim.results.conservation import littles_law
 from fedsim.workload.arrivals import Poisson
 from fedsim.workload.distributions import Constant, Exponential, Lognormal
@@ -224,7 +222,7 @@ federations = st.builds(
         {},
         optional={
             "hedge": st.sampled_from(
-                [HedgeConfig(0.2, budget=None), HedgeConfig(percentile=0.5), HedgeConfig(1e-9)]
+                [HedgeConfig(0.2, budget=None), HedgeConfig("p50"), HedgeConfig(1e-9)]
             ),
             "throttle": st.just(ThrottleConfig(1.5, 5.0)),
             "concurrency": st.builds(

@@ -12,8 +12,11 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
+from fedsim.federation.breaker import BreakerConfig
 from fedsim.federation.contracts import Capability, LoadBalanceStrategy, QoSRequirements
+from fedsim.federation.gateway import TimeoutConfig
+from fedsim.federation.health import HealthConfig
+from fedsim.federation.retries import RetryConfig
 from fedsim.workload.arrivals import Poisson
 from fedsim.workload.distributions import Lognormal, Weibull
 from fedsim.workload.traffic import Traffic

@@ -8,7 +8,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from fedsim.federation.config import TimeoutConfig
+from fedsim.federation.gateway import TimeoutConfig
 from fedsim.world.config import FaultConfig
 from fedsim.world.faults.config import LinkConfig
 from tests.properties.world.test_conservation import gateways, worlds

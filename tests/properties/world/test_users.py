@@ -9,8 +9,9 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from fedsim.federation.config import RetryConfig, TimeoutConfig
 from fedsim.federation.contracts import LoadBalanceStrategy
+from fedsim.federation.gateway import TimeoutConfig
+from fedsim.federation.retries import RetryConfig
 from fedsim.kernel.streams import Streams
 from fedsim.workload.arrivals import ClosedLoop, GammaRenewal
 from fedsim.workload.conversations import Conversation

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsim.federation.config import HealthConfig
+from fedsim.federation.health import HealthConfig
 from fedsim.workload.distributions import Exponential
 from tests.simulated import HERE, Federation, draws_of, run_world, small_world
 from tests.theory.replications import Estimate, estimate

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fedsim.federation.config import HealthConfig
 from fedsim.federation.contracts import HealthState, NodeHealth, NodeId, NodeUnreachable
-from fedsim.federation.health import HealthChecker
+from fedsim.federation.health import HealthChecker, HealthConfig
 from fedsim.kernel.environment import Environment
 from fedsim.kernel.tasks import SimClock, SimTasks
 from tests.unit.federation.stand_ins import Onlooker

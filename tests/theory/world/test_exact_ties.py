@@ -9,7 +9,8 @@ import random
 
 import pytest
 
-from fedsim.federation.config import HedgeConfig, TimeoutConfig
+from fedsim.federation.gateway import TimeoutConfig
+from fedsim.federation.hedging import HedgeConfig
 from fedsim.workload.closed_forms import Constant
 from tests.given import Given, GivenArrivals
 from tests.simulated import Federation, run_world, small_world

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr, ndtri
 
-from fedsim.federation.config import HedgeConfig
+from fedsim.federation.hedging import HedgeConfig
 from fedsim.workload.distributions import Exponential, Lognormal
 from tests.simulated import Federation, run_world, small_world
 
@@ -78,7 +78,7 @@ def test_the_tail(law, after):
 
 def test_at_the_p95(law):
     """After the percentile of its own latencies a gateway sends about 5 % more, and no more."""
-    config = HedgeConfig(percentile=0.95, budget=0.1)
+    config = HedgeConfig("p95", budget=0.1)
 
     outcome = run_world(world(law), Federation(parts={"hedge": config}))
 

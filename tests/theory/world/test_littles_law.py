@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from fedsim.federation.config import RetryConfig
+from fedsim.federation.retries import RetryConfig
 from fedsim.results import conservation
 from fedsim.results.tables import NAMES, Tables
 from fedsim.workload.distributions import Exponential

@@ -8,14 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fedsim.federation.config import (
-    BreakerConfig,
-    HealthConfig,
-    RetryConfig,
-    TimeoutConfig,
-)
+from fedsim.federation.breaker import BreakerConfig
 from fedsim.federation.contracts import LoadBalanceStrategy
+from fedsim.federation.gateway import TimeoutConfig
+from fedsim.federation.health import HealthConfig
 from fedsim.federation.policies import HealthPolicy, LocalityPolicy
+from fedsim.federation.retries import RetryConfig
 from fedsim.results.digest import digest
 from fedsim.workload.distributions import Constant, Exponential, Lognormal, Uniform
 from fedsim.world.config import FaultConfig, NetworkConfig, RegionConfig

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedsim.federation.config import RetryConfig, TimeoutConfig
+from fedsim.federation.budgets import BudgetConfig
+from fedsim.federation.gateway import TimeoutConfig
+from fedsim.federation.retries import RetryConfig
 from fedsim.workload.distributions import Constant, Exponential
 from fedsim.world.config import FaultConfig
 from tests.simulated import Federation, run_world, small_world
@@ -89,7 +91,9 @@ class TestBackoff:
         """In no 10 s are there more retries than 10 and the budget's share of the requests."""
         config = small_world(Constant(1.0), 20.0, 100.0, nodes=5, faults=[OUTAGE])
 
-        outcome = run_world(config, Federation(retries=RetryConfig(budget=0.2, jitter="none")))
+        outcome = run_world(
+            config, Federation(retries=RetryConfig(budget=BudgetConfig(0.2), jitter="none"))
+        )
 
         attempts = outcome.attempts[outcome.attempts["attempt"] > 1]
         backoff_s = 0.1 * 2.0 ** (attempts["attempt"] - 2)
@@ -136,7 +140,7 @@ class TestAmplification:
     @settings(max_examples=15)
     def test_under_a_budget(self, probability, limit, share, floor, window_s):
         """Whatever fails, there are no more retries than the budget has room for."""
-        retries = RetryConfig(limit, 0.01, 10.0, "full", share, floor, window_s)
+        retries = RetryConfig(limit, 0.01, 10.0, "full", BudgetConfig(share, floor, window_s))
 
         attempts = self.attempts(probability, retries, 20.0, 20.0)
 

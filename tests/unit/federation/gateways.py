@@ -6,16 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedsim.federation.breaker import CircuitBreaker
+from fedsim.federation.breaker import BreakerConfig, CircuitBreaker
 from fedsim.federation.builder import FederationBuilder
 from fedsim.federation.catalog import Deployment
-from fedsim.federation.config import (
-    BreakerConfig,
-    GatewayConfig,
-    HealthConfig,
-    RetryConfig,
-    TimeoutConfig,
-)
 from fedsim.federation.contracts import (
     FederationError,
     InferenceRequest,
@@ -24,7 +17,9 @@ from fedsim.federation.contracts import (
     NodeId,
     RouterTrait,
 )
-from fedsim.federation.health import HealthChecker
+from fedsim.federation.gateway import GatewayConfig, TimeoutConfig
+from fedsim.federation.health import HealthChecker, HealthConfig
+from fedsim.federation.retries import RetryConfig
 from fedsim.federation.router import Router
 from tests.unit.federation.stand_ins import (
     EAST,

@@ -6,10 +6,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedsim.federation.breaker import CircuitBreaker
+from fedsim.federation.breaker import BreakerConfig, CircuitBreaker
 from fedsim.federation.builder import FederationBuilder
 from fedsim.federation.catalog import Deployment, DeploymentStatus, ModelCatalog
-from fedsim.federation.config import BreakerConfig
 from fedsim.federation.contracts import (
     Capability,
     FederationError,

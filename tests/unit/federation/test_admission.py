@@ -7,11 +7,6 @@ import random
 import pytest
 
 from fedsim.federation.admission import TurnedAway
-from fedsim.federation.config import (
-    ConcurrencyConfig,
-    SheddingConfig,
-    ThrottleConfig,
-)
 from fedsim.federation.contracts import (
     Capability,
     InferenceRequest,
@@ -19,13 +14,13 @@ from fedsim.federation.contracts import (
     NodeId,
     QoSRequirements,
 )
-from fedsim.federation.limits import Aimd, Fixed, Gradient2, Vegas, build_limit
-from fedsim.federation.shedding import Shedding
-from fedsim.federation.throttling import Throttle
+from fedsim.federation.limits import Aimd, ConcurrencyConfig, Fixed, Gradient2, Vegas, build_limit
+from fedsim.federation.shedding import Shedding, SheddingConfig
+from fedsim.federation.throttling import Throttle, ThrottleConfig
 from tests.unit.federation.gateways import Diary, GatewayScene
 from tests.unit.federation.stand_ins import GENERATE, Dice, HandClock, request, unreachable
 
-TWENTY = ConcurrencyConfig(initial=20, least=1, most=1000)
+TWENTY = ConcurrencyConfig(initial=20, min=1, max=1000)
 
 
 class TestThrottle:
@@ -99,7 +94,7 @@ class TestAimd:
 
     def test_by_hand(self):
         """Slow 18, good 19, good 20, dropped 18, half empty 18."""
-        limit = Aimd(ConcurrencyConfig(initial=20, slow_s=5.0))
+        limit = Aimd(ConcurrencyConfig("aimd", initial=20, slow_s=5.0))
         steps = [(5.1, 20, False), (5.0, 18, False), (1.0, 10, False), (1.0, 20, True)]
         seen = []
         for latency_s, in_flight, dropped in steps:
@@ -112,7 +107,7 @@ class TestAimd:
 
     def test_bounds(self):
         """It stays within least and most."""
-        limit = Aimd(ConcurrencyConfig(initial=4, least=3, most=5))
+        limit = Aimd(ConcurrencyConfig(initial=4, min=3, max=5))
         for _ in range(5):
             limit.sample(0.0, 4, dropped=True)
         assert limit.limit == 3
@@ -126,7 +121,7 @@ class TestVegas:
 
     def vegas(self, initial=20, **more):
         """Return a limit that has seen a shortest latency of 1 s."""
-        limit = Vegas(ConcurrencyConfig(initial=initial, most=1000, **more), Dice(0.999))
+        limit = Vegas(ConcurrencyConfig(initial=initial, max=1000, **more), Dice(0.999))
         limit.sample(1.0, initial, dropped=False)
         assert limit.limit == initial
         return limit
@@ -182,7 +177,7 @@ class TestVegas:
 
     def test_bounds(self):
         """It stays within least and most."""
-        limit = self.vegas(20, least=19)
+        limit = self.vegas(20, min=19)
         for _ in range(5):
             limit.sample(9.0, 20, dropped=False)
         assert limit.limit == 19

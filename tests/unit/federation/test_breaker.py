@@ -6,8 +6,7 @@ import math
 
 import pytest
 
-from fedsim.federation.breaker import CircuitBreaker
-from fedsim.federation.config import BreakerConfig
+from fedsim.federation.breaker import BreakerConfig, CircuitBreaker
 from fedsim.federation.contracts import CircuitState, NodeId
 from tests.unit.federation.stand_ins import HandClock, Onlooker
 

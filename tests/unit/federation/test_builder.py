@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fedsim.federation.breaker import CircuitBreaker
+from fedsim.federation.breaker import BreakerConfig, CircuitBreaker
 from fedsim.federation.builder import FederationBuilder
 from fedsim.federation.catalog import ModelCatalog
-from fedsim.federation.config import (
-    BreakerConfig,
-    GatewayConfig,
-    HealthConfig,
-    OutlierConfig,
-    SlowStartConfig,
-)
 from fedsim.federation.contracts import (
     CircuitOpen,
     HealthState,
@@ -24,9 +17,12 @@ from fedsim.federation.contracts import (
     PrivacyViolation,
     QoSViolation,
 )
-from fedsim.federation.health import HealthChecker
+from fedsim.federation.gateway import GatewayConfig
+from fedsim.federation.health import HealthChecker, HealthConfig
+from fedsim.federation.outliers import OutlierConfig
 from fedsim.federation.policies import HealthPolicy, LocalityPolicy
 from fedsim.federation.router import Router
+from fedsim.federation.slow_start import SlowStartConfig
 from tests.unit.federation.gateways import Diary
 from tests.unit.federation.stand_ins import (
     EAST,

@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from fedsim.federation.config import (
+from fedsim.federation.contracts import NodeId
+from fedsim.federation.outliers import (
     FailureShareConfig,
     OutlierConfig,
-    SlowStartConfig,
+    OutlierDetector,
     SuccessRateConfig,
+    success_rate_threshold,
 )
-from fedsim.federation.contracts import NodeId
-from fedsim.federation.outliers import OutlierDetector, success_rate_threshold
-from fedsim.federation.slow_start import slow_start_share
+from fedsim.federation.slow_start import SlowStartConfig, slow_start_share
 from fedsim.federation.strategies.hash_tables import MaglevSettings, maglev_table
 from fedsim.federation.strategies.localities import (
     EnvoyLoadAwareLocalitySettings,
@@ -656,7 +656,7 @@ OUTLIERS = [
 
 def starting(age_s: float, window_s: float, aggression: float, least: float) -> float:
     """Return a node's share, cut off after two digits."""
-    config = SlowStartConfig(window_s=window_s, aggression=aggression, least=least)
+    config = SlowStartConfig(window_s=window_s, aggression=aggression, min=least)
     return int(slow_start_share(config, age_s) * 100.0) / 100.0
 
 

@@ -11,7 +11,6 @@ from contextlib import suppress
 import pytest
 
 from fedsim.federation.asyncio_runtime import AsyncioClock, AsyncioTasks
-from fedsim.federation.config import GatewayConfig, HedgeConfig, TimeoutConfig
 from fedsim.federation.contracts import (
     Capability,
     InferenceRequest,
@@ -22,7 +21,8 @@ from fedsim.federation.contracts import (
     RouteTarget,
     Timeout,
 )
-from fedsim.federation.gateway import Gateway
+from fedsim.federation.gateway import Gateway, GatewayConfig, TimeoutConfig
+from fedsim.federation.hedging import HedgeConfig
 
 REQUEST = InferenceRequest(Capability.GENERATE, b"", QoSRequirements(), "r")
 A, B = NodeId("a"), NodeId("b")

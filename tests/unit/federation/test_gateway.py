@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from fedsim.federation.breaker import BreakerConfig
+from fedsim.federation.budgets import BudgetConfig
 from fedsim.federation.catalog import DeploymentStatus
-from fedsim.federation.config import BreakerConfig, RetryConfig, TimeoutConfig
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
     Capability,
@@ -21,6 +22,8 @@ from fedsim.federation.contracts import (
     QoSViolation,
     RouteTarget,
 )
+from fedsim.federation.gateway import TimeoutConfig
+from fedsim.federation.retries import RetryConfig
 from tests.unit.federation.gateways import EXACT, Diary, GatewayScene
 from tests.unit.federation.stand_ins import GENERATE, Dice, deployment, request, target
 
@@ -293,7 +296,7 @@ class TestRetries:
         """Beyond the budget requests fail at their first error: 10 retries + 20 % of requests."""
         scene = GatewayScene(
             {"a": [(0.0, BROKEN)]},
-            retries=replace(EXACT, budget=0.2, limit=1),
+            retries=replace(EXACT, budget=BudgetConfig(0.2), limit=1),
             breaker=BreakerConfig(failure_threshold=1000),
         )
         for number in range(20):
@@ -313,7 +316,7 @@ class TestRetries:
         scene = GatewayScene(
             {"a": [(0.0, 1), (0.0, BROKEN), (0.0, 1)]},
             router=Fixed(*[closed] * 14, target("a")),
-            retries=replace(EXACT, budget=0.0, budget_floor=1),
+            retries=replace(EXACT, budget=BudgetConfig(0.0, 1)),
         )
         for _ in range(3):
             assert scene.fail() is closed
@@ -328,7 +331,7 @@ class TestRetries:
         """What is charged is what is sent: another retry takes its place."""
         scene = GatewayScene(
             {"a": [(0.0, BROKEN), (0.0, BROKEN), (0.0, 1)]},
-            retries=replace(EXACT, budget=0.0, budget_floor=1),
+            retries=replace(EXACT, budget=BudgetConfig(0.0, 1)),
             breaker=BreakerConfig(failure_threshold=1, reset_timeout_s=5.0),
         )
         assert isinstance(scene.fail(), CircuitOpen)
@@ -347,7 +350,7 @@ class TestRetries:
         scene = GatewayScene(
             {"a": [(0.0, BROKEN)]},
             timeout=TimeoutConfig(None, 0.25),
-            retries=replace(EXACT, budget=0.0, budget_floor=2),
+            retries=replace(EXACT, budget=BudgetConfig(0.0, 2)),
         )
         scene.fail()
         assert scene.sent == [(0.0, "a"), (0.1, "a")]
@@ -357,7 +360,7 @@ class TestRetries:
     def test_a_request_that_is_cancelled_gives_its_retry_back(self):
         """One that nobody waits for any more, during its backoff, sends nothing."""
         scene = GatewayScene(
-            {"a": [(0.0, BROKEN)]}, retries=replace(EXACT, budget=0.0, budget_floor=1)
+            {"a": [(0.0, BROKEN)]}, retries=replace(EXACT, budget=BudgetConfig(0.0, 1))
         )
         task = scene.stage.spawn(scene.gateway.infer(request()))
         scene.stage.env.run(until=0.05)
@@ -371,7 +374,7 @@ class TestRetries:
         """While one waits for its backoff, its place in the budget is taken."""
         scene = GatewayScene(
             {"a": [(0.0, BROKEN)]},
-            retries=replace(EXACT, budget=0.0, budget_floor=1, limit=1),
+            retries=replace(EXACT, budget=BudgetConfig(0.0, 1), limit=1),
         )
         for number in range(2):
             scene.stage.spawn(self.fails(scene, number))
@@ -384,7 +387,7 @@ class TestRetries:
         scene = GatewayScene(
             {"a": [(0.0, BROKEN)], "b": [(0.0, Internal("too long")), (0.0, 1)]},
             deployments=[deployment("a"), deployment("b", capabilities=(Capability.EMBED,))],
-            retries=replace(EXACT, budget=0.0, budget_floor=2, limit=1),
+            retries=replace(EXACT, budget=BudgetConfig(0.0, 2), limit=1),
             breaker=BreakerConfig(failure_threshold=1000),
         )
         for number in range(4):
@@ -409,7 +412,7 @@ class TestRetries:
         scene = GatewayScene(
             {"a": [(0.0, FULL)], "b": [(0.0, FULL)]},
             middlewares=[diary],
-            retries=replace(EXACT, budget=0.0),
+            retries=replace(EXACT, budget=BudgetConfig(0.0)),
         )
         for _ in range(5):
             assert scene.fail() is FULL

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fedsim.federation.config import HealthConfig
 from fedsim.federation.contracts import HealthState, NodeId, NodeUnreachable, Timeout
-from fedsim.federation.health import HealthChecker
+from fedsim.federation.health import HealthChecker, HealthConfig
 from tests.unit.federation.stand_ins import Dice, Network, Onlooker, Stage, unreachable
 
 A, B, C = NodeId("a"), NodeId("b"), NodeId("c")

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from fedsim.federation.config import HedgeConfig, TimeoutConfig
 from fedsim.federation.contracts import (
     FederationError,
     Internal,
@@ -16,7 +15,8 @@ from fedsim.federation.contracts import (
     NodeUnreachable,
     Timeout,
 )
-from fedsim.federation.hedging import Hedging
+from fedsim.federation.gateway import TimeoutConfig
+from fedsim.federation.hedging import HedgeConfig, Hedging
 from tests.unit.federation.gateways import EXACT, Diary, GatewayScene
 from tests.unit.federation.stand_ins import GENERATE, HandClock, request
 
@@ -266,7 +266,7 @@ class TestWhen:
     def test_percentile(self):
         """From the 100th latency on, hedges go out after the p95 of the latest 1,000."""
         clock = HandClock()
-        hedging = Hedging(HedgeConfig(percentile=0.95), clock)
+        hedging = Hedging(HedgeConfig("p95"), clock)
         for number in range(100):
             assert hedging.delay_s(streamed=False) is None
             hedging._latencies[False].add(0.0, float(number))
@@ -277,7 +277,7 @@ class TestWhen:
 
     def test_latencies_are_learnt(self):
         """The time from dispatch to answer counts, whoever gave it."""
-        scene = scene_of((0.5, 1), (0.5, 1), hedge=HedgeConfig(percentile=0.5))
+        scene = scene_of((0.5, 1), (0.5, 1), hedge=HedgeConfig("p50"))
         for number in range(10):
             scene.infer(request(number))
         hedging = scene.gateway._hedging
@@ -286,7 +286,7 @@ class TestWhen:
 
     def test_a_hedged_request_s_latency_is_that_of_its_lead(self):
         """A hedge that answers after 0.25 s has taken the request 1.25 s."""
-        scene = scene_of((1.0, 1), (1.0, 1), hedge=HedgeConfig(percentile=0.5, budget=None))
+        scene = scene_of((1.0, 1), (1.0, 1), hedge=HedgeConfig("p50", budget=None))
         for number in range(10):
             scene.infer(request(number))
         scene.nodes.update(a=[(9.0, 1)], b=[(0.25, 1)])

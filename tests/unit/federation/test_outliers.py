@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from fedsim.federation.config import FailureShareConfig, OutlierConfig, SuccessRateConfig
 from fedsim.federation.contracts import NodeId
-from fedsim.federation.outliers import OutlierDetector, success_rate_threshold
+from fedsim.federation.outliers import (
+    FailureShareConfig,
+    OutlierConfig,
+    OutlierDetector,
+    SuccessRateConfig,
+    success_rate_threshold,
+)
 from tests.unit.federation.stand_ins import HandClock, Onlooker
 
 ENVOY = OutlierConfig(

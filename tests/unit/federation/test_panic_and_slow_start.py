@@ -7,9 +7,8 @@ from collections import Counter
 
 import pytest
 
-from fedsim.federation.breaker import CircuitBreaker
+from fedsim.federation.breaker import BreakerConfig, CircuitBreaker
 from fedsim.federation.builder import FederationBuilder
-from fedsim.federation.config import BreakerConfig, OutlierConfig, SlowStartConfig
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
     Capability,
@@ -17,10 +16,11 @@ from fedsim.federation.contracts import (
     NodeId,
 )
 from fedsim.federation.health import HealthChecker
+from fedsim.federation.outliers import OutlierConfig
 from fedsim.federation.panic import PanicMode
 from fedsim.federation.policies import HealthPolicy
 from fedsim.federation.router import Router
-from fedsim.federation.slow_start import SlowStart, slow_start_share
+from fedsim.federation.slow_start import SlowStart, SlowStartConfig, slow_start_share
 from fedsim.federation.strategies.registry import STRATEGIES
 from tests.unit.federation.stand_ins import (
     EAST,
@@ -304,7 +304,7 @@ class TestSlowStart:
     def test_after_all_have_returned(self):
         """Nodes that return one second after the other get the shares of their factors."""
         names = "abcde"
-        scene = Scene(*names, slow_start=SlowStartConfig(window_s=10.0, least=0.0))
+        scene = Scene(*names, slow_start=SlowStartConfig(window_s=10.0, min=0.0))
         scene.sicken(*names)
         for name in names:
             scene.cure(name)
@@ -322,7 +322,7 @@ class TestSlowStart:
 
     def test_never_the_only_one_left_out(self):
         """Where all that are eligible are in slow start, one of them is taken."""
-        scene = Scene("a", "b", slow_start=SlowStartConfig(least=0.0))
+        scene = Scene("a", "b", slow_start=SlowStartConfig(min=0.0))
         scene.sicken("a", "b")
         scene.cure("a")
         assert scene.routes(50) == "a" * 50

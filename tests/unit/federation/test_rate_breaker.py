@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fedsim.federation.config import RateBreakerConfig
 from fedsim.federation.contracts import CircuitState, NodeId
-from fedsim.federation.rate_breaker import RateBreaker
+from fedsim.federation.rate_breaker import RateBreaker, RateBreakerConfig
 from tests.unit.federation.stand_ins import HandClock, Onlooker
 
 A, B = NodeId("a"), NodeId("b")

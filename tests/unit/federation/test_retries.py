@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fedsim.federation.budgets import Budget
-from fedsim.federation.config import RetryConfig
-from fedsim.federation.retries import backoff_s
+from fedsim.federation.retries import RetryConfig, backoff_s
 from tests.unit.federation.stand_ins import Dice, HandClock
 
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import pytest
 
 from fedsim.federation.admission import TurnedAway
-from fedsim.federation.config import (
-    ConcurrencyConfig,
-    HedgeConfig,
-    OutlierConfig,
-    SheddingConfig,
-    SuccessRateConfig,
-    ThrottleConfig,
-)
 from fedsim.federation.contracts import Capability, FederationError, InferenceRequest, NodeId
-from fedsim.federation.outliers import OutlierDetector
+from fedsim.federation.hedging import HedgeConfig
+from fedsim.federation.limits import ConcurrencyConfig
+from fedsim.federation.outliers import OutlierConfig, OutlierDetector, SuccessRateConfig
+from fedsim.federation.shedding import SheddingConfig
+from fedsim.federation.throttling import ThrottleConfig
 from tests.unit.federation.gateways import GatewayScene
 from tests.unit.federation.stand_ins import (
     GENERATE,
@@ -173,7 +169,7 @@ class TestHedges:
         scene = GatewayScene(
             {"a": [(4.0, 1)], "b": [(0.25, 1)]},
             deployments=A_CHATS_B_EMBEDS,
-            hedge=HedgeConfig(percentile=0.5),
+            hedge=HedgeConfig("p50"),
         )
         for number in range(10):
             scene.infer(of(GENERATE, number))

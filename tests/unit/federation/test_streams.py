@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from fedsim.federation.config import TimeoutConfig
 from fedsim.federation.contracts import (
     CircuitState,
     FederationError,
@@ -15,6 +14,7 @@ from fedsim.federation.contracts import (
     Timeout,
     TokenStream,
 )
+from fedsim.federation.gateway import TimeoutConfig
 from tests.unit.federation.gateways import Diary, GatewayScene
 from tests.unit.federation.stand_ins import GENERATE, request, target
 from tests.unit.federation.test_gateway import Fixed

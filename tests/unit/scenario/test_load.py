@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import yaml
 
-from fedsim.federation.config import BreakerConfig, HealthConfig, RetryConfig, TimeoutConfig
+from fedsim.federation.breaker import BreakerConfig
 from fedsim.federation.contracts import Capability, PrivacyLevel, QoSRequirements
+from fedsim.federation.gateway import TimeoutConfig
+from fedsim.federation.health import HealthConfig
 from fedsim.federation.policies import DEFAULT_POLICIES
+from fedsim.federation.retries import RetryConfig
 from fedsim.results.slo import Slo
 from fedsim.scenario.load import load
 from fedsim.scenario.spec import CONTRACT_STRATEGIES, CompareSpec, Scenario

@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 
 import fedsim
-from fedsim.federation.config import (
-    ConcurrencyConfig,
-    HedgeConfig,
-    RetryConfig,
-    SheddingConfig,
-    ThrottleConfig,
-)
+from fedsim.federation.budgets import BudgetConfig
+from fedsim.federation.hedging import HedgeConfig
+from fedsim.federation.limits import ConcurrencyConfig
+from fedsim.federation.retries import RetryConfig
+from fedsim.federation.shedding import SheddingConfig
+from fedsim.federation.throttling import ThrottleConfig
 from tests.small_scenario import TEXT
 
 
@@ -25,12 +24,12 @@ def federation(tmp_path, **keys):
 @pytest.mark.parametrize(
     ("budget", "expected"),
     [
-        ("30%", RetryConfig(budget=0.3)),
+        ("30%", RetryConfig(budget=BudgetConfig(0.3))),
         ("off", RetryConfig(budget=None)),
         ({}, RetryConfig()),
         (
             {"ratio": "10%", "floor": 3, "window": "1min"},
-            RetryConfig(3, 0.1, 10.0, "full", 0.1, 3, 60.0),
+            RetryConfig(3, 0.1, 10.0, "full", BudgetConfig(0.1, 3, 60.0)),
         ),
     ],
 )
@@ -43,8 +42,8 @@ def test_retry_budgets(tmp_path, budget, expected):
     ("hedge", "expected"),
     [
         ("off", None),
-        ({}, HedgeConfig(percentile=0.95)),
-        ({"after": "p99", "budget": "off"}, HedgeConfig(percentile=0.99, budget=None)),
+        ({}, HedgeConfig("p95")),
+        ({"after": "p99", "budget": "off"}, HedgeConfig("p99", budget=None)),
         ({"after": "500ms", "budget": "5%"}, HedgeConfig(after_s=0.5, budget=0.05)),
     ],
 )
