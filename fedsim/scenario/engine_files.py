@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fedsim.errors import Problem, ScenarioError
+from fedsim.scenario.catalogues.profile_files import read_profile
 from fedsim.scenario.catalogues.profiles import Profile, profile
 from fedsim.scenario.catalogues.tables import CatalogueError
 from fedsim.scenario.facts import Facts
@@ -68,8 +69,6 @@ def read_engine_sources(facts: Facts, folder: Path) -> tuple[EngineSources, list
 def _profile(named: str, folder: Path) -> Profile:
     if not named.endswith(PROFILE_FILES):
         return profile(named)
-    from fedsim.scenario.catalogues.profile_files import read_profile
-
     return read_profile(folder / named)
 
 

@@ -65,12 +65,8 @@ def load(path: str | PathLike[str], overrides: Mapping[str, object] | None = Non
     return _built(read_document(file), overrides or {}, file, plugin_directory(file))
 
 
-def rebuilt(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
-    """Return *scenario* with *changes*; see `Scenario.changed`."""
-    source = scenario.source
-    if source is None:
-        message = "A scenario that no file describes cannot be changed."
-        raise ScenarioError([Problem(message, "Load one from a file.")])
+def _rebuilt(scenario: Scenario, source: Source, changes: Mapping[str, object]) -> Scenario:
+    """Return *scenario*, made from *source*, with *changes*."""
     document = source.document
     own = replace(
         document,
@@ -120,7 +116,7 @@ def _built(
     if problems or file is None:
         raise ScenarioError(_in_order(document, problems))
     completed = complete(file, path, engines)
-    scenario = _scenario(completed, Source(document, files, engines), path)
+    scenario = _scenario(completed, Source(document, files, engines, _rebuilt), path)
     return replace(scenario, plugin_directory=plugins, figures=figures(file, engines))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fedsim.errors import Problem
+from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.schema.base import listed, shown, suggestion
 from fedsim.scenario.source import KeyPath
-from fedsim.scenario.spec import CONTRACT_STRATEGIES
 
 
 def unknown_names(facts: Facts) -> Iterator[Problem]:

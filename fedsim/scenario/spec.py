@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from fedsim.errors import Problem, ScenarioError
 from fedsim.federation.breaker import BreakerConfig
 from fedsim.federation.contracts import LoadBalanceStrategy
 from fedsim.federation.gateway import TimeoutConfig
@@ -21,20 +22,16 @@ from fedsim.federation.reference.config import ReferenceConfig
 from fedsim.federation.retries import RetryConfig
 from fedsim.federation.shedding import SheddingConfig
 from fedsim.federation.slow_start import SlowStartConfig
+from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
 from fedsim.federation.throttling import ThrottleConfig
 from fedsim.results.slo import Slo
 from fedsim.results.sources import Figure
 from fedsim.scenario.emit import dump_yaml
+from fedsim.scenario.engine_files import EngineSources
+from fedsim.scenario.files import WorkloadFiles
 from fedsim.scenario.objects import given_in
 from fedsim.scenario.source import Document, Place, dotted
 from fedsim.world.config import WorldConfig
-
-if TYPE_CHECKING:
-    from fedsim.scenario.engine_files import EngineSources
-    from fedsim.scenario.files import WorkloadFiles
-
-CONTRACT_STRATEGIES: tuple[str, ...] = tuple(strategy.value for strategy in LoadBalanceStrategy)
-"""The strategies of the contract, in the order in which they are compared where none is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +188,14 @@ class Scenario:
             ScenarioError: Something is wrong with the changed scenario; problems that a change
                 makes carry its path.
         """
-        from fedsim.scenario.load import rebuilt
-
         if not changes and seed is None:
             return self
         if changes or not _is_seed(seed):
-            return rebuilt(self, {**(changes or {}), **({} if seed is None else {"seed": seed})})
+            if self.source is None:
+                message = "A scenario that no file describes cannot be changed."
+                raise ScenarioError([Problem(message, "Load one from a file.")])
+            wanted = {**(changes or {}), **({} if seed is None else {"seed": seed})}
+            return self.source.rebuild(self, self.source, wanted)
         assert seed is not None
         return replace(
             self,
@@ -215,11 +214,13 @@ class Source:
         document: The file's tree with all changes so far, before defaults were filled in.
         files: What the files hold that its workload names.
         engines: Where the step times of its engines come from.
+        rebuild: Makes the scenario again from this, with changes by dotted path.
     """
 
     document: Document
     files: WorkloadFiles
     engines: EngineSources
+    rebuild: Callable[[Scenario, Source, Mapping[str, object]], Scenario]
 
     def with_seed(self, seed: int) -> Source:
         """Return the same with another seed."""

@@ -10,8 +10,7 @@ from textwrap import dedent
 import pytest
 
 import fedsim
-from fedsim.federation.strategies.registry import STRATEGIES
-from fedsim.scenario.spec import CONTRACT_STRATEGIES
+from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES, STRATEGIES
 
 TEXT = """\
 name: determinism

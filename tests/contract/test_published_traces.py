@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import fedsim
-from fedsim.scenario.spec import CONTRACT_STRATEGIES
+from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
 
 REQUESTS = 28_185
 """Rows of the conversation trace and the code trace together."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedsim.federation.context import GatewayContext
+from fedsim.federation.contracts import LoadBalanceStrategy
 from fedsim.federation.strategies.base import Strategy
 from fedsim.federation.strategies.caches import (
     AibrixPrefixCache,
@@ -117,6 +118,10 @@ STRATEGIES: Mapping[str, Entry] = {
     "best_score": Entry(BestScore, context=False, slow_start=False, scores=True),
 }
 """Every strategy that has a name; the five of the contract come first."""
+
+
+CONTRACT_STRATEGIES: tuple[str, ...] = tuple(strategy.value for strategy in LoadBalanceStrategy)
+"""The strategies of the contract, in the order in which they are compared where none is named."""
 
 
 def build_strategy(

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
 from fedsim.scenario.schema.base import Settings, error, shown, suggestion
 from fedsim.scenario.schema.faults import Fault
 from fedsim.scenario.schema.federation import Federation
@@ -22,7 +23,6 @@ from fedsim.scenario.schema.types import (
     StrategyName,
 )
 from fedsim.scenario.schema.workload import Workload
-from fedsim.scenario.spec import CONTRACT_STRATEGIES
 
 
 class SloSettings(Settings):

@@ -16,9 +16,10 @@ from fedsim.federation.gateway import TimeoutConfig
 from fedsim.federation.health import HealthConfig
 from fedsim.federation.policies import DEFAULT_POLICIES
 from fedsim.federation.retries import RetryConfig
+from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
 from fedsim.results.slo import Slo
 from fedsim.scenario.load import load
-from fedsim.scenario.spec import CONTRACT_STRATEGIES, CompareSpec, Scenario
+from fedsim.scenario.spec import CompareSpec, Scenario
 from fedsim.workload.arrivals import Poisson, TraceReplay
 from fedsim.workload.distributions import (
     Constant,

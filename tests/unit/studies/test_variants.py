@@ -7,7 +7,7 @@ import pytest
 import fedsim
 from fedsim.errors import ScenarioError
 from fedsim.federation.contracts import LoadBalanceStrategy
-from fedsim.scenario.spec import CONTRACT_STRATEGIES
+from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
 from fedsim.studies.variants import require_known, variants
 from tests import small_scenario
 
