@@ -51,15 +51,15 @@ class Direct:
 class Unrecorded:
     """An observer that keeps nothing."""
 
-    def request_arrived(self, *_: object) -> int:
+    def request_arrived(self, **_: object) -> int:
         """Return the same row for all."""
         return 0
 
-    def attempt_started(self, *_: object) -> int:
+    def attempt_started(self, **_: object) -> int:
         """Return the same row for all."""
         return 0
 
-    def ignore(self, *_: object) -> None:
+    def ignore(self, *_: object, **__: object) -> None:
         """Do nothing."""
 
     turn_taken = request_finished = request_cost_added = attempt_finished = ignore

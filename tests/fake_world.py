@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -52,11 +54,19 @@ class FakeWorld:
     service_mean_s: float = 1.0
     outage_s: tuple[float, float] | None = (120.0, 180.0)
     sample_every_s: float = 1.0
-    calls: list[tuple[float, int, str, tuple[Any, ...]]] = field(default_factory=list)
+    calls: list[tuple[float, int, str, tuple[int, ...], dict[str, Any]]] = field(
+        default_factory=list
+    )
+    numbers: Iterator[int] = field(default_factory=count)
 
-    def at(self, time_s: float, method: str, *arguments: Any) -> None:
+    def at(self, when_s: float, method: str, /, *row: int, **values: Any) -> None:
         """Schedule a call of the observer."""
-        heapq.heappush(self.calls, (time_s, len(self.calls), method, arguments))
+        heapq.heappush(self.calls, (when_s, next(self.numbers), method, row, values))
+
+    def event_at(self, time_s: float, *texts: str) -> None:
+        """Schedule an event: kind, subject, gateway, before, after, detail."""
+        names = ("kind", "subject", "gateway", "before", "after", "detail")
+        self.at(time_s, "event", time_s=time_s, **dict(zip(names, texts, strict=True)))
 
     def run(self, **facts: Any) -> Run:
         """Return a run of this world."""
@@ -90,7 +100,8 @@ class FakeWorld:
             service_s = rng.lognormal(math.log(self.service_mean_s) - 0.32, 0.8)
             origin = int(rng.choice(3, p=[0.5, 0.3, 0.2]))
             tenant = int(rng.zipf(1.5)) % 40 if stream == 0 else -1
-            facts = (stream, counts[stream], tenant, origin)
+            facts = {"stream": stream, "index": counts[stream], "origin": origin}
+            facts["tenant_number"] = tenant
             counts[stream] += 1
             requests.append((arrived_s, facts, self.serve(number, arrived_s, origin, service_s)))
         self.report(recorder, requests)
@@ -129,27 +140,27 @@ class FakeWorld:
         return attempts
 
     def report(self, recorder: Recorder, requests: list[Any]) -> None:
-        """Tell the recorder of all requests and events in the order of time."""
+        """Report all requests and events in the order of time."""
         for arrived_s, facts, attempts in requests:
-            self.at(arrived_s, "arrive", arrived_s, facts, attempts)
+            self.at(arrived_s, "arrive", arrived_s=arrived_s, facts=facts, attempts=attempts)
         if self.outage_s is not None:
             self.report_outage(*self.outage_s)
         while self.calls:
-            _, _, method, arguments = heapq.heappop(self.calls)
-            if method == "arrive":
-                self.arrive(recorder, *arguments)
-            elif method == "start":
-                self.start(recorder, *arguments)
+            _, _, method, row, values = heapq.heappop(self.calls)
+            if method in {"arrive", "start"}:
+                getattr(self, method)(recorder, *row, **values)
             else:
-                getattr(recorder, method)(*arguments)
+                getattr(recorder, method)(*row, **values)
 
     def arrive(
-        self, recorder: Recorder, arrived_s: float, facts: tuple[int, int, int, int], attempts: Any
+        self, recorder: Recorder, arrived_s: float, facts: dict[str, int], attempts: Any
     ) -> None:
         """Report an arrival, and schedule the rest."""
-        row = recorder.request_arrived(*facts, arrived_s, 1000, 130)
+        row = recorder.request_arrived(
+            **facts, arrived_s=arrived_s, prompt_tokens=1000, output_tokens=130
+        )
         for attempt in attempts:
-            self.at(attempt["started_s"], "start", row, facts[3], attempt)
+            self.at(attempt["started_s"], "start", row, origin=facts["origin"], attempt=attempt)
         last = attempts[-1]
         ok = last["outcome"] == "ok"
         ttft_s = tpot_s = math.nan
@@ -161,54 +172,57 @@ class FakeWorld:
             last["finished_s"],
             "request_finished",
             row,
-            last["finished_s"],
-            last["outcome"],
-            last["node"],
-            2 * last["leg_s"],
-            last["wait_s"],
-            last["service_s"],
-            ttft_s,
-            tpot_s,
-            0.001 if ok else 0.0,
-            130 if ok else -1,
-            -1,
-            -1,
+            finished_s=last["finished_s"],
+            outcome=last["outcome"],
+            node=last["node"],
+            network_s=2 * last["leg_s"],
+            queue_wait_s=last["wait_s"],
+            service_s=last["service_s"],
+            ttft_s=ttft_s,
+            tpot_s=tpot_s,
+            cost_usd=0.001 if ok else 0.0,
         )
 
     def start(self, recorder: Recorder, row: int, origin: int, attempt: dict[str, Any]) -> None:
         """Report the start of an attempt, and schedule its end."""
         gateway = (row % 2, 2, 3)[origin]
         attempt_row = recorder.attempt_started(
-            row, attempt["attempt"], gateway, attempt["node"], False, attempt["started_s"]
+            request=row,
+            attempt=attempt["attempt"],
+            gateway=gateway,
+            node=attempt["node"],
+            hedge=False,
+            started_s=attempt["started_s"],
         )
         self.at(
             attempt["finished_s"],
             "attempt_finished",
             attempt_row,
-            attempt["finished_s"],
-            attempt["outcome"],
-            attempt["wait_s"],
-            attempt["service_s"],
+            finished_s=attempt["finished_s"],
+            outcome=attempt["outcome"],
+            queue_wait_s=attempt["wait_s"],
+            service_s=attempt["service_s"],
         )
 
     def report_outage(self, start_s: float, end_s: float) -> None:
         """Report an outage of eu-west, a slow node, and what the gateways make of both."""
-        self.at(start_s, "event", start_s, "fault", "eu-west", "", "up", "down", "outage")
-        self.at(end_s, "event", end_s, "fault", "eu-west", "", "down", "up", "outage")
+        self.event_at(start_s, "fault", "eu-west", "", "up", "down", "outage")
+        self.event_at(end_s, "fault", "eu-west", "", "down", "up", "outage")
         slow = self.names.nodes[0].name
         half_s, late_s = start_s / 2, start_s / 2 + 40.0
-        self.at(half_s, "event", half_s, "fault", slow, "", "normal", "slow x5", "slowdown")
-        self.at(late_s, "event", late_s, "fault", slow, "", "slow x5", "normal", "slowdown")
+        self.event_at(half_s, "fault", slow, "", "normal", "slow x5", "slowdown")
+        self.event_at(late_s, "fault", slow, "", "slow x5", "normal", "slowdown")
         for place, gateway in enumerate(self.names.gateways):
             for number, node in enumerate(self.names.nodes):
                 if node.region == "eu-west":
-                    self.report_views(gateway, node.name, start_s + place + 0.3 * number, end_s)
+                    seen_s = start_s + place + 0.3 * number
+                    self.report_views(gateway, node.name, seen_s, end_s)
             steps = (
                 (half_s + 8 + place, "healthy", "degraded"),
                 (late_s + 15, "degraded", "healthy"),
             )
             for time_s, before, after in steps:
-                self.at(time_s, "event", time_s, "health", slow, gateway, before, after, "slow")
+                self.event_at(time_s, "health", slow, gateway, before, after, "slow")
 
     def report_views(self, gateway: str, node: str, time_s: float, end_s: float) -> None:
         """Report that a gateway finds a node unhealthy, opens its circuit, and closes it again."""
@@ -222,7 +236,7 @@ class FakeWorld:
             (end_s + 12, "health", "unhealthy", "healthy"),
         ]
         for when_s, kind, before, after in steps:
-            self.at(when_s, "event", when_s, kind, node, gateway, before, after, "made up")
+            self.event_at(when_s, kind, node, gateway, before, after, "made up")
 
     def report_nodes(self, recorder: Recorder) -> None:
         """Report samples and totals of all nodes."""
@@ -233,11 +247,24 @@ class FakeWorld:
                 running = int(((start <= time_s) & (time_s < end)).sum())
                 queued = int(((came <= time_s) & (time_s < start)).sum())
                 share = running / self.names.nodes[node].slots
-                up = not self.down(node, time_s)
-                recorder.node_sampled(time_s, node, up, running, queued, share)
+                recorder.node_sampled(
+                    time_s=time_s,
+                    node=node,
+                    up=not self.down(node, time_s),
+                    running=running,
+                    queued=queued,
+                    utilization=share,
+                )
         for node, (_, start, end) in enumerate(spans):
             inside = np.minimum(end, self.duration_s) - np.maximum(start, self.warmup_s)
             busy_s = float((end - start).sum())
             window_s = float(np.maximum(inside, 0.0).sum())
             slots = self.names.nodes[node].slots
-            recorder.node_totals(node, self.duration_s, busy_s, 0.0, window_s, window_s / slots)
+            recorder.node_totals(
+                node,
+                up_s=self.duration_s,
+                busy_slot_s=busy_s,
+                wasted_slot_s=0.0,
+                window_busy_slot_s=window_s,
+                window_busy_s=window_s / slots,
+            )

@@ -39,7 +39,7 @@ class Census:
     """An observer that counts who comes and goes, in front of the one that records.
 
     Attributes:
-        watched: The observer behind it.
+        recorder: The observer behind it.
         tables: Its tables once the run has been checked, if it is a `Recorder`.
         times_s: When somebody came or went, in seconds.
         steps: +1 for each who came, -1 for each who went, parallel to *times_s*.
@@ -47,8 +47,8 @@ class Census:
         left: Requests of each stream that went, by its code.
     """
 
-    def __init__(self, watched: Any, env: Environment) -> None:
-        self.watched = watched
+    def __init__(self, recorder: Any, env: Environment) -> None:
+        self.recorder = recorder
         self.tables: Tables | None = None
         self.times_s = array("d")
         self.steps = array("b")
@@ -57,22 +57,22 @@ class Census:
         self._env = env
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.watched, name)
+        return getattr(self.recorder, name)
 
-    def request_arrived(self, *columns: Any) -> int:
+    def request_arrived(self, **values: Any) -> int:
         """Count one more."""
         self.times_s.append(self._env.now)
         self.steps.append(1)
-        row: int = self.watched.request_arrived(*columns)
-        self.streams[row] = columns[0]
+        row: int = self.recorder.request_arrived(**values)
+        self.streams[row] = values["stream"]
         return row
 
-    def request_finished(self, *columns: Any) -> None:
+    def request_finished(self, row: int, /, **values: Any) -> None:
         """Count one less."""
         self.times_s.append(self._env.now)
         self.steps.append(-1)
-        self.left[self.streams[columns[0]]] += 1
-        self.watched.request_finished(*columns)
+        self.left[self.streams[row]] += 1
+        self.recorder.request_finished(row, **values)
 
     def area(self, end_s: float, bits: int) -> int:
         """Return the integral of the number present up to *end_s*, in units of 2**-bits s."""
@@ -124,8 +124,8 @@ def check(world: World, census: Census) -> None:
     if not sum(census.steps) and not world.jobs:
         nothing_is_left(world)
     gateways_add_up(world, census)
-    if isinstance(census.watched, Recorder):
-        census.tables = tables = census.watched.tables()
+    if isinstance(census.recorder, Recorder):
+        census.tables = tables = census.recorder.tables()
         assert conservation.problems(tables) == []
         nobody_is_lost(tables, census)
         littles_law(world, tables, census)

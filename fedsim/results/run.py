@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fedsim.errors import ResultsError
-from fedsim.results.columns import OUTCOMES
 from fedsim.results.digest import digest
+from fedsim.results.kinds import OUTCOMES
 from fedsim.results.manifest import (
     FORMAT,
     directory_to_json,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedsim.errors import ResultsError
-from fedsim.results.categories import restore_categories
-from fedsim.results.columns import OUTCOMES
+from fedsim.results.columns import TABLES
+from fedsim.results.kinds import Names
 from fedsim.results.manifest import FORMAT, directory_from_json, slo_from_json
 from fedsim.results.plots import CHARTS
 from fedsim.results.rundir import (
@@ -100,8 +100,7 @@ def _builder(
 ) -> Callable[[], DataFrame]:
     if manifest["record_tables"] == "summary":
         return partial(_refuse, folder, name)
-    outcomes = (*OUTCOMES, *manifest.get("outcomes", ()))
-    return partial(_read, folder / f"{name}.parquet", names, outcomes)
+    return partial(_read, folder, name, Names(names, manifest.get("outcomes", ())))
 
 
 def _refuse(folder: Path, name: str) -> DataFrame:
@@ -109,11 +108,12 @@ def _refuse(folder: Path, name: str) -> DataFrame:
     raise ResultsError(msg)
 
 
-def _read(path: Path, names: Directory, outcomes: Sequence[str]) -> DataFrame:
+def _read(folder: Path, name: str, names: Names) -> DataFrame:
     import pandas as pd
 
+    path = folder / f"{name}.parquet"
     try:
-        return restore_categories(pd.read_parquet(path), names, outcomes)
+        return TABLES[name].restored(pd.read_parquet(path), names)
     except (OSError, ValueError) as error:
         msg = f"{path} cannot be read: {error}"
         raise ResultsError(msg) from error

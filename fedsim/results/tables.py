@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedsim.results.columns import TABLES
+
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-NAMES = ("requests", "attempts", "nodes", "events", "node_totals")
-"""The tables that every run has; ``node_totals`` has a row per node for the whole run."""
-
 DECISIONS = "decisions"
 """The table of the runs that recorded their decisions."""
+
+NAMES = tuple(name for name in TABLES if name != DECISIONS)
+"""The tables that every run has."""
 
 
 class Tables:

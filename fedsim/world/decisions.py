@@ -1,10 +1,9 @@
-"""What a gateway knew when it decided, taken down candidate by candidate."""
+"""Reports what a gateway knew when it decided, candidate by candidate."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple
 
 from fedsim.federation.contracts import (
     CircuitBreakerTrait,
@@ -26,22 +25,21 @@ from fedsim.world.observer import WorldObserver
 
 TRIED = "it was tried before"
 LEFT_OUT = "the router left it out, and does not say why"
-_UNKNOWN = (math.nan,) * 6
 
 
-class DecisionWatch:
+class DecisionReporter:
     """The federation's ``DecisionObserver`` for one gateway.
 
-    Of a router that explains its decisions the candidates are taken down with the scores on which
-    it rested; of another one the choice and the gateway's own knowledge.
+    Of a router that explains its decisions it reports the candidates with the scores on which the
+    decision rested; of another one the choice and the gateway's own knowledge.
 
     Args:
         env: The environment.
         gateway: Code of the gateway.
         nodes: All nodes by id.
         live: All requests under way by id.
-        observer: Is told of the candidates.
-        watched: Tells by its id whether a request is watched.
+        observer: Receives the candidates.
+        reported: Says by its id whether the decisions on a request are reported.
     """
 
     def __init__(
@@ -51,14 +49,14 @@ class DecisionWatch:
         nodes: Mapping[NodeId, Node],
         live: Mapping[str, LiveRequest],
         observer: WorldObserver,
-        watched: Callable[[str], bool],
+        reported: Callable[[str], bool],
     ) -> None:
         self._env = env
         self._gateway = gateway
         self._nodes = nodes
         self._live = live
         self._observer = observer
-        self._watched = watched
+        self._reported = reported
 
     async def decided(
         self,
@@ -69,9 +67,9 @@ class DecisionWatch:
         health: HealthCheckerTrait | None,
         breaker: CircuitBreakerTrait | None,
     ) -> None:
-        """Take down every candidate of a decision."""
+        """Report every candidate of a decision."""
         live = self._live.get(request.request_id)
-        if live is None or not self._watched(request.request_id):
+        if live is None or not self._reported(request.request_id):
             return
         chosen, outcome = None, "ok"
         if isinstance(decision, RouteTarget):
@@ -95,24 +93,37 @@ class DecisionWatch:
             known = None if health is None else health.get_cached_health(node_id)
             depth, age_s = _reported(health, node_id, self._env.now)
             self._observer.candidate_considered(
-                live.row,
-                live.attempts + 1,
-                self._gateway,
-                self._env.now,
-                outcome,
-                node.code,
-                node_id == chosen,
-                eligible,
-                reason,
-                _UNKNOWN if candidate is None else astuple(candidate.scores),
-                math.nan if candidate is None else candidate.target.estimated_latency_s or math.nan,
-                "" if known is None else known.status.value,
-                "" if breaker is None else breaker.state(node_id).value,
-                in_flight.get(node_id, -1),
-                depth,
-                age_s,
-                node.running + node.queued,
+                request=live.row,
+                attempt=live.attempts + 1,
+                gateway=self._gateway,
+                time_s=self._env.now,
+                outcome=outcome,
+                node=node.code,
+                chosen=node_id == chosen,
+                eligible=eligible,
+                rejection_reason=reason,
+                health="" if known is None else known.status.value,
+                circuit="" if breaker is None else breaker.state(node_id).value,
+                in_flight=in_flight.get(node_id, -1),
+                reported_depth=depth,
+                reported_age_s=age_s,
+                actual_depth=node.running + node.queued,
+                **({} if candidate is None else _scores(candidate)),
             )
+
+
+def _scores(candidate: RouteCandidate) -> dict[str, float]:
+    """Return the scores of a candidate; an estimate of 0 is none."""
+    scores = candidate.scores
+    return {
+        "latency_score": scores.latency_score,
+        "throughput_score": scores.throughput_score,
+        "cost_score": scores.cost_score,
+        "locality_score": scores.locality_score,
+        "health_score": scores.health_score,
+        "total_score": scores.total,
+        "estimated_latency_s": candidate.target.estimated_latency_s or math.nan,
+    }
 
 
 def _eligibility(candidate: RouteCandidate | None, tried: bool) -> tuple[int, str]:

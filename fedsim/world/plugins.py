@@ -34,7 +34,7 @@ from fedsim.federation.strategies.base import Candidates
 from fedsim.kernel.asyncio_loop import SimLoop
 from fedsim.kernel.foreign import run_foreign
 from fedsim.kernel.tasks import Cancelled
-from fedsim.world.telling import FederationReporter
+from fedsim.world.reporter import FederationReporter
 from fedsim.world.world import Site
 
 

@@ -160,7 +160,12 @@ class WorldTransport:
         kind = StreamedJob if streamed else Job
         job = kind(live, node, attempt, leg_s, self._ledger)
         attempt_row = self._observer.attempt_started(
-            live.row, attempt, self._gateway, node.code, live.under_way > 1, self._env._now
+            request=live.row,
+            attempt=attempt,
+            gateway=self._gateway,
+            node=node.code,
+            hedge=live.under_way > 1,
+            started_s=self._env._now,
         )
         link = None if self._links is None else self._links.get(node.code)
         if link is None:
@@ -202,7 +207,14 @@ class WorldTransport:
         now_s = self._env._now
         job.live.under_way -= 1
         if error is not None:
-            self._observer.attempt_finished(attempt_row, now_s, error.kind, *job.held_s())
+            wait_s, service_s = job.held_s()
+            self._observer.attempt_finished(
+                attempt_row,
+                finished_s=now_s,
+                outcome=error.kind,
+                queue_wait_s=wait_s,
+                service_s=service_s,
+            )
             return
         live = job.live
         live.queue_wait_s = wait_s = job.begun_s - job.accepted_s
@@ -218,7 +230,13 @@ class WorldTransport:
             if node.caches_prompts:
                 live.cached_tokens = node.cached_tokens(job)
                 live.preemptions = node.preemptions(job)
-        self._observer.attempt_finished(attempt_row, now_s, "ok", wait_s, service_s)
+        self._observer.attempt_finished(
+            attempt_row,
+            finished_s=now_s,
+            outcome="ok",
+            queue_wait_s=wait_s,
+            service_s=service_s,
+        )
 
     def _given_up(self, job: Job, attempt_row: int, thrown: BaseException) -> None:
         """Report an attempt that nobody waits for any more, and again once its node is done."""
@@ -229,7 +247,14 @@ class WorldTransport:
         now_s, observer = self._env._now, self._observer
 
         def report() -> None:
-            observer.attempt_finished(attempt_row, now_s, outcome, *job.held_s())
+            wait_s, service_s = job.held_s()
+            observer.attempt_finished(
+                attempt_row,
+                finished_s=now_s,
+                outcome=outcome,
+                queue_wait_s=wait_s,
+                service_s=service_s,
+            )
 
         report()
         job.on_change = report

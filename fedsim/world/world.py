@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +23,7 @@ from fedsim.kernel.tasks import SimClock, SimTasks
 from fedsim.workload.details import Details, Prompt
 from fedsim.world.answers import idle_answer_s
 from fedsim.world.config import StreamConfig, WorldConfig
-from fedsim.world.decisions import DecisionWatch
+from fedsim.world.decisions import DecisionReporter
 from fedsim.world.faults.injector import FaultInjector
 from fedsim.world.gateway_choice import GatewayChoice
 from fedsim.world.insight import IdleReports, NodeInsight
@@ -35,8 +34,8 @@ from fedsim.world.nodes.base import Node
 from fedsim.world.nodes.job import Job
 from fedsim.world.nodes.kinds import build_node
 from fedsim.world.observer import Directory, NodeInfo, StreamInfo, WorldObserver
+from fedsim.world.reporter import FederationReporter
 from fedsim.world.source import Source
-from fedsim.world.telling import FederationReporter
 from fedsim.world.transport import WorldTransport
 from fedsim.world.users import UserSource
 
@@ -57,10 +56,10 @@ class Site:
         loop: The asyncio loop on simulated time, for plug-ins.
         random_for: Gives a stream of randomness by purpose.
         catalog: The federation's catalog, with all nodes.
-        reporter: Tells health and breaker changes, and what plug-ins do.
+        reporter: Reports changes of health and breakers, and what plug-ins do.
         env: The environment.
         insight: The truth about nodes, for strategies that are studied as an ideal.
-        decisions: Looks on when the gateway decides, or None.
+        decisions: Reports what the gateway decides, or None.
     """
 
     name: str
@@ -74,7 +73,7 @@ class Site:
     reporter: FederationReporter
     env: Environment
     insight: Insight
-    decisions: DecisionWatch | None = None
+    decisions: DecisionReporter | None = None
 
 
 BuildGateway = Callable[[Site], GatewayTrait]
@@ -134,7 +133,7 @@ class World:
         config: What the world is made of.
         gateways: Number of gateways by region.
         build_gateway: Builds the real gateway of each site.
-        observer: Is told all that happens.
+        observer: Receives all that happens.
         router_name: Name of the routers, for errors.
         progress: Is called now and then with the share of the duration that has passed.
         watched: Tells by its id whether the decisions on a request are to be observed, or None
@@ -250,7 +249,7 @@ class World:
                 NodeInsight(by_id, idle, region_code),
                 None
                 if self._watched is None
-                else DecisionWatch(
+                else DecisionReporter(
                     self.env, code, by_id, self._live, self._observer, self._watched
                 ),
             )
@@ -363,10 +362,16 @@ class World:
         config = self._config.streams[stream]
         info = self.directory.streams[stream]
         row = self._observer.request_arrived(
-            stream, index, tenant, origin, arrived_s, prompt_tokens, output_tokens
+            stream=stream,
+            index=index,
+            tenant_number=tenant,
+            origin=origin,
+            arrived_s=arrived_s,
+            prompt_tokens=prompt_tokens,
+            output_tokens=output_tokens,
         )
         if user >= 0:
-            self._observer.turn_taken(row, user, turn)
+            self._observer.turn_taken(request=row, user=user, turn=turn)
         request_id = info.request_id(index)
         tenant_id = self._tenants[stream][tenant] if tenant >= 0 else None
         if details is None or not isinstance(details, Prompt):
@@ -405,24 +410,31 @@ class World:
         live.step(None)
 
     def request_over(self, live: LiveRequest, outcome: str) -> None:
-        """Take down what came of a request."""
+        """Report what came of a request."""
         live.over = True
-        served = outcome == "ok"
-        self._observer.request_finished(
-            live.row,
-            self.env._now,
-            outcome,
-            live.node,
-            live.network_s if served else math.nan,
-            live.queue_wait_s if served else math.nan,
-            live.service_s if served else math.nan,
-            live.ttft_s if served else math.nan,
-            live.tpot_s if served else math.nan,
-            live.cost_usd,
-            live.output_tokens,
-            live.cached_tokens if served else -1,
-            live.preemptions if served else -1,
-        )
+        if outcome == "ok":
+            self._observer.request_finished(
+                live.row,
+                finished_s=self.env._now,
+                outcome=outcome,
+                node=live.node,
+                network_s=live.network_s,
+                queue_wait_s=live.queue_wait_s,
+                service_s=live.service_s,
+                ttft_s=live.ttft_s,
+                tpot_s=live.tpot_s,
+                cached_tokens=live.cached_tokens,
+                preemptions=live.preemptions,
+                cost_usd=live.cost_usd,
+            )
+        else:  # an attempt may have succeeded all the same, too late for the request
+            self._observer.request_finished(
+                live.row,
+                finished_s=self.env._now,
+                outcome=outcome,
+                node=live.node,
+                cost_usd=live.cost_usd,
+            )
         del self._live[live.name]
         if live.on_over is not None:
             live.on_over(live, outcome)
@@ -446,7 +458,14 @@ class World:
 
     def node_event(self, node: Node, kind: str, before: str, after: str, detail: str) -> None:
         """Report what happens on a node."""
-        self._observer.event(self.env.now, kind, node.name, "", before, after, detail)
+        self._observer.event(
+            time_s=self.env.now,
+            kind=kind,
+            subject=node.name,
+            before=before,
+            after=after,
+            detail=detail,
+        )
 
     def node_status(self, node: Node, status: DeploymentStatus) -> None:
         """Let the catalog know that a node is loading, draining, or ready to serve."""
@@ -489,13 +508,13 @@ class World:
                 share = (busy_s - busy_before_s[node.code]) / every_s
                 busy_before_s[node.code] = busy_s
                 self._observer.node_sampled(
-                    self.env.now,
-                    node.code,
-                    node.up,
-                    node.running,
-                    node.queued,
-                    share,
-                    node.kv_used_tokens(),
+                    time_s=self.env.now,
+                    node=node.code,
+                    up=node.up,
+                    running=node.running,
+                    queued=node.queued,
+                    utilization=share,
+                    kv_used_tokens=node.kv_used_tokens(),
                 )
 
     def _tell_progress(self, progress: Callable[[float], None]) -> Generator[Any, Any, None]:
@@ -513,11 +532,12 @@ class World:
                     settle()
 
     def _close_books(self) -> None:
-        for node in self.nodes:
+        for node, (window_slot_s, window_s) in zip(self.nodes, self._window_s, strict=True):
             self._observer.node_totals(
                 node.code,
-                node.up_s(),
-                node.busy_slot_s(),
-                node.wasted_slot_s,
-                *self._window_s[node.code],
+                up_s=node.up_s(),
+                busy_slot_s=node.busy_slot_s(),
+                wasted_slot_s=node.wasted_slot_s,
+                window_busy_slot_s=window_slot_s,
+                window_busy_s=window_s,
             )

@@ -103,7 +103,14 @@ class FaultInjector:
             yield f"group-{number}", Correlated(self._env, self._tell, fault, group, rng)
 
     def _tell(self, fault: FaultConfig, subject: str, before: str, after: str) -> None:
-        self._observer.event(self._env.now, "fault", subject, "", before, after, fault.kind)
+        self._observer.event(
+            time_s=self._env.now,
+            kind="fault",
+            subject=subject,
+            before=before,
+            after=after,
+            detail=fault.kind,
+        )
 
 
 def _units(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from fedsim.results.columns import OUTCOMES
+from fedsim.results.kinds import OUTCOMES
 from fedsim.results.recorder import Recorder
 from tests.fake_world import directory
 
@@ -65,31 +65,53 @@ def record(items: list[History]) -> Recorder:
     recorder = Recorder(NAMES)
     for index, item in enumerate(items):
         row = recorder.request_arrived(
-            item.stream, index, item.tenant, item.origin, item.arrived_s, item.tokens, -1
+            stream=item.stream,
+            index=index,
+            tenant_number=item.tenant,
+            origin=item.origin,
+            arrived_s=item.arrived_s,
+            prompt_tokens=item.tokens,
+            output_tokens=item.tokens,
         )
         node = -1
         for number, (gateway, node, hedge, outcome) in enumerate(item.attempts, start=1):
-            attempt = recorder.attempt_started(row, number, gateway, node, hedge, item.arrived_s)
+            attempt = recorder.attempt_started(
+                request=row,
+                attempt=number,
+                gateway=gateway,
+                node=node,
+                hedge=hedge,
+                started_s=item.arrived_s,
+            )
             if outcome != "unfinished":
-                service_s = item.queue_wait_s
-                end_s = item.arrived_s + 1.0
-                recorder.attempt_finished(attempt, end_s, outcome, item.queue_wait_s, service_s)
+                recorder.attempt_finished(
+                    attempt,
+                    finished_s=item.arrived_s + 1.0,
+                    outcome=outcome,
+                    queue_wait_s=item.queue_wait_s,
+                    service_s=item.queue_wait_s,
+                )
         if item.sojourn_s is not None and item.outcome != "unfinished":
             recorder.request_finished(
                 row,
-                item.arrived_s + item.sojourn_s,
-                item.outcome,
-                node,
-                0.0,
-                item.queue_wait_s,
-                math.nan,
-                item.ttft_s,
-                item.ttft_s,
-                0.5,
-                item.tokens,
-                item.cached_tokens,
-                min(item.cached_tokens, 3),
+                finished_s=item.arrived_s + item.sojourn_s,
+                outcome=item.outcome,
+                node=node,
+                network_s=0.0,
+                queue_wait_s=item.queue_wait_s,
+                ttft_s=item.ttft_s,
+                tpot_s=item.ttft_s,
+                cost_usd=0.5,
+                cached_tokens=item.cached_tokens,
+                preemptions=min(item.cached_tokens, 3),
             )
     for node in range(len(NAMES.nodes)):
-        recorder.node_totals(node, 100.0, 10.0 * node, 0.0, 5.0 * node, node)
+        recorder.node_totals(
+            node,
+            up_s=100.0,
+            busy_slot_s=10.0 * node,
+            wasted_slot_s=0.0,
+            window_busy_slot_s=5.0 * node,
+            window_busy_s=node,
+        )
     return recorder

@@ -207,7 +207,7 @@ def test_trouble_of_a_pool_is_its_nodes() -> None:
     names = FakeWorld().names
     node, gateway = names.nodes[0], names.gateways[0]
     name, pool, region = node.name, node.pool, node.region
-    told = [
+    reported = [
         (10.0, "fault", pool, "", "up", "down"),
         (20.0, "fault", pool, "", "down", "up"),
         (100.0, "fault", region, "", "normal", "slow x5"),
@@ -217,8 +217,9 @@ def test_trouble_of_a_pool_is_its_nodes() -> None:
         (300.0, "breaker", name, gateway, "closed", "open"),
     ]
     recorder = Recorder(names)
-    for time_s, kind, subject, gateway, before, after in told:
-        recorder.event(time_s, kind, subject, gateway, before, after, "")
+    names_of_values = ("time_s", "kind", "subject", "gateway", "before", "after")
+    for values in reported:
+        recorder.event(**dict(zip(names_of_values, values, strict=True)))
 
     spans = troubles(recorder.tables().events, names, end_s=400.0)[0]
 

@@ -94,7 +94,7 @@ def test_what_does_not_count() -> None:
     spare = NodeInfo("spare-0", "spare", "ap-south", 1)
     before = digest(FakeWorld(duration_s=20.0, outage_s=None).record().tables())
     recorder = FakeWorld(duration_s=20.0, outage_s=None, sample_every_s=5.0).record()
-    recorder.directory = replace(names, nodes=(*names.nodes, spare))
+    recorder.rows["requests"].names.directory = replace(names, nodes=(*names.nodes, spare))
 
     assert digest(recorder.tables()) == before
 

@@ -30,11 +30,24 @@ names = Directory(
 recorder = Recorder(names)
 for k in range(int(sys.argv[1])):
     at = 0.01 * k
-    row = recorder.request_arrived(0, k, k % 500, k % 2, at, 100, 200)
-    attempt = recorder.attempt_started(row, 1, k % 2, k % 16, False, at)
-    recorder.attempt_finished(attempt, at + 0.3, "ok", 0.1, 0.2)
-    facts = (0.0, 0.1, 0.2, 0.2, 0.02, 0.01, 200, 50, 0)
-    recorder.request_finished(row, at + 0.3, "ok", k % 16, *facts)
+    row = recorder.request_arrived(
+        stream=0,
+        index=k,
+        tenant_number=k % 500,
+        origin=k % 2,
+        arrived_s=at,
+        prompt_tokens=100,
+        output_tokens=200,
+    )
+    attempt = recorder.attempt_started(
+        request=row, attempt=1, gateway=k % 2, node=k % 16, hedge=False, started_s=at
+    )
+    times = {"finished_s": at + 0.3, "queue_wait_s": 0.1, "service_s": 0.2}
+    recorder.attempt_finished(attempt, outcome="ok", **times)
+    times |= {"network_s": 0.0, "ttft_s": 0.2, "tpot_s": 0.02}
+    recorder.request_finished(
+        row, outcome="ok", node=k % 16, cost_usd=0.01, cached_tokens=50, preemptions=0, **times
+    )
 tables = recorder.tables()
 summarise(tables, names, warmup_s=0.0, duration_s=1e9)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)

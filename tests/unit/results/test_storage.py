@@ -236,7 +236,13 @@ class TestWarnings:
         """What a plug-in did many times is one warning that counts."""
         recorder = FakeWorld(duration_s=20.0, outage_s=None).record()
         for gateway in ("us-east/0", "eu-west/0"):
-            recorder.event(1.0, "plugin", "my:Router", gateway, "", "", "waited past a deadline")
+            recorder.event(
+                time_s=1.0,
+                kind="plugin",
+                subject="my:Router",
+                gateway=gateway,
+                detail="waited past a deadline",
+            )
 
         run = like_the_run(recorder, warnings=["something else"])
 
@@ -248,7 +254,7 @@ class TestWarnings:
     def test_unfinished_requests_are_pointed_out(self) -> None:
         """A run whose drain was too short says so."""
         recorder = FakeWorld(duration_s=20.0).record()
-        recorder.request_arrived(0, 999, -1, 0, 20.0, -1, -1)
+        recorder.request_arrived(stream=0, index=999, origin=0, arrived_s=20.0)
 
         (warning,) = like_the_run(recorder).warnings
 

@@ -53,36 +53,62 @@ def record() -> Recorder:
     """Return a recorder that has seen ``REQUESTS`` in a window from 10 s to 110 s."""
     recorder = Recorder(NAMES)
     for index, (stream, origin, arrived_s, *_) in enumerate(REQUESTS):
-        recorder.request_arrived(stream, index, -1, origin, arrived_s, 100, -1)
+        recorder.request_arrived(
+            stream=stream, index=index, origin=origin, arrived_s=arrived_s, prompt_tokens=100
+        )
     for row, request in enumerate(REQUESTS):
         _, origin, arrived_s, latency_s, outcome, node, wait_s, ttft_s, attempts = request
         finished_s = arrived_s + latency_s
         for attempt in range(1, attempts + 1):
             last = attempt == attempts
             end = outcome if last else "node_unreachable"
-            hedge = attempt == 3
-            attempt_row = recorder.attempt_started(row, attempt, origin, node, hedge, arrived_s)
-            service_s = 0.5 if end == "ok" else NAN
-            recorder.attempt_finished(attempt_row, finished_s, end, wait_s, service_s)
+            attempt_row = recorder.attempt_started(
+                request=row,
+                attempt=attempt,
+                gateway=origin,
+                node=node,
+                hedge=attempt == 3,
+                started_s=arrived_s,
+            )
+            recorder.attempt_finished(
+                attempt_row,
+                finished_s=finished_s,
+                outcome=end,
+                queue_wait_s=wait_s,
+                service_s=0.5 if end == "ok" else NAN,
+            )
         recorder.request_finished(
             row,
-            finished_s,
-            outcome,
-            node,
-            0.0,
-            wait_s,
-            0.5,
-            ttft_s,
-            ttft_s / 10.0,
-            0.01,
-            -1,
-            10 * row if node == 2 else -1,
-            row % 4 if node == 2 else -1,
+            finished_s=finished_s,
+            outcome=outcome,
+            node=node,
+            network_s=0.0,
+            queue_wait_s=wait_s,
+            service_s=0.5,
+            ttft_s=ttft_s,
+            tpot_s=ttft_s / 10.0,
+            cost_usd=0.01,
+            cached_tokens=10 * row if node == 2 else -1,
+            preemptions=row % 4 if node == 2 else -1,
         )
-    recorder.node_totals(0, 100.0, 90.0, 6.0, 60.0, 60.0 / NAMES.nodes[0].slots)
-    recorder.node_totals(1, 100.0, 30.0, 0.0, 20.0, 20.0 / NAMES.nodes[1].slots)
-    recorder.node_totals(2, 100.0, 30.0, 9.0, 20.0, 20.0 / NAMES.nodes[2].slots)
+    report_totals(recorder, 0, 100.0, 90.0, 6.0, 60.0)
+    report_totals(recorder, 1, 100.0, 30.0, 0.0, 20.0)
+    report_totals(recorder, 2, 100.0, 30.0, 9.0, 20.0)
     return recorder
+
+
+def report_totals(
+    recorder: Recorder, node: int, up_s: float, busy_s: float, wasted_s: float, window_s: float
+) -> None:
+    """Report what a node did in a run, in seconds and slot-seconds."""
+    recorder.node_totals(
+        node,
+        up_s=up_s,
+        busy_slot_s=busy_s,
+        wasted_slot_s=wasted_s,
+        window_busy_slot_s=window_s,
+        window_busy_s=window_s / NAMES.nodes[node].slots,
+    )
 
 
 def summary(by: str | None = None, **changes: Any) -> pd.DataFrame:
@@ -165,7 +191,7 @@ class TestFormulas:
         nodes = (*NAMES.nodes[:2], replace(NAMES.nodes[2], cost_usd_per_hour=None))
         recorder = Recorder(replace(NAMES, nodes=nodes))
         for node in range(3):
-            recorder.node_totals(node, 1.0, 1.0, 0.0, 1.0, 1.0 / NAMES.nodes[node].slots)
+            report_totals(recorder, node, 1.0, 1.0, 0.0, 1.0)
 
         row = summarise(recorder.tables(), NAMES, warmup_s=0.0, duration_s=1.0).loc["all"]
 
@@ -175,10 +201,18 @@ class TestFormulas:
     def test_an_attempt_that_failed_in_a_forbidden_region_counts(self) -> None:
         """Data that a node worked on has left its bounds, whether or not an answer came."""
         recorder = record()
-        row = recorder.request_arrived(0, 99, -1, 0, 100.0, -1, -1)
+        row = recorder.request_arrived(stream=0, index=99, origin=0, arrived_s=100.0)
         for attempt, service_s in ((1, 0.3), (2, NAN)):
-            attempt_row = recorder.attempt_started(row, attempt, 0, 2, False, 100.0)
-            recorder.attempt_finished(attempt_row, 101.0, "timeout", 0.0, service_s)
+            attempt_row = recorder.attempt_started(
+                request=row, attempt=attempt, gateway=0, node=2, hedge=False, started_s=100.0
+            )
+            recorder.attempt_finished(
+                attempt_row,
+                finished_s=101.0,
+                outcome="timeout",
+                queue_wait_s=0.0,
+                service_s=service_s,
+            )
 
         table = summarise(recorder.tables(), NAMES, warmup_s=10.0, duration_s=110.0, by="region")
 

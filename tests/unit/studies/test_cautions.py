@@ -55,7 +55,7 @@ def test_requests_that_can_never_be_served_are_named():
     world = FakeWorld(names(PrivacyLevel.PUBLIC), duration_s=60.0, outage_s=None)
     for number in range(2):
         detail = f"request chat-{number} can never be served by node n-0: too long"
-        world.at(5.0 + number, "event", 5.0 + number, "refusal", "n-0", "", "", "", detail)
+        world.event_at(5.0 + number, "refusal", "n-0", "", "", "", detail)
     assert run_warnings(world.run()) == [
         "2 attempts were refused for good; the first: request chat-0 can never be served by node "
         "n-0: too long."

@@ -22,10 +22,8 @@ def events_of(faults, *, nodes=1, duration_s=100.0, seed=1, pools=()):
     config = replace(config, pools=(*pools, *config.pools))
     recorder = Recorder(directory_of(config, {HERE: 1}))
     World(config, {HERE: 1}, lambda site: ScriptedGateway(site, script), recorder).run()
-    return [
-        (event.time_s, event.subject, event.before, event.after, event.detail)
-        for event in recorder.events
-    ]
+    events = recorder.tables().events[["time_s", "subject", "before", "after", "detail"]]
+    return list(events.itertuples(index=False, name=None))
 
 
 def crash(**settings):

@@ -1,4 +1,4 @@
-"""Tells the world's observer what the federation's objects of one gateway find out."""
+"""Reports to the world's observer what the federation's objects of one gateway find out."""
 
 from __future__ import annotations
 
@@ -18,38 +18,52 @@ class FederationReporter:
     def health_changed(
         self, at_s: float, node_id: NodeId, before: HealthState, after: HealthState, reason: str
     ) -> None:
-        """Report that the gateway's health checker changed its mind about a node."""
-        self._observer.event(
-            at_s, "health", node_id, self._gateway, before.value, after.value, reason
-        )
+        """Report that the gateway's health checker has another verdict on a node."""
+        self._changed(at_s, "health", node_id, before.value, after.value, reason)
 
     def circuit_changed(
         self, at_s: float, node_id: NodeId, before: CircuitState, after: CircuitState, reason: str
     ) -> None:
         """Report that a circuit of the gateway's breaker changed its state."""
-        self._observer.event(
-            at_s, "breaker", node_id, self._gateway, before.value, after.value, reason
-        )
+        self._changed(at_s, "breaker", node_id, before.value, after.value, reason)
 
     def outlier_changed(self, at_s: float, node_id: NodeId, ejected: bool, reason: str) -> None:
         """Report that the gateway ejected a node as an outlier, or readmitted it."""
         before, after = ("admitted", "ejected") if ejected else ("ejected", "admitted")
-        self._observer.event(at_s, "outlier", node_id, self._gateway, before, after, reason)
+        self._changed(at_s, "outlier", node_id, before, after, reason)
 
     def panic_changed(
         self, at_s: float, capability: Capability, panicking: bool, reason: str
     ) -> None:
         """Report that the gateway's panic over the nodes of a capability began, or ended."""
         before, after = ("off", "on") if panicking else ("on", "off")
-        self._observer.event(at_s, "panic", capability.key, self._gateway, before, after, reason)
+        self._changed(at_s, "panic", capability.key, before, after, reason)
 
     def admission_changed(
         self, at_s: float, capability: Capability, part: str, before: str, after: str, reason: str
     ) -> None:
         """Report that the gateway began to turn requests for a capability away, or stopped."""
-        subject = f"{part}/{capability.key}"
-        self._observer.event(at_s, "admission", subject, self._gateway, before, after, reason)
+        self._changed(at_s, "admission", f"{part}/{capability.key}", before, after, reason)
 
     def plugin(self, name: str, problem: str) -> None:
         """Report something about a plug-in that its author should know."""
-        self._observer.event(self._env.now, "plugin", name, self._gateway, "", "", problem)
+        self._observer.event(
+            time_s=self._env.now,
+            kind="plugin",
+            subject=name,
+            gateway=self._gateway,
+            detail=problem,
+        )
+
+    def _changed(
+        self, at_s: float, kind: str, subject: str, before: str, after: str, reason: str
+    ) -> None:
+        self._observer.event(
+            time_s=at_s,
+            kind=kind,
+            subject=subject,
+            gateway=self._gateway,
+            before=before,
+            after=after,
+            detail=reason,
+        )
