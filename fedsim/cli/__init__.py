@@ -1,6 +1,6 @@
 """The command line, one file for each command.
 
-Exit status: 0 done, 1 the objective was missed, 2 the input is wrong, 3 fedsim is wrong, 130
+Exit status: 0 done, 1 the objective was missed, 2 invalid input, 3 a bug in fedsim, 130
 interrupted. Results go to standard output, all else to standard error.
 """
 

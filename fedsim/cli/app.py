@@ -17,7 +17,7 @@ from fedsim.cli.trace import trace
 
 app = typer.Typer(
     help="Simulate a federation of GPU inference nodes, run by its real routers.",
-    epilog="Exit status: 0 done, 1 objective missed, 2 input wrong, 3 fedsim wrong.",
+    epilog="Exit status: 0 done, 1 objective missed, 2 invalid input, 3 bug in fedsim.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

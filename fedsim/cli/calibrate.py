@@ -137,8 +137,8 @@ def _engine(
     from fedsim.studies.calibrate import calibrate_engine, save_engine
     from fedsim.studies.calibrate.storage import engine_json
 
-    with progress_bar(quiet or as_json, "fitting") as tell:
-        fit = calibrate_engine(log, columns=columns, limits=limits, progress=tell)
+    with progress_bar(quiet or as_json, "fitting") as report:
+        fit = calibrate_engine(log, columns=columns, limits=limits, progress=report)
     written = force or not fit.is_useless
     if written:
         with writing(quiet or as_json):
@@ -146,9 +146,10 @@ def _engine(
     if as_json:
         print_json(engine_json(fit) | {"directory": str(directory) if written else None})
     elif not quiet:
-        from fedsim.cli.calibrate_report import print_engine
+        from fedsim.cli.terminal import show
+        from fedsim.report.calibration import engine_report
 
-        print_engine(fit, directory if written else None)
+        show(engine_report(fit, directory if written else None))
     elif written:
         typer.echo(directory)
     if not written:
@@ -174,6 +175,7 @@ def _service(
     elif quiet:
         typer.echo(directory)
     else:
-        from fedsim.cli.calibrate_report import print_service
+        from fedsim.cli.terminal import show
+        from fedsim.report.calibration import service_report
 
-        print_service(fit, directory)
+        show(service_report(fit, directory))

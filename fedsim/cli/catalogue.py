@@ -11,7 +11,7 @@ from fedsim.cli.options import Json
 from fedsim.cli.output import print_json
 
 if TYPE_CHECKING:
-    from fedsim.cli.catalogue_listings import Listing
+    from fedsim.report.catalogue import Listing
 
 _Table = Annotated[
     str | None,
@@ -32,21 +32,21 @@ _Word = Annotated[
 def catalogue(table: _Table = None, word: _Word = None, as_json: Json = False) -> None:
     """List the GPU profiles, prices, locations and failure rates that a scenario can name."""
     with reported():
-        from fedsim.cli.catalogue_listings import TABLES
-        from fedsim.cli.catalogue_report import print_listing, print_overview
+        from fedsim.cli.terminal import show
+        from fedsim.report.catalogue import TABLES, listing_report, overview_report
 
         if table is None:
             overview = {name: make("") for name, make in TABLES.items()}
             if as_json:
                 print_json({name: len(listing.rows) for name, listing in overview.items()})
             else:
-                print_overview(overview)
+                show(overview_report(overview))
             return
         listing = _listing(table, word or "")
         if as_json:
             print_json(listing.rows)
         else:
-            print_listing(listing)
+            show(listing_report(listing))
 
 
 def _listing(table: str, word: str) -> Listing:
@@ -55,8 +55,8 @@ def _listing(table: str, word: str) -> Listing:
     Raises:
         ScenarioError: There is no such table, or no such row.
     """
-    from fedsim.cli.catalogue_listings import TABLES
     from fedsim.errors import Problem, ScenarioError
+    from fedsim.report.catalogue import TABLES
     from fedsim.scenario.catalogues.tables import close_to
     from fedsim.scenario.schema.base import suggestion
 

@@ -44,9 +44,10 @@ def check(
             said = {"problems": [str(problem) for problem in problems], "warnings": warnings}
             print_json(_json(offered) | said)
         elif not quiet:
-            from fedsim.cli.check_report import print_check
+            from fedsim.cli.terminal import show
+            from fedsim.report.check import check_report
 
-            print_check(offered, warnings, served=not problems)
+            show(check_report(offered, warnings, served=not problems))
         for problem in problems:
             typer.echo(str(problem), err=True)
         if problems:

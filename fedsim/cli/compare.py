@@ -13,7 +13,7 @@ from fedsim.cli.progress import progress_bar, writing
 
 Replications = Annotated[
     int | None,
-    typer.Option("--replications", min=1, metavar="N", help="Runs of each, on seeds that follow."),
+    typer.Option("--replications", min=1, metavar="N", help="Replications per strategy."),
 ]
 Routers = Annotated[
     list[str] | None,
@@ -25,7 +25,7 @@ Routers = Annotated[
 ]
 Baseline = Annotated[
     str | None,
-    typer.Option("--baseline", metavar="NAME", help="What the others are set against."),
+    typer.Option("--baseline", metavar="NAME", help="Baseline for the differences."),
 ]
 
 
@@ -53,14 +53,14 @@ def compare(
         from fedsim.studies.compare import compare as run_comparison
         from fedsim.studies.storage import comparison_json
 
-        with progress_bar(quiet or as_json) as tell:
+        with progress_bar(quiet or as_json) as report:
             result = run_comparison(
                 loaded,
                 routers={name: name for name in routers or []},
                 replications=replications,
                 workers=workers,
                 baseline=baseline,
-                progress=tell,
+                progress=report,
             )
         with writing(quiet or as_json):
             result.save(directory)
@@ -79,6 +79,8 @@ def compare(
         elif quiet:
             typer.echo(directory)
         else:
-            from fedsim.cli.compare_report import print_comparison
+            from fedsim.cli.terminal import show
+            from fedsim.report.comparison import comparison_report
+            from fedsim.report.parts import Saved
 
-            print_comparison(result, overloads, directory, repeat)
+            show(comparison_report(result, overloads, Saved(directory, repeat)))

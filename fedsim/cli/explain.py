@@ -33,9 +33,10 @@ def explain(run: RunPath, request: RequestId, as_json: Json = False) -> None:
         if as_json:
             print_json(_json(found))
         else:
-            from fedsim.cli.explain_report import print_explanation
+            from fedsim.cli.terminal import show
+            from fedsim.report.explanation import explanation_report
 
-            print_explanation(found)
+            show(explanation_report(found))
 
 
 def _json(found: Explanation) -> dict[str, Any]:
@@ -44,4 +45,6 @@ def _json(found: Explanation) -> dict[str, Any]:
         "attempts": found.attempts.to_dict("records"),
         "decisions": found.decisions.to_dict("records"),
         "repeated": found.repeated,
+        "strategy": found.strategy,
+        "no_retry": found.no_retry,
     }

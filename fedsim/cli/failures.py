@@ -18,7 +18,7 @@ DONE, MISSED, INPUT_WRONG, FEDSIM_WRONG, INTERRUPTED = 0, 1, 2, 3, 130
 def reported() -> Iterator[None]:
     """Print an error of the block on standard error, and exit with its status.
 
-    Only an error of fedsim's own shows a traceback, which a report needs.
+    Only a bug in fedsim shows a traceback, which a bug report needs.
     """
     try:
         yield
@@ -29,7 +29,7 @@ def reported() -> Iterator[None]:
     except PlugInError as error:
         _fail(_plugin_message(error), INPUT_WRONG)
     except InternalError as error:
-        _fail(f"fedsim is wrong, not your input: {error}\n{_PLEASE}", FEDSIM_WRONG)
+        _fail(f"{_BUG}: {error}\n{_PLEASE}", FEDSIM_WRONG)
     except FedsimError as error:
         _fail(str(error), INPUT_WRONG)
     except BrokenPipeError:
@@ -37,10 +37,11 @@ def reported() -> Iterator[None]:
         raise typer.Exit(DONE) from None
     except Exception as error:  # noqa: BLE001 - whatever is left is ours
         lines = "".join(traceback.format_exception(error))
-        message = f"{lines}fedsim is wrong, not your input: {type(error).__name__}.\n{_PLEASE}"
+        message = f"{lines}{_BUG}: {type(error).__name__}.\n{_PLEASE}"
         _fail(message, FEDSIM_WRONG)
 
 
+_BUG = "This is a bug in fedsim, not in your input"
 _PLEASE = "Please report it, with the scenario, the seed and what is printed here."
 
 

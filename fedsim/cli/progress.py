@@ -31,12 +31,12 @@ def progress_bar(quiet: bool, doing: str = "simulating") -> Iterator[Callable[[f
     )
     task = bar.add_task("starting", total=None)
 
-    def tell(done: float, runs: int) -> None:
+    def report(done: float, runs: int) -> None:
         what = doing if runs == 1 else f"{int(done)} of {runs} runs"
         bar.update(task, description=what, completed=done, total=runs)
 
     with bar:
-        yield tell
+        yield report
 
 
 @contextmanager

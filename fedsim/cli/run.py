@@ -39,9 +39,11 @@ def run(
         elif quiet:
             typer.echo(directory)
         else:
-            from fedsim.cli.run_report import print_run
+            from fedsim.cli.terminal import show
+            from fedsim.report.parts import Saved
+            from fedsim.report.run import run_report
 
-            print_run(result, loaded, warnings, directory, repeat)
+            show(run_report(result, loaded, warnings, Saved(directory, repeat)))
         if not all(verdict.held for verdict in result.verdicts()):
             raise typer.Exit(MISSED)
 
@@ -55,8 +57,8 @@ def _simulated(scenario: Scenario, quiet: bool) -> tuple[Run, list[str]]:
     from fedsim.scenario.simulate import simulate
     from fedsim.studies.cautions import run_warnings
 
-    with progress_bar(quiet) as tell:
-        result = simulate(scenario, progress=lambda share: tell(share, 1))
+    with progress_bar(quiet) as report:
+        result = simulate(scenario, progress=lambda share: report(share, 1))
     require(result.tables)
     offered = OfferedLoad(scenario)
     overloads = [problem.message for problem in capacity_problems(offered)]

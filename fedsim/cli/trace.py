@@ -67,11 +67,10 @@ def trace(
             chart = None if out is None else str(out)
             print_json(_json(file, form, requests, found) | {"chart": chart})
             return
-        from fedsim.cli.trace_report import print_trace
+        from fedsim.cli.terminal import show
+        from fedsim.report.trace import trace_report
 
-        print_trace(file, form, requests, found)
-        if out is not None:
-            typer.echo(f"\nWritten to {out}.")
+        show(trace_report(file, form, requests, found, out))
 
 
 def _columns(text: str | None) -> Columns:

@@ -77,8 +77,11 @@ class GatewayConfig:
 
 T = TypeVar("T")
 
-_RETRYABLE_ATTEMPTS = (*COUNTED, NoCapacity, CircuitOpen)
-_RETRYABLE_ROUTES = (AllNodesUnhealthy, CircuitOpen)
+RETRYABLE_ATTEMPTS = (*COUNTED, NoCapacity, CircuitOpen)
+"""Errors of an attempt that another attempt may mend."""
+
+RETRYABLE_ROUTES = (AllNodesUnhealthy, CircuitOpen)
+"""Errors of routing that routing again, later, may mend."""
 
 
 class Gateway:
@@ -404,7 +407,7 @@ class Gateway:
         None stands for no retry, as where the wait would outlast the request's deadline, and
         `AT_ONCE` for one without a wait.
         """
-        retryable = _RETRYABLE_ROUTES if target is None else _RETRYABLE_ATTEMPTS
+        retryable = RETRYABLE_ROUTES if target is None else RETRYABLE_ATTEMPTS
         if not isinstance(error, retryable):
             return None
         retries, wait_s = self._retries, None

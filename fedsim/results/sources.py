@@ -32,14 +32,3 @@ def count_by_label(figures: Iterable[Figure]) -> dict[Label, int]:
     """Return the number of figures with each label, 0 included."""
     labels = [figure.label for figure in figures]
     return {label: labels.count(label) for label in get_args(Label)}
-
-
-def told(figures: Iterable[Figure]) -> str:
-    """Return in a sentence how many figures are measured, derived, estimated and the user's own."""
-    counts = count_by_label(figures)
-    words = [
-        f"{count} {'your own' if label == 'user' else label}"
-        for label, count in counts.items()
-        if count
-    ]
-    return f"Of {sum(counts.values())} figures, {', '.join(words)}."

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from yaml import safe_load
 
 from fedsim.errors import ResultsError
+from fedsim.federation.gateway import RETRYABLE_ATTEMPTS, RETRYABLE_ROUTES
 from fedsim.results.run import Run
 from fedsim.results.rundir import SCENARIO
 from fedsim.results.tables import DECISIONS
 from fedsim.scenario.load import load
 from fedsim.scenario.simulate import simulate
+from fedsim.scenario.units import DURATION
+
+OFF = "off"
+_ROUNDING_S = 1e-6
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -29,12 +37,18 @@ class Explanation:
         attempts: Its rows of the attempts table.
         decisions: Its rows of the decisions table: every candidate of every decision.
         repeated: Whether the run was repeated to learn the decisions.
+        strategy: The name of the strategy or router that chose.
+        no_retry: Why the last attempt of a request that failed was not followed by another, as a
+            sentence; None where it succeeded, or where a router or retry policy of one's own
+            decided.
     """
 
     request: Series
     attempts: DataFrame
     decisions: DataFrame
     repeated: bool
+    strategy: str = ""
+    no_retry: str | None = None
 
 
 def explain(
@@ -67,9 +81,38 @@ def explain(
         found = _repeated(found, directory, request_id, changes or {})
     decisions = _of(found.decisions, request_id) if DECISIONS in found.tables.names else None
     if decisions is None or decisions.empty:
-        msg = f"no gateway ever decided on {request_id}: it ended as {request['outcome']} before"
+        msg = f"{request_id} was never routed; it ended with {request['outcome']} first"
         raise ResultsError(msg)
-    return Explanation(request, _of(found.attempts, request_id), decisions, repeated)
+    attempts = _of(found.attempts, request_id)
+    no_retry = _no_retry(request, attempts, decisions, safe_load(found.scenario_yaml))
+    return Explanation(request, attempts, decisions, repeated, found.strategy, no_retry)
+
+
+def _no_retry(
+    request: Series, attempts: DataFrame, decisions: DataFrame, scenario: Mapping[str, Any]
+) -> str | None:
+    """Return why the last attempt of a request was not followed by another; see `Explanation`."""
+    outcome, settings = str(request["outcome"]), scenario["federation"]
+    retries, timeout = settings["retries"], settings["timeout"]
+    own_policy = isinstance(retries, str) and retries != OFF
+    if own_policy or outcome in {"ok", "unfinished", "cancelled"}:
+        return None
+    limit = OFF if timeout == OFF else timeout["request"]
+    limit_s = math.inf if limit == OFF else DURATION.parse(limit)
+    routed = str(decisions["outcome"].iloc[-1]) == "ok"
+    retryable = {error.kind for error in (RETRYABLE_ATTEMPTS if routed else RETRYABLE_ROUTES)}
+    reason = "the retry budget was used up, or the backoff would have outlasted the deadline"
+    if scenario["workload"][request["stream"]].get("streamed") == "on":
+        reason += ", or the first token had come"
+    if request["latency_s"] >= limit_s - _ROUNDING_S:
+        reason = f"the deadline of the request, {limit}, had passed"
+    elif retries == OFF:
+        reason = "retries are off"
+    elif outcome not in retryable:
+        reason = f"{outcome} is not retried"
+    elif int((~attempts["hedge"]).sum()) > retries["limit"]:
+        reason = f"all {retries['limit']} retries had been made"
+    return f"No retry followed: {reason}."
 
 
 def _request(run: Run, request_id: str) -> Series:

@@ -93,6 +93,6 @@ def test_check_counts_figures(tmp_path):
     small_scenario.write(tmp_path)
     check = ["check", str(tmp_path / "small.yaml")]
 
-    assert re.search(r"^Of \d+ figures, .*your own\.$", run(*check).stdout, re.MULTILINE)
+    assert re.search(r"^Inputs: \d+ .*, \d+ user-supplied\.$", run(*check).stdout, re.MULTILINE)
     figures = json.loads(run(*check, "--json").stdout)["figures"]
     assert {"path", "value", "label", "source"} == set(figures[0])

@@ -36,7 +36,7 @@ def test_table_has_load_and_capacity_within_80_columns(name: str, monkeypatch: p
     done = check(str(ROOT / "scenarios" / f"{name}.yaml"))
 
     assert done.exit_code == 0, done.output
-    table = done.stdout.partition("Pools, each")[2].partition("\n\n")[0].splitlines()
+    table = done.stdout.partition("Pools (load")[2].partition("\n\n")[0].splitlines()
     assert all(len(line) <= 80 for line in table)
     assert re.search(r"nodes +req/s +max req/s +load % +peak %", table[1])
 

@@ -46,7 +46,7 @@ def test_table(file: Path):
     assert max(map(len, done.output.splitlines())) <= 80
     text = " ".join(done.output.split())
     assert "1,000 requests in 297 s (5.0 min), format mooncake" in text
-    assert "The times are quantised: 1,000 requests stand at 100 distinct times, 3 s apart." in text
+    assert "The times are quantized: the 1,000 requests have 100 distinct times, 3 s apart." in text
     assert "2,000 blocks of 512 tokens, 1,001 of them distinct" in text
     assert "finds 49.95 % of them" in text
 
@@ -69,7 +69,7 @@ def test_chart(file: Path, tmp_path: Path):
     done = run(file, "--out", picture)
 
     assert done.exit_code == 0
-    assert f"Written to {picture}." in done.output
+    assert f"{picture}: arrivals" in " ".join(done.output.split())
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

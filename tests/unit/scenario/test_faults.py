@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fedsim.cli.check_faults import fault_sentence
+from fedsim.report.faults import fault_sentence
 from fedsim.scenario.load import load
 from fedsim.world.faults.config import (
     EndpointConfig,

@@ -8,7 +8,7 @@ import pytest
 
 import fedsim
 from fedsim.results.run import Run
-from fedsim.results.sources import Figure, count_by_label, told
+from fedsim.results.sources import Figure, count_by_label
 from fedsim.scenario.load import load
 from tests.unit.scenario.writing import loaded, problems, write
 
@@ -191,7 +191,7 @@ class TestFigures:
         }
 
     def test_are_counted(self):
-        """One sentence says how many are worth how much, leaving out what there is none of."""
+        """Every label has its number of figures, 0 included."""
         figures = [
             Figure("a", "1", "measured", "x"),
             Figure("b", "1", "user", "x"),
@@ -199,4 +199,3 @@ class TestFigures:
         ]
 
         assert count_by_label(figures)["estimated"] == 0
-        assert told(figures) == "Of 3 figures, 1 measured, 2 your own."

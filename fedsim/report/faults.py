@@ -1,10 +1,11 @@
-"""What ``fedsim check`` says of the faults of a scenario."""
+"""Faults in words."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fedsim.cli.figures import duration, percent
+from fedsim.document import percent
+from fedsim.scenario.units import DURATION
 
 if TYPE_CHECKING:
     from fedsim.world.config import FaultConfig
@@ -44,32 +45,32 @@ def _how(fault: FaultConfig) -> list[str]:
     if fault.kind == "errors":
         parts.append(f"{percent(fault.probability)} % of requests")
     if fault.timing is not None:
-        parts.append(f"each after {duration(fault.timing.after_s)}")
+        parts.append(f"each after {DURATION.format(fault.timing.after_s)}")
     if fault.rolling is not None:
         parts.append(f"{fault.rolling.batch} at a time")
     if fault.flapping is not None:
         share = percent(fault.flapping.down_share)
-        parts.append(f"down for {share} % of every {duration(fault.flapping.period_s)}")
+        parts.append(f"down for {share} % of every {DURATION.format(fault.flapping.period_s)}")
     if fault.kind == "spot":
-        parts.append(f"with {duration(fault.notice_s)} of notice")
+        parts.append(f"with {DURATION.format(fault.notice_s)} of notice")
     if fault.group is not None and fault.group.size is not None:
         parts.append(f"in groups of {fault.group.size}")
     if fault.health is not None and fault.health.says is not None:
         parts.append(f"which says {fault.health.says}")
     if fault.health is not None and fault.health.lag_s > 0.0:
-        parts.append(f"which lags by {duration(fault.health.lag_s)}")
+        parts.append(f"which lags by {DURATION.format(fault.health.lag_s)}")
     return parts
 
 
 def _when(fault: FaultConfig) -> str:
     if fault.at_s is not None:
-        lasts = "" if fault.lasts_s is None else f" for {duration(fault.lasts_s)}"
-        return f"at {duration(fault.at_s)}{lasts}"
+        lasts = "" if fault.lasts_s is None else f" for {DURATION.format(fault.lasts_s)}"
+        return f"at {DURATION.format(fault.at_s)}{lasts}"
     if fault.mtbf_s is None or fault.mttr_s is None:
-        return f"again and again, {duration(fault.mtbf_s or 0.0)} apart on average"
+        return f"again and again, {DURATION.format(fault.mtbf_s or 0.0)} apart on average"
     if fault.group is not None:
         each = "each group "
     else:
         each = "" if fault.link is not None or fault.kind == "outage" else "each node "
     up_s, down_s = round(fault.mtbf_s, 6), round(fault.mttr_s, 6)
-    return f"{each}up {duration(up_s)} and down {duration(down_s)} on average"
+    return f"{each}up {DURATION.format(up_s)} and down {DURATION.format(down_s)} on average"

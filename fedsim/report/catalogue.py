@@ -1,11 +1,22 @@
-"""The catalogues as tables of plain values, for ``fedsim catalogue``."""
+"""The report of the catalogues: their tables as plain values, and as documents."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fedsim.document import (
+    Block,
+    Cell,
+    Column,
+    Document,
+    Heading,
+    Sentence,
+    Table,
+    figure,
+    words,
+)
 from fedsim.scenario.catalogues.failures import failure_presets
 from fedsim.scenario.catalogues.locations import RoundTrip, location_names, round_trip
 from fedsim.scenario.catalogues.prices import instances
@@ -19,19 +30,21 @@ _PROMPT, _BATCH, _CONTEXT = 2048, 32, 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
-    """A column of a listing on the terminal.
+class Field:
+    """A column of a listing, as a document shows it.
 
     Attributes:
-        text: Its heading, with the unit.
+        heading: Its heading, without the unit.
         key: The column of the rows.
-        scale: What a figure is multiplied by, for the unit of the heading.
+        unit: The unit in which it is shown.
+        scale: What a figure is multiplied by, for that unit.
         decimals: Decimals of a figure; None for three significant digits.
-        rank: Columns of a high rank are left out first where the terminal is narrow.
+        rank: The rank of the column; see `Column`.
     """
 
-    text: str
+    heading: str
     key: str
+    unit: str = ""
     scale: float = 1.0
     decimals: int | None = None
     rank: int = 0
@@ -44,14 +57,14 @@ class Listing:
     Attributes:
         title: Its heading.
         about: What the columns mean, and how a scenario names a row.
-        headings: The columns.
+        fields: The columns that a document shows.
         rows: The rows, with ``label`` and ``source`` each.
         grouped: Whether rows have their source in common with others.
     """
 
     title: str
     about: str
-    headings: tuple[Heading, ...]
+    fields: tuple[Field, ...]
     rows: list[Row]
     grouped: bool = True
 
@@ -78,12 +91,12 @@ def gpus(word: str) -> Listing:
             f"{_BATCH} requests with {_CONTEXT:,} tokens each; error: the mean of the fits of "
             "both. In a scenario: engine: {profile: NAME}."
         ),
-        headings=(
-            Heading("name", "name"),
-            Heading("cache tokens", "kv_capacity_tokens"),
-            Heading("prefill ms", "prefill_s", 1e3),
-            Heading("decode ms", "decode_s", 1e3),
-            Heading("error %", "fit_error", 1e2, rank=1),
+        fields=(
+            Field("name", "name"),
+            Field("cache", "kv_capacity_tokens", "tokens"),
+            Field("prefill", "prefill_s", "ms", 1e3),
+            Field("decode", "decode_s", "ms", 1e3),
+            Field("error", "fit_error", "%", 1e2, rank=1),
         ),
         rows=_with(word, rows),
     )
@@ -111,13 +124,13 @@ def prices(word: str) -> Listing:
             "many GPUs as the node, such as aws/h100_sxm. A node pays the price per GPU for each "
             "of its own."
         ),
-        headings=(
-            Heading("name", "name"),
-            Heading("gpu", "gpu"),
-            Heading("gpus", "gpus"),
-            Heading("USD/GPU-h", "usd_per_gpu_hour", decimals=3),
-            Heading("USD/h", "usd_per_hour", decimals=2, rank=1),
-            Heading("region", "region", rank=2),
+        fields=(
+            Field("name", "name"),
+            Field("gpu", "gpu"),
+            Field("gpus", "gpus"),
+            Field("per GPU", "usd_per_gpu_hour", "USD/h", decimals=3),
+            Field("instance", "usd_per_hour", "USD/h", decimals=2, rank=1),
+            Field("region", "region", rank=2),
         ),
         rows=_with(word, rows),
     )
@@ -134,11 +147,11 @@ def locations(word: str) -> Listing:
             "cloud; fedsim catalogue locations NAME shows all of them. In a scenario: location: "
             "NAME."
         ),
-        headings=(
-            Heading("name", "name"),
-            Heading("inside ms", "inside_s", 1e3),
-            Heading("nearest ms", "nearest_s", 1e3),
-            Heading("farthest ms", "farthest_s", 1e3),
+        fields=(
+            Field("name", "name"),
+            Field("inside", "inside_s", "ms", 1e3),
+            Field("nearest", "nearest_s", "ms", 1e3),
+            Field("farthest", "farthest_s", "ms", 1e3),
         ),
         rows=_with(word, [_location(name) for name in location_names()]),
     )
@@ -163,10 +176,10 @@ def _round_trips(location: str) -> Listing:
     return Listing(
         title=f"Round trips from {location}",
         about="Medians and 95th percentiles, the same in both directions.",
-        headings=(
-            Heading("name", "name"),
-            Heading("median ms", "p50_s", 1e3),
-            Heading("95th percentile ms", "p95_s", 1e3),
+        fields=(
+            Field("name", "name"),
+            Field("median", "p50_s", "ms", 1e3),
+            Field("p95", "p95_s", "ms", 1e3),
         ),
         rows=[
             {"name": other, "p50_s": trip.p50_s, "p95_s": trip.p95_s}
@@ -209,13 +222,13 @@ def failures(word: str) -> Listing:
             "training and HPC; none is published for inference. In a scenario: faults: [{kind: "
             "crash, pool: POOL, preset: NAME}]."
         ),
-        headings=(
-            Heading("name", "name"),
-            Heading("gpus", "gpus"),
-            Heading("mtbf days", "mtbf_s", 1 / 86_400),
-            Heading("label", "label"),
-            Heading("mttr h", "mttr_s", 1 / 3600),
-            Heading("label", "mttr_label"),
+        fields=(
+            Field("name", "name"),
+            Field("gpus", "gpus"),
+            Field("mtbf", "mtbf_s", "days", 1 / 86_400),
+            Field("label", "label"),
+            Field("mttr", "mttr_s", "h", 1 / 3600),
+            Field("label", "mttr_label"),
         ),
         rows=_with(word, rows),
         grouped=False,
@@ -239,3 +252,69 @@ TABLES: dict[str, Callable[[str], Listing]] = {
     "failures": failures,
 }
 """The tables by name, each of which takes a word to filter by."""
+
+
+def overview_report(tables: Mapping[str, Listing]) -> Document:
+    """Return which tables there are."""
+    names = list(tables)
+    counts = tuple(figure(len(tables[name].rows), "count") for name in names)
+    table = Table(
+        (
+            words("table", names),
+            Column("entries", counts),
+            words("of", [tables[name].title for name in names]),
+        )
+    )
+    usage = "fedsim catalogue TABLE lists one, fedsim catalogue TABLE WORD a part of it."
+    return Document((table, Sentence(usage)))
+
+
+def listing_report(listing: Listing) -> Document:
+    """Return a table, with how much its rows are worth and where they come from."""
+    blocks: list[Block] = [Heading(listing.title, 1), Sentence(listing.about)]
+    if not listing.grouped:
+        blocks += [Heading("Rates"), _table(listing, listing.rows), Heading("Sources")]
+        blocks += [Sentence(f"{row['name']}: {_sources(row)}", item=True) for row in listing.rows]
+        return Document(tuple(blocks))
+    groups: dict[str, list[Row]] = {}
+    for row in listing.rows:
+        groups.setdefault(_sources(row), []).append(row)
+    for source, rows in groups.items():
+        blocks += [Heading(source), _table(listing, rows)]
+    return Document(tuple(blocks))
+
+
+def _sources(row: Row) -> str:
+    texts = [f"{row['label']}: {row['source']}"]
+    if "mttr_source" in row:
+        texts.append(f"mttr {row['mttr_label']}: {row['mttr_source']}")
+    return "; ".join(texts)
+
+
+def _table(listing: Listing, rows: list[Row]) -> Table:
+    columns = [
+        Column(
+            field.heading,
+            tuple(_cell(row[field.key], field) for row in rows),
+            field.unit,
+            field.rank,
+            "left" if isinstance(rows[0][field.key], str) else "right",
+        )
+        for field in listing.fields
+        if any(row[field.key] not in (None, {}) for row in rows)
+    ]
+    return Table(tuple(columns), "fedsim catalogue --json")
+
+
+def _cell(value: Any, field: Field) -> Cell:
+    if value is None or value == {}:
+        return Cell(None)
+    if isinstance(value, dict):
+        return Cell("/".join(f"{each * field.scale:.1f}" for each in value.values()))
+    if isinstance(value, str):
+        return Cell(value)
+    if isinstance(value, int):
+        return figure(value, "count")
+    if field.decimals is None:
+        return figure(value * field.scale)
+    return figure(value * field.scale, "decimals", field.decimals)

@@ -1,0 +1,1 @@
+"""What commands report, as documents: one file per thing that is reported."""

@@ -1,0 +1,305 @@
+"""The report of a check: what a scenario contains, and the load of its pools."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fedsim.document import (
+    Block,
+    Cell,
+    Column,
+    Document,
+    Heading,
+    Sentence,
+    Table,
+    figure,
+    plain,
+    words,
+)
+from fedsim.report.faults import fault_sentence
+from fedsim.report.parts import warnings_of
+from fedsim.results.sources import count_by_label
+from fedsim.scenario.adapters import is_adapted
+from fedsim.scenario.capacity import capability_table, capacity_table
+from fedsim.scenario.load_notes import load_facts
+from fedsim.scenario.units import DURATION
+from fedsim.workload.arrivals import ClosedLoop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fedsim.federation.gateway import TimeoutConfig
+    from fedsim.federation.reference.config import ReferenceConfig
+    from fedsim.results.sources import Figure
+    from fedsim.scenario.capacity import CapabilityLoad, PoolLoad
+    from fedsim.scenario.offered_load import OfferedLoad
+    from fedsim.scenario.spec import FederationSpec, Scenario
+    from fedsim.world.config import StreamConfig
+
+_CHOICES = {
+    "random": "drawn at random for each request",
+    "tenant": "the same for all requests of a tenant",
+    "turn": "each in turn",
+}
+_ELSEWHERE = "fedsim check --json"
+
+
+def check_report(offered: OfferedLoad, warnings: Sequence[str], *, served: bool) -> Document:
+    """Return the report of a scenario that is well-formed.
+
+    Args:
+        offered: Its load.
+        warnings: What has no effect, cannot be met, or is to be known before it is run.
+        served: Whether its load can be served with every node up.
+    """
+    scenario = offered.scenario
+    blocks: list[Block] = [Heading(f"{scenario.name} ({scenario.path})", 1)]
+    blocks += [Sentence(scenario.description)] if scenario.description else []
+    blocks += [
+        Sentence(_times(scenario)),
+        Heading("Regions"),
+        _regions(scenario),
+        Heading("Workload"),
+        _streams(scenario),
+        *_items(fact for each in scenario.world.streams for fact in load_facts(each.traffic)),
+        Heading("Pools (load split in proportion to capacity)"),
+        _pools(offered),
+        *_items(_demand(row) for row in capability_table(offered) if row.offered_rps > 0.0),
+        Heading("Federation"),
+        *_items(_federation(scenario)),
+        Heading("Faults"),
+        *_items([fault_sentence(fault) for fault in scenario.world.faults] or ["none"]),
+        *warnings_of(warnings),
+        Heading("Result"),
+        Sentence(_inputs(scenario.figures)),
+    ]
+    if served:
+        blocks.append(
+            Sentence("Scenario is valid. With all nodes up, the fleet can serve this load.", "good")
+        )
+    return Document(tuple(blocks))
+
+
+def _items(texts: Iterable[str]) -> list[Sentence]:
+    return [Sentence(text, item=True) for text in texts]
+
+
+def _times(scenario: Scenario) -> str:
+    arrivals, drain = DURATION.format(scenario.duration_s), DURATION.format(scenario.drain_s)
+    warmup = DURATION.format(scenario.warmup_s) if scenario.warmup_s else "none"
+    return (
+        f"{arrivals} of arrivals, {warmup} of it warm-up; then at most {drain} to drain. "
+        f"Seed {scenario.seed}."
+    )
+
+
+def _inputs(figures: Iterable[Figure]) -> str:
+    counts = {
+        "user-supplied" if label == "user" else label: count
+        for label, count in count_by_label(figures).items()
+    }
+    return f"Inputs: {', '.join(f'{count} {label}' for label, count in counts.items() if count)}."
+
+
+def _regions(scenario: Scenario) -> Table:
+    world, gateways = scenario.world, scenario.federation.gateways
+    nodes: Counter[str] = Counter()
+    for pool in world.pools:
+        nodes[pool.region] += pool.count
+    names = [region.name for region in world.regions]
+    return Table(
+        (
+            words("region", names),
+            words("privacy", [region.privacy.name.lower() for region in world.regions]),
+            Column("gateways", tuple(figure(gateways.get(name, 0), "count") for name in names)),
+            Column("nodes", tuple(figure(nodes[name], "count") for name in names)),
+        )
+    )
+
+
+def _streams(scenario: Scenario) -> Table:
+    streams = scenario.world.streams
+    sources = [_source(stream) for stream in streams]
+    columns = [
+        words("stream", [stream.traffic.name for stream in streams]),
+        Column("req/s", tuple(_rate(stream, scenario, peak=False) for stream in streams)),
+        Column("peak req/s", tuple(_rate(stream, scenario, peak=True) for stream in streams)),
+        *([words("source", sources, 1)] if any(sources) else []),
+        words("capability", [str(stream.capability) for stream in streams], 2),
+        words("streamed", ["yes" if stream.streamed else "no" for stream in streams], 3),
+        words("privacy", [stream.qos.privacy.name.lower() for stream in streams], 4),
+        Column("max latency", tuple(_max_latency(stream) for stream in streams), rank=5),
+        words("origins", [_origins(stream) for stream in streams], 6),
+    ]
+    return Table(tuple(columns), _ELSEWHERE)
+
+
+def _rate(stream: StreamConfig, scenario: Scenario, *, peak: bool) -> Cell:
+    """Return a stream's mean or peak rate over the run; a closed loop has none of its own."""
+    traffic = stream.traffic
+    if isinstance(traffic.arrivals, ClosedLoop):
+        return Cell(None)
+    rate_rps = traffic.peak_rps if peak else traffic.mean_rps
+    return figure(rate_rps(scenario.duration_s))
+
+
+def _source(stream: StreamConfig) -> str:
+    arrivals = stream.traffic.arrivals
+    if isinstance(arrivals, ClosedLoop):
+        return f"{arrivals.users:,} users"
+    return "" if arrivals.trace is None else f"trace of {len(arrivals.trace):,}"
+
+
+def _max_latency(stream: StreamConfig) -> Cell:
+    limit_s = stream.qos.max_latency_s
+    return Cell(None) if limit_s is None else Cell(limit_s, text=DURATION.format(limit_s))
+
+
+def _origins(stream: StreamConfig) -> str:
+    total = sum(weight for _, weight in stream.traffic.origins)
+    return ", ".join(
+        f"{region} {100.0 * weight / total:.0f} %" for region, weight in stream.traffic.origins
+    )
+
+
+def _pools(offered: OfferedLoad) -> Table:
+    rows, pools = capacity_table(offered), offered.pools
+    limits = [
+        Cell(None, text="unlimited") if limit is None else figure(limit, "count")
+        for limit in (pool.queue_limit for pool in pools)
+    ]
+    prices = [pool.cost_usd_per_hour for pool in pools]
+    columns = [
+        words("pool", [row.pool for row in rows]),
+        words("region", [row.region for row in rows], 2),
+        Column("nodes", tuple(figure(row.nodes, "count") for row in rows)),
+        Column("slots", tuple(figure(row.slots, "count") for row in rows), rank=6),
+        Column("req/s", tuple(figure(row.offered_rps) for row in rows)),
+        Column("max req/s", tuple(figure(row.capacity_rps) for row in rows)),
+        Column("load", tuple(_busy(row.load) for row in rows), "%"),
+        Column("peak", tuple(_busy(row.peak_load) for row in rows), "%", 1),
+        *_engine_columns(rows),
+        Column("queue", tuple(limits), rank=5),
+        Column(
+            "each",
+            tuple(Cell(None) if usd is None else figure(usd, "decimals", 2) for usd in prices),
+            "USD/h",
+            3,
+        ),
+        words("capabilities", [", ".join(row.capabilities) for row in rows], 4),
+    ]
+    return Table(tuple(columns), _ELSEWHERE)
+
+
+def _engine_columns(rows: Sequence[PoolLoad]) -> list[Column]:
+    """Return how engines are used by the load, where there are any."""
+    uses = [row.use for row in rows]
+    if not any(uses):
+        return []
+    none = Cell(None)
+    return [
+        Column("in use", tuple(_busy(use.in_steps) if use else none for use in uses), "%"),
+        Column("running", tuple(figure(use.running) if use else none for use in uses), rank=2),
+        Column("KV", tuple(_busy(use.cache) if use else none for use in uses), "%", 2),
+    ]
+
+
+def _busy(load: float) -> Cell:
+    return figure(100.0 * load, "decimals", 1)
+
+
+def _demand(row: CapabilityLoad) -> str:
+    return (
+        f"{row.capability}: {plain(row.offered_rps)} req/s; capacity {plain(row.capacity_rps)} "
+        f"req/s with no other capability; utilization {_busy(row.load)} % mean, "
+        f"{_busy(row.peak_load)} % peak"
+    )
+
+
+def _federation(scenario: Scenario) -> list[str]:
+    federation = scenario.federation
+    lines = _reference(federation) if federation.reference is not None else _default(federation)
+    if max(federation.gateways.values(), default=0) > 1:
+        choice = scenario.world.gateway_choice
+        lines.append(f"gateway of a region: {_CHOICES[choice]} (gateway_choice: {choice})")
+    lines += [f"middleware: {', '.join(federation.middleware)}"] if federation.middleware else []
+    return lines
+
+
+def _default(federation: FederationSpec) -> list[str]:
+    chooser = (
+        f"strategy {federation.strategy}"
+        if federation.router is None
+        else f"router {federation.router}"
+    )
+    weights = [
+        f"{name} ({settings['weight']:g})" if "weight" in settings else name
+        for name, settings in federation.policies.items()
+    ]
+    lines = ["preset default", f"{chooser}; policies (weight): {', '.join(weights) or 'none'}"]
+    if federation.router is not None and not is_adapted(federation.router):
+        lines.append("the router chooses alone: policies have no effect unless it asks them")
+    if federation.timeout is not None:
+        lines.append(f"deadlines: {_deadlines(federation.timeout)}")
+    switches = {
+        "health checks": federation.health,
+        "circuit breaker": federation.circuit_breaker,
+        "deadlines": federation.timeout,
+        "retries": federation.retries,
+    }
+    options = {
+        "outlier ejection": federation.outliers,
+        "panic mode": federation.panic_threshold,
+        "slow start": federation.slow_start,
+        "hedges": federation.hedge,
+        "throttling": federation.throttle,
+        "concurrency limit": federation.concurrency,
+        "load shedding": federation.shedding,
+    }
+    on = [name for name, settings in (switches | options).items() if settings is not None]
+    off = [name for name, settings in switches.items() if settings is None]
+    lines += [f"on: {', '.join(on)}"] if on else []
+    lines += [f"off: {', '.join(off)}"] if off else []
+    return lines
+
+
+def _deadlines(timeout: TimeoutConfig) -> str:
+    values = {
+        "request": timeout.request_s,
+        "attempt": timeout.attempt_s,
+        "first token of a streamed attempt": timeout.first_token_s,
+        "gap between tokens": timeout.idle_s,
+    }
+    return ", ".join(
+        f"{name} {'off' if value_s is None else DURATION.format(value_s)}"
+        for name, value_s in values.items()
+    )
+
+
+def _reference(federation: FederationSpec) -> list[str]:
+    """Return what there is to say of a federation of the reference."""
+    config = federation.reference
+    assert config is not None
+    return [
+        "preset apr, the contracts' first implementation with its faults (docs/pitfalls.md)",
+        f"strategy {federation.strategy}; policies (weight): {_weights(config)}",
+        f"health from traffic alone: {_judged(config)}",
+        f"at most {config.retries.limit + 1} attempts; no probes, no deadlines",
+    ]
+
+
+def _weights(config: ReferenceConfig) -> str:
+    return ", ".join(f"{name} ({weight:g})" for name, weight in config.policies.items()) or "none"
+
+
+def _judged(config: ReferenceConfig) -> str:
+    health = config.health
+    if health is None:
+        return "no node is registered with it"
+    return (
+        f"unhealthy after {health.failure_threshold} failures, healthy after "
+        f"{health.recovery_threshold} successes, degraded above "
+        f"{DURATION.format(health.degraded_latency_s)}"
+    )

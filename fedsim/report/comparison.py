@@ -1,0 +1,197 @@
+"""The report of a comparison: ranking, differences, groups, objective and outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fedsim.document import (
+    Block,
+    Cell,
+    Column,
+    Document,
+    Heading,
+    Sentence,
+    Style,
+    Table,
+    figure,
+    plain,
+    words,
+)
+from fedsim.report.measures import cells, measured, placed, readable
+from fedsim.report.parts import Saved, closing, warnings_of
+from fedsim.results.measures import MEASURES, Measure
+from fedsim.studies.plots import MEASURES_DRAWN
+from fedsim.studies.ranking import CHIEF
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from fedsim.studies.comparison import Comparison
+
+_COMPARED = 6
+"""Differences are shown of the measures up to this place among the columns of a table."""
+
+_GROUPED = (CHIEF, "latency_p99_s", "ttft_p99_s")
+"""The measures that are shown by stream and by region of origin."""
+
+_INTERVAL = "mean ± half-width of the 95 % confidence interval"
+_VERDICTS: dict[str, Style] = {"better": "good", "worse": "bad"}
+_CONTENTS = (
+    "comparison.parquet: every measure of each strategy, with its difference from the baseline",
+    "replications.parquet: every measure of each run, by stream, origin, region and node",
+    "summary.json: the same as JSON; scenario.yaml, manifest.json: what was run",
+    "runs/: the first run of each strategy, for fedsim explain",
+)
+
+
+def comparison_report(
+    comparison: Comparison, overloads: Sequence[str] = (), saved: Saved | None = None
+) -> Document:
+    """Return the report of a comparison.
+
+    Args:
+        comparison: The comparison.
+        overloads: Warnings about the load of its scenario.
+        saved: Where it was written, or None for nowhere.
+    """
+    several = len(comparison.strategies) > 1
+    names = f"{len(comparison.strategies)} strategies" if several else "1 strategy"
+    blocks: list[Block] = [
+        Heading(f"{comparison.scenario.name}: {names}", 1),
+        Sentence(_extent(comparison)),
+        *_ranking(comparison),
+        *(_differences(comparison) if several else []),
+        *_groups(comparison, "stream", "stream"),
+        *_groups(comparison, "origin", "region of origin"),
+        *_objectives(comparison),
+        Heading("Outcomes of all requests, warm-up included"),
+        _outcomes(comparison),
+        *warnings_of([*overloads, *comparison.warnings]),
+    ]
+    if saved is not None:
+        blocks += closing(saved, _CONTENTS, _charts(several))
+    return Document(tuple(blocks))
+
+
+def _extent(comparison: Comparison) -> str:
+    seeds = comparison.seeds
+    span = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
+    count = "1 replication" if len(seeds) == 1 else f"{len(seeds)} replications"
+    text = f"{count} per strategy, on the same requests and faults ({span})"
+    return f"{text}, in {plain(comparison.wall_s, 2)} s."
+
+
+def _ranking(comparison: Comparison) -> list[Block]:
+    table = comparison.summary()
+    names = [
+        Column("rank", tuple(figure(rank, "count") for rank in table["rank"])),
+        words("strategy", [str(name) for name in table.index]),
+    ]
+    text = (
+        "Goodput: share of requests served within the objective, or within their stream's own "
+        "max_latency. A percentile is the mean over replications of each run's percentile. "
+        "Percentiles cover successful requests only: a strategy whose slow requests fail looks "
+        "fast, so compare success rates first."
+    )
+    blocks: list[Block] = [
+        Heading(f"Ranking by goodput ({_INTERVAL})"),
+        Table((*names, *measured(placed(tokens=False), table)), "summary.json"),
+    ]
+    of_tokens = measured(placed(tokens=True), table)
+    blocks += [Table((*names, *of_tokens), "summary.json")] if of_tokens else []
+    return [*blocks, Sentence(_ties(comparison) + text)]
+
+
+def _ties(comparison: Comparison) -> str:
+    """Return a sentence on the strategies that may be as good as the first, or nothing."""
+    first = comparison.ranking()[0]
+    table = comparison.differences(CHIEF, first)
+    equals = list(table.index[(table["verdict"] == "no difference shown").to_numpy(dtype=bool)])
+    if not equals or len(comparison.seeds) == 1:
+        return ""
+    return f"Not shown to differ in goodput from {first}: {', '.join(equals)}. "
+
+
+def _differences(comparison: Comparison) -> list[Block]:
+    """Return a table of differences from the baseline for each of the chief measures."""
+    summary = comparison.summary()
+    chosen = [
+        measure
+        for measure in sorted(placed(), key=lambda each: each.place or 0)
+        if (measure.place or 0) <= _COMPARED and summary[measure.name].notna().any()
+    ]
+    text = f"Differences from {comparison.baseline}, paired by seed ({_INTERVAL})"
+    tables = [_difference(measure, comparison.differences(measure.name)) for measure in chosen]
+    return [Heading(text), *tables]
+
+
+def _difference(measure: Measure, table: DataFrame) -> Table:
+    relative = tuple(
+        figure(100.0 * share, "decimals", 1, signed=True) for share in table["relative"]
+    )
+    differences = cells(measure, table, "difference", "ci95", signed=True)
+    return Table(
+        (
+            words("strategy", [str(name) for name in table.index]),
+            Column(measure.heading, differences, measure.difference_unit),
+            Column("relative", relative, "%", 1),
+            words("verdict", table["verdict"].tolist(), styles=_VERDICTS),
+        )
+    )
+
+
+def _groups(comparison: Comparison, by: str, title: str) -> list[Block]:
+    """Return a table for each of ``_GROUPED`` with a column per group, if there are several."""
+    table = comparison.by(by)
+    groups = [group for group in table.index.unique("group") if isinstance(group, str)]
+    if len(groups) < 2:
+        return []
+    order = comparison.ranking()
+    blocks: list[Block] = []
+    for measure in (MEASURES[name] for name in _GROUPED if table[name].notna().any()):
+        values = table[measure.name].unstack("group").reindex(order)
+        columns = [words("strategy", order)]
+        columns += [
+            Column(group, cells(measure, values, group), rank=rank)
+            for rank, group in enumerate(groups, start=1)
+        ]
+        heading = f"{readable(measure.name).capitalize()} by {title}, {measure.unit}"
+        blocks += [Heading(heading), Table(tuple(columns), "replications.parquet")]
+    return blocks
+
+
+def _objectives(comparison: Comparison) -> list[Block]:
+    table = comparison.objectives
+    if table.empty:
+        return []
+    columns = [words("strategy", comparison.ranking())]
+    for name, part in table.groupby("objective", sort=False):
+        limit = float(part["limit"].iloc[0])
+        bound = f"≤ {limit:g} s" if str(name).endswith("_s") else f"≥ {100.0 * limit:g} %"
+        counts = zip(part["held"].tolist(), part["replications"].tolist(), strict=True)
+        held = [Cell(count, text=f"{count} of {total}") for count, total in counts]
+        columns.append(Column(f"{readable(str(name))} {bound}", tuple(held)))
+    return [Heading("Objective: replications that held it"), Table(tuple(columns))]
+
+
+def _outcomes(comparison: Comparison) -> Table:
+    totals = comparison.outcomes.groupby("strategy", sort=False).sum().loc[comparison.ranking()]
+    counts = {str(name): totals[name] for name in totals.columns if totals[name].any()}
+    order = sorted(counts, key=lambda name: -sum(counts[name].tolist()))
+    columns = [
+        Column(name, tuple(figure(count, "count") for count in counts[name]), rank=rank)
+        for rank, name in enumerate(order)
+    ]
+    names = words("strategy", [str(name) for name in totals.index])
+    return Table((names, *columns), "summary.json")
+
+
+def _charts(several: bool) -> list[tuple[str, str]]:
+    charts = [("latency.png", "latency of successful requests by strategy")]
+    for name in MEASURES_DRAWN:
+        title = readable(name)
+        charts.append((f"ranking-{name}.png", f"{title} by strategy"))
+        if several:
+            charts.append((f"differences-{name}.png", f"differences in {title}"))
+    return charts

@@ -1,0 +1,176 @@
+"""The report of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fedsim.document import (
+    Block,
+    Cell,
+    Column,
+    Document,
+    Heading,
+    Sentence,
+    Table,
+    figure,
+    percent,
+    plain,
+    words,
+)
+from fedsim.report.measures import measured, placed, readable
+from fedsim.report.parts import Saved, closing, warnings_of
+from fedsim.scenario.units import DURATION
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from fedsim.document import Form
+    from fedsim.results.measures import Measure
+    from fedsim.results.run import Run
+    from fedsim.results.slo import Verdict
+    from fedsim.scenario.spec import Scenario
+
+_CONTENTS = (
+    "*.parquet: tables of requests, attempts, nodes and events (docs/tables.md)",
+    "summary.json: every measure, by stream, origin, region, node and capability",
+    "scenario.yaml: the scenario with its defaults; manifest.json: seed, digest, versions",
+)
+_CHARTS = (
+    ("latency.png", "latency of successful requests"),
+    ("timeline.png", "load, outcomes and latency over time"),
+    ("utilization.png", "utilization of each node over time"),
+    ("states.png", "what each gateway held of each node's health, and its circuit breakers"),
+)
+
+
+def run_report(
+    run: Run, scenario: Scenario, warnings: Sequence[str], saved: Saved | None = None
+) -> Document:
+    """Return the report of a run: its summary by stream and origin, objective and warnings.
+
+    Args:
+        run: The run.
+        scenario: What was run.
+        warnings: What to know before trusting the numbers.
+        saved: Where it was written, or None for nowhere.
+    """
+    streams, whole = run.summary("stream"), run.summary()
+    blocks: list[Block] = [
+        Heading(f"{run.name}: {run.strategy}, seed {run.seed}", 1),
+        Sentence(_coverage(run)),
+        Heading("By stream (latency percentiles cover successful requests)"),
+        _groups(placed(tokens=False), streams, whole),
+    ]
+    if whole["ttft_p50_s"].notna().any():
+        timed = streams[streams["ttft_p50_s"].notna()]
+        blocks += [
+            Heading("By stream: time to first token (ttft) and time per output token (tpot)"),
+            _groups(placed(tokens=True), timed, whole),
+        ]
+    blocks += [
+        Heading("By region of origin"),
+        _groups(placed(tokens=False), run.summary("origin")),
+        Heading("Requests and nodes"),
+        *(Sentence(text, item=True) for text in (_outcomes(run), _fleet(run))),
+        *(Sentence(text, item=True) for text in _engines(run, scenario)),
+    ]
+    if run.verdicts():
+        blocks += [Heading("Objective"), _objective(run.verdicts())]
+    blocks += warnings_of(warnings)
+    blocks += closing(saved, _CONTENTS, _CHARTS) if saved is not None else []
+    return Document(tuple(blocks))
+
+
+def _coverage(run: Run) -> str:
+    total, counted = len(run.requests), len(run.in_window)
+    text = f"{total:,} requests in {DURATION.format(run.duration_s)}"
+    if run.warmup_s:
+        warmup = DURATION.format(run.warmup_s)
+        text += f"; measures cover the {counted:,} that arrived after {warmup} of warm-up"
+    return f"{text}. Simulated in {plain(run.wall_s, 2)} s."
+
+
+def _groups(
+    measures: Sequence[Measure], groups: DataFrame, whole: DataFrame | None = None
+) -> Table:
+    """Return a table with a row per group, and one of all requests where there are several."""
+    import pandas as pd
+
+    table = groups if whole is None or len(groups) == 1 else pd.concat([groups, whole])
+    names = ["(none)" if isinstance(name, float) else str(name) for name in table.index]
+    requests = Column("requests", tuple(figure(count, "count") for count in table["requests"]))
+    shown = [measure for measure in measures if groups[measure.name].notna().any()]
+    columns = [words(str(groups.index.name), names), requests, *measured(shown, table)]
+    return Table(tuple(columns), "summary.json")
+
+
+def _outcomes(run: Run) -> str:
+    requests = run.requests
+    counts = requests["outcome"].value_counts()
+    text = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    unsent = int(((requests["outcome"] == "no_capacity") & (requests["attempts"] == 0)).sum())
+    return f"Outcomes: {text}" + (f"; {unsent:,} were never sent to a node." if unsent else ".")
+
+
+def _fleet(run: Run) -> str:
+    row = run.summary().iloc[0]
+    facts = [
+        f"Nodes: utilization {percent(row['utilization_mean'])} %",
+        f"pool imbalance {plain(row['imbalance'])} (busiest node / mean)",
+        f"{percent(row['wasted_share'])} % of busy time wasted",
+    ]
+    if row["cost_usd_per_hour"] == row["cost_usd_per_hour"]:
+        facts.append(f"{plain(row['cost_usd_per_hour'])} USD/h")
+        facts.append(f"{plain(row['cost_usd_per_1k_ok'])} USD per 1,000 successful requests")
+    return f"{', '.join(facts)}."
+
+
+def _engines(run: Run, scenario: Scenario) -> list[str]:
+    """Return how engines were used: time in steps, batch, cache, preemptions; nothing without."""
+    pools = {pool.name: pool.engine for pool in scenario.world.pools if pool.engine is not None}
+    room = {
+        node.name: pools[node.pool].kv_blocks * pools[node.pool].block_tokens
+        for node in run.directory.nodes
+        if node.pool in pools
+    }
+    if not room:
+        return []
+    totals, samples = run.node_totals.set_index("node"), run.nodes
+    in_steps = totals.loc[list(room), "window_busy_s"].mean() / (run.duration_s - run.warmup_s)
+    facts = [f"Engines: {percent(in_steps)} % of the time in steps"]
+    window = samples["time_s"].between(run.warmup_s, run.duration_s, inclusive="left")
+    samples = samples[window & samples["node"].isin(list(room))]
+    if len(samples):
+        held = samples["kv_used_tokens"] / samples["node"].astype("str").map(room)
+        facts.append(f"mean batch {plain(samples['running'].mean())} requests")
+        facts.append(f"{percent(held.mean())} % of the KV cache in use")
+    counts = run.in_window["preemptions"].dropna()
+    total, struck = int(counts.sum()), int((counts > 0).sum())
+    struck_by = f"{total:,} preemptions, in {struck:,} of {len(counts):,} requests served"
+    facts.append(struck_by if total else "no preemptions")
+    return [f"{', '.join(facts)}."]
+
+
+def _objective(verdicts: Sequence[Verdict]) -> Table:
+    limits, values = [], []
+    for each in verdicts:
+        form: Form = "significant" if each.objective.endswith("_s") else "percent"
+        sign, unit = ("≤", "s") if form == "significant" else ("≥", "%")
+        limit = each.limit if form == "significant" else 100.0 * each.limit
+        limits.append(Cell(each.limit, form, text=f"{sign} {limit:g} {unit}"))
+        found = figure(each.value, form, 4)
+        text = "not measured" if found.value is None else f"{found} {unit}"
+        values.append(Cell(found.value, form, 4, text=text))
+    return Table(
+        (
+            words("objective", [readable(each.objective) for each in verdicts]),
+            Column("limit", tuple(limits)),
+            Column("measured", tuple(values)),
+            words(
+                "verdict",
+                ["held" if each.held else "missed" for each in verdicts],
+                styles={"held": "good", "missed": "bad"},
+            ),
+        )
+    )
