@@ -2,67 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from fedsim.results.sample import Window
+from fedsim.results.tables import Tables
 
 if TYPE_CHECKING:
     from fedsim.charts.figure import Chart
-    from fedsim.results.run import Run
 
 CHARTS = ("latency", "timeline", "utilization", "states")
 """The methods of ``RunPlots``; each is a file in a run directory's ``charts``."""
 
 
+@dataclass(frozen=True, slots=True)
 class RunPlots:
     """Draws the charts of a run; each method returns a new matplotlib figure.
 
     In a notebook a figure shows itself; elsewhere ``figure.savefig("latency.png")`` writes it.
+
+    Attributes:
+        tables: The run's tables.
+        window: What summaries cover.
+        end_s: When the world stopped, in seconds.
+        objective_s: The objective of latency, in seconds, or None.
+        run: The run in words, for the charts' subtitles.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    tables: Tables
+    window: Window
+    end_s: float
+    objective_s: float | None
+    run: str
+
+    def all(self) -> Iterator[tuple[str, Chart]]:
+        """Draw each chart, and yield it with its name."""
+        for name in CHARTS:
+            yield name, getattr(self, name)()
 
     def latency(self, by: str = "stream") -> Chart:
         """Draw the tail of the latency of successful requests, a line per value of column *by*."""
         from fedsim.charts.latency import latency_distribution
 
-        run = self._run
-        limit_s = run.slo.latency_limit_s if run.slo is not None else None
+        requests = self.tables.requests
+        requests = requests[self.window.holds(requests["arrived_s"].to_numpy())]
+        subtitle = self._subtitle(len(requests))
         return latency_distribution(
-            run.in_window, by=by, objective_s=limit_s, subtitle=self._subtitle(len(run.in_window))
+            requests, by=by, objective_s=self.objective_s, subtitle=subtitle
         )
 
     def timeline(self) -> Chart:
         """Draw load, outcomes and latency over time, with faults shaded."""
         from fedsim.charts.timeline import timeline
 
-        run = self._run
-        limit_s = run.slo.latency_limit_s if run.slo is not None else None
+        requests = self.tables.requests
         return timeline(
-            run.requests,
-            run.events,
-            end_s=run.end_s,
-            arrivals_end_s=run.duration_s,
-            warmup_s=run.warmup_s,
-            objective_s=limit_s,
-            subtitle=self._subtitle(len(run.requests)),
+            requests,
+            self.tables.events,
+            end_s=self.end_s,
+            arrivals_end_s=self.window.end_s,
+            warmup_s=self.window.start_s,
+            objective_s=self.objective_s,
+            subtitle=self._subtitle(len(requests)),
         )
 
     def utilization(self) -> Chart:
         """Draw the share of the time in which each node was in use."""
         from fedsim.charts.utilization import utilization
 
-        run = self._run
-        return utilization(run.nodes, end_s=run.end_s, subtitle=self._subtitle(len(run.requests)))
+        subtitle = self._subtitle(len(self.tables.requests))
+        return utilization(self.tables.nodes, end_s=self.end_s, subtitle=subtitle)
 
     def states(self) -> Chart:
         """Draw when each gateway took each node for unhealthy, and when its breaker was open."""
         from fedsim.charts.states import states
 
-        run = self._run
-        return states(
-            run.events, run.node_totals, end_s=run.end_s, subtitle=self._subtitle(len(run.requests))
-        )
+        tables = self.tables
+        subtitle = self._subtitle(len(tables.requests))
+        return states(tables.events, tables.node_totals, end_s=self.end_s, subtitle=subtitle)
 
     def _subtitle(self, requests: int) -> str:
-        run = self._run
-        return f"{run.name} · {run.strategy} · seed {run.seed} · n = {requests:,} requests"
+        return f"{self.run} · n = {requests:,} requests"

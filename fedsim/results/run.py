@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fedsim.errors import ResultsError
+from fedsim.results import storage
 from fedsim.results.digest import digest
 from fedsim.results.kinds import OUTCOMES
 from fedsim.results.manifest import (
@@ -187,8 +188,8 @@ class Run:
         found = latency_percentiles_s(self.tables, window, list(self.slo.latency))
         return verdicts(self.slo, float(self.summary()["success_rate"].iloc[0]), found)
 
-    def adopt(self, summaries: dict[str | None, DataFrame], digest: str) -> None:
-        """Take over what was computed before; for a run that is read without its tables."""
+    def _adopt(self, summaries: dict[str | None, DataFrame], digest: str) -> None:
+        """Take over what was computed before: this run has no tables."""
         self._summaries.update(summaries)
         self._digest = digest
         self._warnings_found = []
@@ -196,7 +197,13 @@ class Run:
     @property
     def plot(self) -> RunPlots:
         """The run's charts: ``latency()``, ``timeline()``, ``utilization()``, ``states()``."""
-        return RunPlots(self)
+        return RunPlots(
+            self.tables,
+            Window(self.warmup_s, self.duration_s),
+            self.end_s,
+            None if self.slo is None else self.slo.latency_limit_s,
+            f"{self.name} · {self.strategy} · seed {self.seed}",
+        )
 
     @property
     def digest(self) -> str:
@@ -261,9 +268,14 @@ class Run:
         Raises:
             ResultsError: Something else has that name, or it cannot be written.
         """
-        from fedsim.results.storage import save
-
-        return save(self, directory, charts=charts)
+        return storage.write(
+            directory,
+            scenario_yaml=self.scenario_yaml,
+            manifest=self.manifest,
+            summary=self.summary,
+            tables=self.tables if self.record_tables == "full" else None,
+            charts=self.plot.all() if charts else (),
+        )
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> Run:
@@ -272,9 +284,11 @@ class Run:
         Raises:
             ResultsError: The directory is not a run's, or is broken.
         """
-        from fedsim.results.storage import load
-
-        return load(directory)
+        saved = storage.read(directory)
+        run = cls(saved.tables, **saved.facts)
+        if saved.summaries is not None:
+            run._adopt(saved.summaries, saved.digest)
+        return run
 
 
 def _unfinished(requests: DataFrame) -> list[str]:

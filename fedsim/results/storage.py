@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,6 @@ from fedsim.errors import ResultsError
 from fedsim.results.columns import TABLES
 from fedsim.results.kinds import Names
 from fedsim.results.manifest import FORMAT, directory_from_json, slo_from_json
-from fedsim.results.plots import CHARTS
 from fedsim.results.rundir import (
     MANIFEST,
     PLUGINS,
@@ -29,35 +29,84 @@ from fedsim.world.observer import Directory
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from fedsim.results.run import Run
+    from fedsim.charts.figure import Chart
 
 SUMMARY = "summary.json"
 SAVED_GROUPINGS = tuple(by for by in GROUPINGS if by != "tenant")
 """The groupings that ``summary.json`` holds; there may be very many tenants."""
 
+_PLAIN = (
+    "name",
+    "seed",
+    "strategy",
+    "warmup_s",
+    "duration_s",
+    "end_s",
+    "record_tables",
+    "warnings",
+)
+"""The arguments of ``Run`` that the manifest holds as they are."""
 
-def save(run: Run, directory: str | os.PathLike[str], *, charts: bool) -> Path:
-    """Write *run* to *directory*; see ``Run.save``."""
+
+@dataclass(frozen=True, slots=True)
+class SavedRun:
+    """What a run's directory holds.
+
+    Attributes:
+        tables: The tables, each read when it is first asked for.
+        facts: The other arguments of ``Run``, by name.
+        digest: The run's digest.
+        summaries: What was computed of a run whose tables were not saved, by grouping; else None.
+    """
+
+    tables: Tables
+    facts: dict[str, Any]
+    digest: str
+    summaries: dict[str | None, DataFrame] | None
+
+
+def write(
+    directory: str | os.PathLike[str],
+    scenario_yaml: str,
+    manifest: dict[str, Any],
+    summary: Callable[[str | None], DataFrame],
+    tables: Tables | None,
+    charts: Iterable[tuple[str, Chart]],
+) -> Path:
+    """Write a run to *directory*, which exists only once it is whole, and return that.
+
+    Args:
+        directory: Its name. One that fedsim wrote is replaced.
+        scenario_yaml: The resolved scenario.
+        manifest: How the run came about.
+        summary: Gives the summary by a grouping.
+        tables: The tables, or None where they are left out.
+        charts: The charts and their names.
+
+    Raises:
+        ResultsError: Something else has that name, or it cannot be written.
+    """
     with whole_directory(directory) as folder:
-        (folder / SCENARIO).write_text(run.scenario_yaml, encoding="utf-8")
-        write_json(folder / SUMMARY, _summaries(run))
-        if run.record_tables == "full":
-            for name in run.tables.names:
-                run.tables[name].to_parquet(
-                    folder / f"{name}.parquet", index=False, compression="zstd"
-                )
-        if charts:
-            (folder / "charts").mkdir()
-            for name in CHARTS:
-                getattr(run.plot, name)().savefig(folder / "charts" / f"{name}.png")
-        write_json(folder / MANIFEST, run.manifest)
+        (folder / SCENARIO).write_text(scenario_yaml, encoding="utf-8")
+        by = {name: _records(summary(name)) for name in SAVED_GROUPINGS}
+        write_json(folder / SUMMARY, {"all": _records(summary(None))[0], "by": by})
+        if tables is not None:
+            for name in tables.names:
+                path = folder / f"{name}.parquet"
+                tables[name].to_parquet(path, index=False, compression="zstd")
+        for name, chart in charts:
+            (folder / "charts").mkdir(exist_ok=True)
+            chart.savefig(folder / "charts" / f"{name}.png")
+        write_json(folder / MANIFEST, manifest)
     return Path(directory)
 
 
-def load(directory: str | os.PathLike[str]) -> Run:
-    """Return the run in *directory*; see ``Run.load``."""
-    from fedsim.results.run import Run
+def read(directory: str | os.PathLike[str]) -> SavedRun:
+    """Return what *directory* holds.
 
+    Raises:
+        ResultsError: It is not a run's, or is broken.
+    """
     folder = Path(directory)
     manifest = read_json(folder / MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format", FORMAT + 1) > FORMAT:
@@ -65,30 +114,25 @@ def load(directory: str | os.PathLike[str]) -> Run:
         raise ResultsError(msg)
     try:
         names = directory_from_json(manifest["directory"])
-        run = Run(
+        summarised = manifest["record_tables"] == "summary"
+        return SavedRun(
             Tables({name: _builder(folder, name, names, manifest) for name in _saved(folder)}),
-            directory=names,
-            name=manifest["name"],
-            scenario_yaml=(folder / SCENARIO).read_text(encoding="utf-8"),
-            seed=manifest["seed"],
-            strategy=manifest["strategy"],
-            warmup_s=manifest["warmup_s"],
-            duration_s=manifest["duration_s"],
-            end_s=manifest["end_s"],
-            slo=slo_from_json(manifest["slo"]),
-            wall_s=float("nan") if manifest["wall_s"] is None else manifest["wall_s"],
-            record_tables=manifest["record_tables"],
-            warnings=manifest["warnings"],
-            figures=[Figure(**item) for item in manifest.get("figures", [])],
-            plugin_directory=Path(manifest[PLUGINS]) if manifest.get(PLUGINS) else None,
-            given=[(item["path"], item["object"]) for item in manifest.get("given", [])],
+            {
+                "directory": names,
+                "scenario_yaml": (folder / SCENARIO).read_text(encoding="utf-8"),
+                "slo": slo_from_json(manifest["slo"]),
+                "wall_s": float("nan") if manifest["wall_s"] is None else manifest["wall_s"],
+                "figures": [Figure(**item) for item in manifest.get("figures", [])],
+                "plugin_directory": Path(manifest[PLUGINS]) if manifest.get(PLUGINS) else None,
+                "given": [(item["path"], item["object"]) for item in manifest.get("given", [])],
+                **{name: manifest[name] for name in _PLAIN},
+            },
+            manifest["digest"],
+            _read_summaries(folder) if summarised else None,
         )
     except (KeyError, TypeError, OSError) as error:
         msg = f"{folder} is not a whole run directory: {error}"
         raise ResultsError(msg) from error
-    if run.record_tables == "summary":
-        run.adopt(_read_summaries(folder), manifest["digest"])
-    return run
 
 
 def _saved(folder: Path) -> tuple[str, ...]:
@@ -117,11 +161,6 @@ def _read(folder: Path, name: str, names: Names) -> DataFrame:
     except (OSError, ValueError) as error:
         msg = f"{path} cannot be read: {error}"
         raise ResultsError(msg) from error
-
-
-def _summaries(run: Run) -> dict[str, Any]:
-    by = {name: _records(run.summary(name)) for name in SAVED_GROUPINGS}
-    return {"all": _records(run.summary())[0], "by": by}
 
 
 def _records(table: DataFrame) -> list[dict[str, Any]]:
