@@ -1,4 +1,4 @@
-"""Who may look on when a gateway decides where a request goes."""
+"""What a gateway reports when it has decided where a request goes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ExplainsDecisions(Protocol):
 
 
 class DecisionObserver(Protocol):
-    """Is told of a gateway's decisions, with what they rest on still as it was."""
+    """Receives a gateway's decisions, while all that they rest on is still as it was."""
 
     async def decided(
         self,
@@ -41,13 +41,13 @@ class DecisionObserver(Protocol):
         health: HealthCheckerTrait | None,
         breaker: CircuitBreakerTrait | None,
     ) -> None:
-        """Take note of a decision that was made just now.
+        """Record a decision that was made just now.
 
         Args:
             request: The request.
             excluded: The nodes tried before.
             decision: The node chosen, or why there is none.
-            router: Who decided; nothing has been sent since.
+            router: What decided; nothing has been sent since.
             health: What it may have known of nodes.
             breaker: The gateway's circuit breaker.
         """

@@ -1,4 +1,4 @@
-"""Capacity that is there and not used, because those who watch nodes keep requests away from it."""
+"""Capacity that is there and not used, because health checks or breakers keep requests away."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ LONG_S = 30.0
 
 
 def removed_capacity(run: Run) -> Iterator[str]:
-    """Yield the finding that health checks took much of a pool away whose nodes were all right.
+    """Yield the finding that health checks took much of a pool away whose nodes were sound.
 
-    A node is all right while no fault but one of its health endpoint strikes it, nor its links.
+    A node is sound while no fault but one of its health endpoint strikes it, nor its links.
     """
     states = state_intervals(run.events, "health", run.end_s)
-    ill = states[states["state"] == "unhealthy"]
-    if ill.empty:
+    unhealthy = states[states["state"] == "unhealthy"]
+    if unhealthy.empty:
         return
     excused = _excused(run)
     nodes = {info.name: code for code, info in enumerate(run.directory.nodes)}
@@ -36,7 +36,7 @@ def removed_capacity(run: Run) -> Iterator[str]:
     for info in run.directory.nodes:
         sizes[info.pool] = sizes.get(info.pool, 0) + 1
     steps: dict[tuple[str, str], list[tuple[float, int]]] = {}
-    columns = (ill[name].tolist() for name in ("gateway", "subject", "start_s", "end_s"))
+    columns = (unhealthy[name].tolist() for name in ("gateway", "subject", "start_s", "end_s"))
     for gateway, subject, start_s, end_s in zip(*columns, strict=True):
         node = nodes[str(subject)]
         where = steps.setdefault((run.directory.nodes[node].pool, str(gateway)), [])
@@ -61,14 +61,14 @@ def stuck_trials(run: Run) -> Iterator[str]:
         return
     attempts = run.attempts
     open_ended = attempts[(attempts["outcome"] == "unfinished").to_numpy()]
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     columns = (half_open[name].tolist() for name in ("gateway", "subject", "start_s", "end_s"))
     for gateway, node, start_s, end_s in zip(*columns, strict=True):
         at_s = open_ended["started_s"].to_numpy()
         stuck = (open_ended["gateway"] == gateway) & (open_ended["node"] == node)
         stuck &= (at_s >= start_s) & (at_s <= end_s - LONG_S)
-        if stuck.any() and (gateway, node) not in told:
-            told.add((gateway, node))
+        if stuck.any() and (gateway, node) not in reported:
+            reported.add((gateway, node))
             since_s = float(at_s[stuck.to_numpy()][0])
             yield (
                 f"Half-open trial without an end: the request that {gateway} sent to {node} at "
@@ -80,7 +80,7 @@ def stuck_trials(run: Run) -> Iterator[str]:
 def _excused(run: Run) -> list[list[tuple[float, float]]]:
     """Return for each node when something but its health endpoint was wrong, or just had been.
 
-    In panic nobody goes by health, so that this excuses all of them.
+    In panic a gateway does not go by health, so that this excuses all of them.
     """
     faults = harmful(fault_intervals(run.events, run.end_s))
     faults = faults[~faults["label"].str.startswith("health")]

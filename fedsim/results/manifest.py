@@ -1,4 +1,4 @@
-"""What is written beside a run's tables: how they came about, and the names behind them."""
+"""What is written next to a run's tables: how they came about, and the names behind them."""
 
 from __future__ import annotations
 

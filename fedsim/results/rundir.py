@@ -1,7 +1,7 @@
 """Directories that are whole as soon as they exist.
 
-What goes into one is written beside its name and renamed into place, so that a run which is cut
-off leaves nothing that looks like a result.
+What goes into one is written next to it under another name and renamed into place, so that a run
+which is cut off leaves nothing that looks like a result.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SCENARIO = "scenario.yaml"
 """The resolved scenario in such a directory."""
 
 PLUGINS = "plugin_directory"
-"""The key of the manifest under which the directory beside the original scenario stands."""
+"""The key of the manifest that holds the directory of the original scenario."""
 
 
 @contextmanager
@@ -77,9 +77,9 @@ def read_json(path: Path) -> Any:
 
 
 def plugin_directory(scenario: Path) -> Path:
-    """Return where plug-ins may be that the file *scenario* names: beside it, as a rule.
+    """Return where plug-ins may be that the file *scenario* names: next to it, as a rule.
 
-    Those of a saved run's scenario are beside the one that it was run from, if that is still there.
+    Those of a saved run's scenario are next to the one that it was run from, if that still exists.
     """
     if scenario.name == SCENARIO and _is_ours(scenario.parent):
         named = read_json(scenario.parent / MANIFEST).get(PLUGINS)

@@ -1,4 +1,4 @@
-"""When nodes were in trouble, so that a router had a reason to leave them alone."""
+"""When nodes were in trouble, so that a router had a reason not to send to them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def troubles(
 
     Trouble is a fault that strikes the node, its pool, its region or a link of one of them, and
     loading; where *seen*, also being anything but healthy, ejected, or having anything but a closed
-    circuit in the eyes of some gateway; and ``GRACE_S`` after each.
+    circuit at some gateway; and ``GRACE_S`` after each.
     """
     spans: dict[str, list[tuple[float, float]]] = {}
     faults = harmful(fault_intervals(events, end_s))
     for kind, well in (_WELL | _SEEN if seen else _WELL).items():
         states = state_intervals(events, kind, end_s)
-        ill = states[states["state"] != well]
-        for subject, begin_s, finish_s in _rows(ill):
+        troubled = states[states["state"] != well]
+        for subject, begin_s, finish_s in _rows(troubled):
             spans.setdefault(subject, []).append((begin_s, finish_s + GRACE_S))
     for subject, begin_s, finish_s in _rows(faults):
         for struck in subject.replace(" <> ", " > ").split(" > "):

@@ -72,6 +72,24 @@ def test_a_score_is_asked_for_once(tmp_path):
     assert list(shown.round().astype(int)) == list(range(1, asked + 1))
 
 
+def test_explain_shows_the_numbers_of_the_decision(tmp_path):
+    """A run that is repeated to explain a request has the scores of one that recorded them."""
+    recorded = fedsim.simulate(scenario(tmp_path, ON)).decisions
+    plain = fedsim.simulate(scenario(tmp_path, {**ON, "record.decisions": "off"}))
+    directory = plain.save(tmp_path / "run", charts=False)
+
+    for request_id in ("chat-0", "chat-40"):
+        explained = fedsim.explain(directory, request_id)
+        shown = recorded[recorded["request_id"] == request_id]
+
+        assert explained.repeated
+        assert shown["total_score"].notna().all()
+        scores = [*PARTS, "total_score"]
+        assert explained.decisions[scores].to_numpy() == pytest.approx(
+            shown[scores].to_numpy(), rel=0, abs=0, nan_ok=True
+        )
+
+
 def test_the_draw_is_by_the_totals_shown(tmp_path):
     """Nodes are chosen in proportion to the totals of the table."""
     policies = {"locality": {}, "health": {"weight": 1}}
