@@ -69,9 +69,10 @@ class Unrecorded:
 def _steps() -> Mapping[str, Variant]:
     """Return variants each of which has one part more than the one before."""
     full = default_federation()
-    bare = replace(full, policies={}, health=None, circuit_breaker=None, timeout=None, retries=None)
-    retries = replace(bare, retries=full.retries)
-    timeout = replace(retries, timeout=full.timeout)
+    nothing = replace(full.config, timeout=None, retries=None)
+    bare = replace(full, policies={}, health=None, circuit_breaker=None, config=nothing)
+    retries = replace(bare, config=replace(nothing, retries=full.config.retries))
+    timeout = replace(retries, config=full.config)
     breaker = replace(timeout, circuit_breaker=full.circuit_breaker)
     health = replace(breaker, health=full.health)
     return {

@@ -14,7 +14,7 @@ from fedsim.federation.contracts import (
     RegionId,
 )
 from fedsim.results.recorder import Recorder
-from fedsim.scenario.assembly import GatewayFactory
+from fedsim.scenario.assembly import OwnGateways
 from fedsim.scenario.plugins import find_plugin
 from fedsim.scenario.spec import FederationSpec
 from fedsim.workload.arrivals import Poisson
@@ -138,7 +138,7 @@ def build(size: Size, variant: Variant | None = None) -> Benchmark:
     """Return the benchmark world of that size, ready to run."""
     variant = variant or Variant()
     config = world_config(size)
-    factory = GatewayFactory(
+    factory = OwnGateways(
         variant.federation,
         {RegionId(region.name): region.privacy for region in config.regions},
         lambda text, kind: find_plugin(text, Path(), kind),

@@ -147,15 +147,7 @@ class Federation:
             health_config=self.health or HealthConfig(),
             config=GatewayConfig(self.timeout, self.retries, **self.parts),
         )
-        gateway = builder.build(
-            site.transport,
-            site.clock,
-            site.tasks,
-            site.random_for,
-            site.region,
-            site.reporter,
-            site.insight,
-        )
+        gateway = builder.build(site)
         if self.health is not None:
             checker: Any = gateway.health
             site.tasks.spawn(checker.start_monitoring(), "start monitoring")

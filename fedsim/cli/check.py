@@ -63,7 +63,7 @@ def _find_plugins(scenario: Scenario) -> list[str]:
     Raises:
         PlugInError: One does not exist.
     """
-    from fedsim.scenario.assembly import GatewayFactory, gateway_factory
+    from fedsim.scenario.assembly import gateway_factory
 
     scenarios = [scenario]
     if scenario.compare is not None:
@@ -72,9 +72,7 @@ def _find_plugins(scenario: Scenario) -> list[str]:
         scenarios += [scenario.changed(variant.changes) for variant in variants(scenario)]
     losses: dict[str, None] = {}
     for each in scenarios:
-        factory = gateway_factory(each)
-        if isinstance(factory, GatewayFactory):
-            losses |= dict.fromkeys(factory.lacking())
+        losses |= dict.fromkeys(gateway_factory(each).lacking())
     return list(losses)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
 from fedsim.federation.admission import build_admission
@@ -22,7 +22,6 @@ from fedsim.federation.contracts import (
     RouterTrait,
     RoutingPolicyTrait,
 )
-from fedsim.federation.decisions import DecisionObserver
 from fedsim.federation.gateway import Gateway, GatewayConfig
 from fedsim.federation.health import HealthChecker, HealthConfig
 from fedsim.federation.outliers import OutlierConfig, OutlierDetector
@@ -31,8 +30,8 @@ from fedsim.federation.policies import default_policies
 from fedsim.federation.prefixes import PrefixIndex
 from fedsim.federation.rate_breaker import RateBreakerConfig
 from fedsim.federation.retries import RetryPolicy
-from fedsim.federation.router import Router
-from fedsim.federation.runtime import Clock, Insight, Observer, Random, Tasks, Transport
+from fedsim.federation.router import Router, RouterConfig
+from fedsim.federation.runtime import Surroundings
 from fedsim.federation.slow_start import SlowStart, SlowStartConfig
 from fedsim.federation.strategies.base import Strategy
 from fedsim.federation.strategies.registry import STRATEGIES, build_strategy
@@ -42,14 +41,13 @@ from fedsim.federation.strategies.registry import STRATEGIES, build_strategy
 class FederationBuilder:
     """Collects the parts of a gateway; what is not given gets its default.
 
-    Each ``with_`` method returns the builder. Health checker, breaker and catalog that are given
-    are the ones that router and gateway use, both of them. ``decisions`` may look on when the
-    gateway decides.
+    Each ``with_`` method returns the builder. Router and gateway share the health checker, the
+    breaker and the catalog that are given.
 
-    Where no policy is given there are our six (`default_policies`), so that what requests demand
-    of latency, throughput and privacy holds; the first that is given takes their place, and an
-    empty list is none. A router that is given replaces ours with all its parts: `build` refuses
-    parts that it would have to drop.
+    Where no policy is given there are the default ones (`default_policies`), so that what requests
+    demand of latency, throughput and privacy holds; the first that is given takes their place, and
+    an empty list is none. A router that is given replaces the built-in one with all its parts:
+    `build` refuses parts that it would have to drop.
     """
 
     catalog: ModelCatalogTrait | None = None
@@ -62,14 +60,11 @@ class FederationBuilder:
     circuit_breaker: CircuitBreakerTrait | BreakerConfig | RateBreakerConfig | None = field(
         default_factory=BreakerConfig
     )
-    outliers: OutlierConfig | None = None
-    panic_threshold: float | None = None
-    slow_start: SlowStartConfig | None = None
     health_config: HealthConfig = field(default_factory=HealthConfig)
+    router_config: RouterConfig = field(default_factory=RouterConfig)
     config: GatewayConfig = field(default_factory=GatewayConfig)
     prefixes: PrefixIndex = field(default_factory=PrefixIndex)
     gateways: Mapping[RegionId, int] = field(default_factory=dict)
-    decisions: DecisionObserver | None = None
     retry_policy: RetryPolicy | None = None
 
     def with_catalog(self, catalog: ModelCatalogTrait) -> Self:
@@ -95,30 +90,33 @@ class FederationBuilder:
         return self
 
     def with_outliers(self, config: OutlierConfig | None) -> Self:
-        """Eject outliers by *config*; None for not at all. Only our router does."""
-        self.outliers = config
+        """Enable outlier ejection; None disables it. Built-in router only."""
+        self.router_config = replace(self.router_config, outliers=config)
         return self
 
     def with_panic(self, threshold: float | None) -> Self:
-        """Ignore health and ejections below a share of usable nodes, 0 to 1; None for never."""
-        self.panic_threshold = threshold
+        """Ignore health and ejections below a share of usable nodes, 0 to 1; None for never.
+
+        Built-in router only.
+        """
+        self.router_config = replace(self.router_config, panic_threshold=threshold)
         return self
 
     def with_slow_start(self, config: SlowStartConfig | None) -> Self:
-        """Let recovered nodes start slowly by *config*; None for not. Only our router does.
+        """Enable slow start of recovered nodes; None disables it. Built-in router only.
 
-        It has no effect under a strategy of ours whose entry in the registry says so.
+        It has no effect under a built-in strategy whose entry in the registry says so.
         """
-        self.slow_start = config
+        self.router_config = replace(self.router_config, slow_start=config)
         return self
 
     def with_router(self, router: RouterTrait) -> Self:
-        """Use *router* in place of ours; strategy and policies are then its own business."""
+        """Use *router* in place of the built-in one, and of its strategy and policies."""
         self.router = router
         return self
 
     def with_policy(self, policy: RoutingPolicyTrait) -> Self:
-        """Add *policy*; the first takes the place of the default ones."""
+        """Add *policy*; the first one replaces the default policies."""
         self.policies = [*(self.policies or ()), policy]
         return self
 
@@ -128,7 +126,7 @@ class FederationBuilder:
         return self
 
     def with_load_balance(self, strategy: LoadBalanceStrategy | str | Strategy) -> Self:
-        """Choose among eligible nodes by *strategy*: a name, or an object."""
+        """Choose among eligible nodes by *strategy*: a built-in name, or an object."""
         self.load_balance = strategy
         return self
 
@@ -138,7 +136,7 @@ class FederationBuilder:
         return self
 
     def with_gateways(self, gateways: Mapping[RegionId, int]) -> Self:
-        """Tell strategies how many gateways the federation has in each region."""
+        """Give strategies the number of gateways in each region."""
         self.gateways = gateways
         return self
 
@@ -152,104 +150,37 @@ class FederationBuilder:
         self.config = config
         return self
 
-    def build(
-        self,
-        transport: Transport,
-        clock: Clock,
-        tasks: Tasks,
-        random_for: Callable[[str], Random],
-        region: RegionId | None = None,
-        observer: Observer | None = None,
-        insight: Insight | None = None,
-    ) -> Gateway:
+    def build(self, surroundings: Surroundings) -> Gateway:
         """Return the gateway; its health checker probes once ``start_monitoring`` is called.
 
-        Args:
-            transport: The way to the nodes.
-            clock: Time.
-            tasks: Background tasks and deadlines.
-            random_for: Gives a source of randomness by purpose: ``health`` (probe jitter),
-                ``strategy``, ``turns`` (where they begin), ``outliers`` (when intervals begin),
-                ``slow_start``, ``retries`` (backoff), ``concurrency`` and ``throttle``.
-            region: The gateway's region, which locality prefers.
-            observer: Is told of what health checker, breaker and router find out.
-            insight: What only a simulator knows, for strategies that are studied as an ideal.
-
         Raises:
-            ValueError: Parts of our router are given next to another router.
+            ValueError: Parts of the built-in router are given together with another router.
         """
         self._refuse_parts_of_our_router()
-        region = RegionId("") if region is None else region
         catalog = self.catalog if self.catalog is not None else ModelCatalog()
-        health = self.health_checker
-        if health is None:
-            config = self.health_config
-            rng = random_for("health")
-            health = HealthChecker(transport, clock, tasks, rng, config, observer)
+        health = self._build_health(surroundings)
         source = announced(catalog)
         if isinstance(health, HealthChecker):
-            _watch(source, health)
+            _follow(source, health)
         breaker = self.circuit_breaker
         if isinstance(breaker, BreakerConfig | RateBreakerConfig):
-            breaker = build_breaker(clock, breaker, observer)
+            breaker = build_breaker(surroundings.clock, breaker, surroundings.observer)
         router = self.router
         if router is None:
             policies = default_policies(health) if self.policies is None else self.policies
-            strategy, starts_slowly = self.load_balance, True
-            if isinstance(strategy, LoadBalanceStrategy):
-                strategy = strategy.value
-            if isinstance(strategy, str):
-                starts_slowly = STRATEGIES[strategy].slow_start
-                context = GatewayContext(
-                    catalog,
-                    health,
-                    breaker,
-                    policies,
-                    clock,
-                    tasks,
-                    random_for("strategy"),
-                    region,
-                    self.prefixes,
-                    transport.probe,
-                    insight,
-                    self.gateways,
-                )
-                strategy = build_strategy(strategy, context, self.strategy_settings)
-            router = Router(
-                source,
-                strategy,
-                clock,
-                region,
-                random_for("turns"),
+            context = GatewayContext(
+                surroundings,
+                catalog,
                 health,
+                surroundings.random_for("strategy"),
                 breaker,
                 policies,
-                self._outliers(clock, tasks, random_for, observer),
-                self._panic(clock, observer),
-                self._slow_start(clock, random_for) if starts_slowly else None,
+                surroundings.transport.probe,
+                self.prefixes,
+                self.gateways,
             )
-        return Gateway(
-            router,
-            transport,
-            clock,
-            tasks,
-            random_for("retries"),
-            health,
-            breaker,
-            self.middlewares,
-            self.config,
-            self.prefixes,
-            self.decisions,
-            build_admission(
-                self.config.concurrency,
-                self.config.shedding,
-                self.config.throttle,
-                clock,
-                random_for,
-                observer,
-            ),
-            self.retry_policy,
-        )
+            router = self._build_router(context, source)
+        return self._build_gateway(surroundings, router, health, breaker)
 
     def _refuse_parts_of_our_router(self) -> None:
         if self.router is None:
@@ -258,55 +189,115 @@ class FederationBuilder:
             "policies": bool(self.policies),
             "load_balance": self.load_balance is not LoadBalanceStrategy.default(),
             "strategy_settings": bool(self.strategy_settings),
-            "outliers": self.outliers is not None,
-            "panic_threshold": self.panic_threshold is not None,
-            "slow_start": self.slow_start is not None,
+            **{part: value is not None for part, value in asdict(self.router_config).items()},
         }
         given = [name for name, is_given in parts.items() if is_given]
         if given:
             msg = (
-                f"the builder has a router, which would ignore {', '.join(given)}: only our router "
-                "has such parts; give them to your router, or leave the router out"
+                f"the builder has a router, which would ignore {', '.join(given)}: only the "
+                "built-in router has such parts; give them to your router, or leave the router out"
             )
             raise ValueError(msg)
 
-    def _outliers(
-        self,
-        clock: Clock,
-        tasks: Tasks,
-        random_for: Callable[[str], Random],
-        observer: Observer | None,
-    ) -> OutlierDetector | None:
-        if self.outliers is None:
+    def _build_health(self, surroundings: Surroundings) -> HealthCheckerTrait:
+        if self.health_checker is not None:
+            return self.health_checker
+        return HealthChecker(
+            surroundings.transport,
+            surroundings.clock,
+            surroundings.tasks,
+            surroundings.random_for("health"),
+            self.health_config,
+            surroundings.observer,
+        )
+
+    def _build_router(self, context: GatewayContext, source: DeploymentSource) -> Router:
+        surroundings, config = context.surroundings, self.router_config
+        clock, observer = surroundings.clock, surroundings.observer
+        strategy, slow_start = self.load_balance, config.slow_start
+        if isinstance(strategy, LoadBalanceStrategy):
+            strategy = strategy.value
+        if isinstance(strategy, str):
+            if not STRATEGIES[strategy].slow_start:
+                slow_start = None
+            strategy = build_strategy(strategy, context, self.strategy_settings)
+        turns = surroundings.random_for("turns")
+        outliers, threshold = self._build_outliers(surroundings), config.panic_threshold
+        return Router(
+            source,
+            strategy,
+            clock,
+            surroundings.region,
+            turns,
+            context.health,
+            context.breaker,
+            context.policies,
+            outliers,
+            None if threshold is None else PanicMode(clock, threshold, observer),
+            None
+            if slow_start is None
+            else SlowStart(clock, surroundings.random_for("slow_start"), slow_start),
+        )
+
+    def _build_outliers(self, surroundings: Surroundings) -> OutlierDetector | None:
+        config = self.router_config.outliers
+        if config is None:
             return None
-        detector = OutlierDetector(clock, self.outliers, observer)
-        tasks.spawn(detector.watch(random_for("outliers")), "watch outliers")
+        detector = OutlierDetector(surroundings.clock, config, surroundings.observer)
+        surroundings.tasks.spawn(
+            detector.watch(surroundings.random_for("outliers")), "watch outliers"
+        )
         return detector
 
-    def _panic(self, clock: Clock, observer: Observer | None) -> PanicMode | None:
-        threshold = self.panic_threshold
-        return None if threshold is None else PanicMode(clock, threshold, observer)
+    def _build_gateway(
+        self,
+        surroundings: Surroundings,
+        router: RouterTrait,
+        health: HealthCheckerTrait,
+        breaker: CircuitBreakerTrait | None,
+    ) -> Gateway:
+        clock, random_for = surroundings.clock, surroundings.random_for
+        config = self.config
+        admission = build_admission(
+            config.concurrency,
+            config.shedding,
+            config.throttle,
+            clock,
+            random_for,
+            surroundings.observer,
+        )
+        return Gateway(
+            router,
+            surroundings.transport,
+            clock,
+            surroundings.tasks,
+            random_for("retries"),
+            health,
+            breaker,
+            self.middlewares,
+            self.config,
+            self.prefixes,
+            surroundings.decisions,
+            admission,
+            self.retry_policy,
+        )
 
-    def _slow_start(self, clock: Clock, random_for: Callable[[str], Random]) -> SlowStart | None:
-        config = self.slow_start
-        return None if config is None else SlowStart(clock, random_for("slow_start"), config)
 
-
-def _watch(catalog: DeploymentSource, health: HealthChecker) -> None:
-    """Have the health checker watch exactly the nodes of the catalog, from now on."""
-    watched: dict[NodeId, str] = {}
+def _follow(catalog: DeploymentSource, health: HealthChecker) -> None:
+    """Register exactly the nodes of the catalog with the health checker, from now on."""
+    registered: dict[NodeId, str] = {}
 
     def follow() -> None:
         wanted: dict[NodeId, str] = {}
         for deployment in catalog.deployments():
             wanted.setdefault(deployment.node_id, deployment.pool)
-        for node_id, pool in list(watched.items()):
+        for node_id, pool in list(registered.items()):
             if wanted.get(node_id) != pool:
-                del watched[node_id]
+                del registered[node_id]
                 health.deregister_node(node_id)
         for node_id, pool in wanted.items():
-            if node_id not in watched:
-                watched[node_id] = pool
+            if node_id not in registered:
+                registered[node_id] = pool
                 health.register_node(node_id, pool)
 
     catalog.subscribe(follow)

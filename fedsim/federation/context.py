@@ -15,7 +15,7 @@ from fedsim.federation.contracts import (
     RoutingPolicyTrait,
 )
 from fedsim.federation.prefixes import PrefixIndex
-from fedsim.federation.runtime import Clock, Insight, Random, Tasks
+from fedsim.federation.runtime import Clock, Insight, Random, Surroundings, Tasks
 
 
 @dataclass(slots=True)
@@ -23,30 +23,44 @@ class GatewayContext:
     """What a plug-in is given that is built as ``Class(context)``.
 
     Attributes:
+        surroundings: Where its clock, tasks, region and insight come from.
         catalog: The federation's catalog.
         health: The gateway's health checker.
+        rng: A seeded source of randomness of the plug-in's own.
         breaker: The gateway's circuit breaker, or None where it is off.
         policies: The gateway's policies so far.
-        clock: Time; simulated in a simulation.
-        tasks: Background tasks and deadlines.
-        rng: A seeded source of randomness of the plug-in's own.
-        region: The gateway's region.
-        prefixes: What the gateway thinks is in the prefix caches of nodes.
-        probe: Asks a node for its telemetry, and lets nobody else know the answer; raises a
-            ``FederationError`` where none comes. It sets no deadline.
-        insight: What only a simulator knows, or None outside of one.
-        gateways: Number of the federation's gateways by region; empty where nobody said.
+        probe: Asks a node for its telemetry, and reports the answer to no other part of the
+            gateway; raises a ``FederationError`` where none comes. It sets no deadline.
+        prefixes: What the gateway estimates to be in the prefix caches of nodes.
+        gateways: Number of the federation's gateways by region; empty where unknown.
     """
 
+    surroundings: Surroundings
     catalog: ModelCatalogTrait
     health: HealthCheckerTrait
-    breaker: CircuitBreakerTrait | None
-    policies: list[RoutingPolicyTrait]
-    clock: Clock
-    tasks: Tasks
     rng: Random
-    region: RegionId
-    prefixes: PrefixIndex = field(default_factory=PrefixIndex)
+    breaker: CircuitBreakerTrait | None = None
+    policies: list[RoutingPolicyTrait] = field(default_factory=list)
     probe: Callable[[NodeId], Awaitable[NodeHealth]] | None = None
-    insight: Insight | None = None
+    prefixes: PrefixIndex = field(default_factory=PrefixIndex)
     gateways: Mapping[RegionId, int] = field(default_factory=dict)
+
+    @property
+    def clock(self) -> Clock:
+        """Time; simulated in a simulation."""
+        return self.surroundings.clock
+
+    @property
+    def tasks(self) -> Tasks:
+        """Background tasks and deadlines."""
+        return self.surroundings.tasks
+
+    @property
+    def region(self) -> RegionId:
+        """The gateway's region."""
+        return self.surroundings.region
+
+    @property
+    def insight(self) -> Insight | None:
+        """What only a simulator knows; None outside of one, and for plug-ins that are not ours."""
+        return self.surroundings.insight

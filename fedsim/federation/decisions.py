@@ -19,18 +19,18 @@ from fedsim.federation.contracts import (
 
 @runtime_checkable
 class ExplainsDecisions(Protocol):
-    """A router that says on what its last decision rests."""
+    """A router that says what its last decision rests on."""
 
     def considered(self, request: InferenceRequest) -> list[RouteCandidate]:
-        """Return the nodes of the decision on *request* that was made just now.
+        """Return the candidates of the decision on *request*, which was made just now.
 
-        A score that had no part in it is not a number.
+        A score that the decision did not use is NaN.
         """
         ...
 
 
 class DecisionObserver(Protocol):
-    """Receives a gateway's decisions, while all that they rest on is still as it was."""
+    """Called with each decision of a gateway, before anything that it rests on has changed."""
 
     async def decided(
         self,
@@ -41,14 +41,14 @@ class DecisionObserver(Protocol):
         health: HealthCheckerTrait | None,
         breaker: CircuitBreakerTrait | None,
     ) -> None:
-        """Record a decision that was made just now.
+        """Called right after a decision.
 
         Args:
             request: The request.
             excluded: The nodes tried before.
             decision: The node chosen, or why there is none.
-            router: What decided; nothing has been sent since.
-            health: What it may have known of nodes.
+            router: The router that decided; nothing has been sent since.
+            health: The gateway's health checker.
             breaker: The gateway's circuit breaker.
         """
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from heapq import heappop, heappush
 
@@ -28,11 +28,11 @@ from fedsim.federation.contracts import (
 from fedsim.federation.eligibility import BREAKER, QOS, Eligibility, Rejection
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.health import HealthChecker
-from fedsim.federation.outliers import OutlierDetector
+from fedsim.federation.outliers import OutlierConfig, OutlierDetector
 from fedsim.federation.panic import PanicMode
 from fedsim.federation.policies import NAMES
 from fedsim.federation.runtime import Clock, Random
-from fedsim.federation.slow_start import SlowStart
+from fedsim.federation.slow_start import SlowStart, SlowStartConfig
 from fedsim.federation.standing import Standing
 from fedsim.federation.strategies.base import REMEMBERED, Candidates, Strategy, Turn
 
@@ -40,6 +40,22 @@ UNASKED = RouteScores(*[math.nan] * 6)
 """The scores of a candidate that nobody was asked for."""
 
 _GPU_REASON = "the request prefers a GPU, this node has none, and one that has is eligible"
+
+
+@dataclass(frozen=True, slots=True)
+class RouterConfig:
+    """Settings of the parts that only the built-in router has; None switches a part off.
+
+    Attributes:
+        outliers: Outlier ejection.
+        panic_threshold: Share of usable nodes, 0 to 1, below which health and ejections are
+            ignored.
+        slow_start: The slow start of nodes that have recovered.
+    """
+
+    outliers: OutlierConfig | None = None
+    panic_threshold: float | None = None
+    slow_start: SlowStartConfig | None = None
 
 
 class _Kind:

@@ -7,6 +7,7 @@ and in the simulator (the kernel's clock and tasks, the world's transport).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from fedsim.federation.contracts import (
@@ -17,11 +18,16 @@ from fedsim.federation.contracts import (
     InferenceResponse,
     NodeHealth,
     NodeId,
+    RegionId,
     RouteTarget,
     TokenStream,
 )
+from fedsim.federation.decisions import DecisionObserver
 
 T = TypeVar("T")
+
+NOWHERE = RegionId("")
+"""The region of a gateway that has none."""
 
 
 class Clock(Protocol):
@@ -107,43 +113,43 @@ class Random(Protocol):
 
 
 class Observer(Protocol):
-    """Is told what the federation's objects find out; *at_s* is when it became true."""
+    """Called with what the federation's objects find out; *at_s* is when it became true."""
 
     def health_changed(
         self, at_s: float, node_id: NodeId, before: HealthState, after: HealthState, reason: str
     ) -> None:
-        """Take note that a health checker changed its mind about a node."""
+        """Called when a node's health status changes."""
         ...
 
     def circuit_changed(
         self, at_s: float, node_id: NodeId, before: CircuitState, after: CircuitState, reason: str
     ) -> None:
-        """Take note that a node's circuit changed its state."""
+        """Called when a node's circuit changes its state."""
         ...
 
     def admission_changed(
         self, at_s: float, capability: Capability, part: str, before: str, after: str, reason: str
     ) -> None:
-        """Take note that a gateway began to turn requests for a capability away, or stopped.
+        """Called when a gateway begins to turn requests for a capability away, or stops.
 
-        *part* is what does: ``concurrency``, ``shedding`` or ``throttle``. It goes from ``open`` to
-        ``turning_away`` and back.
+        *part* is what does it: ``concurrency``, ``shedding`` or ``throttle``. It goes from ``open``
+        to ``turning_away`` and back.
         """
         ...
 
     def outlier_changed(self, at_s: float, node_id: NodeId, ejected: bool, reason: str) -> None:
-        """Take note that a node was ejected as an outlier, or readmitted."""
+        """Called when a node is ejected as an outlier, or readmitted."""
         ...
 
     def panic_changed(
         self, at_s: float, capability: Capability, panicking: bool, reason: str
     ) -> None:
-        """Take note that panic over the nodes of a capability began, or ended."""
+        """Called when panic mode begins for a capability, or ends."""
         ...
 
 
 class Insight(Protocol):
-    """What a simulator knows and no real gateway can: the truth about nodes, now and for nothing.
+    """What a simulator knows and no real gateway can: the present state of nodes, at no cost.
 
     Strategies that are studied as an ideal use it, such as joining the shortest queue.
     """
@@ -158,3 +164,30 @@ class Insight(Protocol):
         An idle node reports to one gateway, drawn at random, one network leg later.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a gateway's parts need and do not own; the builder and plug-ins get the same.
+
+    Attributes:
+        transport: The way to the nodes.
+        clock: Time.
+        tasks: Background tasks and deadlines.
+        random_for: Gives a source of randomness by purpose: ``health`` (probe jitter),
+            ``strategy``, ``turns`` (where they begin), ``outliers`` (when intervals begin),
+            ``slow_start``, ``retries`` (backoff), ``concurrency`` and ``throttle``.
+        region: The gateway's region, which locality prefers; `NOWHERE` for none.
+        observer: Notified of what health checker, breaker and router find out; or None.
+        insight: What only a simulator knows, for strategies that are studied as an ideal; or None.
+        decisions: Notified of every decision of the gateway; or None.
+    """
+
+    transport: Transport
+    clock: Clock
+    tasks: Tasks
+    random_for: Callable[[str], Random]
+    region: RegionId = NOWHERE
+    observer: Observer | None = None
+    insight: Insight | None = None
+    decisions: DecisionObserver | None = None

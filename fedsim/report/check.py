@@ -24,6 +24,7 @@ from fedsim.results.sources import count_by_label
 from fedsim.scenario.adapters import is_adapted
 from fedsim.scenario.capacity import capability_table, capacity_table
 from fedsim.scenario.load_notes import load_facts
+from fedsim.scenario.presets import preset
 from fedsim.scenario.units import DURATION
 from fedsim.workload.arrivals import ClosedLoop
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fedsim.federation.gateway import TimeoutConfig
-    from fedsim.federation.reference.config import ReferenceConfig
     from fedsim.results.sources import Figure
     from fedsim.scenario.capacity import CapabilityLoad, PoolLoad
     from fedsim.scenario.offered_load import OfferedLoad
@@ -220,7 +220,10 @@ def _demand(row: CapabilityLoad) -> str:
 
 def _federation(scenario: Scenario) -> list[str]:
     federation = scenario.federation
-    lines = _reference(federation) if federation.reference is not None else _default(federation)
+    if federation.preset == "default":
+        lines = _default(federation)
+    else:
+        lines = preset(federation.preset).described(federation)
     if max(federation.gateways.values(), default=0) > 1:
         choice = scenario.world.gateway_choice
         lines.append(f"gateway of a region: {_CHOICES[choice]} (gateway_choice: {choice})")
@@ -241,22 +244,22 @@ def _default(federation: FederationSpec) -> list[str]:
     lines = ["preset default", f"{chooser}; policies (weight): {', '.join(weights) or 'none'}"]
     if federation.router is not None and not is_adapted(federation.router):
         lines.append("the router chooses alone: policies have no effect unless it asks them")
-    if federation.timeout is not None:
-        lines.append(f"deadlines: {_deadlines(federation.timeout)}")
+    if federation.config.timeout is not None:
+        lines.append(f"deadlines: {_deadlines(federation.config.timeout)}")
     switches = {
         "health checks": federation.health,
         "circuit breaker": federation.circuit_breaker,
-        "deadlines": federation.timeout,
-        "retries": federation.retries,
+        "deadlines": federation.config.timeout,
+        "retries": federation.config.retries,
     }
     options = {
-        "outlier ejection": federation.outliers,
-        "panic mode": federation.panic_threshold,
-        "slow start": federation.slow_start,
-        "hedges": federation.hedge,
-        "throttling": federation.throttle,
-        "concurrency limit": federation.concurrency,
-        "load shedding": federation.shedding,
+        "outlier ejection": federation.router_config.outliers,
+        "panic mode": federation.router_config.panic_threshold,
+        "slow start": federation.router_config.slow_start,
+        "hedges": federation.config.hedge,
+        "throttling": federation.config.throttle,
+        "concurrency limit": federation.config.concurrency,
+        "load shedding": federation.config.shedding,
     }
     on = [name for name, settings in (switches | options).items() if settings is not None]
     off = [name for name, settings in switches.items() if settings is None]
@@ -275,31 +278,4 @@ def _deadlines(timeout: TimeoutConfig) -> str:
     return ", ".join(
         f"{name} {'off' if value_s is None else DURATION.format(value_s)}"
         for name, value_s in values.items()
-    )
-
-
-def _reference(federation: FederationSpec) -> list[str]:
-    """Return what there is to say of a federation of the reference."""
-    config = federation.reference
-    assert config is not None
-    return [
-        "preset apr, the contracts' first implementation with its faults (docs/pitfalls.md)",
-        f"strategy {federation.strategy}; policies (weight): {_weights(config)}",
-        f"health from traffic alone: {_judged(config)}",
-        f"at most {config.retries.limit + 1} attempts; no probes, no deadlines",
-    ]
-
-
-def _weights(config: ReferenceConfig) -> str:
-    return ", ".join(f"{name} ({weight:g})" for name, weight in config.policies.items()) or "none"
-
-
-def _judged(config: ReferenceConfig) -> str:
-    health = config.health
-    if health is None:
-        return "no node is registered with it"
-    return (
-        f"unhealthy after {health.failure_threshold} failures, healthy after "
-        f"{health.recovery_threshold} successes, degraded above "
-        f"{DURATION.format(health.degraded_latency_s)}"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedsim.adapters import BREAKERS
@@ -10,16 +10,19 @@ from fedsim.federation.asyncio_runtime import AsyncioClock, AsyncioTasks
 from fedsim.federation.builder import FederationBuilder
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import (
+    GatewayMiddleware,
     PrivacyLevel,
     RegionId,
     RoutingPolicyTrait,
 )
-from fedsim.federation.gateway import Gateway, GatewayConfig
+from fedsim.federation.gateway import Gateway
+from fedsim.federation.health import HealthChecker
 from fedsim.federation.policies import NAMES, POLICIES, build_policy
+from fedsim.federation.runtime import Surroundings
 from fedsim.scenario.adapters import find_breaker, find_retries, is_adapted
 from fedsim.scenario.installed import POLICY, ROUTER, STRATEGY, is_name
 from fedsim.scenario.plugins import Find, finder, single
-from fedsim.scenario.reference import ReferenceFactory
+from fedsim.scenario.presets import GatewayFactory, preset
 from fedsim.scenario.spec import FederationSpec, Scenario
 from fedsim.scenario.watching import (
     begin_watching,
@@ -42,7 +45,7 @@ from fedsim.world.retrying import RetryGuard
 from fedsim.world.world import Site
 
 
-class GatewayFactory:
+class OwnGateways:
     """Builds the gateway of each site of a scenario.
 
     Args:
@@ -99,19 +102,7 @@ class GatewayFactory:
         """Return the gateway of *site*; its health checker probes, unless the scenario says off."""
         spec = self._spec
         own = own_health(spec, site)
-        heard = PlugInHealth(own, site)
-        context = GatewayContext(
-            site.catalog,
-            heard,
-            None,
-            [],
-            AsyncioClock(),
-            AsyncioTasks(),
-            site.random_for("plugins"),
-            site.region,
-            probe=heard.probe,
-            gateways={RegionId(region): count for region, count in spec.gateways.items()},
-        )
+        context = self._context(own, site)
         health = watching_health(self._health, own, context, site)
         if health is not own:
             context.health = health
@@ -120,48 +111,43 @@ class GatewayFactory:
             catalog=site.catalog,
             health_checker=health,
             circuit_breaker=context.breaker,
-            outliers=spec.outliers,
-            panic_threshold=spec.panic_threshold,
-            slow_start=spec.slow_start,
-            config=GatewayConfig(
-                spec.timeout,
-                spec.retries,
-                spec.hedge,
-                spec.throttle,
-                spec.concurrency,
-                spec.shedding,
-            ),
+            router_config=spec.router_config,
+            config=spec.config,
             prefixes=context.prefixes,
             gateways=context.gateways,
-            decisions=site.decisions,
         )
         for policy, settings in self._policies:
             context.policies.append(self._build_policy(policy, settings, context, site))
-        if self._router is None:
-            builder.policies = context.policies
-            builder.with_load_balance(self._build_strategy(context, site))
-            if self._named is not None:
-                builder.with_strategy_settings(spec.strategy_settings.get(self._named, {}))
-        else:
-            router = build_plugin(self._router, context)
-            check_methods(router, ["route"], "router")
-            builder.with_router(RouterGuard(router, site))
-        for middleware in self._middleware:
-            built = build_plugin(middleware, context)
-            check_methods(built, ["before_route", "after_infer", "on_error"], "middleware")
-            builder.with_middleware(MiddlewareGuard(built, site))
+        self._add_chooser(builder, context, site)
+        builder.middlewares = build_middleware(self._middleware, context, site)
         if self._retry_policy is not None:
             builder.with_retry_policy(RetryGuard(self._retry_policy(context), site))
         begin_watching(health, spec, site)
-        return builder.build(
-            site.transport,
-            site.clock,
-            site.tasks,
-            site.random_for,
-            site.region,
-            site.reporter,
-            site.insight,
+        return builder.build(site)
+
+    def _context(self, own: HealthChecker, site: Site) -> GatewayContext:
+        """Return what the plug-ins of *site* are given, with *own* as the health checker."""
+        heard = PlugInHealth(own, site)
+        return GatewayContext(
+            for_plugins(site),
+            site.catalog,
+            heard,
+            site.random_for("plugins"),
+            probe=heard.probe,
+            gateways={RegionId(name): count for name, count in self._spec.gateways.items()},
         )
+
+    def _add_chooser(self, builder: FederationBuilder, context: GatewayContext, site: Site) -> None:
+        """Give *builder* the scenario's router, or the strategy and policies of ours."""
+        if self._router is not None:
+            router = build_plugin(self._router, context)
+            check_methods(router, ["route"], "router")
+            builder.with_router(RouterGuard(router, site))
+            return
+        builder.policies = context.policies
+        builder.with_load_balance(self._build_strategy(context, site))
+        if isinstance(self._strategy, str):
+            builder.with_strategy_settings(self._spec.strategy_settings.get(self._strategy, {}))
 
     def _find_strategy(self, strategy: str) -> Any:
         if is_name(STRATEGY, strategy):
@@ -185,14 +171,9 @@ class GatewayFactory:
             return NAMES[found]
         return found if _is_own(found) else single(found, self._spec)
 
-    @property
-    def _named(self) -> str | None:
-        """The name of a strategy of ours."""
-        return self._strategy if isinstance(self._strategy, str) else None
-
-    def _build_strategy(self, context: GatewayContext, site: Site) -> Any:
-        if self._named is not None:
-            return self._named
+    def _build_strategy(self, context: GatewayContext, site: Site) -> str | StrategyGuard:
+        if isinstance(self._strategy, str):
+            return self._strategy
         strategy = build_plugin(self._strategy, context)
         check_methods(strategy, ["select"], "strategy")
         return StrategyGuard(strategy, site)
@@ -212,13 +193,33 @@ class GatewayFactory:
         return guard
 
 
-def gateway_factory(scenario: Scenario) -> GatewayFactory | ReferenceFactory:
+def for_plugins(site: Site) -> Surroundings:
+    """Return the surroundings of a site as plug-ins see them: they wait on the asyncio loop."""
+    clock, tasks = AsyncioClock(), AsyncioTasks()
+    return Surroundings(site.transport, clock, tasks, site.random_for, site.region)
+
+
+def build_middleware(
+    plugins: Sequence[Any], context: GatewayContext, site: Site
+) -> list[GatewayMiddleware]:
+    """Return users' middleware for one gateway, guarded.
+
+    Raises:
+        PlugInError: Its constructor raises, or it lacks a method.
+    """
+    built = [build_plugin(plugin, context) for plugin in plugins]
+    for each in built:
+        check_methods(each, ["before_route", "after_infer", "on_error"], "middleware")
+    return [MiddlewareGuard(each, site) for each in built]
+
+
+def gateway_factory(scenario: Scenario) -> GatewayFactory:
     """Return what builds the gateways of the scenario's preset."""
     spec, find = scenario.federation, finder(scenario)
-    if spec.reference is not None:
-        return ReferenceFactory(spec, spec.reference, find)
+    if spec.preset != "default":
+        return preset(spec.preset).factory(spec, find)
     levels = {RegionId(region.name): region.privacy for region in scenario.world.regions}
-    return GatewayFactory(spec, levels, find)
+    return OwnGateways(spec, levels, find)
 
 
 def _is_own(policy: Any) -> bool:

@@ -165,7 +165,7 @@ def _with_trip(needs: Needs, trip_s: float) -> Needs:
 
 def _limits(federation: FederationSpec, stream: StreamConfig) -> Iterator[_Limit]:
     """Yield the deadlines of a stream's requests, hedges included."""
-    timeout = federation.timeout or TimeoutConfig(None, None, None, None)
+    timeout = federation.config.timeout or TimeoutConfig(None, None, None, None)
     key, whole = f"workload.{stream.traffic.name}", ("whole_s", "their answer")
     begins = ("first_s", "their first token") if stream.streamed else whole
     path = "federation.timeout"
@@ -180,7 +180,7 @@ def _limits(federation: FederationSpec, stream: StreamConfig) -> Iterator[_Limit
     yield _Limit(f"{path}.request", timeout.request_s, *whole, "Raise it.")
     remedy = "Raise it, or use faster nodes."
     yield _Limit(f"{key}.qos.max_latency", stream.qos.max_latency_s, *whole, remedy, USUALLY_LATE)
-    hedge = federation.hedge
+    hedge = federation.config.hedge
     if hedge is not None:
         remedy = (
             "Requests are hedged that are not late. Raise it, or write a percentile such as p95."

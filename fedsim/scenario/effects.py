@@ -119,7 +119,7 @@ def _unasked(scenario: Scenario) -> Iterator[str]:
     """Yield that a strategy goes by the load that probes report where nobody probes."""
     federation = scenario.federation
     entry = STRATEGIES.get(federation.strategy)
-    off = federation.health is None and federation.reference is None
+    off = federation.health is None and federation.preset == "default"
     if off and federation.router is None and entry is not None and entry.telemetry:
         yield (
             f"{federation.strategy} goes by the load that probes report, and health checks are "
@@ -129,7 +129,7 @@ def _unasked(scenario: Scenario) -> Iterator[str]:
 
 def _no_streams(scenario: Scenario) -> Iterator[str]:
     """Yield the deadlines of streams that are given where no request is streamed."""
-    timeout, usual = scenario.federation.timeout, TimeoutConfig()
+    timeout, usual = scenario.federation.config.timeout, TimeoutConfig()
     if timeout is None or any(stream.streamed for stream in scenario.world.streams):
         return
     given = {

@@ -24,8 +24,9 @@ def keys_without_effect(scenario: Scenario) -> list[str]:
         ignoring = [name for name in _strategies(scenario) if not counts(STRATEGIES[name])]
         who = ", ".join(name for name, entry in STRATEGIES.items() if counts(entry))
         remedy = f"use one of {who}"
-        if scenario.federation.reference is not None:
-            ignoring, remedy = ["the preset apr"], "write preset: default"
+        if scenario.federation.preset != "default":
+            ignoring = [f"the preset {scenario.federation.preset}"]
+            remedy = "write preset: default"
         if ignoring:
             found += [
                 f"pools.{pool.name}.{key} has no effect under {', '.join(ignoring)}: {remedy}, or "
@@ -34,7 +35,7 @@ def keys_without_effect(scenario: Scenario) -> list[str]:
                 if is_given(pool)
             ]
     idle = [name for name in _strategies(scenario) if not STRATEGIES[name].slow_start]
-    if scenario.federation.slow_start is not None and idle:
+    if scenario.federation.router_config.slow_start is not None and idle:
         found.append(
             f"federation.slow_start has no effect under {', '.join(idle)}: tenants or prompts keep "
             "their nodes there, or one node gets all. Use a strategy that goes by turns, weights, "

@@ -11,19 +11,12 @@ from typing import Any, Literal
 from fedsim.errors import Problem, ScenarioError
 from fedsim.federation.breaker import BreakerConfig
 from fedsim.federation.contracts import LoadBalanceStrategy
-from fedsim.federation.gateway import TimeoutConfig
+from fedsim.federation.gateway import GatewayConfig
 from fedsim.federation.health import HealthConfig
-from fedsim.federation.hedging import HedgeConfig
-from fedsim.federation.limits import ConcurrencyConfig
-from fedsim.federation.outliers import OutlierConfig
 from fedsim.federation.policies import DEFAULT_POLICIES
 from fedsim.federation.rate_breaker import RateBreakerConfig
-from fedsim.federation.reference.config import ReferenceConfig
-from fedsim.federation.retries import RetryConfig
-from fedsim.federation.shedding import SheddingConfig
-from fedsim.federation.slow_start import SlowStartConfig
+from fedsim.federation.router import RouterConfig
 from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
-from fedsim.federation.throttling import ThrottleConfig
 from fedsim.results.slo import Slo
 from fedsim.results.sources import Figure
 from fedsim.scenario.emit import dump_yaml
@@ -48,20 +41,12 @@ class FederationSpec:
         health: Settings of the health checkers, ``module:Class``, or None for none.
         probe_loss: Share of their probes that get no answer, 0 to 1.
         circuit_breaker: Settings of the circuit breakers, ``module:Class``, or None for none.
-        outliers: Settings of outlier ejection, or None for none.
-        panic_threshold: Share of usable nodes, 0 to 1, below which health and ejections are
-            ignored; None for never.
-        slow_start: Settings of the slow start of recovered nodes, or None for none.
-        timeout: Deadlines, or None for none.
-        retries: How to try again, or None for never.
+        router_config: Settings of the parts of our router.
+        config: Settings of the gateways.
         retry_policy: Another project's retry policy by its name, or None for ours.
-        hedge: When to send a second attempt beside the first, or None for never.
-        throttle: Settings of client-side throttling, or None for none.
-        concurrency: Settings of the limit on requests in flight, or None for none.
-        shedding: Settings of load shedding by priority, or None for none.
         middleware: ``module:Class`` of each middleware, outermost first.
         preset: Name of the preset whose objects run.
-        reference: Settings of the reference where the preset is ``apr``, or None; health,
+        preset_config: Settings of the objects of another preset than ``default``, or None; health,
             circuit breaker, timeout and retries are then None.
     """
 
@@ -77,19 +62,12 @@ class FederationSpec:
     circuit_breaker: BreakerConfig | RateBreakerConfig | str | None = field(
         default_factory=BreakerConfig
     )
-    outliers: OutlierConfig | None = None
-    panic_threshold: float | None = None
-    slow_start: SlowStartConfig | None = None
-    timeout: TimeoutConfig | None = field(default_factory=TimeoutConfig)
-    retries: RetryConfig | None = field(default_factory=RetryConfig)
+    router_config: RouterConfig = field(default_factory=RouterConfig)
+    config: GatewayConfig = field(default_factory=GatewayConfig)
     retry_policy: str | None = None
-    hedge: HedgeConfig | None = None
-    throttle: ThrottleConfig | None = None
-    concurrency: ConcurrencyConfig | None = None
-    shedding: SheddingConfig | None = None
     middleware: tuple[str, ...] = ()
     preset: str = "default"
-    reference: ReferenceConfig | None = None
+    preset_config: object = None
 
 
 @dataclass(frozen=True, slots=True)

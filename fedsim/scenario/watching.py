@@ -36,7 +36,7 @@ def own_health(spec: FederationSpec, site: Site) -> HealthChecker:
         site.tasks,
         site.random_for("health"),
         config or _PASSIVE,
-        site.reporter if config is not None else None,
+        site.observer if config is not None else None,
     )
 
 
@@ -59,7 +59,7 @@ def watching_breaker(
     if plugin is None:
         if config is None or isinstance(config, str):
             return None
-        return build_breaker(site.clock, config, site.reporter)
+        return build_breaker(site.clock, config, site.observer)
     built = build_plugin(plugin, context)
     check_methods(built, BREAKER_METHODS, "circuit breaker")
     return BreakerGuard(built, site)

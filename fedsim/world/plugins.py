@@ -115,7 +115,7 @@ class Guard:
         self.plugin_name = plugin_name(plugin)
         self._env = site.env
         self._loop: SimLoop = site.loop
-        self._reporter: FederationReporter = site.reporter
+        self._reporter: FederationReporter = site.observer
 
     def _error(self, problem: str, request: InferenceRequest | None) -> PlugInError:
         request_id = None if request is None else request.request_id

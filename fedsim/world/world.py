@@ -14,7 +14,7 @@ from fedsim.federation.contracts import (
     ModelId,
     RegionId,
 )
-from fedsim.federation.runtime import Insight, Random
+from fedsim.federation.runtime import Random, Surroundings
 from fedsim.federation.streams import read_to_end
 from fedsim.kernel.asyncio_loop import SimLoop
 from fedsim.kernel.environment import Environment, Signal
@@ -43,37 +43,27 @@ PROGRESS_STEPS = 200
 """How often a run says how far it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """The place where a gateway is built: all that it needs of the world.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site(Surroundings):
+    """The surroundings of a gateway in a simulated world, and what plug-ins there need.
 
     Attributes:
         name: The gateway's name, such as ``us-east/0``.
-        region: Its region.
         transport: Its way to the nodes.
-        clock: Simulated time.
         tasks: The kernel's tasks.
         loop: The asyncio loop on simulated time, for plug-ins.
-        random_for: Gives a stream of randomness by purpose.
         catalog: The federation's catalog, with all nodes.
-        reporter: Reports changes of health and breakers, and what plug-ins do.
+        observer: Notified of what the gateway's parts find out, and of what plug-ins do.
         env: The environment.
-        insight: The truth about nodes, for strategies that are studied as an ideal.
-        decisions: Reports what the gateway decides, or None.
     """
 
     name: str
-    region: RegionId
     transport: WorldTransport
-    clock: SimClock
     tasks: SimTasks
     loop: SimLoop
-    random_for: Callable[[str], Random]
     catalog: ModelCatalog
-    reporter: FederationReporter
+    observer: FederationReporter
     env: Environment
-    insight: Insight
-    decisions: DecisionReporter | None = None
 
 
 BuildGateway = Callable[[Site], GatewayTrait]
@@ -235,23 +225,24 @@ class World:
                 None if self._links is None else self._links.of(code),
                 self._config.network.connect_timeout_s,
             )
-            site = Site(
-                name,
-                RegionId(region),
-                transport,
-                SimClock(self.env),
-                self.tasks,
-                self.loop,
-                self._random_for(name),
-                self._catalog,
-                FederationReporter(self._observer, self.env, name),
-                self.env,
-                NodeInsight(by_id, idle, region_code),
-                None
-                if self._watched is None
-                else DecisionReporter(
+            decisions = None
+            if self._watched is not None:
+                decisions = DecisionReporter(
                     self.env, code, by_id, self._live, self._observer, self._watched
-                ),
+                )
+            site = Site(
+                name=name,
+                region=RegionId(region),
+                transport=transport,
+                clock=SimClock(self.env),
+                tasks=self.tasks,
+                loop=self.loop,
+                random_for=self._random_for(name),
+                catalog=self._catalog,
+                observer=FederationReporter(self._observer, self.env, name),
+                env=self.env,
+                insight=NodeInsight(by_id, idle, region_code),
+                decisions=decisions,
             )
             built.append((region_code, build_gateway(site)))
         return built

@@ -23,6 +23,7 @@ from fedsim.federation.policies import (
     ThroughputPolicy,
 )
 from fedsim.federation.router import Router
+from fedsim.federation.runtime import Surroundings
 from fedsim.federation.streams import GatewayStream
 from tests.unit.federation.stand_ins import Dice, HandClock, Network, Stage
 
@@ -60,7 +61,7 @@ def test_objects_pass_isinstance():
     gateway = (
         FederationBuilder()
         .with_health_checker(health)
-        .build(network, clock, Stage().tasks, lambda _: Dice())
+        .build(Surroundings(network, clock, Stage().tasks, lambda _: Dice()))
     )
     policies = [
         HealthPolicy(),

@@ -28,6 +28,7 @@ from fedsim.federation.contracts import (
 )
 from fedsim.federation.gateway import GatewayConfig, TimeoutConfig
 from fedsim.federation.health import HealthChecker
+from fedsim.federation.runtime import Surroundings
 from fedsim.federation.strategies.registry import STRATEGIES
 from tests.contract.test_contracts import LISTED
 from tests.unit.federation.stand_ins import EAST, Stage, request, sources
@@ -241,7 +242,7 @@ class Scene:
         self.register("b", WEST, GENERATE)
         self.gateway = FederationBuilder(
             catalog=self.catalog, config=config or GatewayConfig(None, None), **parts
-        ).build(self.transport, self.stage.clock, self.stage.tasks, sources(), EAST)
+        ).build(Surroundings(self.transport, self.stage.clock, self.stage.tasks, sources(), EAST))
 
     def register(self, node, region, *capabilities):
         """Register a node with the catalog."""

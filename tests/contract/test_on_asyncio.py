@@ -34,6 +34,7 @@ from fedsim.federation.hedging import HedgeConfig
 from fedsim.federation.policies import HealthPolicy, LatencyPolicy, LocalityPolicy
 from fedsim.federation.retries import RetryConfig
 from fedsim.federation.router import Router
+from fedsim.federation.runtime import Surroundings
 from tests.unit.federation.stand_ins import request
 
 SERVICE_S = 0.01
@@ -147,7 +148,9 @@ class Federation:
             )
         )
         self.gateway = builder.build(
-            self.transport, AsyncioClock(), AsyncioTasks(), _random_for, RegionId("here")
+            Surroundings(
+                self.transport, AsyncioClock(), AsyncioTasks(), _random_for, RegionId("here")
+            )
         )
         assert isinstance(self.gateway.router, Router)
         assert isinstance(self.gateway.health, HealthChecker)

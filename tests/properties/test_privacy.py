@@ -17,7 +17,7 @@ from fedsim.federation.contracts import (
     QoSRequirements,
     RouteTarget,
 )
-from fedsim.federation.gateway import TimeoutConfig
+from fedsim.federation.gateway import GatewayConfig, TimeoutConfig
 from fedsim.federation.health import HealthConfig
 from fedsim.federation.policies import DEFAULT_POLICIES
 from fedsim.federation.retries import RetryConfig
@@ -157,8 +157,11 @@ federations = st.builds(
     policies=st.sampled_from([DEFAULT_POLICIES, {"privacy": {}}, {"cost": {}, "privacy": {}}]),
     health=st.sampled_from([None, HealthConfig(interval_s=2.0, timeout_s=1.0)]),
     circuit_breaker=st.sampled_from([None, BreakerConfig(2, 2.0, 1)]),
-    timeout=st.sampled_from([None, TimeoutConfig(0.3, 2.0)]),
-    retries=st.sampled_from([None, RetryConfig(budget=None)]),
+    config=st.builds(
+        GatewayConfig,
+        timeout=st.sampled_from([None, TimeoutConfig(0.3, 2.0)]),
+        retries=st.sampled_from([None, RetryConfig(budget=None)]),
+    ),
 )
 
 

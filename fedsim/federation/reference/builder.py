@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fedsim.federation.catalog import ModelCatalog
-from fedsim.federation.contracts import GatewayMiddleware, LoadBalanceStrategy, RegionId
-from fedsim.federation.decisions import DecisionObserver
+from fedsim.federation.contracts import GatewayMiddleware, LoadBalanceStrategy
 from fedsim.federation.reference.breaker import ReferenceBreaker
 from fedsim.federation.reference.config import ReferenceConfig
 from fedsim.federation.reference.entries import Entries
@@ -15,7 +13,7 @@ from fedsim.federation.reference.gateway import ReferenceGateway
 from fedsim.federation.reference.health import ReferenceHealth
 from fedsim.federation.reference.policies import composite
 from fedsim.federation.reference.router import ReferenceRouter
-from fedsim.federation.runtime import Clock, Insight, Observer, Random, Tasks, Transport
+from fedsim.federation.runtime import Surroundings
 
 
 @dataclass(slots=True)
@@ -30,7 +28,6 @@ class ReferenceBuilder:
         middlewares: Middleware, outermost first.
         health_checker: A health checker of the reference with no nodes yet.
         circuit_breaker: A breaker of the reference.
-        decisions: Looks on when the gateway decides, or None.
     """
 
     catalog: ModelCatalog = field(default_factory=ModelCatalog)
@@ -39,31 +36,14 @@ class ReferenceBuilder:
     middlewares: list[GatewayMiddleware] = field(default_factory=list)
     health_checker: ReferenceHealth | None = None
     circuit_breaker: ReferenceBreaker | None = None
-    decisions: DecisionObserver | None = None
 
-    def build(
-        self,
-        transport: Transport,
-        clock: Clock,
-        tasks: Tasks,
-        random_for: Callable[[str], Random],
-        region: RegionId | None = None,
-        observer: Observer | None = None,
-        insight: Insight | None = None,
-    ) -> ReferenceGateway:
+    def build(self, surroundings: Surroundings) -> ReferenceGateway:
         """Return the gateway. It starts no tasks, and its region makes no difference to it.
 
-        Args:
-            transport: The way to the nodes.
-            clock: Time.
-            tasks: Not used.
-            random_for: Gives a source of randomness by purpose: ``catalog`` (the order of models),
-                ``strategy``.
-            region: Not used.
-            observer: Is told of health and breaker changes.
-            insight: Not used.
+        It draws from the sources of randomness ``catalog`` (the order of models) and ``strategy``.
         """
-        config = self.config
+        config, clock, random_for = self.config, surroundings.clock, surroundings.random_for
+        observer = surroundings.observer
         entries = Entries(self.catalog, random_for("catalog"))
         health = self.health_checker or ReferenceHealth(clock, config.health, observer)
         if config.health is not None:
@@ -75,11 +55,11 @@ class ReferenceBuilder:
         router = ReferenceRouter(entries, health, breaker, policy, rng, self.load_balance)
         return ReferenceGateway(
             router,
-            transport,
+            surroundings.transport,
             clock,
             health,
             breaker,
             self.middlewares,
             config.retries,
-            self.decisions,
+            surroundings.decisions,
         )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TypeVar
 
 from fedsim.federation.contracts import RegionId
+from fedsim.federation.gateway import GatewayConfig
+from fedsim.federation.router import RouterConfig
 from fedsim.scenario.configure.pools import privacy_level
-from fedsim.scenario.configure.reference import reference_spec
+from fedsim.scenario.presets import preset
 from fedsim.scenario.schema.derived import SettingsOf
 from fedsim.scenario.schema.federation import Federation
 from fedsim.scenario.schema.root import ScenarioFile
@@ -22,11 +24,12 @@ def federation_spec(file: ScenarioFile) -> FederationSpec:
     levels = {
         RegionId(name): privacy_level(region.privacy) for name, region in file.regions.items()
     }
-    return reference_spec(file.federation, levels)
+    return preset(file.federation.preset).spec(file.federation, levels)
 
 
 def _own_spec(federation: Federation) -> FederationSpec:
     health, breaker = federation.health, federation.circuit_breaker
+    panic = _built(federation.panic)
     return FederationSpec(
         gateways=dict(federation.gateways or {}),
         strategy=federation.strategy,
@@ -36,16 +39,20 @@ def _own_spec(federation: Federation) -> FederationSpec:
         health=_name(health) if isinstance(health, str) else health.build(),
         probe_loss=0.0 if isinstance(health, str) else health.loss,
         circuit_breaker=_name(breaker) if isinstance(breaker, str) else breaker.build(),
-        outliers=_built(federation.outliers),
-        panic_threshold=None if (panic := _built(federation.panic)) is None else panic.threshold,
-        slow_start=_built(federation.slow_start),
-        timeout=_built(federation.timeout),
-        retries=_built(federation.retries),
+        router_config=RouterConfig(
+            outliers=_built(federation.outliers),
+            panic_threshold=None if panic is None else panic.threshold,
+            slow_start=_built(federation.slow_start),
+        ),
+        config=GatewayConfig(
+            timeout=_built(federation.timeout),
+            retries=_built(federation.retries),
+            hedge=_built(federation.hedge),
+            throttle=_built(federation.throttle),
+            concurrency=_built(federation.concurrency),
+            shedding=_built(federation.shedding),
+        ),
         retry_policy=_name(federation.retries),
-        hedge=_built(federation.hedge),
-        throttle=_built(federation.throttle),
-        concurrency=_built(federation.concurrency),
-        shedding=_built(federation.shedding),
         middleware=tuple(federation.middleware),
     )
 

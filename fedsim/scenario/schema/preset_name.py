@@ -6,16 +6,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from fedsim.federation.presets import PRESETS
+from fedsim.scenario.presets import PRESETS
 from fedsim.scenario.schema.base import error, shown, suggestion
 
 
 def _known(value: Any) -> Any:
-    if value not in PRESETS:
+    if value != "default":
         message = f"There is no preset {shown(value)}."
-        raise error(message, suggestion(value, list(PRESETS)))
+        raise error(message, suggestion(value, ["default", *PRESETS]))
     return value
 
 
 OwnPreset = Annotated[Literal["default"], BeforeValidator(_known)]
-"""The preset of our own objects; a name that no preset has is an error here."""
+"""The preset of the default objects; a name that no preset has is an error here."""

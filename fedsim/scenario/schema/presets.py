@@ -6,17 +6,18 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Tag
 
+from fedsim.scenario.presets import PRESETS
+from fedsim.scenario.reference.schema import ReferenceFederation
 from fedsim.scenario.schema.federation import Federation
-from fedsim.scenario.schema.reference import ReferenceFederation
 
 
 def _preset(value: Any) -> str:
     preset = value.get("preset") if isinstance(value, dict) else getattr(value, "preset", None)
-    return "<apr>" if preset == "apr" else "<default>"
+    return f"<{preset}>" if isinstance(preset, str) and preset in PRESETS else "<default>"
 
 
 AnyFederation = Annotated[
     Annotated[Federation, Tag("<default>")] | Annotated[ReferenceFederation, Tag("<apr>")],
     Discriminator(_preset),
 ]
-"""A federation of our objects, or of the reference's."""
+"""A federation of the default objects, or of another preset's."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from fedsim.federation.catalog import ModelCatalog
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import CircuitState, NodeId, RegionId
+from fedsim.federation.runtime import Surroundings
 
 NODE = NodeId("n0")
 OTHER = NodeId("n1")
@@ -37,16 +39,9 @@ class Bench:
 
     def __init__(self, kind) -> None:
         self.clock = HandClock()
-        context = GatewayContext(
-            catalog=ModelCatalog(),
-            health=None,  # type: ignore[arg-type]
-            breaker=None,
-            policies=[],
-            clock=self.clock,
-            tasks=None,  # type: ignore[arg-type]
-            rng=Random(1),
-            region=RegionId("here"),
-        )
+        nowhere: Any = None
+        surroundings = Surroundings(nowhere, self.clock, nowhere, Random, RegionId("here"))
+        context = GatewayContext(surroundings, ModelCatalog(), nowhere, Random(1))
         self.breaker = kind(context)
 
     def results(self, word: str, node: NodeId = NODE) -> None:

@@ -28,9 +28,7 @@ class ReferenceFederation(Federation):
 
     def build(self, site):
         """Return the gateway of *site*."""
-        return ReferenceBuilder(site.catalog, self.strategy, self.config).build(
-            site.transport, site.clock, site.tasks, site.random_for, observer=site.reporter
-        )
+        return ReferenceBuilder(site.catalog, self.strategy, self.config).build(site)
 
 
 configs = st.builds(

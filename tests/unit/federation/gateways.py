@@ -21,6 +21,7 @@ from fedsim.federation.gateway import GatewayConfig, TimeoutConfig
 from fedsim.federation.health import HealthChecker, HealthConfig
 from fedsim.federation.retries import RetryConfig
 from fedsim.federation.router import Router
+from fedsim.federation.runtime import Surroundings
 from tests.unit.federation.stand_ins import (
     EAST,
     Network,
@@ -109,12 +110,9 @@ class GatewayScene:
             config=GatewayConfig(timeout, retries, **parts),
         )
         self.gateway = builder.build(
-            self.network,
-            self.stage.clock,
-            self.stage.tasks,
-            sources(rng),
-            EAST,
-            self.seen,
+            Surroundings(
+                self.network, self.stage.clock, self.stage.tasks, sources(rng), EAST, self.seen
+            )
         )
         assert isinstance(self.gateway.health, HealthChecker)
         assert isinstance(self.gateway.breaker, CircuitBreaker)

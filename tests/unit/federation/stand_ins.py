@@ -27,6 +27,7 @@ from fedsim.federation.contracts import (
 )
 from fedsim.federation.health import HealthChecker
 from fedsim.federation.router import Router
+from fedsim.federation.runtime import Surroundings
 from fedsim.kernel.environment import Environment
 from fedsim.kernel.tasks import SimClock, SimTasks
 
@@ -333,7 +334,7 @@ class RouterScene:
             .with_catalog(self.catalog)
             .with_load_balance(strategy)
             .with_circuit_breaker(BreakerConfig(**config))
-            .build(self.network, self.clock, NoTasks(), sources(rng), EAST)
+            .build(Surroundings(self.network, self.clock, NoTasks(), sources(rng), EAST))
         )
         assert isinstance(self.gateway.router, Router)
         assert isinstance(self.gateway.health, HealthChecker)

@@ -19,6 +19,7 @@ from fedsim.federation.contracts import (
 )
 from fedsim.federation.health import HealthChecker, NodeRecord
 from fedsim.federation.router import Router
+from fedsim.federation.runtime import Surroundings
 from tests.unit.federation.stand_ins import (
     EAST,
     Dice,
@@ -64,7 +65,9 @@ class StrategyScene:
             .with_gateways({RegionId(name): count for name, count in (gateways or {}).items()})
         )
         self.prefixes = builder.prefixes
-        gateway = builder.build(Network(self.clock), self.clock, NoTasks(), sources(self.rng), EAST)
+        gateway = builder.build(
+            Surroundings(Network(self.clock), self.clock, NoTasks(), sources(self.rng), EAST)
+        )
         assert isinstance(gateway.router, Router)
         assert isinstance(gateway.health, HealthChecker)
         self.router, self.health = gateway.router, gateway.health

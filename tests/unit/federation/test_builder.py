@@ -21,7 +21,8 @@ from fedsim.federation.gateway import GatewayConfig
 from fedsim.federation.health import HealthChecker, HealthConfig
 from fedsim.federation.outliers import OutlierConfig
 from fedsim.federation.policies import HealthPolicy, LocalityPolicy
-from fedsim.federation.router import Router
+from fedsim.federation.router import Router, RouterConfig
+from fedsim.federation.runtime import Surroundings
 from fedsim.federation.slow_start import SlowStartConfig
 from tests.unit.federation.gateways import Diary
 from tests.unit.federation.stand_ins import (
@@ -58,7 +59,9 @@ class Workshop:
     def build(self, builder):
         """Build a gateway."""
         return builder.build(
-            self.network, self.stage.clock, self.stage.tasks, self.random_for, EAST, self.seen
+            Surroundings(
+                self.network, self.stage.clock, self.stage.tasks, self.random_for, EAST, self.seen
+            )
         )
 
     def infer(self, gateway):
@@ -245,7 +248,11 @@ def test_parts_of_our_router_beside_another_are_refused(part, value):
     """What a router of one's own would leave unused is an error that names it."""
     workshop = Workshop()
     router = workshop.build(FederationBuilder().with_catalog(catalog_of("a"))).router
-    builder = FederationBuilder(**{part: value}).with_router(router)
+    builder = FederationBuilder().with_router(router)
+    if part in {"outliers", "panic_threshold", "slow_start"}:
+        builder.router_config = RouterConfig(**{part: value})
+    else:
+        setattr(builder, part, value)
 
-    with pytest.raises(ValueError, match=f"would ignore {part}: only our router"):
+    with pytest.raises(ValueError, match=f"would ignore {part}: only the built-in router"):
         workshop.build(builder)

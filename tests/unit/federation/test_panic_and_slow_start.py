@@ -20,6 +20,7 @@ from fedsim.federation.outliers import OutlierConfig
 from fedsim.federation.panic import PanicMode
 from fedsim.federation.policies import HealthPolicy
 from fedsim.federation.router import Router
+from fedsim.federation.runtime import Surroundings
 from fedsim.federation.slow_start import SlowStart, SlowStartConfig, slow_start_share
 from fedsim.federation.strategies.registry import STRATEGIES
 from tests.unit.federation.stand_ins import (
@@ -73,12 +74,9 @@ class Scene(RouterScene):
         tasks = Stage().tasks
         tasks.spawn = never  # type: ignore[method-assign]
         self.gateway = builder.build(
-            self.network,
-            self.clock,
-            tasks,
-            lambda _: random.Random(luck),
-            EAST,
-            self.seen,
+            Surroundings(
+                self.network, self.clock, tasks, lambda _: random.Random(luck), EAST, self.seen
+            )
         )
         assert isinstance(self.gateway.router, Router)
         assert isinstance(self.gateway.health, HealthChecker)
@@ -208,10 +206,12 @@ class TestEjections:
         Ejected at 0 s for 30 s, the node is back at the end of the next one.
         """
         stage, seen = Stage(), Onlooker()
-        builder = FederationBuilder(catalog=catalog_of("a", "b"), outliers=OutlierConfig())
+        builder = FederationBuilder(catalog=catalog_of("a", "b")).with_outliers(OutlierConfig())
         network = Network(stage.clock)
         rng = random.Random(5)
-        gateway = builder.build(network, stage.clock, stage.tasks, lambda _: rng, EAST, seen)
+        gateway = builder.build(
+            Surroundings(network, stage.clock, stage.tasks, lambda _: rng, EAST, seen)
+        )
         for _ in range(5):
             gateway.on_start(target("a"), request())
             gateway.on_complete(target("a"), request(), "timeout", 0.1)

@@ -30,6 +30,7 @@ from fedsim.federation.policies import (
     LocalityPolicy,
     PrivacyPolicy,
 )
+from fedsim.federation.runtime import Surroundings
 from tests.unit.federation.stand_ins import (
     EAST,
     Network,
@@ -61,13 +62,7 @@ class Federation:
         ]
         gateway = FederationBuilder(
             catalog=self.catalog, policies=defaults if policies is None else policies
-        ).build(
-            self.network,
-            self.stage.clock,
-            self.stage.tasks,
-            random.Random,
-            EAST,
-        )
+        ).build(Surroundings(self.network, self.stage.clock, self.stage.tasks, random.Random, EAST))
         assert isinstance(gateway.health, HealthChecker)
         assert isinstance(gateway.breaker, CircuitBreaker)
         self.gateway, self.health, self.breaker = gateway, gateway.health, gateway.breaker

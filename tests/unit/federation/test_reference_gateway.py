@@ -25,6 +25,7 @@ from fedsim.federation.reference.config import (
     ReferenceConfig,
     ReferenceRetries,
 )
+from fedsim.federation.runtime import Surroundings
 from tests.unit.federation.stand_ins import (
     GENERATE,
     Dice,
@@ -81,7 +82,9 @@ class Scene:
         builder = ReferenceBuilder(catalog_of(*nodes), config=ReferenceConfig(**config))
         builder.middlewares.extend(middlewares)
         self.gateway = builder.build(
-            self.network, self.clock, Stage().tasks, lambda _: Dice(), observer=self.onlooker
+            Surroundings(
+                self.network, self.clock, Stage().tasks, lambda _: Dice(), observer=self.onlooker
+            )
         )
 
     def serve(self, node, request):

@@ -33,6 +33,7 @@ from fedsim.federation.reference.policies import (
     ReferencePrivacyPolicy,
 )
 from fedsim.federation.reference.router import ReferenceRouter
+from fedsim.federation.runtime import Surroundings
 from tests.unit.federation.stand_ins import (
     EAST,
     HandClock,
@@ -58,10 +59,12 @@ class Scene:
         self.clock = HandClock()
         self.catalog = catalog_of(*nodes)
         self.gateway = ReferenceBuilder(self.catalog, strategy, ReferenceConfig(**config)).build(
-            Network(self.clock),
-            self.clock,
-            Stage().tasks,
-            lambda purpose: random.Random(f"{purpose} {seed}"),
+            Surroundings(
+                Network(self.clock),
+                self.clock,
+                Stage().tasks,
+                lambda purpose: random.Random(f"{purpose} {seed}"),
+            )
         )
         assert isinstance(self.gateway.router, ReferenceRouter)
         assert isinstance(self.gateway.health, ReferenceHealth)

@@ -98,8 +98,8 @@ class TestDefaults:
 
         assert federation.health == HealthConfig()
         assert federation.circuit_breaker == BreakerConfig()
-        assert federation.timeout == TimeoutConfig()
-        assert federation.retries == RetryConfig()
+        assert federation.config.timeout == TimeoutConfig()
+        assert federation.config.retries == RetryConfig()
 
     def test_traffic_comes_from_all_regions_and_each_has_a_gateway(self, tmp_path: Path):
         """Without origins and gateways, every region sends and has one gateway."""
@@ -218,7 +218,7 @@ class TestValues:
         federation = scenario.federation
 
         assert (federation.health, federation.circuit_breaker) == (None, None)
-        assert (federation.timeout, federation.retries) == (None, None)
+        assert (federation.config.timeout, federation.config.retries) == (None, None)
         assert federation.policies == {}
         assert scenario.world.abort is False
         assert scenario.world.nodes_every_s is None
@@ -231,8 +231,8 @@ class TestValues:
         }
         federation = loaded(tmp_path, SMALLEST, overrides).federation
 
-        assert federation.timeout == TimeoutConfig(None, 600.0, None, 30.0)
-        assert federation.retries == RetryConfig(limit=0, budget=None)
+        assert federation.config.timeout == TimeoutConfig(None, 600.0, None, 30.0)
+        assert federation.config.retries == RetryConfig(limit=0, budget=None)
 
     def test_deadlines(self, tmp_path: Path):
         """The first token has the deadline of an attempt, where only that is given."""
@@ -244,10 +244,10 @@ class TestValues:
         }
         for text, expected in cases.items():
             scenario = loaded(tmp_path, f"{SMALLEST}\nfederation: {{timeout: {text}}}")
-            assert scenario.federation.timeout == TimeoutConfig(*expected)
+            assert scenario.federation.config.timeout == TimeoutConfig(*expected)
             (tmp_path / "resolved.yaml").write_text(scenario.to_yaml())
             again = load(tmp_path / "resolved.yaml")
-            assert again.federation.timeout == TimeoutConfig(*expected)
+            assert again.federation.config.timeout == TimeoutConfig(*expected)
 
     def test_streamed(self, tmp_path: Path):
         """Answers of engines are streamed where they are text; what is said counts."""

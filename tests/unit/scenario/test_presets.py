@@ -11,7 +11,6 @@ import fedsim
 from fedsim.cli import app
 from fedsim.errors import PlugInError, ScenarioError
 from fedsim.federation.contracts import PrivacyLevel
-from fedsim.federation.presets import PRESETS
 from fedsim.federation.reference.config import (
     ReferenceBreakerConfig,
     ReferenceConfig,
@@ -19,8 +18,9 @@ from fedsim.federation.reference.config import (
     ReferenceRetries,
 )
 from fedsim.scenario.load import load
+from fedsim.scenario.presets import PRESETS, preset
+from fedsim.scenario.reference.schema import ReferenceFederation
 from fedsim.scenario.schema.federation import Federation
-from fedsim.scenario.schema.reference import ReferenceFederation
 
 SCENARIO = """
 duration: 1min
@@ -46,8 +46,8 @@ def scenario(tmp_path: Path, more: str = "") -> fedsim.Scenario:
 
 def config_of(found: fedsim.Scenario) -> ReferenceConfig:
     """Return the settings of the reference."""
-    assert found.federation.reference is not None
-    return found.federation.reference
+    assert isinstance(found.federation.preset_config, ReferenceConfig)
+    return found.federation.preset_config
 
 
 def test_defaults_are_those_of_the_reference(tmp_path):
@@ -126,12 +126,16 @@ def test_errors_name_the_place_and_the_remedy(tmp_path):
     )
 
 
-def test_presets_have_builders():
-    """Two presets, each with what builds its gateways."""
-    assert {name: builder.__name__ for name, builder in PRESETS.items()} == {
-        "default": "FederationBuilder",
-        "apr": "ReferenceBuilder",
-    }
+def test_presets_are_found(tmp_path):
+    """Each preset of the registry builds what its name promises."""
+    spec = scenario(tmp_path).federation
+    labels = {name: preset(name).factory(spec, find_nothing).label for name in PRESETS}
+
+    assert labels == {"apr": "apr/least_latency"}
+
+
+def find_nothing(text: str, kind: object) -> None:
+    """Stand in for the search for plug-ins, where there are none."""
 
 
 def test_a_run_of_the_reference(tmp_path):
@@ -185,16 +189,16 @@ def test_strategies_of_the_contract_can_be_compared(tmp_path):
     assert digests.pop("weighted_random") not in digests.values()
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_check_names_the_preset(tmp_path, preset):
+@pytest.mark.parametrize("name", ["default", *PRESETS])
+def test_check_names_the_preset(tmp_path, name):
     """``fedsim check`` says whose objects will run."""
     file = tmp_path / "scenario.yaml"
-    file.write_text((SCENARIO % "").replace("preset: apr", f"preset: {preset}"), encoding="utf-8")
+    file.write_text((SCENARIO % "").replace("preset: apr", f"preset: {name}"), encoding="utf-8")
 
     done = CliRunner(env={"COLUMNS": "100"}).invoke(app, ["check", str(file)])
 
     assert done.exit_code == 0
-    assert f"preset {preset}" in done.output
+    assert f"preset {name}" in done.output
 
 
 MIDDLEWARE = """

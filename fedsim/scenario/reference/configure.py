@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from fedsim.federation.contracts import PrivacyLevel, RegionId
+from fedsim.federation.gateway import GatewayConfig
 from fedsim.federation.reference.config import (
     ENTERPRISE_DEFAULT,
     ReferenceBreakerConfig,
@@ -13,7 +14,7 @@ from fedsim.federation.reference.config import (
     ReferenceHealthConfig,
     ReferenceRetries,
 )
-from fedsim.scenario.schema.reference import (
+from fedsim.scenario.reference.schema import (
     ReferenceFederation,
     ReferenceHealthSettings,
     ReferenceRetrySettings,
@@ -33,10 +34,9 @@ def reference_spec(
         policies={name: {"weight": weight} for name, weight in config.policies.items()},
         health=None,
         circuit_breaker=None,
-        timeout=None,
-        retries=None,
+        config=GatewayConfig(timeout=None, retries=None),
         middleware=tuple(federation.middleware),
-        reference=config,
+        preset_config=config,
     )
 
 
