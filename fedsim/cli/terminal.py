@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING
 
-from fedsim.document import Cell, Chart, Code, Column, Heading, Notes, Sentence, Table
+from fedsim.document import Cell, Chart, Column, Heading, Notes, Sentence, Table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,78 +44,87 @@ def stdout() -> Console:
 
 def show(document: Document, console: Console | None = None) -> None:
     """Print a document on standard output, or on *console*."""
-    target = console or stdout()
-    notes = Notes()
-    before: Block | None = None
+    printer = _Printer(console or stdout())
     for block in document.blocks:
-        if _is_apart(before, block):
-            target.print()
-        _print_block(target, block, notes)
-        before = block
+        printer.print(block)
 
 
-def _is_apart(before: Block | None, block: Block) -> bool:
-    """Return whether an empty line stands between two blocks."""
-    if isinstance(block, Heading):
-        return before is not None
-    is_item = isinstance(block, Sentence) and block.item
-    return isinstance(before, Table) and not is_item
+class _Printer:
+    """Prints blocks one after the other, and says nothing twice of the columns of tables."""
 
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._before: Block | None = None
+        self._notes = Notes()
+        self._named: list[str] = []
 
-def _print_block(console: Console, block: Block, notes: Notes) -> None:
-    if isinstance(block, Heading):
-        _print_text(console, block.text, "bold")
-    elif isinstance(block, Sentence):
-        _print_text(console, block.text, _COLORS[block.style], item=block.item)
-    elif isinstance(block, Table):
-        _print_table(console, block, notes)
-    elif isinstance(block, Chart):
-        _print_text(console, f"{block.file}: {block.title}", item=True)
-    elif isinstance(block, Code):
-        for line in block.text.splitlines():
-            console.print(f"{' ' * _INDENT}{line}", soft_wrap=True)
+    def print(self, block: Block) -> None:
+        """Print the next block."""
+        if self._is_apart(block):
+            self._console.print()
+        if isinstance(block, Heading):
+            self._text(block.text, "bold")
+        elif isinstance(block, Sentence):
+            self._text(block.text, _COLORS[block.style], item=block.item)
+        elif isinstance(block, Table):
+            self._table(block)
+        elif isinstance(block, Chart):
+            self._text(f"{block.file}: {block.title}", item=True)
+        else:
+            for line in block.text.splitlines():
+                self._console.print(f"{' ' * _INDENT}{line}", soft_wrap=True)
+        self._before = block
 
+    def _is_apart(self, block: Block) -> bool:
+        """Return whether an empty line stands before a block."""
+        if isinstance(block, Heading):
+            return self._before is not None
+        is_item = isinstance(block, Sentence) and block.item
+        return isinstance(self._before, Table) and not is_item
 
-def _print_text(console: Console, text: str, style: str = "", *, item: bool = False) -> None:
-    """Print a text, wrapped between words only, so that a path can be copied."""
-    from rich.text import Text
+    def _text(self, text: str, style: str = "", *, item: bool = False) -> None:
+        """Print a text, wrapped between words only, so that a path can be copied."""
+        from rich.text import Text
 
-    first, other = ("  - ", "    ") if item else ("", "")
-    lines = fill(
-        _BEFORE_UNIT.sub(_NO_BREAK, text),
-        max(console.width, 20),
-        initial_indent=first,
-        subsequent_indent=other,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ).replace(_NO_BREAK, " ")
-    console.print(Text(lines, style=style), soft_wrap=True)
+        first, other = ("  - ", "    ") if item else ("", "")
+        lines = fill(
+            _BEFORE_UNIT.sub(_NO_BREAK, text),
+            max(self._console.width, 20),
+            initial_indent=first,
+            subsequent_indent=other,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ).replace(_NO_BREAK, " ")
+        self._console.print(Text(lines, style=style), soft_wrap=True)
 
+    def _table(self, table: Table) -> None:
+        from rich.text import Text
 
-def _print_table(console: Console, table: Table, notes: Notes) -> None:
-    from rich.text import Text
+        width = self._console.width - _INDENT
+        shown, left_out = fitted(table.columns, width)
+        sizes = _sizes(shown, width)
+        header = _line(shown, [Cell(column.title) for column in shown], sizes)
+        header.stylize("bold")
+        self._console.print(Text.assemble(" " * _INDENT, header))
+        for row in zip(*(column.cells for column in shown), strict=True):
+            self._console.print(Text.assemble(" " * _INDENT, _line(shown, row, sizes)))
+        if left_out:
+            self._text(self._missing(left_out, table), _COLORS["muted"])
+        for note in self._notes.of(shown):
+            self._text(note, _COLORS["muted"])
 
-    width = console.width - _INDENT
-    shown, left_out = fitted(table.columns, width)
-    sizes = _sizes(shown, width)
-    titles = [Cell(column.title) for column in shown]
-    header = _line(shown, titles, sizes)
-    header.stylize("bold")
-    console.print(Text.assemble(" " * _INDENT, header))
-    for row in zip(*(column.cells for column in shown), strict=True):
-        console.print(Text.assemble(" " * _INDENT, _line(shown, row, sizes)))
-    for text in [*_named(left_out, table, console.width), *notes.of(shown)]:
-        _print_text(console, text, _COLORS["muted"])
-
-
-def _named(left_out: Sequence[Column], table: Table, width: int) -> list[str]:
-    """Return which columns do not fit and where they are, as a sentence, if there are any."""
-    if not left_out:
-        return []
-    names = ", ".join(column.title.replace(" ", _NO_BREAK) for column in left_out)
-    needed = _INDENT + sum(map(_width, table.columns)) + _GAP * (len(table.columns) - 1)
-    also = f", {table.elsewhere} has them as well" if table.elsewhere else ""
-    return [f"Not shown in {width} columns: {names}. COLUMNS={needed} shows all{also}."]
+    def _missing(self, left_out: Sequence[Column], table: Table) -> str:
+        """Return which columns do not fit, and where they are."""
+        names = [column.title.replace(" ", _NO_BREAK) for column in left_out]
+        if names == self._named:
+            return "Not shown: the same columns as above."
+        self._named = names
+        needed = _INDENT + sum(map(_width, table.columns)) + _GAP * (len(table.columns) - 1)
+        also = f", {table.elsewhere} has them as well" if table.elsewhere else ""
+        return (
+            f"Not shown in {self._console.width} columns: {', '.join(names)}. "
+            f"COLUMNS={needed} shows all{also}."
+        )
 
 
 def fitted(columns: Sequence[Column], width: int) -> tuple[list[Column], list[Column]]:

@@ -183,7 +183,7 @@ def _pools(offered: OfferedLoad) -> Table:
         *_engine_columns(rows),
         Column("queue", tuple(limits), rank=5),
         Column(
-            "each",
+            "node",
             tuple(Cell(None) if usd is None else figure(usd, "decimals", 2) for usd in prices),
             "USD/h",
             3,
@@ -269,13 +269,10 @@ def _default(federation: FederationSpec) -> list[str]:
 
 
 def _deadlines(timeout: TimeoutConfig) -> str:
-    values = {
-        "request": timeout.request_s,
-        "attempt": timeout.attempt_s,
-        "first token of a streamed attempt": timeout.first_token_s,
-        "gap between tokens": timeout.idle_s,
-    }
-    return ", ".join(
-        f"{name} {'off' if value_s is None else DURATION.format(value_s)}"
-        for name, value_s in values.items()
+    def text(limit_s: float | None) -> str:
+        return "off" if limit_s is None else DURATION.format(limit_s)
+
+    return (
+        f"request {text(timeout.request_s)}, attempt {text(timeout.attempt_s)}; of streamed "
+        f"requests: first token {text(timeout.first_token_s)}, pause {text(timeout.idle_s)}"
     )

@@ -21,7 +21,8 @@ def merged_warnings(
 ) -> list[str]:
     """Return the warnings of many runs, each once for all replications of a strategy.
 
-    Warnings that differ in nothing but figures are one; the figures are the first one's.
+    Warnings that differ in nothing but figures are one; the figures are the first one's. Those of
+    several strategies are one where they are equal, figures included.
 
     Args:
         warnings: Strategy, seed and warnings of each run.
@@ -29,15 +30,21 @@ def merged_warnings(
     """
     seeds: dict[tuple[str, str], list[int]] = {}
     first: dict[tuple[str, str], str] = {}
+    compared: set[str] = set()
     for strategy, seed, sentences in warnings:
+        compared.add(strategy)
         for sentence in sentences:
             key = (strategy, _FIGURES.sub("#", sentence))
             first.setdefault(key, sentence)
             seeds.setdefault(key, []).append(seed)
-    return [
-        f"{key[0]}, {_where(seeds[key], replications)}: {sentence}"
-        for key, sentence in first.items()
-    ]
+    alike: dict[tuple[str, str], list[str]] = {}
+    for key, sentence in first.items():
+        alike.setdefault((_where(seeds[key], replications), sentence), []).append(key[0])
+    found = []
+    for (where, sentence), names in alike.items():
+        every = len(names) == len(compared) > 1
+        found.append(f"{'all strategies' if every else ', '.join(names)}, {where}: {sentence}")
+    return found
 
 
 def _where(seeds: list[int], replications: int) -> str:

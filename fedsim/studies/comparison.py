@@ -334,6 +334,7 @@ class Comparison:
             if known < len(self.seeds):
                 sentences.append(
                     f"{name}: no request succeeded in {len(self.seeds) - known} of "
-                    f"{len(self.seeds)} replications; its latencies are those of the others."
+                    f"{len(self.seeds)} replications; latencies are computed from the remaining "
+                    "replications."
                 )
         return sentences

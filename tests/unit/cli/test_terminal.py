@@ -70,6 +70,7 @@ def test_what_does_not_fit_is_named_with_the_way_to_it():
         "p99: of successes.",
     ]
     assert len(printed(TABLE, width=86)) == 5
+    assert printed(TABLE, TABLE, width=80)[-1] == "Not shown: the same columns as above."
 
 
 def test_columns_are_left_out_by_rank():

@@ -188,7 +188,7 @@ class TestCheck:
         items = [block.text for block in of(document, Sentence)]
 
         assert any(text.startswith("deadlines: request 10min, attempt 7s") for text in items)
-        assert any(text.endswith("gap between tokens off") for text in items)
+        assert any(text.endswith("pause off") for text in items)
         assert any("(gateway_choice: tenant)" in text for text in items)
         assert column(after(document, "Workload"), "streamed").cells[0].value == "yes"
         assert items[-1] == "Scenario is valid. With all nodes up, the fleet can serve this load."

@@ -26,6 +26,16 @@ def test_warnings_that_differ_in_figures_are_one():
     ]
 
 
+def test_equal_warnings_of_several_strategies_are_one():
+    """What all say is said once; what some say names them."""
+    found = merged_warnings(
+        [("a", 7, ["late", "odd"]), ("b", 7, ["late", "odd"]), ("c", 7, ["late"])], replications=1
+    )
+
+    assert found == ["all strategies, seed 7: late", "a, b, seed 7: odd"]
+    assert merged_warnings([("a", 7, ["late"])], replications=1) == ["a, seed 7: late"]
+
+
 def names(privacy):
     """Return names whose streams all have data of one privacy level."""
     usual = directory()
