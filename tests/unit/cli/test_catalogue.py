@@ -44,7 +44,7 @@ def test_fits_a_terminal(words):
 
 
 def test_says_what_figures_are_worth():
-    """Sources stand beside the figures, and estimates are called that."""
+    """Sources stand next to the figures, and estimates are called that."""
     done = catalogue("gpus", "llama-3.1-8b/bf16")
 
     assert "llama-3.1-8b/bf16/h100_sxm/tp1" in done.stdout

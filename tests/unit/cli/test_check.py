@@ -150,7 +150,7 @@ workload:
     assert "The load of" not in done.stderr
 
 
-def test_policies_beside_a_router_of_ones_own_are_said_to_be_idle(tmp_path, monkeypatch):
+def test_policies_next_to_a_router_of_ones_own_are_reported_as_idle(tmp_path, monkeypatch):
     """Only our router and the adapters apply policies by themselves."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "alone_in_a_test.py").write_text("class Alone:\n    pass\n")

@@ -104,7 +104,7 @@ def test_refusals(file: Path, words: list[str], message: str):
 
 
 def test_a_poisson_process_has_the_statistics_of_one():
-    """CV and IDC are 1 up to luck: their standard errors are about 1/√n and √(2/windows)."""
+    """CV and IDC are 1 but for the draw: their standard errors are about 1/√n and √(2/windows)."""
     count = 100_000
     times_s = np.cumsum(np.random.default_rng(3).standard_exponential(count)) / 20.0
     tokens = np.arange(count)

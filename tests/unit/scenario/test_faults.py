@@ -37,12 +37,12 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         {"kind": "outage", "pool": "chat", "share": "25%"},
         {"pool": "chat", "share": 0.25},
-        "outage of 25.00 % of pool chat",
+        "outage of 25 % of pool chat",
     ),
     (
         {"kind": "errors", "node": "far-0", "probability": 0.5, "after": "2s"},
         {"node": "far-0", "probability": 0.5, "timing": ErrorTiming(2.0)},
-        "errors at node far-0, 50.00 % of requests, each after 2s",
+        "errors at node far-0, 50 % of requests, each after 2s",
     ),
     ({"kind": "drain", "region": "us"}, {"region": "us"}, "drain of region us"),
     ({"kind": "black_hole", "node": "far-0"}, {"node": "far-0"}, "black hole of node far-0"),
@@ -59,12 +59,12 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         {"kind": "flapping", "node": "far-0", "period": "20s"},
         {"node": "far-0", "flapping": FlappingConfig(20.0, 0.5)},
-        "flapping of node far-0, down for 50.00 % of every 20s",
+        "flapping of node far-0, down for 50 % of every 20s",
     ),
     (
         {"kind": "health", "node": "far-0", "says": "well", "lag": "30s"},
         {"node": "far-0", "health": EndpointConfig("well", 30.0)},
-        "false health endpoint of node far-0, which says well, which lags by 30s",
+        "false health endpoint of node far-0, which reports well, which lags by 30s",
     ),
     (
         {"kind": "spot", "node": "far-0"},
