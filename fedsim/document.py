@@ -56,6 +56,8 @@ class Cell:
         if self.half_width is not None:
             scale = 100.0 if self.form == "percent" else 1.0
             return with_interval(value * scale, self.half_width * scale, signed=self.signed)
+        if self.form == "decimals":
+            value = round(value, self.digits) + 0.0  # no minus before a zero
         text = self._number(value)
         return f"+{text}" if self.signed and value > 0.0 else text
 

@@ -64,7 +64,11 @@ def engine_report(fit: EngineFit, directory: Path | None) -> Document:
         blocks += [
             Heading("In a scenario"),
             Code(f"engine: {{profile: {directory / PROFILE}, {limits}}}", "yaml"),
-            *_written(directory, "profile.yaml, calibration.json, held-out.parquet"),
+            *_written(
+                directory,
+                "profile.yaml, calibration.json, held-out.parquet",
+                "predicted against measured times",
+            ),
         ]
     return Document(tuple(blocks))
 
@@ -134,7 +138,9 @@ def service_report(fit: ServiceFit, directory: Path) -> Document:
             *warnings_of(fit.warnings()),
             Heading("In a pool of a scenario"),
             Code(fit.snippet().strip(), "yaml"),
-            *_written(directory, "service.yaml, calibration.json"),
+            *_written(
+                directory, "service.yaml, calibration.json", "measured times and the best family"
+            ),
         )
     )
 
@@ -155,10 +161,10 @@ def _families(fit: ServiceFit) -> Table:
     return Table(tuple(columns), "calibration.json")
 
 
-def _written(directory: Path, contents: str) -> list[Block]:
+def _written(directory: Path, contents: str, title: str) -> list[Block]:
     chart = (directory / CHART).as_posix()
     return [
         Heading(f"Written to {directory}/"),
         Sentence(contents, item=True),
-        Chart("predicted against measured times", chart),
+        Chart(title, chart),
     ]

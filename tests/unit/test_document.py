@@ -102,6 +102,7 @@ def test_differences_have_a_sign():
         (figure(12345.0, "count"), "12,345"),
         (figure(12.345, digits=4), "12.35"),
         (figure(7.0, "decimals", 1, signed=True), "+7.0"),
+        (figure(-0.01, "decimals", 1, signed=True), "0.0"),
         (figure(-1e-7, "percent", signed=True), "-1.0e-05"),
         (figure(0.0023, "percent", signed=True), "+0.2300"),
         (Cell(300.0, text="5min"), "5min"),
