@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from yaml import safe_load
 
 from fedsim.errors import ResultsError
+from fedsim.federation.contracts import NoCapacity
 from fedsim.federation.gateway import RETRYABLE_ATTEMPTS, RETRYABLE_ROUTES
+from fedsim.results.kinds import OUTCOMES
 from fedsim.results.run import Run
 from fedsim.results.rundir import SCENARIO
 from fedsim.results.tables import DECISIONS
@@ -39,8 +41,7 @@ class Explanation:
         repeated: Whether the run was repeated to learn the decisions.
         strategy: The name of the strategy or router that chose.
         no_retry: Why the last attempt of a request that failed was not followed by another, as a
-            sentence; None where it succeeded, or where a router or retry policy of one's own
-            decided.
+            sentence; None where it succeeded, and where something of another project decided.
     """
 
     request: Series
@@ -94,25 +95,37 @@ def _no_retry(
     """Return why the last attempt of a request was not followed by another; see `Explanation`."""
     outcome, settings = str(request["outcome"]), scenario["federation"]
     retries, timeout = settings["retries"], settings["timeout"]
-    own_policy = isinstance(retries, str) and retries != OFF
-    if own_policy or outcome in {"ok", "unfinished", "cancelled"}:
+    ours = settings["preset"] == "default" and (retries == OFF or isinstance(retries, dict))
+    if not ours or outcome in {"ok", "unfinished", "cancelled"} or outcome not in OUTCOMES:
         return None
     limit = OFF if timeout == OFF else timeout["request"]
     limit_s = math.inf if limit == OFF else DURATION.parse(limit)
     routed = str(decisions["outcome"].iloc[-1]) == "ok"
     retryable = {error.kind for error in (RETRYABLE_ATTEMPTS if routed else RETRYABLE_ROUTES)}
-    reason = "the retry budget was used up, or the backoff would have outlasted the deadline"
-    if scenario["workload"][request["stream"]].get("streamed") == "on":
-        reason += ", or the first token had come"
     if request["latency_s"] >= limit_s - _ROUNDING_S:
         reason = f"the deadline of the request, {limit}, had passed"
     elif retries == OFF:
         reason = "retries are off"
     elif outcome not in retryable:
         reason = f"{outcome} is not retried"
-    elif int((~attempts["hedge"]).sum()) > retries["limit"]:
-        reason = f"all {retries['limit']} retries had been made"
-    return f"No retry followed: {reason}."
+    elif _tries(attempts, decisions, hedged=settings["hedge"] != OFF) > retries["limit"]:
+        reason = f"the limit of retries, {retries['limit']}, was reached"
+    else:
+        possible = {
+            "the retry budget was used up": retries["budget"] != OFF,
+            "the backoff would have outlasted the deadline": limit != OFF,
+            "every node had been tried": outcome == NoCapacity.kind,
+            "the first token had come": scenario["workload"][request["stream"]]["streamed"] == "on",
+        }
+        reason = ", or ".join(text for text, holds in possible.items() if holds)
+    return f"No retry followed: {reason}." if reason else None
+
+
+def _tries(attempts: DataFrame, decisions: DataFrame, *, hedged: bool) -> int:
+    """Return how often a gateway tried, at least; hedges are decided on as well."""
+    if hedged:
+        return int((~attempts["hedge"]).sum())
+    return len(decisions[["attempt", "time_s"]].drop_duplicates())
 
 
 def _request(run: Run, request_id: str) -> Series:

@@ -224,9 +224,17 @@ class TestExplanation:
         ("changes", "reason"),
         [
             ({"federation.retries": "off"}, "retries are off"),
-            ({"federation.retries": {"limit": 1, "budget": "off"}}, "all 1 retries had been made"),
+            (
+                {"federation.retries": {"limit": 1, "budget": "off"}},
+                "limit of retries, 1, was reached",
+            ),
             ({"federation.timeout.request": "50ms"}, "the deadline of the request, 50ms, had"),
             ({"federation.retries": {"budget": "0%"}}, "the retry budget was used up, or"),
+            (
+                {"federation.retries": {"budget": "0%"}, "federation.timeout": "off"},
+                "No retry followed: the retry budget was used up.",
+            ),
+            ({"federation.retries": {"limit": 0}}, "limit of retries, 0, was reached"),
         ],
     )
     def test_says_why_no_retry_followed(self, scenario, changes, reason):
