@@ -27,6 +27,7 @@ _COLORS: Mapping[Style, str] = {
     "warning": "yellow",
     "muted": "dim",
 }
+_LEAST_WIDTH = 40
 _INDENT, _GAP = 2, 2
 _SHORTEST_NAME = 12
 _NO_BREAK = "\u00a0"
@@ -34,12 +35,13 @@ _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|s|ms|USD)(?!\w))")
 
 
 def stdout() -> Console:
-    """Return the console for results."""
+    """Return the console for results, at least 40 columns wide."""
     from rich.console import Console
 
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
     known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    width = None if known else PIPED_WIDTH
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=False, width=width)
+    console.width = max(console.width, _LEAST_WIDTH) if known else PIPED_WIDTH
+    return console
 
 
 def show(document: Document, console: Console | None = None) -> None:
@@ -89,7 +91,7 @@ class _Printer:
         first, other = ("  - ", "    ") if item else ("", "")
         lines = fill(
             _BEFORE_UNIT.sub(_NO_BREAK, text),
-            max(self._console.width, 20),
+            self._console.width,
             initial_indent=first,
             subsequent_indent=other,
             break_long_words=False,
@@ -105,9 +107,10 @@ class _Printer:
         sizes = _sizes(shown, width)
         header = _line(shown, [Cell(column.title) for column in shown], sizes)
         header.stylize("bold")
-        self._console.print(Text.assemble(" " * _INDENT, header))
+        self._console.print(Text.assemble(" " * _INDENT, header), soft_wrap=True)
         for row in zip(*(column.cells for column in shown), strict=True):
-            self._console.print(Text.assemble(" " * _INDENT, _line(shown, row, sizes)))
+            line = Text.assemble(" " * _INDENT, _line(shown, row, sizes))
+            self._console.print(line, soft_wrap=True)
         if left_out:
             self._text(self._missing(left_out, table), _COLORS["muted"])
         for note in self._notes.of(shown):

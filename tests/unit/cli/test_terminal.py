@@ -175,5 +175,6 @@ def test_a_pipe_is_wider_than_a_terminal(monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setattr("sys.stdout", io.StringIO())
     assert stdout().width == PIPED_WIDTH == 120
-    monkeypatch.setenv("COLUMNS", "60")
-    assert stdout().width == 60
+    for columns, width in (("60", 60), ("0", 40), ("wide", 120)):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert stdout().width == width
