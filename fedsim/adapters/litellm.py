@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fedsim.adapters.choosers import Chooser
-from fedsim.adapters.litellm_library import foreign_globals, import_litellm, without_warnings
+from fedsim.adapters.litellm_library import (
+    foreign_globals,
+    import_litellm,
+    require_litellm,
+    without_warnings,
+)
 from fedsim.federation.catalog import Deployment
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import (
@@ -228,7 +233,7 @@ def router(choice: str, _directory: Path) -> type[LiteLLMRouter]:
         ValueError: LiteLLM has no such strategy.
         ImportError: LiteLLM is not installed.
     """
-    import_litellm()
+    require_litellm()
     return type("LiteLLMRouter", (LiteLLMRouter,), {"strategy": checked(choice)})
 
 

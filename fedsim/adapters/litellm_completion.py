@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsim.adapters.litellm import GROUP, LiteLLMRouter, checked
-from fedsim.adapters.litellm_library import import_litellm
+from fedsim.adapters.litellm_library import import_litellm, require_litellm
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
     FederationError,
@@ -184,7 +184,7 @@ def router(choice: str, _directory: Path) -> type[LiteLLMCompletionRouter]:
         ValueError: LiteLLM has no such strategy.
         ImportError: LiteLLM is not installed.
     """
-    import_litellm()
+    require_litellm()
     return type(
         "LiteLLMCompletionRouter", (LiteLLMCompletionRouter,), {"strategy": checked(choice)}
     )

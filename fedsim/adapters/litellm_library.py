@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -51,6 +52,13 @@ _LISTS = (
 """Lists in the package that every router of the process would share."""
 
 _LOGGERS = ("verbose_logger", "verbose_router_logger", "verbose_proxy_logger")
+
+
+def require_litellm() -> None:
+    """Raise ImportError where LiteLLM is not installed, without its import, which takes seconds."""
+    if find_spec("litellm") is None:
+        msg = "No module named 'litellm'"
+        raise ImportError(msg)
 
 
 def import_litellm() -> Any:

@@ -63,7 +63,7 @@ def _find_plugins(scenario: Scenario) -> list[str]:
     Raises:
         PlugInError: One does not exist.
     """
-    from fedsim.scenario.assembly import gateway_factory
+    from fedsim.scenario.installed import names_plugins
 
     scenarios = [scenario]
     if scenario.compare is not None:
@@ -72,7 +72,10 @@ def _find_plugins(scenario: Scenario) -> list[str]:
         scenarios += [scenario.changed(variant.changes) for variant in variants(scenario)]
     losses: dict[str, None] = {}
     for each in scenarios:
-        losses |= dict.fromkeys(gateway_factory(each).lacking())
+        if names_plugins(each.federation):
+            from fedsim.scenario.assembly import gateway_factory
+
+            losses |= dict.fromkeys(gateway_factory(each).lacking())
     return list(losses)
 
 

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from fedsim.scenario import best_split
 from fedsim.scenario.node_time import node_time_s
 from fedsim.scenario.request_samples import RequestSample, sample_requests
 from fedsim.scenario.spec import Scenario
@@ -16,6 +17,8 @@ from fedsim.workload.arrivals import ClosedLoop
 from fedsim.world.config import PoolConfig, StreamConfig
 
 _LEAST_TIME_S = 1e-12
+_HOPELESS = 1e9
+"""A pool so many times slower with a stream than all others together gets none of it."""
 
 
 class OfferedLoad:
@@ -170,27 +173,15 @@ class OfferedLoad:
         rates_rps: NDArray[np.float64],
         bound: float,
     ) -> float:
-        """Return the optimum; *bound*, which is no less, where the numbers are too extreme."""
-        from scipy.optimize import linprog
-
+        """Return the optimum, which is at most *bound*."""
         if not math.isfinite(bound):
             return bound
-        # Unknowns: the share of each stream that each pool serves, then the load.
-        busy = np.zeros((len(self.pools), len(pairs) + 1))
-        busy[:, -1] = -1.0
-        all_served = np.zeros((len(rows), len(pairs) + 1))
-        for number, (row, column) in enumerate(pairs):
-            node_seconds = rates_rps[row] * self.node_s[row, column]
-            busy[column, number] = node_seconds / self.nodes[column]
-            all_served[rows.index(row), number] = 1.0
-        solution = linprog(
-            c=[0.0] * len(pairs) + [1.0],
-            A_ub=busy,
-            b_ub=np.zeros(len(self.pools)),
-            A_eq=all_served,
-            b_eq=np.ones(len(rows)),
-        )
-        return bound if solution.x is None else float(solution.x[-1])
+        busy = np.full((len(rows), len(self.pools)), math.inf)
+        for row, column in pairs:
+            share = rates_rps[row] * self.node_s[row, column] / self.nodes[column] / bound
+            if share < _HOPELESS:
+                busy[rows.index(row), column] = share
+        return bound * best_split.least_load(busy)
 
 
 def kind(pool: PoolConfig) -> str:

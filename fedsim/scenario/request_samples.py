@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.kernel.streams import Streams
+from fedsim.scenario.tabulated import tabulated
 from fedsim.workload.arrivals import ClosedLoop, Poisson
 from fedsim.workload.arrived import is_marked
 from fedsim.workload.conversations import Sessions
@@ -68,6 +69,12 @@ def sample_requests(traffic: Traffic, until_s: float) -> RequestSample:
     Those of a trace are the first that arrive in [0, *until_s*); those of clients are of as many
     runs of that length as it takes. Where nothing arrives, it is one request of the mean sizes.
     """
+    traffic = dataclasses.replace(
+        traffic,
+        sizes=tabulated(traffic.sizes),
+        tenants=tabulated(traffic.tenants),
+        conversation=tabulated(traffic.conversation),
+    )
     if traffic.conversation is not None:
         drawn = dataclasses.replace(traffic, arrivals=_RARE)
         users = drawn.users(Streams(_SEED), _EVER_S, SIZE // 20)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedsim.errors import Problem, ScenarioError
 from fedsim.federation.contracts import LoadBalanceStrategy
-from fedsim.results.run import Run
-from fedsim.scenario.simulate import simulate
 from fedsim.scenario.spec import CompareSpec, Scenario
+
+if TYPE_CHECKING:
+    from fedsim.results.run import Run
 
 _OF_OUR_ROUTER = ("outliers", "panic", "slow_start")
 """Keys of the federation that our router alone has, and that are off beside another."""
@@ -35,6 +36,8 @@ class Variant:
         self, scenario: Scenario, seed: int, progress: Callable[[float], None] | None = None
     ) -> Run:
         """Run *scenario* once with this variant."""
+        from fedsim.scenario.simulate import simulate
+
         return simulate(scenario.changed(self.changes, seed), progress=progress)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.workload.checks import ascending, not_negative, positive
+from fedsim.workload.inverse_normal import inverse_normal
 from fedsim.workload.inversion import root
 
 _inverse_normal = NormalDist().inv_cdf
@@ -207,9 +208,7 @@ class Lognormal:
 
     def quantiles(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the quantile at each of *u*."""
-        from scipy.special import ndtri
-
-        return np.exp(self.mu + self.sigma * ndtri(u))
+        return np.exp(self.mu + self.sigma * inverse_normal(u))
 
 
 @dataclass(frozen=True, slots=True)

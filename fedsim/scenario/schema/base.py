@@ -35,7 +35,9 @@ class Notes:
 class Settings(BaseModel):
     """A mapping of the scenario file with a fixed set of keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True
+    )
 
     unbuilt: ClassVar[Mapping[str, str]] = {}
     """Keys of the file's format that this version does not support, and what to write instead."""
