@@ -12,6 +12,7 @@ from fedsim.cli.catalogue import catalogue
 from fedsim.cli.check import check
 from fedsim.cli.compare import compare
 from fedsim.cli.explain import explain
+from fedsim.cli.new import new
 from fedsim.cli.run import run
 from fedsim.cli.trace import trace
 
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (run, compare, check, explain, calibrate, catalogue, trace):
+for _command in (new, check, run, compare, explain, calibrate, catalogue, trace):
     app.command()(_command)
 
 

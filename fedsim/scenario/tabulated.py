@@ -12,6 +12,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from operator import is_not
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,20 +30,19 @@ _BEND = -3.0
 
 def tabulated(value: T) -> T:
     """Return *value* with a table in place of each gamma distribution within its fields."""
-    if isinstance(value, Gamma):
-        table: Any = TabulatedGamma(value)
-        return table
     changed: Any = value
-    if isinstance(value, tuple):
-        changed = tuple(tabulated(each) for each in value)
-        same = all(old is new for old, new in zip(value, changed, strict=True))
-        return value if same else changed
-    if not dataclasses.is_dataclass(value) or isinstance(value, type):
-        return value
-    fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
-    tables = {name: tabulated(each) for name, each in fields.items()}
-    new = {name: each for name, each in tables.items() if each is not fields[name]}
-    return dataclasses.replace(changed, **new) if new else value
+    if isinstance(value, Gamma):
+        changed = TabulatedGamma(value)
+    elif isinstance(value, tuple):
+        each_of = tuple(tabulated(each) for each in value)
+        changed = each_of if any(map(is_not, value, each_of)) else value
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        old = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+        tables = {name: tabulated(each) for name, each in old.items()}
+        new = {name: each for name, each in tables.items() if each is not old[name]}
+        changed = dataclasses.replace(value, **new) if new else value
+    found: T = changed
+    return found
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,9 @@ def plain(path):
     return not engines and "trace" not in path.read_text(encoding="utf-8").split("workload:")[1]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["check", "--help"], ["new", "--help"]], ids=" ".join
+)
 def test_help(arguments):
     """The help needs the command line alone."""
     assert not imported(*arguments) & NOT_FOR_HELP

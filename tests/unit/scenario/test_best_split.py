@@ -20,6 +20,7 @@ def optimum(busy):
     whole[rows, np.arange(len(rows))] = 1.0
     cost = [0.0] * len(rows) + [1.0]
     solution = linprog(cost, A_ub=at_most, b_ub=np.zeros(pools), A_eq=whole, b_eq=np.ones(streams))
+    assert solution.x is not None
     return solution.x[-1]
 
 
