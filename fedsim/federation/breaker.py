@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from fedsim.federation.circuits import Circuit, Circuits
 from fedsim.federation.contracts import CircuitState, NodeId
@@ -55,6 +56,8 @@ class CircuitBreaker(Circuits[_Streak]):
         troubled: Circuits that are not closed, count failures or have probes under way; while it
             is empty, every request may be sent, and successes change nothing.
     """
+
+    announces: ClassVar[bool] = True
 
     def __init__(
         self, clock: Clock, config: BreakerConfig | None = None, observer: Observer | None = None

@@ -6,9 +6,6 @@ from fedsim.federation.breaker import BreakerConfig, CircuitBreaker
 from fedsim.federation.rate_breaker import RateBreaker, RateBreakerConfig
 from fedsim.federation.runtime import Clock, Observer
 
-OWN_BREAKERS = (CircuitBreaker, RateBreaker)
-"""Breakers that announce all that changes ``is_open``, but for time."""
-
 
 def build_breaker(
     clock: Clock, config: BreakerConfig | RateBreakerConfig, observer: Observer | None = None

@@ -9,6 +9,7 @@ from typing import Self
 from fedsim.federation.admission import build_admission
 from fedsim.federation.breaker import BreakerConfig
 from fedsim.federation.breakers import build_breaker
+from fedsim.federation.capabilities import KeepsRecords, has
 from fedsim.federation.catalog import DeploymentSource, ModelCatalog, announced
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import (
@@ -160,7 +161,7 @@ class FederationBuilder:
         catalog = self.catalog if self.catalog is not None else ModelCatalog()
         health = self._build_health(surroundings)
         source = announced(catalog)
-        if isinstance(health, HealthChecker):
+        if has(health, KeepsRecords):
             _follow(source, health)
         breaker = self.circuit_breaker
         if isinstance(breaker, BreakerConfig | RateBreakerConfig):
@@ -283,7 +284,7 @@ class FederationBuilder:
         )
 
 
-def _follow(catalog: DeploymentSource, health: HealthChecker) -> None:
+def _follow(catalog: DeploymentSource, health: KeepsRecords) -> None:
     """Register exactly the nodes of the catalog with the health checker, from now on."""
     registered: dict[NodeId, str] = {}
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from fedsim.federation.availability import NodeAvailability
+from fedsim.federation.capabilities import ExplainsRejections, ForetellsTrials, has
 from fedsim.federation.catalog import DeploymentStatus
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
@@ -20,7 +22,6 @@ from fedsim.federation.contracts import (
     RoutingPolicyTrait,
 )
 from fedsim.federation.fleet import Fleet
-from fedsim.federation.standing import Standing
 
 # What can stand against a node, in the order in which it is looked at and reported.
 CAPABILITY, PRIVACY, QOS, BREAKER, HEALTH = range(5)
@@ -44,7 +45,7 @@ class Eligibility:
     """Examines nodes for requests; examining changes nothing.
 
     Attributes:
-        announced: Whether all that it looks at tells of its changes.
+        announced: Whether all that it looks at announces its changes.
     """
 
     def __init__(
@@ -52,13 +53,13 @@ class Eligibility:
         fleet: Fleet,
         breaker: CircuitBreakerTrait | None,
         policies: Sequence[RoutingPolicyTrait],
-        standing: Standing | None,
+        availability: NodeAvailability | None,
         announced: bool,
     ) -> None:
         self._fleet = fleet
         self._breaker = breaker
         self._policies = tuple(policies)
-        self._standing = standing
+        self._availability = availability
         self.announced = announced
 
     def examine(
@@ -90,8 +91,10 @@ class Eligibility:
 
     def _first_to_half_open(self, positions: list[int]) -> NodeId:
         nodes = [self._fleet.node_ids[position] for position in positions]
-        half_opens_at_s = getattr(self._breaker, "half_opens_at_s", None)
-        return nodes[0] if half_opens_at_s is None else min(nodes, key=half_opens_at_s)
+        breaker = self._breaker
+        return (
+            min(nodes, key=breaker.half_opens_at_s) if has(breaker, ForetellsTrials) else nodes[0]
+        )
 
     def _rejection(
         self, position: int, candidate: RouteCandidate, request: InferenceRequest
@@ -109,9 +112,9 @@ class Eligibility:
         if self._breaker is not None and self._breaker.is_open(node_id):
             state = self._breaker.state(node_id).value.replace("_", "-")
             return Rejection(BREAKER, f"its circuit is {state}")
-        return self._ill(position, found, candidate, request)
+        return self._unusable(position, found, candidate, request)
 
-    def _ill(
+    def _unusable(
         self,
         position: int,
         found: Rejection | None,
@@ -119,12 +122,15 @@ class Eligibility:
         request: InferenceRequest,
     ) -> Rejection | None:
         """Return what health and ejection say against a node, and nothing where panic opens it."""
-        standing = self._standing
-        if standing is not None and standing.opens(position, request.capability, self.announced):
+        availability = self._availability
+        if availability is not None and availability.opens(
+            position, request.capability, self.announced
+        ):
             return None
         if found is None and candidate.scores.health_score == 0.0:
             return Rejection(HEALTH, "the node is unhealthy")
-        ejection = None if standing is None else standing.ejection(candidate.target.node_id)
+        node_id = candidate.target.node_id
+        ejection = None if availability is None else availability.ejection(node_id)
         if found is None and ejection is not None:
             return Rejection(HEALTH, f"it is ejected as an outlier: {ejection}")
         return found
@@ -142,6 +148,6 @@ class Eligibility:
         if first is None:
             return None
         stage, policy = first
-        word = getattr(policy, "rejection", None)
-        reason = word(candidate, request) if word else f"policy {policy.name()} refuses it"
-        return Rejection(stage, reason)
+        if has(policy, ExplainsRejections):
+            return Rejection(stage, policy.rejection(candidate, request))
+        return Rejection(stage, f"policy {policy.name()} refuses it")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from fedsim.federation.capabilities import KeepsRecords, has
 from fedsim.federation.catalog import Deployment, DeploymentSource
 from fedsim.federation.contracts import (
     Capability,
@@ -19,7 +20,7 @@ from fedsim.federation.contracts import (
     RouteTarget,
     RoutingPolicyTrait,
 )
-from fedsim.federation.health import HealthChecker, NodeRecord, Pool
+from fedsim.federation.health import NodeRecord, Pool
 from fedsim.federation.policies import (
     NAMES,
     NEUTRAL_SCORE,
@@ -27,9 +28,9 @@ from fedsim.federation.policies import (
     Scored,
     Scorer,
 )
+from fedsim.federation.reported import ReportedRecord
 from fedsim.federation.runtime import Clock
 from fedsim.federation.scopes import Scoped
-from fedsim.federation.told import ToldRecord
 
 LATENCY_SCALE_S = 5.0
 """Latency at which a candidate's latency score is 0, in seconds."""
@@ -112,7 +113,7 @@ class _Scale:
 
     Attributes:
         live: Every node.
-        pools: The pools of the nodes that have the capability, where the health checker is ours.
+        pools: The pools of the nodes that have the capability.
     """
 
     live: list[LiveCandidate]
@@ -136,8 +137,8 @@ class Fleet:
         departed: Requests in flight to nodes that the catalog does not have any more.
         scored: What the policies made of nodes when the strategy last asked in this decision; None
             where it has not asked.
-        ill: Nodes that are unhealthy or ejected; known with panic mode only, without which no such
-            node is ever eligible.
+        unusable: Nodes that are unhealthy or ejected; known with panic mode only, without which no
+            such node is ever eligible.
         opened: By capability, the nodes that panic mode opens whatever their health; None without
             panic mode.
     """
@@ -155,16 +156,18 @@ class Fleet:
         self._scorer = Scorer(policies)
         self._clock = clock
         self._region = region
+        # Not a permission: built-in policies can read a candidate that is not frozen, which is
+        # cheaper; any other policy may keep what it is given.
         self._own = all(type(policy) in NAMES for policy in policies)
-        self._own_health = health if isinstance(health, HealthChecker) else None
+        self._records_of = health if has(health, KeepsRecords) else None
         self._scales: Scoped[Capability, _Scale] = Scoped(self._scale)
-        self._told: dict[NodeId, ToldRecord] = {}
+        self._reported: dict[NodeId, ReportedRecord] = {}
         self.version = 0
         self.node_ids: list[NodeId] = []
         self.in_flight: list[int] = []
         self.departed: dict[NodeId, int] = {}
         self.scored: Scored | None = None
-        self.ill: frozenset[int] = frozenset()
+        self.unusable: frozenset[int] = frozenset()
         self.opened: dict[Capability, frozenset[int]] | None = None
         self.rebuild()
 
@@ -209,10 +212,10 @@ class Fleet:
     def refresh_record(self, position: int) -> None:
         """Look up a node's record again."""
         node_id = self.node_ids[position]
-        if self._own_health is not None:
-            record: NodeRecord | None = self._own_health.record(node_id)
+        if self._records_of is not None:
+            record: NodeRecord | None = self._records_of.record(node_id)
         elif self._health is not None:
-            record = self._told.setdefault(node_id, ToldRecord(node_id))
+            record = self._reported.setdefault(node_id, ReportedRecord(node_id))
         else:
             return
         if record is not self.records[position]:
@@ -226,7 +229,7 @@ class Fleet:
         record = self.records[position]
         if record is None:
             return False
-        if self._own_health is None:
+        if self._records_of is None:
             self._ask(record)
         return record.status is HealthState.UNHEALTHY
 
@@ -241,7 +244,7 @@ class Fleet:
         if record is None:
             live.health_score = HEALTH_SCORES[HealthState.UNKNOWN]
             return live
-        if self._own_health is None:
+        if self._records_of is None:
             self._ask(record)
         window, status = record.window, record.status
         known = self._clock.now() < window.expires_s
@@ -254,14 +257,14 @@ class Fleet:
         return live
 
     def pool_median_s(self, record: NodeRecord) -> float:
-        """Return the median of a node's pool in seconds; 0 where nobody compares it with one."""
-        return 0.0 if self._own_health is None else self._own_health.pool_median_s(record)
+        """Return the median of a node's pool in seconds; 0 where the health checker keeps none."""
+        return 0.0 if self._records_of is None else self._records_of.pool_median_s(record)
 
     def _ask(self, record: NodeRecord) -> None:
-        """Have a health checker that is not ours tell what it knows now."""
-        assert isinstance(record, ToldRecord)
+        """Ask a health checker that keeps no records what it knows now."""
+        assert isinstance(record, ReportedRecord)
         assert self._health is not None
-        record.tell(self._health.get_cached_health(record.node_id))
+        record.update(self._health.get_cached_health(record.node_id))
 
     def candidate(self, position: int, capability: Capability) -> RouteCandidate:
         """Return a node as a candidate: what is known of it, which no policy has scored yet."""

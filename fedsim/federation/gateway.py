@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 from fedsim.federation.admission import Admission
 from fedsim.federation.attempts import COUNTED, Attempt, DeadlinePassed
 from fedsim.federation.budgets import Budget, Charge
+from fedsim.federation.capabilities import (
+    BreakerHooks,
+    GatesAttempts,
+    LearnsFromTraffic,
+    RouterHooks,
+    RoutesRetries,
+    Settles,
+    TimesResults,
+    bind,
+    has,
+)
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
     Capability,
@@ -137,18 +148,18 @@ class Gateway:
             None if hedge is None else Scoped(lambda _: Hedging(hedge, clock))
         )
         self.admission = admission
-        self._direct = self._request_s == math.inf or getattr(router, "immediate", False)
-        self.on_start: Callable[..., Any] = getattr(router, "on_start", _ignore)
-        self.on_first_token: Callable[..., Any] = getattr(router, "on_first_token", _ignore)
-        self._on_response: Callable[..., Any] | None = getattr(router, "on_response", None)
-        self.on_complete: Callable[..., Any] = getattr(router, "on_complete", _ignore)
-        self._route_excluding: Callable[..., Any] | None = getattr(router, "route_excluding", None)
-        self._try_acquire: Callable[[NodeId], bool] | None = getattr(breaker, "try_acquire", None)
-        self._record: Callable[..., Any] | None = getattr(breaker, "record_attempt", None)
-        self.troubled: object = breaker is not None and getattr(breaker, "troubled", True)
-        self.release: Callable[[NodeId], None] = getattr(breaker, "release", _ignore)
-        self.report_success: Callable[..., Any] = getattr(health, "report_success", _ignore)
-        self.report_failure: Callable[..., Any] = getattr(health, "report_failure", _ignore)
+        hooks = bind(router, RouterHooks)
+        self._direct = self._request_s == math.inf or hooks.immediate
+        self.on_start, self.on_complete = hooks.on_start, hooks.on_complete
+        self.on_first_token, self._on_response = hooks.on_first_token, hooks.on_response
+        self._route_excluding = router.route_excluding if has(router, RoutesRetries) else None
+        self._try_acquire = breaker.try_acquire if has(breaker, GatesAttempts) else None
+        self._record = breaker.record_attempt if has(breaker, TimesResults) else None
+        gates = bind(breaker, BreakerHooks)
+        self.troubled: object = breaker is not None and gates.troubled
+        self.release = gates.release
+        hears = bind(health, LearnsFromTraffic)
+        self.report_success, self.report_failure = hears.report_success, hears.report_failure
         self._total = self._succeeded = self._failed = 0
         self._tokens = self._streams = 0
         self._latency_sum_s = 0.0
@@ -203,9 +214,10 @@ class Gateway:
         return opened
 
     def settle(self) -> None:
-        """Report what admission has found out and not told yet."""
+        """Report the changes of admission and breaker that were not reported yet."""
         for admission in (self.admission or {}).values():
             admission.settle()
+        bind(self.breaker, Settles).settle()
 
     def stats(self) -> GatewayStats:
         """Return the statistics so far."""
@@ -304,8 +316,7 @@ class Gateway:
 
     def _answered(self, attempt: Attempt, response: InferenceResponse) -> None:
         """Report that all of a response has come."""
-        if self._on_response is not None:
-            self._on_response(attempt.target, attempt.request, response)
+        self._on_response(attempt.target, attempt.request, response)
         attempt.succeeded()
 
     def _left_s(self, started_s: float) -> float:
@@ -545,7 +556,3 @@ class Gateway:
         """Show *error* to all middleware."""
         for middleware in self._middlewares:
             middleware.on_error(request, error)
-
-
-def _ignore(*_: object) -> None:
-    """Stand in for a hook that a plug-in does not have."""

@@ -7,7 +7,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median_low
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from fedsim.federation.contracts import (
     FederationError,
@@ -163,6 +163,8 @@ class HealthChecker:
     breaker, which counts traffic, keeps requests away.
     """
 
+    announces: ClassVar[bool] = True
+
     def __init__(
         self,
         transport: Prober,
@@ -187,10 +189,10 @@ class HealthChecker:
         self._thresholds_s: list[float] = []
         self._least_throughputs: list[int] = []
 
-    # Who is watched
+    # Which nodes are registered
 
     def register_node(self, node_id: NodeId, pool: str = "") -> None:
-        """Start to watch a node, as unknown; a node that is watched already keeps its record."""
+        """Begin the record of a node, as unknown; a node that has one keeps it."""
         if node_id in self._records:
             return
         config = self._config
@@ -205,7 +207,7 @@ class HealthChecker:
         self._changed(node_id)
 
     def deregister_node(self, node_id: NodeId) -> None:
-        """Stop watching a node and forget it."""
+        """Drop the record of a node; it is probed no more."""
         record = self._records.pop(node_id, None)
         if record is not None:
             record.pool.members.remove(record)
@@ -220,26 +222,26 @@ class HealthChecker:
     def subscribe(self, on_change: Callable[[NodeId], None]) -> None:
         """Have *on_change* called with a node when its eligibility may have changed.
 
-        That is when its status changes, or its estimate crosses a latency given to `watch_latency`
-        or becomes one to believe, or its throughput crosses one given to `watch_throughput`; not
-        when the estimate expires, which ``window.expires_s`` foretells.
+        That is when its status changes, or its estimate crosses a limit given to
+        `add_latency_limit` or gets enough samples, or its throughput crosses one given to
+        `add_throughput_limit`; not when the estimate expires, which ``window.expires_s`` foretells.
         """
         self._subscribers.append(on_change)
 
-    def watch_latency(self, threshold_s: float | None) -> None:
-        """Tell subscribers when a node's estimate crosses *threshold_s*; None for nothing."""
-        if threshold_s is not None and threshold_s not in self._thresholds_s:
-            insort(self._thresholds_s, threshold_s)
+    def add_latency_limit(self, limit_s: float | None) -> None:
+        """Announce a node also when its estimate crosses *limit_s*; None adds nothing."""
+        if limit_s is not None and limit_s not in self._thresholds_s:
+            insort(self._thresholds_s, limit_s)
 
-    def watch_throughput(self, least: int | None) -> None:
-        """Tell subscribers when a throughput crosses *least* tokens per second; None for none."""
+    def add_throughput_limit(self, least: int | None) -> None:
+        """Announce a node also when its throughput crosses *least* tokens/s; None adds nothing."""
         if least is not None and least not in self._least_throughputs:
             self._least_throughputs.extend((1, least))  # 0 is unknown, which is eligible
 
     # What is known
 
     def record(self, node_id: NodeId) -> NodeRecord | None:
-        """Return the live record of a node, or None for one that is not watched."""
+        """Return the live record of a node, or None for one that is not registered."""
         return self._records.get(node_id)
 
     def estimate_s(self, record: NodeRecord) -> float:
@@ -274,7 +276,7 @@ class HealthChecker:
         pool.slow_above_s = limit_s
 
     def get_cached_health(self, node_id: NodeId) -> NodeHealth | None:
-        """Return what is known of a node, or None for one that is not watched."""
+        """Return what is known of a node, or None for one that is not registered."""
         record = self._records.get(node_id)
         if record is None:
             return None
@@ -321,7 +323,7 @@ class HealthChecker:
         """Probe a node now, take note of the result and return it.
 
         Raises:
-            NodeUnreachable: The node is not watched, or did not answer.
+            NodeUnreachable: The node is not registered, or did not answer.
             Timeout: The probe took longer than ``timeout_s``.
         """
         await self._probe(node_id)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol
 
+from fedsim.federation.capabilities import ScoresMany, has
 from fedsim.federation.contracts import (
     InferenceRequest,
     NodeHealth,
@@ -422,9 +423,9 @@ class Scorer:
     def __init__(self, policies: Sequence[RoutingPolicyTrait]) -> None:
         weighed = [(policy, weight_of(policy)) for policy in policies]
         counted = [(policy, weight) for policy, weight in weighed if weight]
-        self.columnar = all(hasattr(policy, "scores") for policy, _ in counted)
+        self.columnar = all(has(policy, ScoresMany) for policy, _ in counted)
         self._asked = [policy.score for policy, _ in counted]
-        self._columns = [getattr(policy, "scores", None) for policy, _ in counted]
+        self._columns = [policy.scores for policy, _ in counted if has(policy, ScoresMany)]
         self._weights = [weight for _, weight in counted]
         self._whole = sum(self._weights)
         self._parts = [_part_of(policy) for policy, _ in counted]
@@ -447,7 +448,7 @@ class Scorer:
     ) -> Scored:
         """Return what the policies make of several nodes: columns only where ``columnar`` holds."""
         if isinstance(candidates, Columns):
-            parts = [scores(candidates, request) for scores in self._columns if scores is not None]
+            parts = [scores(candidates, request) for scores in self._columns]
         else:
             rows = [[score(each, request) for score in self._asked] for each in candidates]
             parts = [list(column) for column in zip(*rows, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from fedsim.federation.circuits import Circuit, Circuits
 from fedsim.federation.contracts import CircuitState, NodeId
@@ -68,6 +68,8 @@ class RateBreaker(Circuits[_Rated]):
     Source: Resilience4j's ``CircuitBreaker``, with its defaults. It counts late results in
     whatever state the circuit is in; ours are not counted until it is closed again.
     """
+
+    announces: ClassVar[bool] = True
 
     def __init__(
         self,

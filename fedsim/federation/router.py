@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from heapq import heappop, heappush
 
-from fedsim.federation.breakers import OWN_BREAKERS
+from fedsim.federation.availability import NodeAvailability
+from fedsim.federation.capabilities import (
+    AnnouncesChanges,
+    AttemptHooks,
+    ForetellsTrials,
+    KeepsRecords,
+    SetsPanicRule,
+    announces,
+    bind,
+    has,
+)
 from fedsim.federation.catalog import CatalogMirror, DeploymentSource, announced
-from fedsim.federation.circuits import Circuits
 from fedsim.federation.contracts import (
     Capability,
     CircuitBreakerTrait,
@@ -27,13 +36,10 @@ from fedsim.federation.contracts import (
 )
 from fedsim.federation.eligibility import BREAKER, QOS, Eligibility, Rejection
 from fedsim.federation.fleet import Fleet
-from fedsim.federation.health import HealthChecker
 from fedsim.federation.outliers import OutlierConfig, OutlierDetector
 from fedsim.federation.panic import PanicMode
-from fedsim.federation.policies import NAMES
 from fedsim.federation.runtime import Clock, Random
 from fedsim.federation.slow_start import SlowStart, SlowStartConfig
-from fedsim.federation.standing import Standing
 from fedsim.federation.strategies.base import REMEMBERED, Candidates, Strategy, Turn
 
 UNASKED = RouteScores(*[math.nan] * 6)
@@ -88,9 +94,9 @@ class Router:
 
     Eligibility is worked out once for each kind of request (capability and quality of service) and
     then only for nodes of which catalog, breaker or health checker say that something changed, by
-    the code that ``get_candidates`` uses for its explanation, so that the two agree. With foreign
-    policies, breakers or health checkers, which announce nothing, it is worked out every time. A
-    catalog that does not announce its changes is asked before every decision.
+    the code that ``get_candidates`` uses for its explanation, so that the two agree. Where a
+    policy, the breaker or the health checker announces nothing (`AnnouncesChanges`), it is worked
+    out every time. A catalog that does not announce its changes is asked before every decision.
 
     Attributes:
         fleet: The nodes as this gateway knows them.
@@ -117,8 +123,8 @@ class Router:
         self.immediate = self._mirror is None
         self.fleet = Fleet(catalog, health, policies, clock, region)
         self._strategy = strategy
-        self._tell_start: Callable[..., None] | None = getattr(strategy, "on_start", None)
-        self._tell_complete: Callable[..., None] | None = getattr(strategy, "on_complete", None)
+        hooks = bind(strategy, AttemptHooks)
+        self._started, self._completed = hooks.on_start, hooks.on_complete
         self._clock = clock
         self._rng = rng
         self._health = health
@@ -127,27 +133,25 @@ class Router:
         self._kinds_by_id: dict[tuple[Capability, int], _Kind] = {}
         self._sets: dict[tuple[int, ...], Candidates] = {}
         self._rechecks: list[tuple[float, int]] = []
-        self._announced = (
-            all(type(policy) in NAMES for policy in policies)
-            and (health is None or type(health) is HealthChecker)
-            and (breaker is None or type(breaker) in OWN_BREAKERS)
-        )
-        panicking = getattr(strategy, "panicking", None)
-        if panic is not None and panicking is not None:
-            panic.rule = partial(panicking, self.fleet)
+        parts = [part for part in (*policies, health, breaker) if part is not None]
+        self._announced = all(announces(part) for part in parts)
+        if panic is not None and has(strategy, SetsPanicRule):
+            panic.rule = partial(strategy.panicking, self.fleet)
         self._outliers = outliers
         self._slow_start = slow_start
-        self._standing: Standing | None = None
+        self._availability: NodeAvailability | None = None
         if outliers is not None or panic is not None or slow_start is not None:
-            self._standing = Standing(self.fleet, breaker, outliers, panic, slow_start)
-            self._standing.begin()
+            self._availability = NodeAvailability(self.fleet, breaker, outliers, panic, slow_start)
+            self._availability.begin()
         self._eligibility = Eligibility(
-            self.fleet, breaker, policies, self._standing, self._announced
+            self.fleet, breaker, policies, self._availability, self._announced
         )
         catalog.subscribe(self._rebuild)
-        for source in (health, breaker, outliers):
-            if isinstance(source, (HealthChecker, Circuits, OutlierDetector)):
-                source.subscribe(self._node_changed)
+        for part in (health, breaker):
+            if has(part, AnnouncesChanges):
+                part.subscribe(self._node_changed)
+        if outliers is not None:
+            outliers.subscribe(self._node_changed)
 
     # The contract
 
@@ -225,8 +229,7 @@ class Router:
         position = self.fleet.positions.get(target.node_id)
         if position is not None:
             self.fleet.in_flight[position] += 1
-        if self._tell_start is not None:
-            self._tell_start(target, request)
+        self._started(target, request)
 
     def on_complete(
         self, target: RouteTarget, request: InferenceRequest, outcome: str, latency_s: float
@@ -239,8 +242,11 @@ class Router:
             self.fleet.departed[target.node_id] -= 1
         if self._outliers is not None:
             self._outliers.record(target.node_id, outcome)
-        if self._tell_complete is not None:
-            self._tell_complete(target, request, outcome, latency_s)
+        self._completed(target, request, outcome, latency_s)
+
+    def requests_in_flight(self) -> dict[NodeId, int]:
+        """Return by node the requests that the gateway has sent and that have not ended."""
+        return dict(zip(self.fleet.node_ids, self.fleet.in_flight, strict=True))
 
     # Choosing
 
@@ -302,14 +308,14 @@ class Router:
             return kind
         kind = self._kinds.get((request.capability, qos))
         if kind is None or not self._announced:
-            if self._standing is not None:
-                self._standing.look_again(request.capability)
+            if self._availability is not None:
+                self._availability.refresh(request.capability)
             self._make_room()
             kind = _Kind(len(self.fleet.node_ids), qos)
             self._kinds[request.capability, qos] = kind
-            if isinstance(self._health, HealthChecker):
-                self._health.watch_latency(qos.max_latency_s)
-                self._health.watch_throughput(qos.min_throughput)
+            if has(self._health, KeepsRecords):
+                self._health.add_latency_limit(qos.max_latency_s)
+                self._health.add_throughput_limit(qos.min_throughput)
         if self._announced and kind.qos is qos:
             self._kinds_by_id[request.capability, id(qos)] = kind
         return kind
@@ -371,8 +377,8 @@ class Router:
         self._kinds.clear()
         self._kinds_by_id.clear()
         self._rechecks.clear()
-        if self._standing is not None:
-            self._standing.rebuilt()
+        if self._availability is not None:
+            self._availability.rebuilt()
 
     def _node_changed(self, node_id: NodeId) -> None:
         """Have a node examined again for every kind of request."""
@@ -382,8 +388,8 @@ class Router:
         self.fleet.refresh_record(position)
         for kind in self._kinds.values():
             kind.dirty[position] = None
-        if self._standing is not None:
-            self._panic_changed(self._standing.changed(position))
+        if self._availability is not None:
+            self._panic_changed(self._availability.changed(position))
 
     def _panic_changed(self, capabilities: Sequence[Capability]) -> None:
         """Have every node examined again for the capabilities whose panic began or ended."""
@@ -396,7 +402,7 @@ class Router:
         record, breaker = self.fleet.records[position], self._breaker
         if rejection.stage == QOS and record is not None:
             when_s = record.window.expires_s
-        elif rejection.stage == BREAKER and isinstance(breaker, Circuits):
+        elif rejection.stage == BREAKER and has(breaker, ForetellsTrials):
             when_s = breaker.half_opens_at_s(self.fleet.node_ids[position])
         else:
             return

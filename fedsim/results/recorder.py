@@ -49,6 +49,11 @@ class Recorder:
         """Add to the cost of a request that has ended."""
         self._cost_usd[row] += cost_usd
 
+    @property
+    def retried(self) -> bool:
+        """Whether there were more attempts than requests so far."""
+        return len(self.rows["attempts"]) > len(self.rows["requests"])
+
     def tables(self) -> Tables:
         """Return the tables, which take over the columns: nothing more can be recorded.
 

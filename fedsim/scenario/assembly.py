@@ -21,27 +21,25 @@ from fedsim.federation.policies import NAMES, POLICIES, build_policy
 from fedsim.federation.runtime import Surroundings
 from fedsim.scenario.adapters import find_breaker, find_retries, is_adapted
 from fedsim.scenario.installed import POLICY, ROUTER, STRATEGY, is_name
+from fedsim.scenario.losses import without_methods
+from fedsim.scenario.monitoring import (
+    gateway_breaker,
+    gateway_health,
+    own_health,
+    start_monitoring,
+)
 from fedsim.scenario.plugins import Find, finder, single
 from fedsim.scenario.presets import GatewayFactory, preset
 from fedsim.scenario.spec import FederationSpec, Scenario
-from fedsim.scenario.watching import (
-    begin_watching,
-    lacking,
-    own_health,
-    watching_breaker,
-    watching_health,
-)
-from fedsim.world.plugin_health import PlugInHealth
-from fedsim.world.plugins import (
+from fedsim.world.guards import (
     MiddlewareGuard,
     PolicyGuard,
+    RetryGuard,
     RouterGuard,
     StrategyGuard,
-    build_plugin,
-    check_methods,
-    plugin_name,
 )
-from fedsim.world.retrying import RetryGuard
+from fedsim.world.plugin_health import PlugInHealth
+from fedsim.world.plugins import build_plugin, check_methods, plugin_name
 from fedsim.world.world import Site
 
 
@@ -88,14 +86,19 @@ class OwnGateways:
             return self._label
         return plugin_name(self._strategy if self._router is None else self._router)
 
-    def lacking(self) -> list[str]:
-        """Return what users' own plug-ins go without, as sentences; see `watching.lacking`."""
-        parts = {"router": self._router, "health": self._health, "circuit_breaker": self._breaker}
+    def lacking(self, retried: bool = True) -> list[str]:
+        """Return what is lost because of methods that users' plug-ins lack, as sentences.
+
+        Args:
+            retried: Whether requests are retried; what a router lacks matters to retries alone.
+        """
+        parts = {"health": self._health, "circuit_breaker": self._breaker}
+        parts |= {"router": self._router} if retried else {}
         return [
             loss
             for kind, plugin in parts.items()
             if plugin is not None and not plugin_name(plugin).startswith("fedsim.")
-            for loss in lacking(plugin, kind)
+            for loss in without_methods(plugin, kind)
         ]
 
     def __call__(self, site: Site) -> Gateway:
@@ -103,10 +106,10 @@ class OwnGateways:
         spec = self._spec
         own = own_health(spec, site)
         context = self._context(own, site)
-        health = watching_health(self._health, own, context, site)
+        health = gateway_health(self._health, own, context, site)
         if health is not own:
             context.health = health
-        context.breaker = watching_breaker(self._breaker, spec, context, site)
+        context.breaker = gateway_breaker(self._breaker, spec, context, site)
         builder = FederationBuilder(
             catalog=site.catalog,
             health_checker=health,
@@ -122,7 +125,7 @@ class OwnGateways:
         builder.middlewares = build_middleware(self._middleware, context, site)
         if self._retry_policy is not None:
             builder.with_retry_policy(RetryGuard(self._retry_policy(context), site))
-        begin_watching(health, spec, site)
+        start_monitoring(health, spec, site)
         return builder.build(site)
 
     def _context(self, own: HealthChecker, site: Site) -> GatewayContext:

@@ -22,8 +22,12 @@ class GatewayFactory(Protocol):
         """The router's or the strategy's name, as tables show it."""
         ...
 
-    def lacking(self) -> list[str]:
-        """Return what is lost because of methods that users' plug-ins lack, as sentences."""
+    def lacking(self, retried: bool = True) -> list[str]:
+        """Return what is lost because of methods that users' plug-ins lack, as sentences.
+
+        Args:
+            retried: Whether requests are retried.
+        """
         ...
 
     def __call__(self, site: Site) -> GatewayTrait:

@@ -12,9 +12,9 @@ from fedsim.results.recorder import Recorder
 from fedsim.results.run import Run
 from fedsim.scenario.assembly import gateway_factory
 from fedsim.scenario.effects import without_effect
+from fedsim.scenario.losses import without_reports
 from fedsim.scenario.overrides import ORIGIN
 from fedsim.scenario.spec import Scenario
-from fedsim.scenario.watching import untold
 from fedsim.world.plugins import exits_reported
 from fedsim.world.world import World, directory_of
 
@@ -103,7 +103,8 @@ def _simulate(
         record_tables=scenario.record_tables,
         warnings=[
             *without_effect(scenario),
-            *untold((gateway for _, gateway in world.gateways), scenario.federation),
+            *factory.lacking(retried=recorder.retried),
+            *without_reports((gateway for _, gateway in world.gateways), scenario.federation),
             *_plugin_warnings(world),
         ],
         figures=scenario.figures,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from fedsim.federation.capabilities import CountsRequests, KeepsRecords, has
 from fedsim.federation.contracts import (
     CircuitBreakerTrait,
     FederationError,
@@ -16,8 +17,6 @@ from fedsim.federation.contracts import (
     RouteTarget,
 )
 from fedsim.federation.decisions import ExplainsDecisions
-from fedsim.federation.health import HealthChecker
-from fedsim.federation.router import Router
 from fedsim.kernel.environment import Environment
 from fedsim.world.live import LiveRequest
 from fedsim.world.nodes.base import Node
@@ -77,13 +76,13 @@ class DecisionReporter:
         else:
             outcome = decision.kind
         explained: dict[NodeId, RouteCandidate] = {}
-        in_flight: dict[NodeId, int] = {}
+        in_flight: Mapping[NodeId, int] = {}
         explains = isinstance(router, ExplainsDecisions)
         if isinstance(router, ExplainsDecisions):
             found = router.considered(request)
             explained = {candidate.target.node_id: candidate for candidate in found}
-        if isinstance(router, Router):
-            in_flight = dict(zip(router.fleet.node_ids, router.fleet.in_flight, strict=True))
+        if has(router, CountsRequests):
+            in_flight = router.requests_in_flight()
         for node_id, node in self._nodes.items():
             candidate = explained.get(node_id)
             eligible, reason = -1, ""
@@ -139,7 +138,7 @@ def _reported(
     health: HealthCheckerTrait | None, node_id: NodeId, now_s: float
 ) -> tuple[int, float]:
     """Return the depth that a node last reported, -1 for none, and how long ago that was."""
-    record = health.record(node_id) if isinstance(health, HealthChecker) else None
+    record = health.record(node_id) if has(health, KeepsRecords) else None
     if record is None or record.running is None:
         return -1, math.nan
     return record.running + record.queue_depth, now_s - record.telemetry_s

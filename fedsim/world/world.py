@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedsim.errors import FedsimError, InternalError
+from fedsim.federation.capabilities import Settles, bind
 from fedsim.federation.catalog import Deployment, DeploymentStatus, ModelCatalog
 from fedsim.federation.contracts import (
     GatewayTrait,
@@ -517,10 +518,7 @@ class World:
     def _settle(self) -> None:
         """Have gateways and breakers report what they have found out and not told yet."""
         for _, gateway in self.gateways:
-            for part in (gateway, getattr(gateway, "breaker", None)):
-                settle = getattr(part, "settle", None)
-                if settle is not None:
-                    settle()
+            bind(gateway, Settles).settle()
 
     def _close_books(self) -> None:
         for node, (window_slot_s, window_s) in zip(self.nodes, self._window_s, strict=True):

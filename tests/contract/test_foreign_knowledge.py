@@ -101,7 +101,7 @@ def test_what_a_checker_tells_is_gone_by(tmp_path: Path, strategy: str) -> None:
         ("least_latency", "never reported a latency, so least_latency chose by requests in flight"),
         (
             "join_shortest_queue",
-            "never reported the load of a node, so join_shortest_queue took all",
+            "never reported the load of a node, so join_shortest_queue treated all nodes",
         ),
         ("round_robin", None),
     ],
@@ -117,9 +117,11 @@ def test_what_a_checker_never_told_is_said(tmp_path: Path, strategy: str, lost: 
     assert lost is None or lost in told[0]
 
 
-def test_what_a_plug_in_lacks_is_said_by_check(tmp_path: Path) -> None:
-    """Check names the methods that a checker does without, and what is lost by that."""
-    scene(tmp_path, health=f"{module(tmp_path, CHECKER)}:Silent")
+def test_what_a_plug_in_lacks_is_said(tmp_path: Path) -> None:
+    """Check and runs name the methods that a checker lacks, and what is lost, once."""
+    found = scene(tmp_path, health=f"{module(tmp_path, CHECKER)}:Silent")
+    warned = fedsim.simulate(found).warnings
+    assert len([each for each in warned if "has no report_success" in each]) == 1
     result = CliRunner().invoke(app, ["check", str(tmp_path / "scene.yaml"), "--json"])
 
     assert result.exit_code == 0, result.output

@@ -15,7 +15,7 @@ from fedsim.federation.contracts import (
     NodeHealth,
     NodeId,
 )
-from tests.contract.plugin_world import module, scenario
+from tests.contract.plugin_world import fails, module, scenario
 
 BREAKER = """
     from fedsim.federation.contracts import CircuitState
@@ -276,3 +276,93 @@ class TestHealthCheckers:
         apr = scenario(reference, {"federation": {"preset": "apr"}})
         with pytest.raises(ScenarioError, match=r"--set: federation.health: .*"):
             fedsim.simulate(apr, health=Quiet)
+
+
+class TestAnnouncements:
+    """What announces its changes is asked again only when it has announced one."""
+
+    def test_a_breaker(self, tmp_path):
+        """One that opens once is asked a few times, not for every request, and is obeyed."""
+        asked = []
+
+        class Opens(Always):
+            announces = True
+
+            def __init__(self):
+                self.failures = 0
+
+            def subscribe(self, on_change):
+                self.on_change = on_change
+
+            def is_open(self, node_id):
+                asked.append(node_id)
+                return node_id == "chat-0" and self.failures > 0
+
+            def record_success(self, node_id):
+                if node_id == "chat-0":
+                    self.failures += 1
+                    self.on_change(node_id)
+
+        run = fedsim.simulate(scenario(tmp_path), circuit_breaker=Opens)
+        nodes = run.attempts["node"].value_counts()
+
+        assert nodes["chat-0"] <= 3
+        assert nodes["chat-1"] > 20
+        assert len(asked) < 20 < len(run.requests)
+
+    def test_a_policy(self, tmp_path):
+        """One whose verdict never changes is asked once for each node and kind of request."""
+        asked = []
+
+        class Steady:
+            announces = True
+
+            def name(self):
+                return "steady"
+
+            def score(self, candidate, request):
+                return 1.0
+
+            def is_eligible(self, candidate, request):
+                asked.append(candidate.target.node_id)
+                return candidate.target.node_id != "chat-1"
+
+        run = fedsim.simulate(scenario(tmp_path), policies=[Steady])
+
+        assert "chat-1" not in set(run.attempts["node"])
+        assert len(asked) < 20 < len(run.requests)
+
+    def test_a_health_checker(self, tmp_path):
+        """One that announces that a node is unhealthy keeps requests away from it."""
+
+        class Ends(Quiet):
+            announces = True
+
+            def __init__(self):
+                self.unhealthy = False
+
+            def subscribe(self, on_change):
+                self.on_change = on_change
+
+            def get_cached_health(self, node_id):
+                bad = self.unhealthy and node_id == "chat-2"
+                state = HealthState.UNHEALTHY if bad else HealthState.HEALTHY
+                return NodeHealth(node_id, state, 0.0, 0.0, 0, None, 0, 0.0)
+
+            def report_success(self, node_id, latency_s):
+                if not self.unhealthy and node_id == "chat-2":
+                    self.unhealthy = True
+                    self.on_change(node_id)
+
+        run = fedsim.simulate(scenario(tmp_path), health=Ends)
+
+        assert 1 <= (run.attempts["node"] == "chat-2").sum() <= 3
+
+    def test_without_subscribe(self, tmp_path):
+        """The promise without a way to announce is named as the mistake."""
+
+        class Promises(Always):
+            announces = True
+
+        error = fails(scenario(tmp_path), circuit_breaker=Promises)
+        assert "lacks subscribe()" in str(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fedsim.federation.capabilities import Settles, bind
 from fedsim.federation.contracts import (
     CircuitBreakerTrait,
     CircuitOpen,
@@ -138,6 +139,10 @@ class ReferenceGateway:
         target = await self._route(request)
         source = await self._transport.open_stream(target, request)
         return ReferenceStream(source, target.node_id, self.health, self.breaker)
+
+    def settle(self) -> None:
+        """Report the changes of the breaker that were not reported yet."""
+        bind(self.breaker, Settles).settle()
 
     def stats(self) -> GatewayStats:
         """Return the statistics so far; the mean latency is that of successful attempts alone."""

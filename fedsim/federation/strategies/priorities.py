@@ -158,7 +158,7 @@ class Levels:
         opened = None
         if fleet.opened is not None:
             opened = fleet.opened.get(request.capability, frozenset())
-        key = (fleet.version, members, positions, degraded, fleet.ill, opened)
+        key = (fleet.version, members, positions, degraded, fleet.unusable, opened)
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= REMEMBERED:
@@ -198,7 +198,7 @@ class Levels:
         levels = list(by_number.values())
         for position in positions:
             level = by_number[fleet.deployments[position].priority]
-            level.add(fleet, position, well=position not in fleet.ill)
+            level.add(fleet, position, well=position not in fleet.unusable)
         if opened is not None:
             for position in opened:
                 by_number[fleet.deployments[position].priority].panic = True

@@ -36,7 +36,7 @@ class ReferenceFactory:
         self._middleware = [single(find(name, None), spec) for name in spec.middleware]
         self.label = f"{spec.preset}/{self._strategy.value}"
 
-    def lacking(self) -> list[str]:
+    def lacking(self, retried: bool = True) -> list[str]:
         """Return nothing: users' middleware has no optional methods."""
         return []
 

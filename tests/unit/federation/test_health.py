@@ -552,7 +552,7 @@ class TestAnnouncements:
         traffic.serve(A, 1.0)
         told: list[str] = []
         traffic.health.subscribe(told.append)
-        traffic.health.watch_latency(2.0)
+        traffic.health.add_latency_limit(2.0)
         traffic.serve(A, 1.5)
         assert told == []
 
@@ -566,7 +566,7 @@ class TestAnnouncements:
     def test_changes_of_throughput(self):
         """A throughput that crosses what some request needs is announced, and no other."""
         scene = Scene()
-        scene.health.watch_throughput(71)
+        scene.health.add_throughput_limit(71)
         told: list[str] = []
         scene.stage.run(scene.health.check_node(A))
         scene.health.subscribe(told.append)

@@ -15,8 +15,8 @@ from fedsim.federation.panic import PanicMode
 from fedsim.federation.slow_start import SlowStart
 
 
-class Standing:
-    """Tells slow start which nodes have recovered, and panic mode how many are usable.
+class NodeAvailability:
+    """Notifies slow start of nodes that have recovered, and panic mode of how many are usable.
 
     A node recovers when it becomes ready, healthy, admitted and its circuit closed, after it was
     not, or when it is new. Panic looks at health and ejections alone, because it lifts these.
@@ -45,13 +45,13 @@ class Standing:
             fleet.opened = panic.opened
 
     def begin(self) -> None:
-        """Take the nodes as they are, and none for one that has just recovered."""
+        """Start from the nodes as they are; none of them counts as recovered."""
         self._follow()
         for position, node_id in enumerate(self._fleet.node_ids):
             self._serving[node_id] = self._serves(position)
 
     def rebuilt(self) -> list[Capability]:
-        """Take over a change of the catalog; return for what panic began or ended."""
+        """Apply a change of the catalog; return the capabilities whose panic began or ended."""
         self._follow()
         known = set(self._fleet.node_ids)
         for node_id in [node for node in self._serving if node not in known]:
@@ -59,13 +59,13 @@ class Standing:
             if self.slow_start is not None:
                 self.slow_start.lost(node_id)
         for position in range(len(self._fleet.node_ids)):
-            self._note(position)
-        return self._note_panic(self._capabilities(range(len(self._fleet.models))))
+            self._update(position)
+        return self._update_panic(self._capabilities(range(len(self._fleet.models))))
 
     def changed(self, position: int) -> list[Capability]:
-        """Take over a change of one node; return for what panic began or ended."""
-        self._note(position)
-        return self._note_panic(self._capabilities([position]))
+        """Apply a change of one node; return the capabilities whose panic began or ended."""
+        self._update(position)
+        return self._update_panic(self._capabilities([position]))
 
     def opens(self, position: int, capability: Capability, announced: bool) -> bool:
         """Return whether panic opens a node; where changes are not announced, whether it is due."""
@@ -79,11 +79,11 @@ class Standing:
         """Return why a node is ejected, or None where it is not."""
         return None if self.outliers is None else self.outliers.ejection(node_id)
 
-    def look_again(self, capability: Capability) -> None:
-        """Take over what has changed without being announced, as far as *capability* goes."""
+    def refresh(self, capability: Capability) -> None:
+        """Apply the changes of the nodes of *capability* that were not announced."""
         for position in range(len(self._fleet.node_ids)):
-            self._note(position)
-        self._note_panic([capability])
+            self._update(position)
+        self._update_panic([capability])
 
     def _follow(self) -> None:
         if self.outliers is not None:
@@ -91,7 +91,7 @@ class Standing:
                 {deployment.node_id: deployment.pool for deployment in self._fleet.deployments}
             )
 
-    def _note(self, position: int) -> None:
+    def _update(self, position: int) -> None:
         if self.slow_start is None:
             return
         node_id = self._fleet.node_ids[position]
@@ -102,12 +102,12 @@ class Standing:
         elif before and not after:
             self.slow_start.lost(node_id)
 
-    def _note_panic(self, capabilities: list[Capability]) -> list[Capability]:
+    def _update_panic(self, capabilities: list[Capability]) -> list[Capability]:
         panic, fleet = self.panic, self._fleet
         if panic is None:
             return []
-        fleet.ill = frozenset(
-            position for position in range(len(fleet.node_ids)) if not self._is_well(position)
+        fleet.unusable = frozenset(
+            position for position in range(len(fleet.node_ids)) if not self._is_usable(position)
         )
         return [each for each in capabilities if panic.note(each, *self._usable(each))]
 
@@ -132,7 +132,7 @@ class Standing:
                 for model in models
             )
         ]
-        return members, [self._is_well(position) for position in members]
+        return members, [self._is_usable(position) for position in members]
 
     def _serves(self, position: int) -> bool:
         models = self._fleet.models[position]
@@ -140,9 +140,9 @@ class Standing:
             return False
         breaker, node_id = self._breaker, self._fleet.node_ids[position]
         closed = breaker is None or breaker.state(node_id) is CircuitState.CLOSED
-        return closed and self._is_well(position)
+        return closed and self._is_usable(position)
 
-    def _is_well(self, position: int) -> bool:
+    def _is_usable(self, position: int) -> bool:
         """Return whether a node is neither unhealthy nor ejected."""
         if self.ejection(self._fleet.node_ids[position]) is not None:
             return False
