@@ -16,10 +16,12 @@ from fedsim.federation.capabilities import (
     bind,
     has,
 )
+from fedsim.federation.contracts import InferenceResponse, NodeId
 from fedsim.federation.health import HealthChecker
 from fedsim.federation.policies import POLICIES, HealthPolicy
 from fedsim.federation.rate_breaker import RateBreaker
 from fedsim.federation.router import Router
+from tests.unit.federation.stand_ins import request, target
 
 
 class Starts:
@@ -33,6 +35,11 @@ class Starts:
     def on_start(self, target, request):
         """Keep the node."""
         self.started.append(target)
+
+
+def answer():
+    """Return a response."""
+    return InferenceResponse(b"", NodeId("a"), 0.1)
 
 
 class Proxy:
@@ -54,25 +61,27 @@ class TestBinding:
         router = Starts()
         hooks = bind(wrap(router), RouterHooks)
 
-        hooks.on_start("a", None)
-        hooks.on_complete("a", None, "ok", 1.0)
-        hooks.on_response("a", None, None)
+        hooks.on_start(target("a"), request())
+        hooks.on_complete(target("a"), request(), "ok", 1.0)
+        hooks.on_response(target("a"), request(), answer())
 
-        assert router.started == ["a"]
+        assert router.started == [target("a")]
         assert hooks.immediate
 
     def test_nothing(self):
         """Of an object without hooks, and of none at all, nothing is called."""
         for plugin in (object(), None):
             hooks = bind(plugin, RouterHooks)
-            hooks.on_first_token("a", None)
+            hooks.on_first_token(target("a"), request())
             assert not hooks.immediate
 
     def test_none_is_lacking(self):
         """A method that is None is not there."""
-        router = Starts()
-        router.route_excluding = None
-        assert not has(router, RoutesRetries)
+
+        class Without(Starts):
+            route_excluding = None
+
+        assert not has(Without(), RoutesRetries)
 
 
 def test_built_in_parts_have_theirs():
