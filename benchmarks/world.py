@@ -21,7 +21,9 @@ from fedsim.workload.arrivals import Poisson
 from fedsim.workload.distributions import Exponential
 from fedsim.workload.tenants import Tenants
 from fedsim.workload.traffic import Traffic
-from fedsim.world.config import NetworkConfig, PoolConfig, RegionConfig, StreamConfig, WorldConfig
+from fedsim.world.config import RegionConfig, StreamConfig, WorldConfig
+from fedsim.world.network import NetworkConfig
+from fedsim.world.nodes.config import PoolConfig
 from fedsim.world.observer import WorldObserver
 from fedsim.world.service import DistributedService
 from fedsim.world.world import Site, World, directory_of

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from fedsim.federation.policies import LatencyPolicy
 from fedsim.scenario import units
 from fedsim.scenario.json_schema import schema
+from fedsim.scenario.schema.faults import FAULT_MODELS
 
 PAGE = Path(__file__).resolve().parent / "scenario.md"
 BEGIN = "<!-- keys: written by `python docs/make_reference.py` -->"
@@ -124,19 +125,10 @@ SECTIONS = (
     Section("`federation.health`, `preset: apr`", "ReferenceHealthSettings", 4),
     Section("`federation.circuit_breaker`, `preset: apr`", "ReferenceBreakerSettings", 4),
     Section("`federation.retries`, `preset: apr`", "ReferenceRetrySettings", 4),
-    Section("`faults`, `kind: outage`", "Outage", 3, "kind"),
-    Section("`faults`, `kind: crash`", "Crash", 3, "kind"),
-    Section("`faults`, `kind: slowdown`", "Slowdown", 3, "kind"),
-    Section("`faults`, `kind: errors`", "Errors", 3, "kind"),
-    Section("`faults`, `kind: drain`", "Drain", 3, "kind"),
-    Section("`faults`, `kind: rolling_deployment`", "RollingDeployment", 3, "kind"),
-    Section("`faults`, `kind: black_hole`", "BlackHole", 3, "kind"),
-    Section("`faults`, `kind: partition`", "Partition", 3, "kind"),
-    Section("`faults`, `kind: link`", "LinkTrouble", 3, "kind"),
-    Section("`faults`, `kind: flapping`", "Flapping", 3, "kind"),
-    Section("`faults`, `kind: health`", "Health", 3, "kind"),
-    Section("`faults`, `kind: spot`", "Spot", 3, "kind"),
-    Section("`faults`, `kind: correlated`", "Correlated", 3, "kind"),
+    *(
+        Section(f"`faults`, `kind: {kind}`", model.__name__, 3, "kind")
+        for kind, model in FAULT_MODELS.items()
+    ),
     Section("`slo`", "SloSettings"),
     Section("`record`", "Record"),
     Section("`compare`", "Compare"),
@@ -362,7 +354,7 @@ def _section(section: Section, whole: dict[str, Any]) -> str:
 def _value(section: Section, key: str, found: dict[str, Any]) -> str:
     if (section.definition, key) == ("TraceArrivals", "regions"):
         return "mapping of regions by name in the trace"
-    if section.definition in {"Partition", "LinkTrouble"} and key == "between":
+    if key == "between" and "from" in schema()["$defs"][section.definition]["properties"]:
         return "list of two names"
     if key in MAPPINGS:
         return MAPPINGS[key]

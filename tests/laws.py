@@ -140,7 +140,7 @@ def nothing_is_left(world: World) -> None:
     for node in world.nodes:
         assert node.running == node.queued == 0, node.name
         assert not node._jobs, node.name
-        assert not node._limbo, node.name
+        assert not node._held, node.name
         assert node.kv_used_tokens() in {-1, 0}, node.name
     for _, gateway in world.gateways:
         if not isinstance(gateway, Gateway):

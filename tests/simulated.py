@@ -34,14 +34,10 @@ from fedsim.results.tables import Tables
 from fedsim.workload.arrivals import ArrivalProcess, Poisson
 from fedsim.workload.distributions import Distribution
 from fedsim.workload.traffic import Traffic
-from fedsim.world.config import (
-    FaultConfig,
-    NetworkConfig,
-    PoolConfig,
-    RegionConfig,
-    StreamConfig,
-    WorldConfig,
-)
+from fedsim.world.config import RegionConfig, StreamConfig, WorldConfig
+from fedsim.world.faults.config import FaultConfig
+from fedsim.world.network import NetworkConfig
+from fedsim.world.nodes.config import PoolConfig
 from fedsim.world.service import DistributedService
 from fedsim.world.world import Site, World, directory_of
 from tests.laws import tables_of

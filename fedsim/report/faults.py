@@ -2,63 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from string import Formatter
+from typing import Any
 
+from fedsim.federation.settings import Limits
 from fedsim.scenario.units import DURATION
-
-if TYPE_CHECKING:
-    from fedsim.world.config import FaultConfig
-
-_NAMES = {
-    "errors": "errors at",
-    "rolling_deployment": "rolling deployment through",
-    "partition": "partition of",
-    "link": "bad link of",
-    "health": "false health endpoint of",
-    "spot": "spot reclamation of",
-    "correlated": "correlated failure of",
-}
+from fedsim.world.faults.config import FaultConfig
+from fedsim.world.faults.kind import FaultKind, mark_of
 
 
 def fault_sentence(fault: FaultConfig) -> str:
     """Return a fault in words, such as ``slowdown of node us-chat-0, 5 times slower, at …``."""
-    name = _NAMES.get(fault.kind, f"{fault.kind.replace('_', ' ')} of")
-    return ", ".join(part for part in (f"{name} {_target(fault)}", *_how(fault), _when(fault)))
+    begin = f"{fault.kind.phrase} {_target(fault)}"
+    return ", ".join([begin, *_details(fault.kind), _when(fault)])
 
 
 def _target(fault: FaultConfig) -> str:
-    if fault.link is not None:
-        ends = " and ".join(fault.link.ends)
-        return " to ".join(fault.link.ends) if fault.link.one_way else ends
-    kinds = {"region": fault.region, "pool": fault.pool, "node": fault.node}
-    kinds["pools"] = ", ".join(fault.pools) or None
-    target = next(f"{kind} {name}" for kind, name in kinds.items() if name is not None)
+    if fault.ends is not None:
+        return (" to " if fault.one_way else " and ").join(fault.ends)
+    named = {"region": fault.region, "pool": fault.pool, "node": fault.node}
+    named["pools"] = ", ".join(fault.pools) or None
+    target = next(f"{what} {name}" for what, name in named.items() if name is not None)
     return target if fault.share == 1.0 else f"{_percent(fault.share)} % of {target}"
 
 
-def _how(fault: FaultConfig) -> list[str]:
-    """Return what there is to say of a fault of its kind."""
-    parts: list[str] = []
-    if fault.kind == "slowdown":
-        parts.append(f"{fault.factor:g} times slower")
-    if fault.kind == "errors":
-        parts.append(f"{_percent(fault.probability)} % of requests")
-    if fault.timing is not None:
-        parts.append(f"each after {DURATION.format(fault.timing.after_s)}")
-    if fault.rolling is not None:
-        parts.append(f"{fault.rolling.batch} at a time")
-    if fault.flapping is not None:
-        share = _percent(fault.flapping.down_share)
-        parts.append(f"down for {share} % of every {DURATION.format(fault.flapping.period_s)}")
-    if fault.kind == "spot":
-        parts.append(f"with {DURATION.format(fault.notice_s)} of notice")
-    if fault.group is not None and fault.group.size is not None:
-        parts.append(f"in groups of {fault.group.size}")
-    if fault.health is not None and fault.health.says is not None:
-        parts.append(f"which reports {fault.health.says}")
-    if fault.health is not None and fault.health.lag_s > 0.0:
-        parts.append(f"which lags by {DURATION.format(fault.health.lag_s)}")
-    return parts
+def _details(kind: FaultKind) -> list[str]:
+    shown = {name: _shown(name, getattr(kind, name), hint) for name, hint in kind.hints().items()}
+    return [
+        template.format_map(shown)
+        for template in kind.details
+        if all(name is None or shown[name] for _, name, _, _ in Formatter().parse(template))
+    ]
+
+
+def _shown(name: str, value: object, hint: Any) -> str:
+    """Return the value of a setting with its unit, "" for None."""
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    if name.endswith("_s"):
+        return DURATION.format(value)
+    limits = mark_of(hint, Limits)
+    return f"{_percent(value)} %" if limits and limits.unit == "share" else f"{value:g}"
 
 
 def _when(fault: FaultConfig) -> str:
@@ -67,10 +51,7 @@ def _when(fault: FaultConfig) -> str:
         return f"at {DURATION.format(fault.at_s)}{lasts}"
     if fault.mtbf_s is None or fault.mttr_s is None:
         return f"repeatedly, {DURATION.format(fault.mtbf_s or 0.0)} apart on average"
-    if fault.group is not None:
-        each = "each group "
-    else:
-        each = "" if fault.link is not None or fault.kind == "outage" else "each node "
+    each = f"each {fault.kind.alone} " if fault.kind.alone else ""
     up_s, down_s = round(fault.mtbf_s, 6), round(fault.mttr_s, 6)
     return f"{each}up {DURATION.format(up_s)} and down {DURATION.format(down_s)} on average"
 

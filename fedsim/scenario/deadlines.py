@@ -22,9 +22,11 @@ from fedsim.scenario.request_samples import RequestSample
 from fedsim.scenario.spec import FederationSpec, Scenario
 from fedsim.scenario.units import DURATION
 from fedsim.workload.details import Details
-from fedsim.world.config import NetworkConfig, PoolConfig, StreamConfig
+from fedsim.world.config import StreamConfig
 from fedsim.world.engine.config import EngineConfig
 from fedsim.world.engine.engine import Engine, Sequence
+from fedsim.world.network import NetworkConfig
+from fedsim.world.nodes.config import PoolConfig
 
 MOST = 1000
 """Requests of a stream that are looked at."""

@@ -9,7 +9,7 @@ from fedsim.federation.health import HealthConfig
 from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.scenario.spec import Scenario
 from fedsim.scenario.units import DURATION
-from fedsim.world.config import FaultConfig
+from fedsim.world.faults.config import FaultConfig
 
 RARE = 0.1
 """Expected number of strikes of a random fault below which it is said that none may come."""
@@ -19,7 +19,7 @@ def without_effect(scenario: Scenario) -> list[str]:
     """Return what in a scenario has no effect, as sentences."""
     found = []
     for number, fault in enumerate(scenario.world.faults):
-        name = f"faults[{number}], {fault.kind} of {fault.subject},"
+        name = f"faults[{number}], {fault.kind.name} of {fault.subject},"
         found += [f"{name} {reason}" for reason in _nothing(scenario, fault)]
     found += [*_idle_gateways(scenario), *_unread_delay(scenario), *_unasked(scenario)]
     return [*found, *_no_streams(scenario), *_no_choice(scenario)]
@@ -29,7 +29,7 @@ def _nothing(scenario: Scenario, fault: FaultConfig) -> Iterator[str]:
     """Yield why a fault strikes nothing, or changes nothing."""
     duration = DURATION.format(scenario.duration_s)
     nodes = _nodes(scenario, fault)
-    if fault.link is None and not nodes:
+    if fault.ends is None and not nodes:
         yield "strikes nothing: there are no nodes. Name a region, pool or node that has some."
         return
     if fault.at_s is not None and fault.at_s >= scenario.duration_s:
@@ -37,20 +37,18 @@ def _nothing(scenario: Scenario, fault: FaultConfig) -> Iterator[str]:
         yield f"strikes nothing: it begins at {at}, and arrivals end at {duration}."
         return
     if fault.mtbf_s is not None:
-        alone = fault.link is not None or fault.kind in {"outage", "rolling_deployment"}
-        expected = (1 if alone else nodes) * scenario.duration_s / fault.mtbf_s
+        expected = (nodes if fault.kind.alone else 1) * scenario.duration_s / fault.mtbf_s
         if expected < RARE:
             yield (
                 f"is expected {expected:.2g} times in {duration}: mostly it strikes nothing. Make "
                 "mtbf shorter, or give at and lasts."
             )
-    if fault.link is not None:
-        yield from _silent_link(scenario, fault)
-    if (fault.kind == "errors" and fault.probability == 0.0) or (
-        fault.kind == "slowdown" and fault.factor == 1.0
-    ):
-        yield "changes nothing: give it a probability above 0, or a factor above 1."
-    if fault.kind == "health" and scenario.federation.health is None:
+    if fault.ends is not None:
+        yield from _silent_link(scenario, fault.ends)
+    change = fault.kind.no_effect()
+    if change is not None:
+        yield f"changes nothing: give it {change}."
+    if fault.kind.needs_probes and scenario.federation.health is None:
         yield "changes nothing: health checks are off, so no gateway asks the health endpoint."
 
 
@@ -65,12 +63,9 @@ def _nodes(scenario: Scenario, fault: FaultConfig) -> int:
     )
 
 
-def _silent_link(scenario: Scenario, fault: FaultConfig) -> Iterator[str]:
+def _silent_link(scenario: Scenario, ends: tuple[str, str]) -> Iterator[str]:
     """Yield why no request passes a link, though gateways and nodes are at its ends."""
-    assert fault.link is not None
-    if not (fault.link.cut or fault.link.latency_s or fault.link.jitter or fault.link.loss):
-        yield "changes nothing: give it a latency, a jitter or a loss."
-    gateways = [end.partition("/")[0] for end in fault.link.ends]
+    gateways = [end.partition("/")[0] for end in ends]
     served = _origins(scenario)
     asking = [region for region in gateways if region in scenario.federation.gateways]
     if asking and not any(region in served for region in asking):

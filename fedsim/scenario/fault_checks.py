@@ -8,6 +8,7 @@ from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.schema.base import shown, suggestion
 from fedsim.scenario.source import KeyPath
+from fedsim.world.faults.registry import FAULTS
 
 
 def faults_of_nothing(facts: Facts) -> Iterator[Problem]:
@@ -23,7 +24,8 @@ def faults_of_nothing(facts: Facts) -> Iterator[Problem]:
                 message = f"There is no pool {shown(pool)}."
                 remedy = suggestion(pool, facts.pools)
                 yield facts.document.problem((*path, "pools", place), message, remedy)
-        if facts.text(*path, "kind") in {"partition", "link"}:
+        kind = FAULTS.get(facts.text(*path, "kind") or "")
+        if kind is not None and "ends" in kind.targets:
             yield from _of_link(facts, path)
 
 

@@ -16,7 +16,7 @@ from fedsim.scenario.engine_time import engine_time_s
 from fedsim.scenario.request_samples import RequestSample
 from fedsim.workload.details import Details, Pictures
 from fedsim.workload.mean_sizes import MeanSizes
-from fedsim.world.config import PoolConfig, SwitchConfig
+from fedsim.world.nodes.config import PoolConfig, SwitchConfig
 
 
 def node_time_s(pool: PoolConfig, sizes: MeanSizes, sample: Callable[[], RequestSample]) -> float:

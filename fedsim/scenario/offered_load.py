@@ -14,7 +14,8 @@ from fedsim.scenario.node_time import node_time_s
 from fedsim.scenario.request_samples import RequestSample, sample_requests
 from fedsim.scenario.spec import Scenario
 from fedsim.workload.arrivals import ClosedLoop
-from fedsim.world.config import PoolConfig, StreamConfig
+from fedsim.world.config import StreamConfig
+from fedsim.world.nodes.config import PoolConfig
 
 _LEAST_TIME_S = 1e-12
 _HOPELESS = 1e9

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fedsim.federation.strategies.registry import STRATEGIES, Entry
 from fedsim.scenario.spec import Scenario
-from fedsim.world.config import PoolConfig
+from fedsim.world.nodes.config import PoolConfig
 
 _KEYS: tuple[tuple[str, Callable[[Entry], bool], Callable[[PoolConfig], bool]], ...] = (
     ("weight", lambda entry: entry.weight, lambda pool: pool.weight != 1.0),

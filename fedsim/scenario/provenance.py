@@ -19,7 +19,7 @@ from fedsim.scenario.configure.network import (
 )
 from fedsim.scenario.emit import dump_inline
 from fedsim.scenario.engine_files import EngineSources
-from fedsim.scenario.schema.faults import Crash, Fault
+from fedsim.scenario.schema.faults import TimedFault
 from fedsim.scenario.schema.pools import Network, Pool, Regions
 from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.scenario.units import DURATION, PRICE, SHARE
@@ -112,13 +112,13 @@ def _of_profile(path: str, profile: Profile) -> Figure:
     return Figure(path, profile.name, profile.label, source)
 
 
-def _of_fault(path: str, fault: Fault, stated: Mapping[str, Any]) -> Iterator[Figure]:
+def _of_fault(path: str, fault: TimedFault, stated: Mapping[str, Any]) -> Iterator[Figure]:
     """Yield the mean times of a fault that strikes at random; scripted ones have no figures."""
     for key in ("mtbf", "mttr"):
         if key in stated:
             yield _own(f"{path}.{key}", stated[key])
-        elif isinstance(fault, Crash) and fault.preset is not None:
-            yield _of_preset(f"{path}.{key}", failure_preset(str(fault.preset)), key)
+        elif fault.fleet is not None:
+            yield _of_preset(f"{path}.{key}", failure_preset(fault.fleet), key)
 
 
 def _of_preset(path: str, preset: FailurePreset, key: str) -> Figure:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 
 from fedsim.workload.mean_sizes import MeanSizes
-from fedsim.world.config import PoolConfig, StreamConfig
+from fedsim.world.config import StreamConfig
 from fedsim.world.engine.config import EngineConfig
+from fedsim.world.nodes.config import PoolConfig
 
 
 def idle_answer_s(pools: Sequence[PoolConfig], stream: StreamConfig) -> float:

@@ -8,7 +8,8 @@ an abort meets is a function of the request and the attempt, whichever node was 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from random import Random
 
 from fedsim.kernel.streams import (
@@ -21,10 +22,26 @@ from fedsim.kernel.streams import (
     keyed_uniform,
 )
 from fedsim.workload.distributions import Lognormal
-from fedsim.world.faults.config import FaultConfig, LinkConfig
-from fedsim.world.faults.targets import struck_links
 from fedsim.world.network import sigma_of
-from fedsim.world.nodes.base import Node
+from fedsim.world.observer import Directory
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTrouble:
+    """What a fault does to messages in one direction of a link.
+
+    Attributes:
+        cut: Whether no message gets through.
+        latency_s: Added to each message, in seconds, >= 0.
+        jitter: 95th percentile of a message's time over its median, minus one, next to the
+            network's own; >= 0.
+        loss: Probability that a message is lost, 0 to 1.
+    """
+
+    cut: bool = False
+    latency_s: float = 0.0
+    jitter: float = 0.0
+    loss: float = 0.0
 
 
 class Way:
@@ -40,26 +57,26 @@ class Way:
         watchers: Are called with `cut` when that changes.
     """
 
-    __slots__ = ("_faults", "_stretch", "cut", "latency_s", "loss", "watchers")
+    __slots__ = ("_stretch", "cut", "latency_s", "loss", "_troubles", "watchers")
 
     def __init__(self) -> None:
-        self._faults: dict[int, LinkConfig] = {}
+        self._troubles: dict[object, LinkTrouble] = {}
         self._stretch: Lognormal | None = None
         self.cut = False
         self.watchers: dict[Callable[[bool], None], None] = {}
         self.latency_s = self.loss = 0.0
 
-    def set_fault(self, number: int, config: LinkConfig | None) -> None:
-        """Let fault *number* of the scenario begin; None ends it."""
-        if config is None:
-            del self._faults[number]
+    def set_trouble(self, cause: object, trouble: LinkTrouble | None) -> None:
+        """Let the trouble of a cause begin; None ends it."""
+        if trouble is None:
+            del self._troubles[cause]
         else:
-            self._faults[number] = config
-        faults = list(self._faults.values())
-        cut, self.cut = self.cut, any(fault.cut for fault in faults)
-        self.latency_s = sum(fault.latency_s for fault in faults)
-        self.loss = 1.0 - math.prod(1.0 - fault.loss for fault in faults)
-        sigma = math.hypot(*(sigma_of(fault.jitter) for fault in faults))
+            self._troubles[cause] = trouble
+        troubles = list(self._troubles.values())
+        cut, self.cut = self.cut, any(each.cut for each in troubles)
+        self.latency_s = sum(each.latency_s for each in troubles)
+        self.loss = 1.0 - math.prod(1.0 - each.loss for each in troubles)
+        sigma = math.hypot(*(sigma_of(each.jitter) for each in troubles))
         self._stretch = Lognormal(0.0, sigma) if sigma > 0.0 else None
         if self.cut != cut:
             for watcher in list(self.watchers):
@@ -96,7 +113,7 @@ class Link:
     Attributes:
         out: The way of requests, aborts and probes.
         back: The way of answers and tokens.
-        rng: The luck of probes.
+        rng: Random draws for probes.
     """
 
     __slots__ = ("back", "out", "rng")
@@ -128,38 +145,36 @@ class Link:
 
 
 class Links:
-    """All links that faults of a scenario strike at some time.
+    """The links that faults of a scenario strike at some time.
 
     Args:
-        faults: All faults.
-        nodes: All nodes.
-        regions: Names of all regions by code.
-        gateways: Names of all gateways by code.
+        directory: Names of regions and gateways, and the nodes, by code.
         streams: Random streams of the run.
     """
 
-    def __init__(
-        self,
-        faults: Sequence[FaultConfig],
-        nodes: Sequence[Node],
-        regions: Sequence[str],
-        gateways: Sequence[str],
-        streams: Streams,
-    ) -> None:
-        self._nodes = nodes
-        self._regions = regions
-        self._gateways = gateways
+    def __init__(self, directory: Directory, streams: Streams) -> None:
+        self._directory = directory
         self._streams = streams
         self._links: dict[int, dict[int, Link]] = {}
-        for fault in faults:
-            if fault.link is not None:
-                self.struck_by(fault.link)
 
-    def struck_by(self, config: LinkConfig) -> list[tuple[Link, bool, bool]]:
-        """Return the links that a fault strikes: whether their requests, whether their answers."""
-        ends, one_way = config.ends, config.one_way
-        found = struck_links(ends, one_way, self._nodes, self._regions, self._gateways)
-        return [(self._link(gateway, node), out, back) for gateway, node, out, back in found]
+    def between(self, ends: tuple[str, str], one_way: bool) -> list[tuple[Link, bool, bool]]:
+        """Return the links between two ends: with whether requests are struck, whether answers.
+
+        Args:
+            ends: The two ends, each a region, gateway, pool or node.
+            one_way: Whether only messages from the first end to the second are struck.
+        """
+        found: list[tuple[Link, bool, bool]] = []
+        for gateway, name in enumerate(self._directory.gateways):
+            places = {name, name.rpartition("/")[0]}
+            for code, node in enumerate(self._directory.nodes):
+                around = {node.name, node.pool, node.region}
+                out = ends[0] in places and ends[1] in around
+                back = ends[0] in around and ends[1] in places
+                if out or back:
+                    link = self._link(gateway, code)
+                    found.append((link, out or not one_way, back or not one_way))
+        return found
 
     def of(self, gateway: int) -> Mapping[int, Link] | None:
         """Return the links of a gateway by the code of the node; None where it has none."""
@@ -168,6 +183,6 @@ class Links:
     def _link(self, gateway: int, node: int) -> Link:
         links = self._links.setdefault(gateway, {})
         if node not in links:
-            name = f"faults/links/{self._gateways[gateway]}/{self._nodes[node].name}/probes"
-            links[node] = Link(self._streams.python_random(name))
+            names = f"{self._directory.gateways[gateway]}/{self._directory.nodes[node].name}"
+            links[node] = Link(self._streams.python_random(f"faults/links/{names}/probes"))
         return links[node]

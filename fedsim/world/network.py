@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import NormalDist
 
 import numpy as np
 
 from fedsim.kernel.streams import JITTER, keyed_uniform, keyed_uniforms
 from fedsim.workload.distributions import Lognormal
-from fedsim.world.config import NetworkConfig
 from fedsim.world.live import LiveRequest
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """Round-trip times.
+
+    Attributes:
+        within_region_s: Round trip inside a region, in seconds, >= 0.
+        between_s: Round trips in seconds by ordered pair of region names, both orders present.
+        jitter: 95th percentile of a round trip over its median, minus one, >= 0.
+        within_s: Round trips in seconds inside the regions where they are not *within_region_s*.
+        jitter_between: The jitter of round trips by ordered pair of region names, both orders
+            present, where it is not *jitter*.
+        connect_timeout_s: Time after which a gateway gives up a node that none of its messages
+            reaches, in seconds, > 0.
+    """
+
+    within_region_s: float = 0.001
+    between_s: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    jitter: float = 0.05
+    within_s: Mapping[str, float] = field(default_factory=dict)
+    jitter_between: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    connect_timeout_s: float = 1.0
 
 
 class Network:

@@ -163,7 +163,10 @@ class World:
         self._region_codes = {region.name: code for code, region in enumerate(config.regions)}
         self._network = Network(config.network, self.directory.regions)
         self.nodes = self._build_nodes()
-        self._links = self._build_links()
+        self._links = Links(self.directory, self.streams)
+        for fault in config.faults:  # transports are given the links that exist when they are built
+            if fault.ends is not None:
+                self._links.between(fault.ends, fault.one_way)
         self._catalog = self._build_catalog()
         self._live: dict[str, LiveRequest] = {}
         self._tenants = [_TenantIds(info) for info in self.directory.streams]
@@ -196,13 +199,6 @@ class World:
                 )
         return nodes
 
-    def _build_links(self) -> Links | None:
-        """Return the links that faults strike; None where they strike none."""
-        faults, directory = self._config.faults, self.directory
-        if all(fault.link is None for fault in faults):
-            return None
-        return Links(faults, self.nodes, directory.regions, directory.gateways, self.streams)
-
     def _build_gateways(
         self, gateways: Mapping[str, int], build_gateway: BuildGateway, router_name: str
     ) -> list[tuple[int, GatewayTrait]]:
@@ -223,7 +219,7 @@ class World:
                 self._observer,
                 self._config.abort,
                 router_name,
-                None if self._links is None else self._links.of(code),
+                self._links.of(code),
                 self._config.network.connect_timeout_s,
             )
             decisions = None

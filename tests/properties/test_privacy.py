@@ -28,14 +28,12 @@ from fedsim.workload.arrivals import Poisson
 from fedsim.workload.distributions import Exponential
 from fedsim.workload.tenants import Tenants
 from fedsim.workload.traffic import Traffic
-from fedsim.world.config import (
-    FaultConfig,
-    NetworkConfig,
-    PoolConfig,
-    RegionConfig,
-    StreamConfig,
-    WorldConfig,
-)
+from fedsim.world.config import RegionConfig, StreamConfig, WorldConfig
+from fedsim.world.faults.config import FaultConfig
+from fedsim.world.faults.gray import Errors
+from fedsim.world.faults.stopping import Crash, Outage
+from fedsim.world.network import NetworkConfig
+from fedsim.world.nodes.config import PoolConfig
 from fedsim.world.service import DistributedService
 
 DURATION_S = 20.0
@@ -114,25 +112,24 @@ def streams(draw):
 faults = st.one_of(
     st.builds(
         FaultConfig,
-        st.just("outage"),
+        st.just(Outage()),
         region=st.sampled_from(REGIONS),
         at_s=st.sampled_from([0.0, 6.0]),
         lasts_s=st.sampled_from([3.0, 9.0]),
     ),
     st.builds(
         FaultConfig,
-        st.just("crash"),
+        st.just(Crash()),
         pool=st.just("pool0"),
         mtbf_s=st.just(4.0),
         mttr_s=st.just(2.0),
     ),
     st.builds(
         FaultConfig,
-        st.just("errors"),
+        st.just(Errors(0.5)),
         region=st.sampled_from(REGIONS),
         at_s=st.just(0.0),
         lasts_s=st.just(15.0),
-        probability=st.just(0.5),
     ),
 )
 

@@ -8,7 +8,7 @@ from itertools import combinations
 from fedsim.scenario.catalogues.locations import RoundTrip, round_trip
 from fedsim.scenario.catalogues.tables import CatalogueError
 from fedsim.scenario.schema.pools import Network, Regions
-from fedsim.world.config import NetworkConfig
+from fedsim.world.network import NetworkConfig
 
 WITHIN_REGION_S = 0.001
 """Round trip inside a region for which there is no figure, in seconds."""

@@ -11,7 +11,7 @@ from fedsim.scenario.configure.services import batch_config, service_model
 from fedsim.scenario.engine_files import EngineSources
 from fedsim.scenario.schema.pools import Pool
 from fedsim.scenario.schema.service import Switch
-from fedsim.world.config import PoolConfig, SwitchConfig
+from fedsim.world.nodes.config import PoolConfig, SwitchConfig
 
 
 def privacy_level(name: str) -> PrivacyLevel:

@@ -12,7 +12,7 @@ from fedsim.scenario.schema.service import (
     TokenService,
 )
 from fedsim.world import service as models
-from fedsim.world.config import BatchConfig
+from fedsim.world.nodes.config import BatchConfig
 
 
 def service_model(service: Service | None) -> models.ServiceModel:

@@ -1,208 +1,322 @@
-"""Faults in the scenario file: what goes wrong, where and when."""
+"""Faults in the scenario file: when and what they strike, and the settings of each kind.
+
+The settings are derived from the kinds themselves, in ``fedsim.world.faults``.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self, get_args
-
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
-
-from fedsim.scenario.schema.base import Choice, error
-from fedsim.scenario.schema.catalogued import PresetName
-from fedsim.scenario.schema.fault_parts import NodeFault, PlaceFault
-from fedsim.scenario.schema.link_faults import LinkTrouble, Partition
-from fedsim.scenario.schema.types import (
-    CountFrom1,
-    Duration,
-    InnerShare,
-    PositiveDuration,
-    Probability,
+import inspect
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
+from dataclasses import Field as DataclassField
+from functools import reduce
+from operator import or_
+from types import UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Self,
+    Union,
+    get_args,
+    get_origin,
 )
-from fedsim.world.faults.config import FaultKind
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    create_model,
+    model_validator,
+)
+
+from fedsim.federation.settings import Limits
+from fedsim.scenario.schema.base import Choice, Settings, error, error_from, listed
+from fedsim.scenario.schema.catalogued import PresetName
+from fedsim.scenario.schema.distributions import AnyDuration, DistributionSettings
+from fedsim.scenario.schema.types import Duration, PositiveDuration, PositiveShare, Unit
+from fedsim.scenario.units import DURATION, SHARE
+from fedsim.world.faults.kind import Bare, Example, FaultKind, mark_of
+from fedsim.world.faults.registry import FAULTS
+
+_SECONDS = "_s"
 
 
-class Outage(NodeFault):
-    """All nodes of what is named stop together; gateways and clients live on."""
+def _tag(value: Any) -> str:
+    is_distribution = isinstance(value, dict | DistributionSettings)
+    return "<distribution>" if is_distribution else "<duration>"
 
-    kind: Literal["outage"]
+
+MeanTime = Annotated[
+    Annotated[PositiveDuration, Tag("<duration>")] | Annotated[AnyDuration, Tag("<distribution>")],
+    Discriminator(_tag),
+]
+"""A mean of exponential times, in seconds, or a distribution of times with another shape."""
 
 
-class Crash(NodeFault):
-    """Nodes stop and are restarted: once, or at random again and again, each by itself."""
+def mean_s(time: float | DistributionSettings) -> float:
+    """Return the mean of a `MeanTime`, in seconds."""
+    return time if isinstance(time, float) else time.build().mean
 
-    times = (
-        *NodeFault.times,
-        frozenset(("preset",)),
-        frozenset(("mtbf", "preset")),
-        frozenset(("mttr", "preset")),
+
+class TimedFault(Settings):
+    """When a fault strikes: once, as scripted, or again and again, at random."""
+
+    fault: ClassVar[type[FaultKind]]
+    """The kind of which these are settings."""
+
+    at: Duration | None = Field(
+        default=None,
+        description="Start, from the beginning of the run; goes with lasts.",
+        examples=["8min"],
     )
-    times_remedy = "Give mtbf and mttr, or a preset, or at and lasts."
-
-    kind: Literal["crash"]
-    preset: PresetName | None = Field(
+    lasts: PositiveDuration | None = Field(
+        default=None, description="How long it lasts; goes with at.", examples=["3min"]
+    )
+    mtbf: MeanTime | None = Field(
         default=None,
         description=(
-            "A published fleet, from which the catalogue knows mtbf and mttr; an mtbf or mttr "
-            "beside it comes before the fleet's."
+            "For a fault at random: mean time from the end of one to the start of the next, which "
+            "is exponential, or a distribution of that time; goes with mttr."
         ),
-        examples=["meta-rsc-1"],
+        examples=["6h", {"distribution": "weibull", "mean": "6h", "cv": 2}],
     )
-
-
-class Slowdown(NodeFault):
-    """Service takes longer, and probes are answered as ever."""
-
-    kind: Literal["slowdown"]
-    factor: float = Field(
-        ge=1, description="How many times as long service takes, 1 or more.", examples=[5]
-    )
-
-
-class Errors(NodeFault):
-    """Requests fail with a probability, at once or after a time."""
-
-    kind: Literal["errors"]
-    probability: Probability = Field(
-        description="Probability that a request fails.", examples=[0.3]
-    )
-    after: PositiveDuration | None = Field(
+    mttr: MeanTime | None = Field(
         default=None,
-        description=(
-            "Time from the arrival of a request at the node to its error, in which it holds "
-            "neither a slot nor a place in the queue; at once where not given."
-        ),
-        examples=["5s"],
-    )
-
-
-class Drain(NodeFault):
-    """Nodes refuse new requests and finish those that they have; the catalog says so."""
-
-    kind: Literal["drain"]
-
-
-class RollingDeployment(PlaceFault):
-    """Nodes are restarted batch by batch: each drains, stops, starts and loads."""
-
-    times: ClassVar[tuple[frozenset[str], ...]] = (frozenset(("at",)), frozenset(("mtbf",)))
-    times_remedy: ClassVar[str] = (
-        "Give at for one, or mtbf for one after another at random; it ends when all are restarted."
-    )
-
-    kind: Literal["rolling_deployment"]
-    batch: CountFrom1 = Field(default=1, description="Nodes that are restarted at a time.")
-    pause: Duration = Field(
-        default=0.0, description="From the moment at which a batch is ready to the next batch."
-    )
-    drain: Duration = Field(
-        default=30.0,
-        description="Longest that a node may take to finish old requests; the rest fails.",
-    )
-    restart: Duration = Field(
-        default=10.0,
-        description="From the stop of a node to its start; the pool's cold_start comes on top.",
-    )
-
-
-class BlackHole(NodeFault):
-    """Nodes accept requests and probes, and never answer."""
-
-    kind: Literal["black_hole"]
-
-
-class Flapping(NodeFault):
-    """Nodes go down and up, and down and up again, for as long as it lasts."""
-
-    kind: Literal["flapping"]
-    period: PositiveDuration = Field(
-        description="From one time down to the next.", examples=["20s"]
-    )
-    down_share: InnerShare = Field(
-        default=0.5, description="Share of each period, from its start, in which they are down."
-    )
-
-
-class Health(NodeFault):
-    """The health endpoint of nodes lies or lags; requests are served as ever."""
-
-    kind: Literal["health"]
-    says: Literal["well", "ill"] | None = Field(
-        default=None,
-        description=(
-            "well: it answers whatever the node does, even while that is down or a black hole; "
-            "ill: it says that the node is ill, whatever it does; where not given, the truth."
-        ),
-        examples=["well"],
-    )
-    lag: PositiveDuration | None = Field(
-        default=None,
-        description="Age of verdict and telemetry, to a second; none where not given.",
-        examples=["30s"],
+        description="Mean time that it lasts, or a distribution of that time; goes with mtbf.",
+        examples=["10min", {"distribution": "lognormal", "median": "5min", "p99": "1h"}],
     )
 
     @model_validator(mode="after")
+    def _strikes_once_or_at_random(self) -> Self:
+        names = [name for name in ("mtbf", "mttr", "at", "lasts", "preset") if self._gives(name)]
+        possible, remedy = _times(self.fault)
+        if names not in possible:
+            message = f"The fault gives {listed(names, 'and') or 'no times'}."
+            raise error(message, remedy)
+        for name in ("mtbf", "mttr"):
+            time = getattr(self, name)
+            if time is not None and not 0.0 < mean_s(time) < math.inf:
+                message = "The distribution has no mean above 0."
+                raise error(message, "Give it parameters for which it has one.", name)
+        return self
+
+    @model_validator(mode="after")
     def _does_something(self) -> Self:
-        if self.says is None and self.lag is None:
-            message = "The health endpoint tells the truth, and at once."
-            raise error(message, "Give says: well or says: ill, or lag, or says and lag.")
+        self.build()
+        return self
+
+    def _gives(self, name: str) -> bool:
+        return getattr(self, name, None) is not None
+
+    @property
+    def fleet(self) -> str | None:
+        """The published fleet that gives its mean times, or None."""
+        return getattr(self, "preset", None)
+
+    def build(self) -> FaultKind:
+        """Return the kind with these settings."""
+        values = {field.name: getattr(self, _key(field)) for field in fields(self.fault)}
+        try:
+            return self.fault(**values)
+        except ValueError as failure:
+            raise error_from(failure) from None
+
+
+def _times(kind: type[FaultKind]) -> tuple[list[list[str]], str]:
+    """Return which times a fault may give, and what to say of any other choice."""
+    if kind.ends_by_itself:
+        remedy = "Give at for one, or mtbf for one after another at random; it ends when all are"
+        return [["at"], ["mtbf"]], f"{remedy} restarted."
+    usual = [["at", "lasts"], ["mtbf", "mttr"]]
+    if kind.has_presets:
+        presets = [["preset"], ["mtbf", "preset"], ["mttr", "preset"]]
+        return usual + presets, "Give mtbf and mttr, or a preset, or at and lasts."
+    return usual, "Give at and lasts for once, or mtbf and mttr for at random."
+
+
+class PlaceFault(TimedFault):
+    """A fault of the nodes of a region or pool, or of a share of them."""
+
+    region: str | None = Field(default=None, description="The region struck: all its nodes.")
+    pool: str | None = Field(default=None, description="The pool struck: all its nodes.")
+    share: PositiveShare = Field(
+        default=1.0,
+        description=(
+            "Share of the nodes of the region or pool that is struck, at least one of them; the "
+            "seed decides which."
+        ),
+        examples=["25%"],
+    )
+
+    @model_validator(mode="after")
+    def _strikes_one_target(self) -> Self:
+        given = [name for name in self.fault.targets if getattr(self, name) is not None]
+        if len(given) != 1:
+            got = listed(given, "and") or "nothing"
+            message = f"The fault names {got} as what it strikes."
+            raise error(
+                message,
+                f"Give exactly one of {listed([*self.fault.targets])}.",
+            )
+        if given == ["node"] and self.share < 1.0:
+            message = "A single node has no share."
+            raise error(message, "Name a pool or region, or remove share.", "share")
         return self
 
 
-class Spot(NodeFault):
-    """Nodes are reclaimed: after a notice, in which they drain, they are gone for a time."""
+class NodeFault(PlaceFault):
+    """A fault of nodes: of a region, a pool or one node, or of a share of them."""
 
-    kind: Literal["spot"]
-    notice: Duration = Field(
-        default=120.0,
-        description="From the notice to the end; at and mtbf are about the notice, lasts and mttr "
-        "about the time without the node.",
+    node: str | None = Field(default=None, description="The node struck, such as us-chat-0.")
+
+
+class LinkFault(TimedFault):
+    """A fault of the messages between two ends."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    between: Annotated[list[str], Field(min_length=2, max_length=2)] | None = Field(
+        default=None,
+        description=(
+            "The two ends, each a region, gateway (us-east/0), pool or node: messages in both "
+            "directions are struck."
+        ),
+        examples=[["us-east", "eu-west"]],
+    )
+    start: str | None = Field(
+        default=None,
+        alias="from",
+        description="In place of between: the end that sends the messages that are struck.",
+        examples=["us-east"],
+    )
+    end: str | None = Field(
+        default=None,
+        alias="to",
+        description="With from: the end that the messages are meant for.",
+        examples=["eu-west"],
     )
 
+    @model_validator(mode="after")
+    def _has_two_ends(self) -> Self:
+        given = {"between": self.between, "from": self.start, "to": self.end}
+        names = [name for name, value in given.items() if value is not None]
+        if names not in (["between"], ["from", "to"]):
+            message = f"The fault gives {listed(names, 'and') or 'no ends'}."
+            remedy = "Give between: [one, other], or from: one and to: other for one way."
+            raise error(message, remedy)
+        if len(set(self.ends)) == 1:
+            message = f"{self.ends[0]} is at both ends."
+            raise error(message, "Name two different ends.")
+        return self
 
-class Correlated(PlaceFault):
-    """A group of nodes of one or several pools goes down together."""
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The two ends; where one way alone is struck, the sender comes first."""
+        if self.between is not None:
+            return self.between[0], self.between[1]
+        return self.start or "", self.end or ""
 
-    targets: ClassVar[tuple[str, ...]] = ("region", "pool", "pools")
+    @property
+    def one_way(self) -> bool:
+        """Whether messages from the first end to the second alone are struck."""
+        return self.between is None
 
-    kind: Literal["correlated"]
-    pools: Annotated[list[str], Field(min_length=1)] | None = Field(
+
+_PRESET: Any = (
+    PresetName | None,
+    Field(
+        default=None,
+        description=(
+            "A published fleet, from which the catalogue knows mtbf and mttr; an mtbf or mttr "
+            "given as well replaces the fleet's."
+        ),
+        examples=["meta-rsc-1"],
+    ),
+)
+_POOLS: Any = (
+    Annotated[list[str], Field(min_length=1)] | None,
+    Field(
         default=None,
         description="The pools struck: all their nodes.",
         examples=[["us-chat", "us-code"]],
-    )
-    group_size: CountFrom1 | None = Field(
-        default=None,
-        description=(
-            "Consecutive nodes that make up a group, such as a rack; at random each group goes "
-            "down by itself, scripted one that the seed decides. All in one where not given."
-        ),
-        examples=[4],
-    )
-    spread: Duration = Field(
-        default=0.0,
-        description="Each node goes down at a random moment of so long a time; all come back "
-        "together.",
-    )
-
-
-_KIND = Choice(
-    key="kind", tags={kind: f"<{kind}>" for kind in get_args(FaultKind)}, noun="kind of fault"
+    ),
 )
 
-Fault = Annotated[
-    Annotated[Outage, Tag("<outage>")]
-    | Annotated[Crash, Tag("<crash>")]
-    | Annotated[Slowdown, Tag("<slowdown>")]
-    | Annotated[Errors, Tag("<errors>")]
-    | Annotated[Drain, Tag("<drain>")]
-    | Annotated[RollingDeployment, Tag("<rolling_deployment>")]
-    | Annotated[BlackHole, Tag("<black_hole>")]
-    | Annotated[Partition, Tag("<partition>")]
-    | Annotated[LinkTrouble, Tag("<link>")]
-    | Annotated[Flapping, Tag("<flapping>")]
-    | Annotated[Health, Tag("<health>")]
-    | Annotated[Spot, Tag("<spot>")]
-    | Annotated[Correlated, Tag("<correlated>")],
-    Discriminator(_KIND.tag),
-    BeforeValidator(_KIND.check),
-]
+
+def _key(field: DataclassField[Any]) -> str:
+    return field.name.removesuffix(_SECONDS)
+
+
+def _own_keys(kind: type[FaultKind]) -> Iterator[tuple[str, Any]]:
+    """Yield the key of each setting of a kind, with its type and its description."""
+    attributes = (inspect.getdoc(kind) or "").partition("Attributes:")[2]
+    texts = dict(re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", attributes, re.MULTILINE))
+    hints = kind.hints()
+    for each in fields(kind):
+        example = mark_of(hints[each.name], Example)
+        about = Field(
+            default=... if each.default is MISSING else each.default,
+            description=re.sub(r"\s+", " ", texts[each.name]),
+            examples=None if example is None else [example.value],
+        )
+        yield _key(each), (_type(hints[each.name]), about)
+
+
+def _type(hint: Any) -> Any:
+    """Return the type of a key, with its unit, for the type of a setting."""
+    if get_origin(hint) in {Union, UnionType}:
+        return reduce(or_, [_type(each) for each in get_args(hint)])
+    limits = mark_of(hint, Limits)
+    if limits is None:
+        return hint
+    if limits.unit == "number":
+        bounds = Field(gt=limits.above, ge=limits.at_least, le=limits.at_most)
+        return Annotated[get_args(hint)[0], bounds]
+    unit = Unit(
+        DURATION if limits.unit == "seconds" else SHARE,
+        above=-math.inf if limits.above is None else limits.above,
+        at_most=math.inf if limits.at_most is None else limits.at_most,
+        bare=mark_of(hint, Bare) is not None,
+    )
+    return Annotated[float, unit]
+
+
+def _model(kind: type[FaultKind]) -> type[TimedFault]:
+    base: type[TimedFault] = PlaceFault
+    if "ends" in kind.targets:
+        base = LinkFault
+    elif "node" in kind.targets:
+        base = NodeFault
+    keys: dict[str, Any] = {"kind": (Literal[kind.name], ...)}
+    if "pools" in kind.targets:
+        keys["pools"] = _POOLS
+    if kind.has_presets:
+        keys["preset"] = _PRESET
+    keys |= _own_keys(kind)
+    text = (inspect.getdoc(kind) or "").partition("\n\n")[0]
+    model: type[TimedFault] = create_model(kind.__name__, __base__=base, __doc__=text, **keys)
+    model.fault = kind
+    return model
+
+
+FAULT_MODELS = {name: _model(kind) for name, kind in FAULTS.items()}
+"""The model of each kind of fault."""
+
+_KIND = Choice(key="kind", tags={name: f"<{name}>" for name in FAULTS}, noun="kind of fault")
+
+if TYPE_CHECKING:  # a union that is made at run time is no type
+    Fault = TimedFault
+else:
+    Fault = Annotated[
+        reduce(or_, [Annotated[model, Tag(f"<{name}>")] for name, model in FAULT_MODELS.items()]),
+        Discriminator(_KIND.tag),
+        BeforeValidator(_KIND.check),
+    ]
 """Something that goes wrong."""

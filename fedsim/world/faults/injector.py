@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+
+import numpy as np
 
 from fedsim.kernel.environment import Environment
 from fedsim.kernel.streams import Streams
 from fedsim.world.faults.config import FaultConfig
-from fedsim.world.faults.episodes import Correlated, Flapping, Linked, Rolling, Spot, Steady
-from fedsim.world.faults.schedules import Episode, again_and_again, once
-from fedsim.world.faults.targets import groups_of, named_nodes, share_of
-from fedsim.world.links import Links
+from fedsim.world.faults.kind import Report, Scene
+from fedsim.world.faults.schedules import RandomTimes, again_and_again, once
+from fedsim.world.links import Link, Links
 from fedsim.world.nodes.base import Node
 from fedsim.world.observer import WorldObserver
-
-_AS_ONE = frozenset({"outage"})
-"""Kinds with an effect on nodes by themselves that strike what they name as one at random too."""
 
 
 class FaultInjector:
@@ -29,8 +27,8 @@ class FaultInjector:
         nodes: All nodes.
         regions: Names of all regions by code.
         streams: Random streams of the run.
-        observer: Is told what goes wrong and when it ends.
-        links: The links that faults strike, or None where they strike none.
+        observer: Receives an event when a fault begins, changes and ends.
+        links: The links that faults strike.
     """
 
     def __init__(
@@ -40,7 +38,7 @@ class FaultInjector:
         regions: Sequence[str],
         streams: Streams,
         observer: WorldObserver,
-        links: Links | None,
+        links: Links,
     ) -> None:
         self._env = env
         self._nodes = nodes
@@ -52,73 +50,74 @@ class FaultInjector:
     def start(self, faults: Sequence[FaultConfig]) -> None:
         """Let *faults* happen from now on."""
         named: dict[str, int] = {}
-        for place, fault in enumerate(faults):
-            scripted = fault.mtbf_s is None
-            name = f"faults/{fault.kind}/{fault.subject}{'/scripted' if scripted else ''}"
+        for fault in faults:
+            name = f"faults/{fault.kind.name}/{fault.subject}"
+            if fault.scripted:
+                name += "/scripted"
             named[name] = number = named.get(name, -1) + 1
-            name = f"{name}/{number}"
-            for unit, episode in self._episodes(fault, place, name):
-                if scripted:
-                    self._env.process(once(self._env, fault, episode))
-                else:
-                    rng = self._streams.generator(f"{name}/{unit}" if unit else name)
-                    self._env.process(again_and_again(self._env, fault, episode, rng))
+            self._start(fault, f"{name}/{number}")
 
-    def _episodes(self, fault: FaultConfig, place: int, name: str) -> Iterator[tuple[str, Episode]]:
-        """Yield what strikes by itself, and what happens whenever it does."""
-        env, tell = self._env, self._tell
-        if fault.link is not None:
-            assert self._links is not None
-            yield "", Linked(env, tell, fault, place, self._links.struck_by(fault.link))
-            return
-        nodes = named_nodes(fault, self._nodes, self._regions)
+    def _start(self, fault: FaultConfig, name: str) -> None:
+        env = self._env
+        down = None if fault.mttr_s is None else RandomTimes(fault.mttr_s, fault.down)
+        for unit, episode in fault.kind.episodes(self._scene(fault, name)):
+            if fault.mtbf_s is None:
+                assert fault.at_s is not None
+                env.process(once(env, fault.at_s, fault.lasts_s or 0.0, episode))
+            else:
+                up = RandomTimes(fault.mtbf_s, fault.up)
+                rng = self._streams.generator(f"{name}/{unit}" if unit else name)
+                env.process(again_and_again(env, up, down, episode, rng))
+
+    def _scene(self, fault: FaultConfig, name: str) -> Scene:
+        def rng(purpose: str) -> np.random.Generator:
+            return self._streams.generator(f"{name}/{purpose}")
+
+        def links() -> list[tuple[Link, bool, bool]]:
+            assert fault.ends is not None
+            return self._links.between(fault.ends, fault.one_way)
+
+        nodes = self._named(fault)
         if fault.share < 1.0:
-            nodes = share_of(nodes, fault.share, self._streams.generator(f"{name}/share"))
-        if fault.group is not None:
-            yield from self._groups(fault, nodes, name)
-        elif fault.rolling is not None:
-            yield "", Rolling(env, tell, fault, nodes)
-        elif fault.kind == "spot":
-            for node in nodes:
-                yield node.name, Spot(env, tell, fault, node)
-        else:
-            kind = Flapping if fault.flapping is not None else Steady
-            if fault.health is not None and fault.health.lag_s > 0.0:
-                for node in nodes:
-                    node.endpoint.record(fault.health.lag_s)
-            for unit, subjects, struck in _units(fault, nodes):
-                yield unit, kind(env, tell, fault, subjects, struck)
-
-    def _groups(
-        self, fault: FaultConfig, nodes: Sequence[Node], name: str
-    ) -> Iterator[tuple[str, Episode]]:
-        """Yield the groups of a correlated failure; a scripted one strikes one that it draws."""
-        assert fault.group is not None
-        numbered = list(enumerate(groups_of(nodes, fault.group.size)))
-        if fault.mtbf_s is None and len(numbered) > 1:
-            drawn = self._streams.generator(f"{name}/group").integers(len(numbered))
-            numbered = [numbered[int(drawn)]]
-        for number, group in numbered:
-            rng = self._streams.generator(f"{name}/spread/{number}")
-            yield f"group-{number}", Correlated(self._env, self._tell, fault, group, rng)
-
-    def _tell(self, fault: FaultConfig, subject: str, before: str, after: str) -> None:
-        self._observer.event(
-            time_s=self._env.now,
-            kind="fault",
-            subject=subject,
-            before=before,
-            after=after,
-            detail=fault.kind,
+            nodes = _share_of(nodes, fault.share, rng("share"))
+        return Scene(
+            self._env,
+            fault.subject,
+            nodes,
+            fault.share < 1.0,
+            fault.scripted,
+            links,
+            rng,
+            self._reporter(fault.kind.name),
         )
 
+    def _named(self, fault: FaultConfig) -> list[Node]:
+        """Return the nodes of the region, pool or pools that a fault names, or its one node."""
+        return [
+            node
+            for node in self._nodes
+            if fault.node == node.name
+            or fault.pool == node.pool.name
+            or fault.region == self._regions[node.region]
+            or node.pool.name in fault.pools
+        ]
 
-def _units(
-    fault: FaultConfig, nodes: Sequence[Node]
-) -> Iterator[tuple[str, list[str], list[Node]]]:
-    """Yield the name, the subjects of events and the nodes of what is struck by itself."""
-    names = [node.name for node in nodes]
-    if fault.mtbf_s is None or fault.kind in _AS_ONE:
-        yield "", [fault.subject] if fault.share == 1.0 else names, list(nodes)
-    else:
-        yield from ((name, [name], [node]) for name, node in zip(names, nodes, strict=True))
+    def _reporter(self, kind: str) -> Report:
+        def report(subject: str, before: str, after: str) -> None:
+            self._observer.event(
+                time_s=self._env.now,
+                kind="fault",
+                subject=subject,
+                before=before,
+                after=after,
+                detail=kind,
+            )
+
+        return report
+
+
+def _share_of(nodes: Sequence[Node], share: float, rng: np.random.Generator) -> list[Node]:
+    """Return a random share of *nodes*, rounded, at least one of them, in their own order."""
+    count = max(1, round(share * len(nodes)))
+    chosen = sorted(rng.permutation(len(nodes))[:count].tolist())
+    return [nodes[index] for index in chosen]

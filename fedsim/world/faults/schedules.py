@@ -9,7 +9,6 @@ import numpy as np
 
 from fedsim.kernel.environment import Environment
 from fedsim.workload.distributions import Distribution
-from fedsim.world.faults.config import FaultConfig
 
 Life = Generator[Any, Any, None]
 """A SimPy process."""
@@ -18,26 +17,38 @@ Episode = Callable[[float], Life]
 """One time that a fault strikes, from its start to its end, for so many seconds."""
 
 
-def once(env: Environment, fault: FaultConfig, episode: Episode) -> Life:
-    """Let a scripted fault strike."""
-    assert fault.at_s is not None
-    if fault.at_s > 0.0:  # else before the first arrival, which may be at 0 as well
-        yield env.timeout(fault.at_s)
-    yield from episode(fault.lasts_s or 0.0)
+def once(env: Environment, at_s: float, lasts_s: float, episode: Episode) -> Life:
+    """Strike at *at_s* seconds, for *lasts_s* seconds."""
+    if at_s > 0.0:  # else before the first arrival, which may be at 0 as well
+        yield env.timeout(at_s)
+    yield from episode(lasts_s)
+
+
+class RandomTimes:
+    """Positive times in seconds, from a distribution or exponential with a mean."""
+
+    def __init__(self, mean_s: float, shape: Distribution | None) -> None:
+        self._mean_s = mean_s
+        self._shape = shape
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """Draw a time in seconds."""
+        if self._shape is None:
+            return float(rng.exponential(self._mean_s))
+        return self._shape.quantile(max(rng.random(), 2.0**-54))
 
 
 def again_and_again(
-    env: Environment, fault: FaultConfig, episode: Episode, rng: np.random.Generator
+    env: Environment,
+    up: RandomTimes,
+    down: RandomTimes | None,
+    episode: Episode,
+    rng: np.random.Generator,
 ) -> Life:
-    """Let a random fault strike for ever, after times up and for times down drawn from *rng*."""
-    assert fault.mtbf_s is not None
+    """Strike for ever, after times *up* and for times *down*, drawn from *rng* in turn.
+
+    *down* is None where episodes end by themselves.
+    """
     while True:
-        yield env.timeout(_draw(fault.up, fault.mtbf_s, rng))
-        lasts_s = 0.0 if fault.mttr_s is None else _draw(fault.down, fault.mttr_s, rng)
-        yield from episode(lasts_s)
-
-
-def _draw(times: Distribution | None, mean_s: float, rng: np.random.Generator) -> float:
-    if times is None:
-        return float(rng.exponential(mean_s))
-    return times.quantile(max(rng.random(), 2.0**-54))
+        yield env.timeout(up.draw(rng))
+        yield from episode(0.0 if down is None else down.draw(rng))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
@@ -11,13 +11,20 @@ from typing import NamedTuple, Protocol
 from simpy.events import Event
 
 from fedsim.federation.catalog import DeploymentStatus
-from fedsim.federation.contracts import Internal, NoCapacity, NodeId, NodeUnreachable
+from fedsim.federation.contracts import (
+    HealthState,
+    Internal,
+    NoCapacity,
+    NodeHealth,
+    NodeId,
+    NodeUnreachable,
+)
 from fedsim.kernel.environment import Environment, Signal
 from fedsim.kernel.streams import ERROR, SERVICE, Streams, keyed_uniform
-from fedsim.world.config import PoolConfig
-from fedsim.world.nodes.endpoint import HealthEndpoint
-from fedsim.world.nodes.job import Job, StreamedJob
-from fedsim.world.nodes.troubles import ErrorFaults, Limbo
+from fedsim.world.nodes.config import PoolConfig
+from fedsim.world.nodes.endpoint import Answer, HealthEndpoint
+from fedsim.world.nodes.job import Job, Server
+from fedsim.world.nodes.troubles import ErrorFaults, HeldJobs
 
 TELEMETRY_WINDOW_S = 60.0
 """Time over which a node reports its throughput, in seconds."""
@@ -42,7 +49,7 @@ class Work(NamedTuple):
     busy_s: float
 
 
-class Node(ABC):
+class Node(Server):
     """A node of any kind.
 
     Faults change it through `take_down`, `bring_up`, `set_slowdown`, `set_error_probability`,
@@ -65,8 +72,6 @@ class Node(ABC):
         factor: How many times as long as usual everything takes.
         wasted_slot_s: Slot-seconds in use whose result nobody took.
         usd_per_slot_s: Price of a slot in USD per second; NaN where none is given.
-        knows_first_token: Whether `first_token_s` is known.
-        caches_prompts: Whether `cached_tokens` and `preemptions` are known.
     """
 
     __slots__ = (
@@ -77,7 +82,7 @@ class Node(ABC):
         "_errors",
         "_history",
         "_jobs",
-        "_limbo",
+        "_held",
         "_loading",
         "_on_idle",
         "_queue_limit",
@@ -89,21 +94,12 @@ class Node(ABC):
         "_up_s",
         "_up_since_s",
         "_watcher",
-        "awaits_idle",
-        "code",
         "endpoint",
-        "env",
         "factor",
         "name",
-        "node_id",
         "pool",
         "region",
-        "usd_per_slot_s",
-        "wasted_slot_s",
     )
-
-    knows_first_token = False
-    caches_prompts = False
 
     def __init__(
         self,
@@ -134,13 +130,13 @@ class Node(ABC):
         self._errors = ErrorFaults()
         self._draining: dict[object, None] = {}
         self._silent: dict[object, None] = {}
-        self._limbo = Limbo(env)
+        self._held = HeldJobs(env)
         self._status = DeploymentStatus.READY
         self._emptied: list[Event] = []
         self._on_idle: Callable[[Node], None] | None = None
         self._ready: list[Event] = []
         self.awaits_idle = False
-        self.endpoint = HealthEndpoint(self)
+        self.endpoint = HealthEndpoint(env, name, self._answer, self._telemetry)
         self._troubled = False
         self._up_s = self._up_since_s = 0.0
         self._history: deque[tuple[float, Work]] = deque([(0.0, Work(0, 0.0))])
@@ -158,35 +154,6 @@ class Node(ABC):
     @abstractmethod
     def queued(self) -> int:
         """Requests that wait."""
-
-    @abstractmethod
-    def accept(self, job: Job) -> None:
-        """Serve a job that has arrived, let it wait, or turn it away."""
-
-    @abstractmethod
-    def finish(self, job: Job) -> None:
-        """End the service of a job that waits for it by itself."""
-
-    @abstractmethod
-    def abort(self, job: Job) -> None:
-        """Stop working on a job that nobody waits for any more."""
-
-    @abstractmethod
-    def token_s(self, job: StreamedJob, number: int) -> float:
-        """Return when output token *number* (from 1) of a job leaves the node, in seconds.
-
-        It is infinite while that is open. A time in the future is what is known now: the job's
-        ``on_change`` is called when the first token is known, and when later ones change for a
-        job that is followed.
-        """
-
-    @abstractmethod
-    def pauses(self, job: StreamedJob, longest_s: float) -> bool:
-        """Return whether two tokens of a job may leave more than *longest_s* seconds apart.
-
-        It is what is known now: the job's ``on_change`` is called when that may have become true
-        for the least time that was expected.
-        """
 
     @abstractmethod
     def busy_slot_s(self) -> float:
@@ -208,30 +175,6 @@ class Node(ABC):
     def _stretch(self, before: float) -> None:
         """Let everything take ``factor`` times as long from now on, which was *before*."""
 
-    def follow(self, job: StreamedJob) -> None:
-        """Call a job's ``on_change`` from now on whenever the times of its tokens may change."""
-        return
-
-    def expect(self, longest_s: float) -> None:
-        """Take note that a reader expects tokens no more than *longest_s* seconds apart."""
-        return
-
-    def note_service(self, job: Job) -> None:
-        """Let a job know that its service has begun, if it has not heard so yet."""
-        return
-
-    def first_token_s(self, job: Job) -> float:
-        """Return when a served job's first token left the node in seconds, NaN where unknown."""
-        return math.nan
-
-    def cached_tokens(self, job: Job) -> int:
-        """Return how many tokens of a served job's prompt were in a prefix cache."""
-        return 0
-
-    def preemptions(self, job: Job) -> int:
-        """Return how often a served job lost its place to others."""
-        return 0
-
     def kv_used_tokens(self) -> int:
         """Return the room in the key-value cache in use, in tokens; -1 without one."""
         return -1
@@ -247,7 +190,7 @@ class Node(ABC):
         if self._down or self._loading is not None:
             job.answer(NodeUnreachable(self.node_id))
         elif self._silent:
-            self._limbo.hold((job,))
+            self._held.hold((job,))
         elif self._draining:
             job.answer(NoCapacity(job.live.capability))
         else:
@@ -262,14 +205,14 @@ class Node(ABC):
         error = Internal(f"node {self.name} answered with an error")
         after_s = self._errors.after_s(luck)
         if after_s > 0.0:
-            self._limbo.fail_at(job, self.env._now + after_s, error)
+            self._held.fail_at(job, self.env._now + after_s, error)
         else:
             job.answer(error)
         return True
 
     def drop(self, job: Job) -> None:
         """Stop all work on a job that nobody waits for any more, wherever it is on the node."""
-        if not self._limbo.drop(job):
+        if not self._held.drop(job):
             self.abort(job)
 
     def _luck(self, job: Job) -> float:
@@ -295,7 +238,7 @@ class Node(ABC):
             self._up_s += self.env._now - self._up_since_s
             for job in self._lose_all():
                 job.answer(NodeUnreachable(self.node_id), within_step=True)
-            self._limbo.fail_all(NodeUnreachable(self.node_id))
+            self._held.fail_all(NodeUnreachable(self.node_id))
         self._down[cause] = None
         self._troubled = True
         self._tell_status()
@@ -364,17 +307,12 @@ class Node(ABC):
         """
         if silent:
             self._silent[cause] = None
-            self._limbo.hold(self._lose_all())
+            self._held.hold(self._lose_all())
         else:
             del self._silent[cause]
             if not self._silent:
-                self._limbo.fail_all(NodeUnreachable(self.node_id))
+                self._held.fail_all(NodeUnreachable(self.node_id))
         self._look_for_trouble()
-
-    @property
-    def silent(self) -> bool:
-        """Whether it answers nobody."""
-        return bool(self._silent)
 
     # Waiting for a node
 
@@ -388,7 +326,7 @@ class Node(ABC):
 
     def note_idle(self) -> None:
         """Tell those who wait for it, if it has nothing left to do."""
-        if not (self.running or self.queued or self._limbo):
+        if not (self.running or self.queued or self._held):
             self.awaits_idle = self._on_idle is not None
             _succeed(self._emptied)
             if self._on_idle is not None and self.up:
@@ -430,6 +368,27 @@ class Node(ABC):
         self._look_for_trouble()
 
     # Telemetry
+
+    def _answer(self) -> Answer:
+        """Return what it truly answers to a probe now."""
+        if self._silent:
+            return None
+        return self._telemetry() if self.up else NodeUnreachable(self.node_id)
+
+    def _telemetry(self) -> NodeHealth:
+        """Return what it says of itself now."""
+        return NodeHealth(
+            self.node_id,
+            HealthState.HEALTHY,
+            0.0,
+            0.0,
+            self.throughput(),
+            self.gpu_utilization(),
+            self.queued,
+            self.env.now,
+            self.running,
+            self.kv_usage(),
+        )
 
     def up_s(self) -> float:
         """Return the time up since the start, in seconds; loading is not up."""

@@ -7,8 +7,8 @@ import math
 from fedsim.federation.contracts import NoCapacity
 from fedsim.kernel.environment import Environment
 from fedsim.kernel.streams import Streams
-from fedsim.world.config import PoolConfig
 from fedsim.world.nodes.base import NodeWatcher
+from fedsim.world.nodes.config import PoolConfig
 from fedsim.world.nodes.counting import CountingNode
 from fedsim.world.nodes.due import Due
 from fedsim.world.nodes.job import Job, StreamedJob

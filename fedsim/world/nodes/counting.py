@@ -6,8 +6,8 @@ from collections import deque
 
 from fedsim.kernel.environment import Environment
 from fedsim.kernel.streams import Streams
-from fedsim.world.config import PoolConfig
 from fedsim.world.nodes.base import Node, NodeWatcher, Work
+from fedsim.world.nodes.config import PoolConfig
 from fedsim.world.nodes.job import Job
 
 

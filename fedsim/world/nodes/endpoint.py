@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from fedsim.federation.contracts import (
     FederationError,
-    HealthState,
     Internal,
     NodeHealth,
-    NodeUnreachable,
 )
-from fedsim.world.faults.config import EndpointConfig
-
-if TYPE_CHECKING:
-    from fedsim.world.nodes.base import Node
+from fedsim.kernel.environment import Environment
 
 SAMPLE_S = 1.0
-"""How often an endpoint that will lag takes down what it would say, in seconds."""
+"""How often an endpoint that will lag records what it would say, in seconds."""
 
 Answer = NodeHealth | FederationError | None
 """Telemetry, an error, or None for silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lie:
+    """What a health endpoint says in place of the truth.
+
+    Attributes:
+        says: ``well`` (it answers whatever the node does), ``ill`` (it says that the node is ill
+            whatever it does), or None for the truth.
+        lag_s: Age of what it says, in seconds; 0 for the present.
+    """
+
+    says: Literal["well", "ill"] | None = None
+    lag_s: float = 0.0
 
 
 class HealthEndpoint:
@@ -31,14 +41,26 @@ class HealthEndpoint:
     Of several lies at once, ill comes before well, and the longest lag counts.
 
     Args:
-        node: The node.
+        env: The environment.
+        name: The node's name.
+        truth: Returns what it answers while it neither lies nor lags.
+        telemetry: Returns what the node says of itself while it is well.
     """
 
-    __slots__ = ("_lies", "_node", "_past", "_recorded_s")
+    __slots__ = ("_env", "_lies", "_name", "_past", "_recorded_s", "_telemetry", "_truth")
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self._lies: dict[object, EndpointConfig] = {}
+    def __init__(
+        self,
+        env: Environment,
+        name: str,
+        truth: Callable[[], Answer],
+        telemetry: Callable[[], NodeHealth],
+    ) -> None:
+        self._env = env
+        self._name = name
+        self._truth = truth
+        self._telemetry = telemetry
+        self._lies: dict[object, Lie] = {}
         self._past: deque[tuple[float, Answer]] = deque()
         self._recorded_s = 0.0
 
@@ -46,7 +68,7 @@ class HealthEndpoint:
         """Return what it answers to a probe that arrives now."""
         return self._falsely() if self._lies else self._truth()
 
-    def set_lie(self, cause: object, lie: EndpointConfig | None) -> None:
+    def set_lie(self, cause: object, lie: Lie | None) -> None:
         """Lie from now on; None ends it."""
         if lie is None:
             del self._lies[cause]
@@ -54,22 +76,16 @@ class HealthEndpoint:
             self._lies[cause] = lie
 
     def record(self, lag_s: float) -> None:
-        """Take down from now on what it would say, so that it can say it *lag_s* seconds later."""
+        """Record from now on what it would say, so that it can say it *lag_s* seconds later."""
         if self._recorded_s == 0.0:
-            self._node.env.process(self._sample())
+            self._env.process(self._sample())
         self._recorded_s = max(self._recorded_s, lag_s)
-
-    def _truth(self) -> Answer:
-        node = self._node
-        if node.silent:
-            return None
-        return self._telemetry() if node.up else NodeUnreachable(node.node_id)
 
     def _falsely(self) -> Answer:
         lies = self._lies.values()
         says = {lie.says for lie in lies}
         if "ill" in says:
-            return Internal(f"the health endpoint of node {self._node.name} says that it is ill")
+            return Internal(f"the health endpoint of node {self._name} says that it is ill")
         lag_s = max(lie.lag_s for lie in lies)
         answer = self._before(lag_s) if lag_s > 0.0 else self._truth()
         if "well" in says and not isinstance(answer, NodeHealth):
@@ -78,7 +94,7 @@ class HealthEndpoint:
 
     def _before(self, lag_s: float) -> Answer:
         """Return the newest sample that is *lag_s* seconds old, or the first one."""
-        until_s = self._node.env.now - lag_s
+        until_s = self._env.now - lag_s
         found = self._past[0][1]
         for time_s, answer in self._past:
             if time_s > until_s:
@@ -87,25 +103,9 @@ class HealthEndpoint:
         return found
 
     def _sample(self) -> Generator[Any, Any, None]:
-        env, past = self._node.env, self._past
+        env, past = self._env, self._past
         while True:
             past.append((env.now, self._truth()))
             while len(past) > 1 and past[1][0] <= env.now - self._recorded_s - SAMPLE_S:
                 past.popleft()
             yield env.timeout(SAMPLE_S)
-
-    def _telemetry(self) -> NodeHealth:
-        """Return what the node says of itself now."""
-        node = self._node
-        return NodeHealth(
-            node.node_id,
-            HealthState.HEALTHY,
-            0.0,
-            0.0,
-            node.throughput(),
-            node.gpu_utilization(),
-            node.queued,
-            node.env.now,
-            node.running,
-            node.kv_usage(),
-        )

@@ -8,10 +8,10 @@ from fedsim.federation.contracts import NoCapacity
 from fedsim.kernel.environment import Environment
 from fedsim.kernel.streams import Streams
 from fedsim.workload.details import Prompt
-from fedsim.world.config import PoolConfig
 from fedsim.world.engine.engine import Engine, Sequence
 from fedsim.world.live import LiveRequest
 from fedsim.world.nodes.base import Node, NodeWatcher, Work
+from fedsim.world.nodes.config import PoolConfig
 from fedsim.world.nodes.due import Due
 from fedsim.world.nodes.job import Job, StreamedJob
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from heapq import heappush
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from simpy.events import NORMAL
 
-from fedsim.federation.contracts import FederationError, NodeUnreachable
+from fedsim.federation.contracts import FederationError, NodeId, NodeUnreachable
 from fedsim.kernel.environment import Environment, LightEvent
 from fedsim.kernel.tasks import Wake
+from fedsim.world.links import Link
 from fedsim.world.live import LiveRequest
-
-if TYPE_CHECKING:
-    from fedsim.world.links import Link
-    from fedsim.world.nodes.base import Node
 
 _NEVER_S = -1.0
 _TRAVELS, _HELD, _WAITS, _SERVED, _RETURNS, _OVER, _LOST = range(7)
@@ -34,6 +32,100 @@ class Ledger(Protocol):
     def job_over(self, job: Job) -> None:
         """Uncount a job, and charge the request for the slot time that it held."""
         ...
+
+
+class Server(ABC):
+    """What a job needs of its node.
+
+    Attributes:
+        env: The environment.
+        code: Its index among all nodes.
+        node_id: Its id.
+        awaits_idle: Whether `note_idle` must be called when a job has left.
+        wasted_slot_s: Slot-seconds in use whose result nobody took.
+        usd_per_slot_s: Price of a slot in USD per second; NaN where none is given.
+        knows_first_token: Whether `first_token_s` is known.
+        caches_prompts: Whether `cached_tokens` and `preemptions` are known.
+    """
+
+    __slots__ = (
+        "awaits_idle",
+        "code",
+        "env",
+        "node_id",
+        "usd_per_slot_s",
+        "wasted_slot_s",
+    )
+
+    env: Environment
+    code: int
+    node_id: NodeId
+    awaits_idle: bool
+    wasted_slot_s: float
+    usd_per_slot_s: float
+    knows_first_token = False
+    caches_prompts = False
+
+    @abstractmethod
+    def accept(self, job: Job) -> None:
+        """Serve a job that has arrived, let it wait, or turn it away."""
+
+    @abstractmethod
+    def finish(self, job: Job) -> None:
+        """End the service of a job that waits for it by itself."""
+
+    @abstractmethod
+    def abort(self, job: Job) -> None:
+        """Stop working on a job that nobody waits for any more."""
+
+    @abstractmethod
+    def token_s(self, job: StreamedJob, number: int) -> float:
+        """Return when output token *number* (from 1) of a job leaves the node, in seconds.
+
+        It is infinite while that is open. A time in the future is what is known now: the job's
+        ``on_change`` is called when the first token is known, and when later ones change for a
+        job that is followed.
+        """
+
+    @abstractmethod
+    def pauses(self, job: StreamedJob, longest_s: float) -> bool:
+        """Return whether two tokens of a job may leave more than *longest_s* seconds apart.
+
+        It is what is known now: the job's ``on_change`` is called when that may have become true
+        for the least time that was expected.
+        """
+
+    @abstractmethod
+    def drop(self, job: Job) -> None:
+        """Stop all work on a job that was given up, wherever it is on the node."""
+
+    @abstractmethod
+    def note_idle(self) -> None:
+        """Report that it is idle to those who wait for it, if it is."""
+
+    def follow(self, job: StreamedJob) -> None:
+        """Call a job's ``on_change`` from now on whenever the times of its tokens may change."""
+        return
+
+    def expect(self, longest_s: float) -> None:
+        """Take note that a reader expects tokens no more than *longest_s* seconds apart."""
+        return
+
+    def note_service(self, job: Job) -> None:
+        """Let a job know that its service has begun, if it has not heard so yet."""
+        return
+
+    def first_token_s(self, job: Job) -> float:
+        """Return when a served job's first token left the node in seconds, NaN where unknown."""
+        return math.nan
+
+    def cached_tokens(self, job: Job) -> int:
+        """Return how many tokens of a served job's prompt were in a prefix cache."""
+        return 0
+
+    def preemptions(self, job: Job) -> int:
+        """Return how often a served job lost its place to others."""
+        return 0
 
 
 class Job(LightEvent):
@@ -88,7 +180,7 @@ class Job(LightEvent):
     streamed = False
 
     def __init__(
-        self, live: LiveRequest, node: Node, attempt: int, leg_s: float, ledger: Ledger
+        self, live: LiveRequest, node: Server, attempt: int, leg_s: float, ledger: Ledger
     ) -> None:
         self.env: Environment = node.env
         self.live = live

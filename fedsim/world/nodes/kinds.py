@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fedsim.kernel.environment import Environment
 from fedsim.kernel.streams import Streams
-from fedsim.world.config import PoolConfig
 from fedsim.world.nodes.base import Node, NodeWatcher
 from fedsim.world.nodes.batches import BatchNode
+from fedsim.world.nodes.config import PoolConfig
 from fedsim.world.nodes.engine import EngineNode
 from fedsim.world.nodes.slots import SlotNode
 

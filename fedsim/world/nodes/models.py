@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fedsim.kernel.streams import ADAPTER_LOAD, MODEL_LOAD, keyed_uniform
 from fedsim.workload.details import Pictures
-from fedsim.world.config import SwitchConfig
 from fedsim.world.live import LiveRequest
+from fedsim.world.nodes.config import SwitchConfig
 
 
 class Models:

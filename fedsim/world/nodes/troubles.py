@@ -31,19 +31,19 @@ class ErrorFaults:
             self._faults[cause] = (probability, after_s)
         self.probability = 1.0 - math.prod(1.0 - each for each, _ in self._faults.values())
 
-    def after_s(self, luck: float) -> float:
-        """Return when the error comes that strikes a request with *luck* below `probability`."""
+    def after_s(self, draw: float) -> float:
+        """Return how long after its arrival a request fails whose *draw* is below `probability`."""
         escapes, struck_s = 1.0, 0.0
         for probability, after_s in self._faults.values():
             escapes *= 1.0 - probability
             struck_s = after_s
-            if luck < 1.0 - escapes:
+            if draw < 1.0 - escapes:
                 break
         return struck_s
 
 
-class Limbo:
-    """Requests that a node has taken and does not work on, until something becomes of them."""
+class HeldJobs:
+    """Jobs that a node has taken and does not work on, until they fail or are given up."""
 
     __slots__ = ("_env", "_held")
 
@@ -52,17 +52,17 @@ class Limbo:
         self._held: dict[Job, Signal | None] = {}
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return how many are held."""
         return len(self._held)
 
     def hold(self, jobs: Iterable[Job]) -> None:
-        """Take jobs that nothing becomes of by themselves."""
+        """Hold jobs until `fail_all` or `drop`."""
         for job in jobs:
             self._held[job] = None
             job.hold()
 
     def fail_at(self, job: Job, when_s: float, error: FederationError) -> None:
-        """Take a job that fails with *error* at *when_s* seconds."""
+        """Hold a job that fails with *error* at *when_s* seconds."""
 
         def fail(_: Signal) -> None:
             del self._held[job]
@@ -72,7 +72,7 @@ class Limbo:
         job.hold()
 
     def drop(self, job: Job) -> bool:
-        """Give up a job that nobody waits for any more, and return whether it was here."""
+        """Let go of a job that was given up, and return whether it was held."""
         if job not in self._held:
             return False
         self._forget(job)
@@ -80,7 +80,7 @@ class Limbo:
         return True
 
     def fail_all(self, error: FederationError) -> None:
-        """Let all that are here fail with *error* now."""
+        """Let all fail with *error* now."""
         for job in list(self._held):
             self._forget(job)
             job.release(error)

@@ -36,18 +36,14 @@ from fedsim.workload.prefixes import Prefixes
 from fedsim.workload.sizes import Sizes
 from fedsim.workload.tokens import Tokens
 from fedsim.workload.traffic import Traffic
-from fedsim.world.config import (
-    BatchConfig,
-    FaultConfig,
-    NetworkConfig,
-    PoolConfig,
-    RegionConfig,
-    StreamConfig,
-    SwitchConfig,
-    WorldConfig,
-)
+from fedsim.world.config import RegionConfig, StreamConfig, WorldConfig
 from fedsim.world.engine.config import EngineConfig
 from fedsim.world.engine.steps import Coefficients
+from fedsim.world.faults.config import FaultConfig
+from fedsim.world.faults.gray import Errors, Slowdown
+from fedsim.world.faults.stopping import Crash, Outage
+from fedsim.world.network import NetworkConfig
+from fedsim.world.nodes.config import BatchConfig, PoolConfig, SwitchConfig
 from fedsim.world.service import DistributedService, TokenBatches
 from tests.simulated import Federation, run_world
 
@@ -127,12 +123,13 @@ def faults(draw, pools):
     target = draw(
         st.sampled_from([{"region": "near"}, {"pool": pools[0].name}, {"node": "pool0-0"}])
     )
-    kind = draw(st.sampled_from(["outage", "crash", "slowdown", "errors"]))
+    slow = st.builds(Slowdown, st.sampled_from([0.5, 3.0]))
+    failing = st.builds(Errors, st.floats(0.0, 1.0))
+    kind = draw(st.sampled_from([Outage(), Crash()]) | slow | failing)
     when = {"at_s": draw(st.sampled_from([0.0, 5.0, 10.0])), "lasts_s": draw(st.floats(0.5, 20.0))}
-    if kind == "crash":
+    if isinstance(kind, Crash):
         when = {"mtbf_s": draw(st.floats(2.0, 20.0)), "mttr_s": draw(st.floats(0.5, 5.0))}
-    factor = draw(st.sampled_from([0.5, 3.0]))
-    return FaultConfig(kind, **target, **when, factor=factor, probability=draw(st.floats(0.0, 1.0)))
+    return FaultConfig(kind, **target, **when)
 
 
 @st.composite

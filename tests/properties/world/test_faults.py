@@ -6,8 +6,6 @@ that each world must become empty, whatever strikes it.
 
 from __future__ import annotations
 
-from typing import get_args
-
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -20,17 +18,14 @@ from fedsim.federation.retries import RetryConfig
 from fedsim.workload.arrivals import Poisson
 from fedsim.workload.distributions import Lognormal, Weibull
 from fedsim.workload.traffic import Traffic
-from fedsim.world.config import NetworkConfig, RegionConfig, StreamConfig, WorldConfig
-from fedsim.world.faults.config import (
-    EndpointConfig,
-    ErrorTiming,
-    FaultConfig,
-    FaultKind,
-    FlappingConfig,
-    GroupConfig,
-    LinkConfig,
-    RollingConfig,
-)
+from fedsim.world.config import RegionConfig, StreamConfig, WorldConfig
+from fedsim.world.faults.config import FaultConfig
+from fedsim.world.faults.gray import Errors, Health, Slowdown
+from fedsim.world.faults.links import BadLink
+from fedsim.world.faults.maintenance import RollingDeployment
+from fedsim.world.faults.registry import FAULTS
+from fedsim.world.faults.stopping import Correlated, Flapping, Spot
+from fedsim.world.network import NetworkConfig
 from tests.properties.world.test_conservation import (
     DURATION_S,
     REGIONS,
@@ -41,7 +36,7 @@ from tests.properties.world.test_conservation import (
 )
 from tests.simulated import Federation, run_world
 
-KINDS = get_args(FaultKind)
+KINDS = tuple(FAULTS)
 DRAIN_S = 20_000.0
 """Longest that a node may work in vain on what piled up in half a minute, in seconds."""
 
@@ -51,61 +46,37 @@ ends = st.sampled_from(
     [("near", "far"), ("near/0", "pool0"), ("far/0", "pool0-0"), ("near", "pool0")]
 )
 
-PARTICULARS = {
-    "slowdown": st.fixed_dictionaries({"factor": st.sampled_from([1.5, 20.0])}),
-    "errors": st.fixed_dictionaries(
-        {
-            "probability": st.sampled_from([0.3, 1.0]),
-            "timing": st.none() | st.builds(ErrorTiming, spans_s),
-        }
+SETTINGS = {
+    "slowdown": st.builds(Slowdown, st.sampled_from([1.5, 20.0])),
+    "errors": st.builds(Errors, st.sampled_from([0.3, 1.0]), st.none() | spans_s),
+    "rolling_deployment": st.builds(
+        RollingDeployment, st.integers(1, 3), spans_s, spans_s, spans_s
     ),
-    "rolling_deployment": st.fixed_dictionaries(
-        {"rolling": st.builds(RollingConfig, st.integers(1, 3), spans_s, spans_s, spans_s)}
+    "link": st.builds(
+        BadLink, st.just(0.3), st.sampled_from([0.0, 0.5]), st.sampled_from([0.0, 0.3, 1.0])
     ),
-    "partition": st.fixed_dictionaries(
-        {"link": st.builds(LinkConfig, ends, st.booleans(), st.just(True))}
+    "flapping": st.builds(Flapping, spans_s, st.sampled_from([0.2, 0.8])),
+    "health": st.builds(
+        Health, st.sampled_from([None, "well", "ill"]), st.sampled_from([0.5, 4.0])
     ),
-    "link": st.fixed_dictionaries(
-        {
-            "link": st.builds(
-                LinkConfig,
-                ends,
-                st.booleans(),
-                st.just(False),
-                st.sampled_from([0.0, 0.3]),
-                st.sampled_from([0.0, 0.5]),
-                st.sampled_from([0.0, 0.3, 1.0]),
-            )
-        }
-    ),
-    "flapping": st.fixed_dictionaries(
-        {"flapping": st.builds(FlappingConfig, spans_s, st.sampled_from([0.2, 0.8]))}
-    ),
-    "health": st.fixed_dictionaries(
-        {
-            "health": st.builds(
-                EndpointConfig, st.sampled_from([None, "well", "ill"]), st.sampled_from([0.5, 4.0])
-            )
-        }
-    ),
-    "spot": st.fixed_dictionaries({"notice_s": spans_s}),
-    "correlated": st.fixed_dictionaries(
-        {"group": st.builds(GroupConfig, st.sampled_from([None, 1, 2]), spans_s)}
-    ),
+    "spot": st.builds(Spot, spans_s),
+    "correlated": st.builds(Correlated, st.sampled_from([None, 1, 2]), spans_s),
 }
 
 
 @st.composite
-def faults(draw, kind):
+def faults(draw, name):
     """Draw a fault of a kind that strikes somebody while requests arrive."""
-    given = draw(PARTICULARS.get(kind, st.just({})))
-    if "link" not in given:
+    kind = draw(SETTINGS[name] if name in SETTINGS else st.builds(FAULTS[name]))
+    if kind.targets == ("ends",):
+        given = {"ends": draw(ends), "one_way": draw(st.booleans())}
+    else:
         targets = [{"region": "near"}, {"pool": "pool0"}]
-        if kind not in {"rolling_deployment", "correlated"}:
+        if "node" in kind.targets:
             targets.append({"node": "pool0-0"})
-        given |= draw(st.sampled_from(targets))
+        given = draw(st.sampled_from(targets))
         if "node" not in given:
-            given["share"] = draw(shares)
+            given = given | {"share": draw(shares)}
     if draw(st.booleans()):
         given |= {"at_s": draw(st.sampled_from([0.0, 3.0, 10.0])), "lasts_s": draw(spans_s)}
     else:

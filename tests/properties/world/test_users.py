@@ -20,7 +20,9 @@ from fedsim.workload.sizes import Sizes
 from fedsim.workload.tokens import Tokens
 from fedsim.workload.traffic import Traffic
 from fedsim.world.answers import idle_answer_s
-from fedsim.world.config import FaultConfig
+from fedsim.world.faults.config import FaultConfig
+from fedsim.world.faults.gray import Errors
+from fedsim.world.faults.stopping import Outage
 from fedsim.world.users import LEAST_TURN_S
 from tests.simulated import HERE, Federation, run_world, small_world
 
@@ -44,11 +46,10 @@ conversations = st.builds(
 )
 faults = st.builds(
     FaultConfig,
-    st.sampled_from(["outage", "errors"]),
+    st.just(Outage()) | st.builds(Errors, st.floats(0.1, 1.0)),
     node=st.just("node-0"),
     at_s=st.floats(0.0, 10.0),
     lasts_s=st.floats(0.1, 20.0),
-    probability=st.floats(0.1, 1.0),
 )
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 
 from fedsim.workload.distributions import Constant, Lognormal, Uniform, Weibull
-from fedsim.world.config import FaultConfig
-from fedsim.world.faults.config import GroupConfig
+from fedsim.world.faults.config import FaultConfig
+from fedsim.world.faults.stopping import Correlated, Crash, Spot
 from tests.simulated import run_world, small_world
 from tests.theory.replications import Z_MOST, estimate
 
@@ -54,7 +54,7 @@ def test_crashes(times, seed):
     """A node is up for MTBF / (MTBF + MTTR) of the time, whatever the shape of both times."""
     up, down = TIMES[times]
 
-    seen = estimate(up_share(seed, kind="crash", up=up, down=down))
+    seen = estimate(up_share(seed, kind=Crash(), up=up, down=down))
 
     expected = MTBF_S / (MTBF_S + MTTR_S)
     assert seen.z(expected) > -Z_MOST
@@ -64,7 +64,7 @@ def test_crashes(times, seed):
 
 def test_spot():
     """A node that is reclaimed serves on during the notice, and is down for the time after it."""
-    seen = estimate(up_share(1, nodes=50, kind="spot", notice_s=NOTICE_S))
+    seen = estimate(up_share(1, nodes=50, kind=Spot(NOTICE_S)))
 
     expected = (MTBF_S + NOTICE_S) / (MTBF_S + NOTICE_S + MTTR_S)
     assert seen.z(expected) > -Z_MOST
@@ -75,7 +75,7 @@ def test_spot():
 def test_groups():
     """A rack is up for MTBF / (MTBF + MTTR) of the time, and all of its nodes are alike."""
     size = 4
-    shares = up_share(1, kind="correlated", group=GroupConfig(size)).to_numpy().reshape(-1, size)
+    shares = up_share(1, kind=Correlated(size)).to_numpy().reshape(-1, size)
 
     assert (shares == shares[:, :1]).all()
     expected = MTBF_S / (MTBF_S + MTTR_S)

@@ -19,14 +19,9 @@ from fedsim.workload.distributions import Constant
 from fedsim.workload.sizes import Sizes
 from fedsim.workload.tokens import Tokens
 from fedsim.workload.traffic import Traffic
-from fedsim.world.config import (
-    BatchConfig,
-    NetworkConfig,
-    PoolConfig,
-    RegionConfig,
-    StreamConfig,
-    WorldConfig,
-)
+from fedsim.world.config import RegionConfig, StreamConfig, WorldConfig
+from fedsim.world.network import NetworkConfig
+from fedsim.world.nodes.config import BatchConfig, PoolConfig
 from fedsim.world.service import TokenBatches
 from tests.simulated import HERE, run_world
 from tests.theory.replications import Z_MOST, estimate

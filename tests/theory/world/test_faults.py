@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from fedsim.workload.distributions import Constant
-from fedsim.world.config import FaultConfig
+from fedsim.world.faults.config import FaultConfig
+from fedsim.world.faults.gray import Errors, Slowdown
+from fedsim.world.faults.stopping import Crash
 from tests.simulated import run_world, small_world
 from tests.theory.replications import Z_MOST, estimate
 
@@ -32,7 +34,7 @@ def crashing(seed, rate_rps):
         DURATION_S,
         nodes=NODES,
         slots=10_000,
-        faults=[FaultConfig("crash", pool="node", mtbf_s=MTBF_S, mttr_s=MTTR_S)],
+        faults=[FaultConfig(Crash(), pool="node", mtbf_s=MTBF_S, mttr_s=MTTR_S)],
         seed=seed,
     )
 
@@ -93,7 +95,7 @@ def test_error_probability():
         50.0,
         200.0,
         slots=100,
-        faults=[FaultConfig("errors", node="node-0", at_s=50.0, lasts_s=100.0, probability=0.3)],
+        faults=[FaultConfig(Errors(0.3), node="node-0", at_s=50.0, lasts_s=100.0)],
     )
 
     requests = run_world(config).requests
@@ -112,7 +114,7 @@ def test_slowdown():
         2.0,
         100.0,
         slots=1000,
-        faults=[FaultConfig("slowdown", node="node-0", at_s=40.0, lasts_s=20.0, factor=4.0)],
+        faults=[FaultConfig(Slowdown(4.0), node="node-0", at_s=40.0, lasts_s=20.0)],
     )
 
     requests = run_world(config).requests

@@ -9,7 +9,8 @@ import pytest
 
 from fedsim.workload.distributions import Exponential
 from fedsim.workload.traffic import Traffic
-from fedsim.world.config import NetworkConfig, RegionConfig
+from fedsim.world.config import RegionConfig
+from fedsim.world.network import NetworkConfig
 from tests.simulated import HERE, draws_of, run_world, small_world
 from tests.theory.replications import Z_MOST, Estimate
 

@@ -16,7 +16,11 @@ from fedsim.federation.policies import HealthPolicy, LocalityPolicy
 from fedsim.federation.retries import RetryConfig
 from fedsim.results.digest import digest
 from fedsim.workload.distributions import Constant, Exponential, Lognormal, Uniform
-from fedsim.world.config import FaultConfig, NetworkConfig, RegionConfig
+from fedsim.world.config import RegionConfig
+from fedsim.world.faults.config import FaultConfig
+from fedsim.world.faults.gray import Errors, Slowdown
+from fedsim.world.faults.stopping import Crash, Outage
+from fedsim.world.network import NetworkConfig
 from tests.simulated import HERE, Federation, draws_of, run_world, small_world
 from tests.theory.queues import kiefer_wolfowitz, lindley, with_losses
 
@@ -132,10 +136,10 @@ class TestStockSteps:
             jitter=0.2,
             nodes_every_s=1.0,
             faults=[
-                FaultConfig("outage", node="node-0", at_s=20.0, lasts_s=15.0),
-                FaultConfig("crash", pool="node", mtbf_s=40.0, mttr_s=5.0),
-                FaultConfig("slowdown", node="node-1", at_s=30.0, lasts_s=20.0, factor=3.0),
-                FaultConfig("errors", pool="there", at_s=50.0, lasts_s=10.0, probability=0.5),
+                FaultConfig(Outage(), node="node-0", at_s=20.0, lasts_s=15.0),
+                FaultConfig(Crash(), pool="node", mtbf_s=40.0, mttr_s=5.0),
+                FaultConfig(Slowdown(3.0), node="node-1", at_s=30.0, lasts_s=20.0),
+                FaultConfig(Errors(0.5), pool="there", at_s=50.0, lasts_s=10.0),
             ],
         )
         pool = plain.pools[0]

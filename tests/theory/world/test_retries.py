@@ -13,12 +13,14 @@ from fedsim.federation.budgets import BudgetConfig
 from fedsim.federation.gateway import TimeoutConfig
 from fedsim.federation.retries import RetryConfig
 from fedsim.workload.distributions import Constant, Exponential
-from fedsim.world.config import FaultConfig
+from fedsim.world.faults.config import FaultConfig
+from fedsim.world.faults.gray import Errors
+from fedsim.world.faults.stopping import Outage
 from tests.simulated import Federation, run_world, small_world
 from tests.theory.workload.uniformity import P_LEAST, ks_p
 
 ROUND_TRIP_S = 0.04
-OUTAGE = FaultConfig("outage", region="here", at_s=0.0, lasts_s=1e6)
+OUTAGE = FaultConfig(Outage(), region="here", at_s=0.0, lasts_s=1e6)
 
 
 def by_request(attempts, column):
@@ -149,9 +151,7 @@ class TestAmplification:
 
     def attempts(self, probability, retries, rate_rps=60.0, duration_s=100.0):
         """Return the number of attempts of each request."""
-        errors = FaultConfig(
-            "errors", region="here", at_s=0.0, lasts_s=1e6, probability=probability
-        )
+        errors = FaultConfig(Errors(probability), region="here", at_s=0.0, lasts_s=1e6)
         config = small_world(Constant(0.01), rate_rps, duration_s, nodes=10, faults=[errors])
         return run_world(config, Federation(retries=retries)).requests["attempts"].to_numpy()
 

@@ -34,7 +34,10 @@ from fedsim.workload.distributions import (
     Weibull,
 )
 from fedsim.workload.tenants import Tenants
-from fedsim.world.config import FaultConfig, WorldConfig
+from fedsim.world.config import WorldConfig
+from fedsim.world.faults.config import FaultConfig
+from fedsim.world.faults.gray import Errors, Slowdown
+from fedsim.world.faults.stopping import Crash, Outage
 from fedsim.world.service import DistributedService, TokenService
 from tests.conftest import ROOT
 from tests.unit.scenario.writing import SMALLEST, TWO_REGIONS, loaded, write
@@ -309,11 +312,11 @@ class TestValues:
         scenario = loaded(tmp_path, TWO_REGIONS, overrides)
 
         assert scenario.world.faults == (
-            FaultConfig("outage", region="eu", at_s=60.0, lasts_s=10.0),
-            FaultConfig("crash", pool="us-chat", mtbf_s=21600.0, mttr_s=600.0),
-            FaultConfig("crash", node="us-chat-1", at_s=0.0, lasts_s=10.0),
-            FaultConfig("slowdown", node="us-chat-0", at_s=1.0, lasts_s=2.0, factor=5.0),
-            FaultConfig("errors", pool="us-chat", at_s=1.0, lasts_s=2.0, probability=1.0),
+            FaultConfig(Outage(), region="eu", at_s=60.0, lasts_s=10.0),
+            FaultConfig(Crash(), pool="us-chat", mtbf_s=21600.0, mttr_s=600.0),
+            FaultConfig(Crash(), node="us-chat-1", at_s=0.0, lasts_s=10.0),
+            FaultConfig(Slowdown(5.0), node="us-chat-0", at_s=1.0, lasts_s=2.0),
+            FaultConfig(Errors(1.0), pool="us-chat", at_s=1.0, lasts_s=2.0),
         )
         assert scenario.slo == Slo({"p50": 1.0, "p99": 8.0}, 0.999)
         assert scenario.compare == CompareSpec(CONTRACT_STRATEGIES, 3, "round_robin")

@@ -11,10 +11,10 @@ import pytest
 from fedsim.scenario.catalogues.profiles import profile
 from fedsim.scenario.engine_files import read_steps
 from fedsim.workload.distributions import Constant, Lognormal
-from fedsim.world.config import BatchConfig, PoolConfig, SwitchConfig
 from fedsim.world.engine.config import EngineConfig
 from fedsim.world.engine.measured import MeasuredSteps
 from fedsim.world.engine.steps import Coefficients
+from fedsim.world.nodes.config import BatchConfig, PoolConfig, SwitchConfig
 from fedsim.world.service import (
     PictureService,
     RecognitionService,

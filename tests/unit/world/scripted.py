@@ -26,14 +26,12 @@ from fedsim.results.recorder import Recorder
 from fedsim.results.tables import Tables
 from fedsim.workload.details import Details
 from fedsim.workload.traffic import Traffic
-from fedsim.world.config import (
-    FaultConfig,
-    NetworkConfig,
-    PoolConfig,
-    RegionConfig,
-    StreamConfig,
-    WorldConfig,
-)
+from fedsim.world.config import RegionConfig, StreamConfig, WorldConfig
+from fedsim.world.faults.config import FaultConfig
+from fedsim.world.faults.gray import Errors, Slowdown
+from fedsim.world.faults.stopping import Outage
+from fedsim.world.network import NetworkConfig
+from fedsim.world.nodes.config import PoolConfig
 from fedsim.world.service import ServiceModel, TokenService
 from fedsim.world.world import Site, World, directory_of
 from tests.given import Given, GivenArrivals
@@ -305,16 +303,16 @@ def _listed(column: Any) -> list[float | None]:
 
 def outage(at_s: float, lasts_s: float, **target: Any) -> FaultConfig:
     """Return an outage, of ``node-0`` unless another target is named."""
-    return FaultConfig("outage", at_s=at_s, lasts_s=lasts_s, **(target or {"node": "node-0"}))
+    return FaultConfig(Outage(), at_s=at_s, lasts_s=lasts_s, **(target or {"node": "node-0"}))
 
 
 def slowdown(at_s: float, lasts_s: float, factor: float, **target: Any) -> FaultConfig:
     """Return a slowdown, of ``node-0`` unless another target is named."""
     target = target or {"node": "node-0"}
-    return FaultConfig("slowdown", at_s=at_s, lasts_s=lasts_s, factor=factor, **target)
+    return FaultConfig(Slowdown(factor), at_s=at_s, lasts_s=lasts_s, **target)
 
 
 def errors(at_s: float, lasts_s: float, probability: float, **target: Any) -> FaultConfig:
     """Return an error fault, of ``node-0`` unless another target is named."""
     target = target or {"node": "node-0"}
-    return FaultConfig("errors", at_s=at_s, lasts_s=lasts_s, probability=probability, **target)
+    return FaultConfig(Errors(probability), at_s=at_s, lasts_s=lasts_s, **target)

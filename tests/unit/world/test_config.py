@@ -4,9 +4,9 @@ import pytest
 
 from fedsim.federation.contracts import Capability
 from fedsim.workload.distributions import Constant
-from fedsim.world.config import BatchConfig, PoolConfig, SwitchConfig
 from fedsim.world.engine.config import EngineConfig
 from fedsim.world.engine.steps import Coefficients
+from fedsim.world.nodes.config import BatchConfig, PoolConfig, SwitchConfig
 from fedsim.world.service import DistributedService, TokenBatches, TokenService
 
 SERVICE = DistributedService(Constant(1.0))

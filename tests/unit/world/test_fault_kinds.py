@@ -12,32 +12,28 @@ import pytest
 from fedsim.federation.catalog import DeploymentStatus
 from fedsim.federation.contracts import FederationError
 from fedsim.workload.distributions import Constant
-from fedsim.world.config import FaultConfig
-from fedsim.world.faults.config import (
-    EndpointConfig,
-    ErrorTiming,
-    FaultKind,
-    FlappingConfig,
-    GroupConfig,
-    LinkConfig,
-    RollingConfig,
-)
+from fedsim.world.faults.config import FaultConfig
+from fedsim.world.faults.gray import BlackHole, Errors, Health
+from fedsim.world.faults.kind import FaultKind
+from fedsim.world.faults.links import BadLink, Partition
+from fedsim.world.faults.maintenance import Drain, RollingDeployment
+from fedsim.world.faults.stopping import Correlated, Flapping, Spot
 from tests.unit.world.scripted import HERE, Reader, Script, Waiter, errors, outage, send
 
 NODE = {"node": "node-0"}
 LINK = (HERE, "node")
 
 
-def fault(kind: FaultKind, at_s: float, lasts_s: float, **settings: Any) -> FaultConfig:
-    """Return a scripted fault, of ``node-0`` unless another target or a link is named."""
-    targets = {"node", "pool", "pools", "region", "link"}
-    target = settings if targets & settings.keys() else {**NODE, **settings}
+def fault(kind: FaultKind, at_s: float, lasts_s: float, **target: Any) -> FaultConfig:
+    """Return a scripted fault, of ``node-0`` unless another target is named."""
+    if not {"node", "pool", "region", "ends"} & target.keys():
+        target = {"node": "node-0", **target}
     return FaultConfig(kind, at_s=at_s, lasts_s=lasts_s, **target)
 
 
 def cut(at_s, lasts_s, ends=LINK, *, one_way=False):
     """Return a partition."""
-    return fault("partition", at_s, lasts_s, link=LinkConfig(ends, one_way, cut=True))
+    return fault(Partition(), at_s, lasts_s, ends=ends, one_way=one_way)
 
 
 def probes(at_s, faults, **settings):
@@ -64,7 +60,7 @@ class TestDrain:
     def test_finishes_the_old_and_refuses_the_new(self):
         """What is in service or waits is served; what arrives meanwhile is refused."""
         rows = [(0.0, 4), (0.5, 4), (3.0, 1), (12.0, 1)]
-        played = Script(rows, slots=1, faults=[fault("drain", 2.0, 8.0)]).play()
+        played = Script(rows, slots=1, faults=[fault(Drain(), 2.0, 8.0)]).play()
 
         assert played.log == [
             (0, "ok", 4.0),
@@ -86,7 +82,7 @@ class TestDrain:
             seen.append(deployment.status)
             return await send(site, target, request)
 
-        faults = [fault("drain", 1.0, 4.0), fault("drain", 3.0, 6.0), outage(4.0, 2.0)]
+        faults = [fault(Drain(), 1.0, 4.0), fault(Drain(), 3.0, 6.0), outage(4.0, 2.0)]
         rows = [(time_s, 1) for time_s in (0.5, 2.0, 5.5, 7.0, 9.5)]
         Script(rows, act=act, faults=faults).play()
 
@@ -97,14 +93,14 @@ class TestDrain:
 class TestErrorsThatComeLate:
     def test_hold_no_slot(self):
         """While a request waits for its error, another has the slot."""
-        late = fault("errors", 0.0, 2.0, probability=1.0, timing=ErrorTiming(5.0))
+        late = fault(Errors(1.0, 5.0), 0.0, 2.0)
         played = Script([(1.0, 3), (2.5, 3)], slots=1, faults=[late]).play()
 
         assert played.log == [(0, "internal", 6.0), (1, "ok", 5.5)]
 
     def test_after_the_arrival_at_the_node(self):
         """Network there, the time of the error, network back; no slot is ever used."""
-        late = fault("errors", 0.0, 9.0, probability=1.0, timing=ErrorTiming(5.0))
+        late = fault(Errors(1.0, 5.0), 0.0, 9.0)
         played = Script([(1.0, 3)], leg_s=1.0, faults=[late]).play()
 
         assert played.log == [(0, "internal", 8.0)]
@@ -112,7 +108,7 @@ class TestErrorsThatComeLate:
 
     def test_a_crash_comes_before_it(self):
         """A node that dies takes with it what was to fail."""
-        late = fault("errors", 0.0, 9.0, probability=1.0, timing=ErrorTiming(5.0))
+        late = fault(Errors(1.0, 5.0), 0.0, 9.0)
         played = Script([(1.0, 3)], faults=[late, outage(3.0, 1.0)]).play()
 
         assert played.log == [(0, "node_unreachable", 3.0)]
@@ -120,7 +116,7 @@ class TestErrorsThatComeLate:
     def test_beside_those_that_come_at_once(self):
         """Every request is struck by the first that it does not escape."""
         faults = [
-            fault("errors", 0.0, 9.0, probability=1.0, timing=ErrorTiming(5.0)),
+            fault(Errors(1.0, 5.0), 0.0, 9.0),
             errors(0.0, 9.0, 1.0),
         ]
         played = Script([(1.0, 3)], faults=faults).play()
@@ -132,7 +128,7 @@ class TestBlackHole:
     def test_never_answers(self):
         """Neither what it has when it begins nor what comes is answered; at the end all fails."""
         rows = [(0.0, 5), (3.0, 1), (11.0, 1)]
-        played = Script(rows, slots=1, faults=[fault("black_hole", 2.0, 8.0)]).play()
+        played = Script(rows, slots=1, faults=[fault(BlackHole(), 2.0, 8.0)]).play()
 
         assert played.log == [
             (0, "node_unreachable", 10.0),
@@ -144,7 +140,7 @@ class TestBlackHole:
 
     def test_two_at_once(self):
         """Where the first of two ends, the node stays a black hole until the second does."""
-        holes = [fault("black_hole", 2.0, 8.0), fault("black_hole", 4.0, 12.0)]
+        holes = [fault(BlackHole(), 2.0, 8.0), fault(BlackHole(), 4.0, 12.0)]
         played = Script([(3.0, 1), (11.0, 1), (17.0, 1)], slots=1, faults=holes).play()
 
         assert played.log == [
@@ -156,7 +152,7 @@ class TestBlackHole:
     def test_a_deadline_ends_the_wait(self):
         """A gateway with a deadline hears of nothing before it."""
         played = Script(
-            [(3.0, 1)], limits_s={0: 4.0}, faults=[fault("black_hole", 2.0, 80.0)]
+            [(3.0, 1)], limits_s={0: 4.0}, faults=[fault(BlackHole(), 2.0, 80.0)]
         ).play()
 
         assert played.log == [(0, "timeout", 7.0)]
@@ -164,7 +160,7 @@ class TestBlackHole:
     def test_a_stream_falls_silent(self):
         """No token comes any more once it has begun, and the connection breaks at its end."""
         reader = Reader()
-        Script([(0.0, 4)], act=reader, faults=[fault("black_hole", 2.5, 5.0)]).play()
+        Script([(0.0, 4)], act=reader, faults=[fault(BlackHole(), 2.5, 5.0)]).play()
 
         assert reader.log[0] == ("open", 0.0)
         assert reader.log[-1][1] == 7.5
@@ -172,7 +168,7 @@ class TestBlackHole:
 
     def test_probes_are_not_answered(self):
         """Whoever probes it has to give up by itself."""
-        seen = probes([3.0, 30.0], [fault("black_hole", 2.0, 8.0)], leg_s=1.0)
+        seen = probes([3.0, 30.0], [fault(BlackHole(), 2.0, 8.0)], leg_s=1.0)
 
         assert seen == [(3.0, "silence", 20.0), (30.0, 0, 2.0)]
 
@@ -251,7 +247,7 @@ class TestPartition:
 class TestLink:
     def test_latency_in_each_direction(self):
         """Each message that is sent while it lasts takes longer by the latency."""
-        slow = fault("link", 1.0, 3.0, link=LinkConfig(LINK, latency_s=0.5))
+        slow = fault(BadLink(latency_s=0.5), 1.0, 3.0, ends=LINK)
         played = Script([(0.5, 1), (2.0, 5)], leg_s=1.0, faults=[slow]).play()
 
         assert played.log == [(0, "ok", 0.5 + 1.0 + 1.0 + 1.5), (1, "ok", 2.0 + 1.5 + 5.0 + 1.0)]
@@ -259,15 +255,15 @@ class TestLink:
 
     def test_one_way(self):
         """With from and to, only messages in that direction take longer; latencies add up."""
-        slow = LinkConfig(("node", HERE), one_way=True, latency_s=0.5)
-        faults = [fault("link", 1.0, 30.0, link=slow)] * 2
+        slow = fault(BadLink(0.5), 1.0, 30.0, ends=("node", HERE), one_way=True)
+        faults = [slow] * 2
         played = Script([(2.0, 1)], leg_s=1.0, faults=faults).play()
 
         assert played.log == [(0, "ok", 2.0 + 1.0 + 1.0 + 2.0)]
 
     def test_loss_is_that_of_a_partition(self):
         """Of lost requests the gateway hears after the connect timeout, of lost answers never."""
-        link = LinkConfig(LINK, loss=0.3)
+        link = fault(BadLink(loss=0.3), 0.0, 2000.0, ends=LINK)
         rows = [(float(time_s), 1) for time_s in range(1, 401)]
         limits_s = dict.fromkeys(range(400), 10.0)
         played = Script(
@@ -275,7 +271,7 @@ class TestLink:
             slots=1000,
             leg_s=1.0,
             limits_s=limits_s,
-            faults=[fault("link", 0.0, 2000.0, link=link)],
+            faults=[link],
             duration_s=500.0,
         ).play()
 
@@ -286,13 +282,13 @@ class TestLink:
 
     def test_jitter(self):
         """The 95th percentile of a message's time is so much above its median."""
-        link = LinkConfig(("here/0", "node"), one_way=True, jitter=0.5)
+        link = fault(BadLink(jitter=0.5), 0.0, 2000.0, ends=("here/0", "node"), one_way=True)
         rows = [(float(time_s), 1) for time_s in range(1000)]
         played = Script(
             rows,
             slots=1000,
             leg_s=1.0,
-            faults=[fault("link", 0.0, 2000.0, link=link)],
+            faults=[link],
             duration_s=1000.0,
         ).play()
 
@@ -303,7 +299,7 @@ class TestLink:
 
 def test_flapping():
     """Down for the share of each period from its start, up for the rest, and up at the end."""
-    flapping = fault("flapping", 10.0, 25.0, flapping=FlappingConfig(10.0, 0.3))
+    flapping = fault(Flapping(10.0, 0.3), 10.0, 25.0)
 
     played = Script([(0.0, 1)], faults=[flapping], duration_s=60.0).play()
 
@@ -321,20 +317,20 @@ def test_flapping():
 class TestHealth:
     def test_says_well(self):
         """The endpoint answers while the node is down, or a black hole."""
-        lie = fault("health", 0.0, 90.0, health=EndpointConfig("well"))
-        faults = [lie, outage(1.0, 4.0), fault("black_hole", 9.0, 4.0)]
+        lie = fault(Health("well"), 0.0, 90.0)
+        faults = [lie, outage(1.0, 4.0), fault(BlackHole(), 9.0, 4.0)]
 
         assert probes([2.0, 10.0], faults, leg_s=1.0) == [(2.0, 0, 2.0), (10.0, 0, 2.0)]
 
     def test_says_ill(self):
         """The endpoint calls a node ill that serves as ever."""
-        lie = fault("health", 0.0, 5.0, health=EndpointConfig("ill"))
+        lie = fault(Health("ill"), 0.0, 5.0)
 
         assert probes([2.0, 8.0], [lie]) == [(2.0, "internal", 0.0), (8.0, 0, 0.0)]
 
     def test_lags(self):
         """The verdict is that of some time ago, also when the node has come back."""
-        lie = fault("health", 0.0, 90.0, health=EndpointConfig(lag_s=10.0))
+        lie = fault(Health(lag_s=10.0), 0.0, 90.0)
 
         seen = probes([5.5, 12.5, 18.5], [lie, outage(2.1, 4.0)])
 
@@ -344,9 +340,7 @@ class TestHealth:
 
     def test_the_longest_of_several_lags_counts(self):
         """10 s ago the node was down, 2 s ago it was up, whichever fault began first."""
-        long, short = (
-            fault("health", 0.0, 90.0, health=EndpointConfig(lag_s=lag_s)) for lag_s in (10.0, 2.0)
-        )
+        long, short = (fault(Health(lag_s=lag_s), 0.0, 90.0) for lag_s in (10.0, 2.0))
         for lies in ([long, short], [short, long]):
             seen = probes([5.5, 13.5], [*lies, outage(2.1, 4.0)])
             assert [verdict for _, verdict, _ in seen] == [0, "node_unreachable"]
@@ -354,7 +348,7 @@ class TestHealth:
 
 def test_spot():
     """Notice, in which it drains; gone, with what it had not finished; back, cold."""
-    spot = fault("spot", 2.0, 5.0, notice_s=3.0)
+    spot = fault(Spot(3.0), 2.0, 5.0)
     rows = [(1.0, 3), (1.5, 9), (3.0, 1), (6.0, 1), (11.0, 1), (13.0, 1)]
 
     played = Script(rows, slots=9, faults=[spot], pool={"cold_start": Constant(2.0)}).play()
@@ -377,8 +371,8 @@ def test_spot():
 class TestRollingDeployment:
     def test_batch_by_batch(self):
         """Each node drains, stops, starts and loads; then the pause; then the next batch."""
-        rolling = RollingConfig(batch=2, pause_s=5.0, drain_s=30.0, restart_s=10.0)
-        deployment = FaultConfig("rolling_deployment", pool="node", at_s=2.0, rolling=rolling)
+        rolling = RollingDeployment(batch=2, pause_s=5.0, drain_s=30.0, restart_s=10.0)
+        deployment = FaultConfig(rolling, pool="node", at_s=2.0)
         script = Script(
             [(1.0, 4)],
             nodes=3,
@@ -405,8 +399,8 @@ class TestRollingDeployment:
 
     def test_impatient(self):
         """What a node has not finished in time fails."""
-        rolling = RollingConfig(drain_s=3.0, restart_s=1.0)
-        deployment = FaultConfig("rolling_deployment", pool="node", at_s=2.0, rolling=rolling)
+        rolling = RollingDeployment(drain_s=3.0, restart_s=1.0)
+        deployment = FaultConfig(rolling, pool="node", at_s=2.0)
 
         played = Script([(1.0, 40)], faults=[deployment]).play()
 
@@ -416,7 +410,7 @@ class TestRollingDeployment:
 class TestCorrelated:
     def test_within_a_spread(self):
         """Each node of the group goes down within the spread, and all come back together."""
-        group = fault("correlated", 10.0, 20.0, region=HERE, group=GroupConfig(spread_s=4.0))
+        group = fault(Correlated(spread_s=4.0), 10.0, 20.0, region=HERE)
         events = Script([(0.0, 1)], nodes=5, faults=[group], duration_s=60.0).play().faults
 
         downs = [(time, subject) for time, subject, _, after, _ in events if after == "down"]
@@ -427,7 +421,7 @@ class TestCorrelated:
 
     def test_a_spread_ends_with_the_fault(self):
         """With a spread above its length, all go down while it lasts, and all come back."""
-        group = fault("correlated", 10.0, 5.0, region=HERE, group=GroupConfig(spread_s=90.0))
+        group = fault(Correlated(spread_s=90.0), 10.0, 5.0, region=HERE)
         script = Script([(0.0, 1)], nodes=5, faults=[group], duration_s=120.0)
         events = [(time, after) for time, _, _, after, _ in script.play().faults]
 
@@ -438,7 +432,7 @@ class TestCorrelated:
 
     def test_racks(self):
         """Scripted, one rack of consecutive nodes goes down, which the seed decides."""
-        rack = fault("correlated", 10.0, 20.0, pool="node", group=GroupConfig(size=2))
+        rack = fault(Correlated(2), 10.0, 20.0, pool="node")
         struck = set()
         for seed in range(12):
             script = Script([(0.0, 1)], nodes=5, faults=[rack], duration_s=60.0, seed=seed)
@@ -450,7 +444,7 @@ class TestCorrelated:
 @pytest.mark.parametrize(("share", "count"), [(0.25, 1), (0.5, 2), (0.01, 1)])
 def test_share(share, count):
     """A share of the nodes is struck, at least one, always the same ones for a seed."""
-    faults = [fault("drain", 1.0, 2.0, pool="node", share=share)]
+    faults = [fault(Drain(), 1.0, 2.0, pool="node", share=share)]
     runs = [Script([(0.0, 1)], nodes=4, faults=faults, seed=3).play().faults for _ in range(2)]
 
     assert runs[0] == runs[1]

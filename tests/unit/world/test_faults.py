@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from fedsim.federation.contracts import Capability
 from fedsim.results.recorder import Recorder
 from fedsim.workload.distributions import Constant
-from fedsim.world.config import FaultConfig, PoolConfig
+from fedsim.world.faults.config import FaultConfig
+from fedsim.world.faults.stopping import Crash
+from fedsim.world.nodes.config import PoolConfig
 from fedsim.world.service import DistributedService
 from fedsim.world.world import World, directory_of
 from tests.unit.world.scripted import HERE, Script, ScriptedGateway, errors, outage, slowdown
@@ -29,7 +31,7 @@ def events_of(faults, *, nodes=1, duration_s=100.0, seed=1, pools=()):
 def crash(**settings):
     """Return a random crash of the pool ``node``, unless another target is named."""
     settings = {"pool": "node", "mtbf_s": 10.0, "mttr_s": 2.0, **settings}
-    return FaultConfig("crash", **settings)
+    return FaultConfig(Crash(), **settings)
 
 
 def other_pool(name="other"):
@@ -43,7 +45,7 @@ class TestEvents:
         """Every fault tells its subject, what was and what is, at its start and its end."""
         faults = [
             outage(1.0, 10.0, region=HERE),
-            FaultConfig("crash", pool="node", at_s=2.0, lasts_s=10.0),
+            FaultConfig(Crash(), pool="node", at_s=2.0, lasts_s=10.0),
             slowdown(3.0, 10.0, 2.5, node="node-0"),
             errors(4.0, 10.0, 0.3, pool="node"),
         ]

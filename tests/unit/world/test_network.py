@@ -6,8 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fedsim.world.config import NetworkConfig
-from fedsim.world.network import Network
+from fedsim.world.network import Network, NetworkConfig
 
 ROUND_TRIPS_S = {("a", "b"): 0.08, ("b", "a"): 0.08, ("a", "c"): 0.2, ("c", "a"): 0.2}
 ROUND_TRIPS_S |= {("b", "c"): 0.1, ("c", "b"): 0.1}

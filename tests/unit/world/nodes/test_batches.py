@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fedsim.world.config import BatchConfig
+from fedsim.world.nodes.config import BatchConfig
 from fedsim.world.service import TokenBatches
 from tests.unit.world.scripted import Reader, Script, errors, outage, send, slowdown
 

@@ -5,8 +5,7 @@ import pytest
 from fedsim.federation.catalog import DeploymentStatus
 from fedsim.kernel.streams import Streams
 from fedsim.workload.distributions import Constant, Lognormal
-from fedsim.world.config import FaultConfig
-from tests.unit.world.scripted import Script, outage, send
+from tests.unit.world.scripted import Script, errors, outage, send
 
 COLD = {"cold_start": Constant(5.0)}
 
@@ -70,7 +69,7 @@ def test_errors_outlast_it():
     """An error fault that began before goes on after a cold start."""
     faults = [
         outage(2.0, 2.0),
-        FaultConfig("errors", node="node-0", at_s=1.0, lasts_s=9.0, probability=1.0),
+        errors(1.0, 9.0, 1.0),
     ]
     played = Script([(5.0, 1), (9.5, 1), (10.5, 1)], pool=COLD, faults=faults).play()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fedsim.kernel.streams import ADAPTER_LOAD, MODEL_LOAD, keyed_uniform
 from fedsim.workload.details import Pictures
 from fedsim.workload.distributions import Constant, Exponential
-from fedsim.world.config import SwitchConfig
+from fedsim.world.nodes.config import SwitchConfig
 from fedsim.world.nodes.models import Models
 from fedsim.world.service import DistributedService, PictureService
 from tests.unit.world.scripted import Script, outage, slowdown
