@@ -34,21 +34,18 @@ def read_clients(facts: Facts, folder: Path) -> tuple[dict[str, Clients], list[P
     problems: list[Problem] = []
     for stream in facts.streams:
         path: KeyPath = ("workload", stream, "arrivals")
-        file, model = facts.text(*path, "file"), facts.text(*path, "model")
-        if not is_servegen(facts.at(*path)) or not file or not model:
+        name, model, table = (facts.at(*path, key) for key in ("file", "model", "lengths"))
+        if not is_servegen(facts.written(*path)) or name is None or model is None:
             continue
         key = "file"
         try:
-            numbers, rates = read_rates(folder / file, model)
-            lengths, key = facts.text(*path, "lengths"), "lengths"
-            clients[stream] = Clients(
-                rates,
-                read_lengths(folder / lengths, model, numbers, len(rates.rates_rps))
-                if lengths
-                else None,
-            )
+            numbers, rates = read_rates(folder / name, model)
+            lengths = None
+            if table is not None:
+                key, name = "lengths", table
+                lengths = read_lengths(folder / name, model, numbers, len(rates.rates_rps))
+            clients[stream] = Clients(rates, lengths)
         except TraceError as failure:
-            name = facts.text(*path, key)
             place = name if failure.line is None else f"{name}:{failure.line}"
             message = f"{place}: {failure.message}"
             problems.append(facts.document.problem((*path, key), message, failure.remedy))

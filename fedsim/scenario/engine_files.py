@@ -10,7 +10,6 @@ from pathlib import Path
 from fedsim.errors import Problem, ScenarioError
 from fedsim.scenario.catalogues.profile_files import read_profile
 from fedsim.scenario.catalogues.profiles import Profile, profile
-from fedsim.scenario.catalogues.tables import CatalogueError
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.schema.engine import PROFILE_FILES
 from fedsim.scenario.source import KeyPath
@@ -55,8 +54,6 @@ def read_engine_sources(facts: Facts, folder: Path) -> tuple[EngineSources, list
                 profiles[pool] = _profile(named, folder)
             if table:
                 tables[pool] = read_steps(folder / table)
-        except CatalogueError:
-            continue  # the model of the file reports it
         except ScenarioError as failure:
             problems += [_in_file(facts, (*path, "profile"), each) for each in failure.problems]
         except _FAILURES as failure:

@@ -1,18 +1,21 @@
-"""A lenient view of the raw tree, for checks that must run although other values are wrong.
+"""What is known of a scenario file, for checks that must run although other values are wrong.
 
-What is missing or malformed reads as absent here: the models report it, and no check trips over it.
+What the models object to reads as absent here: they report it, and no check stumbles over it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError, create_model
+from pydantic.fields import FieldInfo
+
 from fedsim.federation.contracts import PrivacyLevel
-from fedsim.scenario.source import Document, KeyPath
-from fedsim.scenario.units import DURATION, UnitError
+from fedsim.scenario.schema.base import Settings, fields_by_key
+from fedsim.scenario.source import Document, KeyPath, has
 
 _LEVELS = {level.name.lower(): level for level in PrivacyLevel}
 _NODE = re.compile(r"(?P<pool>.+)-(?P<number>0|[1-9][0-9]*)\Z", re.ASCII)
@@ -20,38 +23,91 @@ _NODE = re.compile(r"(?P<pool>.+)-(?P<number>0|[1-9][0-9]*)\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What can be known of a document, well-formed or not."""
+    """The values of a document that are valid, whatever is wrong with others.
+
+    Attributes:
+        document: The document.
+        file: The document as a model, or None where something is wrong with it.
+        models: The model of each mapping of the document's tree, by the mapping's ``id``.
+        wrong: Paths of the values that a model objects to.
+    """
 
     document: Document
+    file: Settings | None = None
+    models: Mapping[int, type[Settings]] = field(default_factory=dict)
+    wrong: Sequence[KeyPath] = ()
+    _known: dict[KeyPath, Any] = field(default_factory=dict, repr=False)
 
     def at(self, *path: str | int) -> Any:
-        """Return the value at *path*, or None."""
-        here = self.document.tree
-        for step in path:
-            if isinstance(here, dict):
-                here = here.get(str(step))
-            elif isinstance(here, list) and isinstance(step, int) and step < len(here):
-                here = here[step]
-            else:
+        """Return the value that the file gives at *path*; None where it gives none, or is wrong.
+
+        A mapping with fixed keys is a model, quantities are in base units.
+        """
+        here, known = self.document.tree, self.file
+        for depth, step in enumerate(path, start=1):
+            if not has(here, step):
                 return None
-        return here
+            known = self._of(here, path[:depth]) if known is None else _inside(known, step)
+            here = here[step]
+        return known
+
+    def _of(self, around: Any, path: KeyPath) -> Any:
+        """Return the value of a key of the mapping *around*, which has something else wrong."""
+        if path not in self._known:
+            self._known[path] = None
+            model = self.models.get(id(around))
+            named = None if model is None else fields_by_key(model).get(str(path[-1]))
+            if named is not None and all(each[: len(path)] != path for each in self.wrong):
+                name, info = named
+                try:
+                    valid = _alone(name, info).model_validate({path[-1]: around[path[-1]]})
+                except ValidationError:
+                    return None  # what is around it is not read far enough to object to it
+                self._known[path] = getattr(valid, name)
+        return self._known[path]
+
+    def value(self, *path: str | int) -> Any:
+        """Return the value at *path*, its default where the file gives none; None where wrong."""
+        depth = len(path)
+        while self.written(*path[:depth]) is None:
+            depth -= 1
+        if depth == len(path):
+            return self.at(*path)
+        model = self.models.get(id(self.written(*path[:depth])))
+        named = None if model is None else fields_by_key(model).get(str(path[depth]))
+        if named is None:
+            return None
+        value = named[1].get_default(call_default_factory=True)
+        for step in path[depth + 1 :]:
+            value = _inside(value, step)
+        return value
 
     def mapping(self, *path: str | int) -> dict[str, Any]:
-        """Return the mapping at *path*, or an empty one."""
-        value = self.at(*path)
-        return value if isinstance(value, dict) else {}
+        """Return what the file gives at *path*: each key with its value, None where that is wrong.
+
+        Empty where it gives no mapping.
+        """
+        here = self.written(*path)
+        return {key: self.at(*path, key) for key in here} if isinstance(here, dict) else {}
+
+    def written(self, *path: str | int) -> Any:
+        """Return what stands at *path*, as it is written, right or wrong; None for nothing."""
+        here = self.document.tree
+        for step in path:
+            if not has(here, step):
+                return None
+            here = here[step]
+        return here
 
     def text(self, *path: str | int) -> str | None:
-        """Return the text at *path*, or None."""
-        value = self.at(*path)
-        return value if isinstance(value, str) else None
+        """Return the text at *path* as it is written; None where there is none, or it is wrong."""
+        written = self.written(*path)
+        return written if isinstance(written, str) and self.at(*path) is not None else None
 
     def duration_s(self, *path: str | int) -> float | None:
         """Return the duration at *path* in seconds, or None."""
-        try:
-            return DURATION.parse(self.at(*path))
-        except UnitError:
-            return None
+        value = self.at(*path)
+        return value if isinstance(value, float) else None
 
     @property
     def regions(self) -> list[str]:
@@ -71,52 +127,50 @@ class Facts:
     @property
     def faults(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """The faults that are mappings, with their indices."""
-        faults = self.at("faults")
+        faults = self.written("faults")
         for number, fault in enumerate(faults if isinstance(faults, list) else ()):
             if isinstance(fault, dict):
-                yield number, fault
+                yield number, self.mapping("faults", number)
 
     def pool_region(self, pool: str) -> str | None:
         """Return the region of a pool where it exists, or None."""
         region = self.text("pools", pool, "region")
         return region if region in self.mapping("regions") else None
 
-    def pool_capabilities(self, pool: str) -> list[str]:
-        """Return what a pool can do."""
-        stated = self.at("pools", pool, "capabilities")
-        if not isinstance(stated, list):
-            return ["generate"]
-        return [word for word in stated if isinstance(word, str)]
+    def pool_capabilities(self, pool: str) -> list[str] | None:
+        """Return what a pool can do, or None where that cannot be known."""
+        found: list[str] | None = self.value("pools", pool, "capabilities")
+        return found
 
     def stream_capability(self, stream: str) -> str | None:
         """Return what a stream asks for, or None."""
-        return self._default("generate", "workload", stream, "capability")
+        found: str | None = self.value("workload", stream, "capability")
+        return found
 
     def servers(self, stream: str) -> list[str]:
         """Return the pools that have the capability of a stream."""
         capability = self.stream_capability(stream)
-        return [pool for pool in self.pools if capability in self.pool_capabilities(pool)]
+        return [pool for pool in self.pools if capability in (self.pool_capabilities(pool) or ())]
 
     def region_privacy(self, region: str) -> PrivacyLevel | None:
         """Return the level of a region, or None."""
-        return _LEVELS.get(self._default("internal", "regions", region, "privacy") or "")
+        return _LEVELS.get(self.value("regions", region, "privacy"))
 
     def stream_privacy(self, stream: str) -> PrivacyLevel | None:
         """Return the level of a stream's data, or None."""
-        return _LEVELS.get(self._default("internal", "workload", stream, "qos", "privacy") or "")
+        return _LEVELS.get(self.value("workload", stream, "qos", "privacy"))
 
     def origins(self, stream: str) -> dict[str, KeyPath]:
         """Return the existing regions that a stream comes from, with the paths that say so."""
         path: KeyPath = ("workload", stream, "origins")
-        if self.at(*path) is None:
+        if self.written(*path) is None:
             return dict.fromkeys(self.regions, path[:-1])
-        regions = self.mapping("regions")
-        weights = self.mapping(*path).items()
-        return {name: (*path, name) for name, weight in weights if weight != 0 and name in regions}
+        weights, regions = self.mapping(*path), self.mapping("regions")
+        return {name: (*path, name) for name in weights if weights[name] != 0 and name in regions}
 
     def gateway_regions(self) -> list[str]:
         """Return the existing regions that have gateways."""
-        if self.at("federation", "gateways") is None:
+        if self.written("federation", "gateways") is None:
             origins = [self.origins(stream) for stream in self.streams]
             return [region for region in self.regions if any(region in each for each in origins)]
         stated = self.mapping("federation", "gateways")
@@ -127,10 +181,24 @@ class Facts:
         match = _NODE.match(node)
         if match is None or match["pool"] not in self.mapping("pools"):
             return False
-        count = self.mapping("pools", match["pool"]).get("count", 1)
-        known = isinstance(count, int) and not isinstance(count, bool)
-        return not known or int(match["number"]) < count
+        count = self.pool_count(match["pool"])
+        return count is None or int(match["number"]) < count
 
-    def _default(self, default: str, *path: str | int) -> str | None:
-        """Return the text at *path*, *default* where the key is missing, None where malformed."""
-        return default if self.at(*path) is None else self.text(*path)
+    def pool_count(self, pool: str) -> int | None:
+        """Return the number of nodes of a pool, or None where that cannot be known."""
+        found: int | None = self.value("pools", pool, "count")
+        return found
+
+
+def _alone(name: str, info: FieldInfo) -> type[Settings]:
+    """Return a model of a single field."""
+    key: Any = {name: (info.annotation, info)}
+    model: type[Settings] = create_model("Alone", __base__=Settings, **key)
+    return model
+
+
+def _inside(value: Any, step: str | int) -> Any:
+    """Return what is at a key or index inside a valid value."""
+    if isinstance(value, Settings):
+        return getattr(value, fields_by_key(type(value))[str(step)][0])
+    return value[step]

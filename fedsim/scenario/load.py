@@ -97,8 +97,7 @@ def _built(
             the same are not read again.
     """
     apply_overrides(document, changes)
-    file, problems = validate(document)
-    facts = Facts(document)
+    file, facts, problems = validate(document)
     broken: list[Problem] = []
     unusable: list[Problem] = []
     if before is not None and _same(before.document, document, "workload", "regions"):

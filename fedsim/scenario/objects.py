@@ -65,7 +65,7 @@ def missing_objects(facts: Facts) -> Iterator[Problem]:
     """Yield a problem for each object that a scenario names and nobody gave."""
     document = facts.document
     for part in PLACES:
-        for path, text in given_in(facts.at(part), (part,)):
+        for path, text in given_in(facts.written(part), (part,)):
             if text not in document.objects:
                 message = f"{text} was given in Python, and no file holds it."
                 remedy = f"Give it again in Python, as {{{dotted(path)!r}: ...}}."

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from fedsim.errors import Problem
 from fedsim.scenario.catalogues.profiles import profile_names
 from fedsim.scenario.facts import Facts
-from fedsim.scenario.schema.engine import Engine
 from fedsim.scenario.schema.service import Batching
 
 _SLOTS_KEYS = ("slots", "service", "batching", "switch")
-_DEFAULTS = {
-    "max_batch": Engine.model_fields["max_batch"].default,
-    "token_budget": Engine.model_fields["token_budget"].default,
-    "block_tokens": Engine.model_fields["block_tokens"].default,
-}
 
 
 def mixed_kinds(facts: Facts) -> Iterator[Problem]:
     """Yield a problem for every pool that is not of one kind: slots, engine or batches."""
     for pool in facts.pools:
-        if facts.at("pools", pool, "engine") is not None:
+        if facts.written("pools", pool, "engine") is not None:
             yield from _beside_engine(facts, pool)
-        elif facts.at("pools", pool, "service") is None:
+        elif facts.written("pools", pool, "service") is None:
             yield _neither(facts, pool)
-        elif facts.at("pools", pool, "batching") is not None:
+        elif facts.written("pools", pool, "batching") is not None:
             yield from _beside_batching(facts, pool)
-        elif facts.at("pools", pool, "service", "tokens_per_second") is not None:
+        elif facts.written("pools", pool, "service", "tokens_per_second") is not None:
             message = "A service by tokens_per_second is that of batches, which the pool has not."
             remedy = f"Add batching: {{max_batch: {Batching().max_batch}}}, or give times per "
             remedy += "token for slots."
@@ -45,7 +39,7 @@ def _neither(facts: Facts, pool: str) -> Problem:
 
 def _beside_engine(facts: Facts, pool: str) -> Iterator[Problem]:
     for key in _SLOTS_KEYS:
-        if facts.at("pools", pool, key) is not None:
+        if facts.written("pools", pool, key) is not None:
             says = {
                 "slots": "engine.max_batch says how many requests run at once",
                 "service": "the engine's steps say how long requests take",
@@ -59,11 +53,11 @@ def _beside_engine(facts: Facts, pool: str) -> Iterator[Problem]:
 
 def _beside_batching(facts: Facts, pool: str) -> Iterator[Problem]:
     for key in ("slots", "switch"):
-        if facts.at("pools", pool, key) is not None:
+        if facts.written("pools", pool, key) is not None:
             message = f"A pool with batching has no {key}: it works on one batch at a time."
             path = ("pools", pool, key)
             yield facts.document.problem(path, message, f"Remove {key}, or batching.", at_key=True)
-    if facts.mapping("pools", pool, "service").get("tokens_per_second") is None:
+    if facts.written("pools", pool, "service", "tokens_per_second") is None:
         message = "The service of a pool with batching says how long a batch takes."
         remedy = "Write service: {base: 5ms, tokens_per_second: 62100}, or remove batching."
         yield facts.document.problem(("pools", pool, "service"), message, remedy)
@@ -72,7 +66,7 @@ def _beside_batching(facts: Facts, pool: str) -> Iterator[Problem]:
 def wrong_engines(facts: Facts) -> Iterator[Problem]:
     """Yield a problem for every engine whose settings do not fit together."""
     for pool in facts.pools:
-        if isinstance(facts.at("pools", pool, "engine"), Mapping):
+        if isinstance(facts.written("pools", pool, "engine"), dict):
             yield from _sources_of_steps(facts, pool)
             yield from _missing_cache(facts, pool)
             yield from _small_budget(facts, pool)
@@ -82,8 +76,8 @@ def wrong_engines(facts: Facts) -> Iterator[Problem]:
 def _sources_of_steps(facts: Facts, pool: str) -> Iterator[Problem]:
     """Yield a problem unless exactly one of profile, table and coefficients gives the steps."""
     path = ("pools", pool, "engine")
-    given = [key for key in ("profile", "table") if facts.at(*path, key) is not None]
-    coefficients = [key for key in ("prefill", "decode") if facts.at(*path, key) is not None]
+    given = [key for key in ("profile", "table") if facts.written(*path, key) is not None]
+    coefficients = [key for key in ("prefill", "decode") if facts.written(*path, key) is not None]
     if not given and not coefficients:
         message = "The engine does not say how long its steps take."
         remedy = f"Add profile: {profile_names()[0]}, or prefill and decode, or table: steps.csv."
@@ -101,7 +95,7 @@ def _sources_of_steps(facts: Facts, pool: str) -> Iterator[Problem]:
 
 def _missing_cache(facts: Facts, pool: str) -> Iterator[Problem]:
     path = ("pools", pool, "engine")
-    if facts.at(*path, "profile") is None and facts.at(*path, "kv_capacity") is None:
+    if facts.written(*path, "profile") is None and facts.written(*path, "kv_capacity") is None:
         message = "The engine does not say how many tokens its KV cache holds."
         remedy = "Add kv_capacity, such as kv_capacity: 455000."
         yield facts.document.problem(path, message, remedy)
@@ -109,10 +103,10 @@ def _missing_cache(facts: Facts, pool: str) -> Iterator[Problem]:
 
 def _small_budget(facts: Facts, pool: str) -> Iterator[Problem]:
     path = ("pools", pool, "engine")
-    budget, batch = _number(facts, pool, "token_budget"), _number(facts, pool, "max_batch")
+    budget, batch = (facts.value(*path, key) for key in ("token_budget", "max_batch"))
     if budget is None or batch is None or budget >= batch:
         return
-    stated = "token_budget" if facts.at(*path, "token_budget") is not None else "max_batch"
+    stated = "token_budget" if facts.written(*path, "token_budget") is not None else "max_batch"
     message = (
         f"A step may compute {budget:,} tokens, and up to {batch:,} requests run, each of which "
         "takes one."
@@ -122,17 +116,9 @@ def _small_budget(facts: Facts, pool: str) -> Iterator[Problem]:
 
 
 def _small_cache(facts: Facts, pool: str) -> Iterator[Problem]:
-    capacity = facts.at("pools", pool, "engine", "kv_capacity")
-    block = _number(facts, pool, "block_tokens")
-    if type(capacity) is int and block is not None and 0 < capacity < block:
+    path = ("pools", pool, "engine", "kv_capacity")
+    capacity, block = facts.at(*path), facts.value(*path[:-1], "block_tokens")
+    if capacity is not None and block is not None and capacity < block:
         message = f"A cache of {capacity} tokens holds no block of {block} tokens."
         remedy = "Raise kv_capacity, or lower block_tokens."
-        path = ("pools", pool, "engine", "kv_capacity")
         yield facts.document.problem(path, message, remedy)
-
-
-def _number(facts: Facts, pool: str, key: str) -> int | None:
-    """Return a whole number of an engine, its default where not given, None where malformed."""
-    value = facts.at("pools", pool, "engine", key)
-    value = _DEFAULTS[key] if value is None else value
-    return value if type(value) is int and value >= 1 else None

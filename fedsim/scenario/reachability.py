@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fedsim.errors import Problem
-from fedsim.scenario.catalogues.locations import location_names, round_trip
+from fedsim.scenario.catalogues.locations import round_trip
 from fedsim.scenario.catalogues.tables import CatalogueError
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.schema.base import listed
@@ -19,7 +19,10 @@ def unserved_streams(facts: Facts) -> Iterator[Problem]:
         if capability is None or not facts.pools:
             continue
         if not facts.servers(stream):
-            offered = [word for pool in facts.pools for word in facts.pool_capabilities(pool)]
+            each = [facts.pool_capabilities(pool) for pool in facts.pools]
+            offered = [word for words in each if words is not None for word in words]
+            if None in each:
+                continue  # a pool may have it
             message = f"No pool has the capability {capability}."
             remedy = (
                 f"Add it to the capabilities of a pool; the pools have "
@@ -49,9 +52,9 @@ def _unlawful(facts: Facts, stream: str) -> Iterator[Problem]:
 
 
 def _privacy_is_kept(facts: Facts) -> bool:
-    policies = facts.at("federation", "policies")
-    stated = policies is None or (isinstance(policies, dict) and "privacy" in policies)
-    return stated and facts.at("federation", "router") is None
+    policies = facts.value("federation", "policies")
+    keeps = policies == "enterprise_default" or "privacy" in (policies or ())
+    return keeps and facts.written("federation", "router") is None
 
 
 def origins_without_gateway(facts: Facts) -> Iterator[Problem]:
@@ -97,15 +100,16 @@ def missing_round_trips(facts: Facts) -> Iterator[Problem]:
 
 def _unknown_round_trip(facts: Facts, one: str, other: str) -> str | None:
     """Return why the catalogue knows no round trip between two regions; None if it does."""
-    here, there = (facts.text("regions", name, "location") for name in (one, other))
-    if here is None or there is None:
+    paths = [("regions", name, "location") for name in (one, other)]
+    if any(facts.written(*path) is None for path in paths):
         return f"The round trip between {one} and {other} is not given."
+    here, there = (facts.at(*path) for path in paths)
+    if here is None or there is None:
+        return None
     try:
         round_trip(here, there)
     except CatalogueError as failure:
-        known = location_names()
-        wrong_name = here not in known or there not in known
-        return None if wrong_name else f"{failure.message[:-1]}, where {one} and {other} lie."
+        return f"{failure.message[:-1]}, where {one} and {other} lie."
     return None
 
 

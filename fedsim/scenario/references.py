@@ -65,7 +65,8 @@ def _contradiction(facts: Facts, path: KeyPath, other: str | None) -> Iterator[P
         return
     here, there = facts.duration_s(*path), facts.duration_s(*path[:-1], other)
     if here is not None and there is not None and here != there:
-        message = f"{shown(facts.at(*path))} contradicts {other}: {facts.at(*path[:-1], other)}."
+        stated = facts.written(*path[:-1], other)
+        message = f"{shown(facts.written(*path))} contradicts {other}: {stated}."
         remedy = "A round trip counts for both directions: keep one of the two."
         yield facts.document.problem(path, message, remedy)
 
@@ -114,7 +115,7 @@ def _unknown_node(facts: Facts, path: KeyPath) -> Iterator[Problem]:
         return
     pool, _, number = node.rpartition("-")
     if pool in facts.mapping("pools") and number.isdecimal():
-        count = facts.mapping("pools", pool).get("count", 1)
+        count = facts.pool_count(pool) or 1
         remedy = f"The nodes of {pool} are {pool}-0 to {pool}-{count - 1}."
         if count == 1:
             remedy = f"The only node of {pool} is {pool}-0."

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.schema.sizes import TokenSample
@@ -46,9 +44,6 @@ def _named(facts: Facts) -> Iterator[tuple[KeyPath, TokenSample]]:
         tenants = [(*here, "tenants", name) for name in facts.mapping(*here, "tenants")]
         for owner in (here, *tenants):
             path: KeyPath = (*owner, "tokens")
-            if facts.at(*path, "trace") is None:
-                continue
-            try:
-                yield (*path, "trace"), TokenSample.model_validate(facts.at(*path))
-            except ValidationError:
-                continue
+            sample = facts.at(*path)
+            if isinstance(sample, TokenSample):
+                yield (*path, "trace"), sample

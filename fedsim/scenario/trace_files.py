@@ -7,12 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.schema.base import suggestion
-from fedsim.scenario.schema.servegen import is_servegen
 from fedsim.scenario.schema.trace_arrivals import TraceArrivals, TraceColumns
 from fedsim.scenario.source import KeyPath
 from fedsim.workload.describe import quantised
@@ -79,13 +76,8 @@ def _nothing_left(facts: Facts, path: KeyPath, settings: TraceArrivals, failure:
 
 def _settings(facts: Facts, stream: str) -> TraceArrivals | None:
     """Return what a stream says of its trace; None where it has none, or says something wrong."""
-    arrivals = facts.mapping("workload", stream, "arrivals")
-    if arrivals.get("process") != "trace" or is_servegen(arrivals):
-        return None
-    try:
-        return TraceArrivals.model_validate(arrivals)
-    except ValidationError:
-        return None
+    arrivals = facts.at("workload", stream, "arrivals")
+    return arrivals if isinstance(arrivals, TraceArrivals) else None
 
 
 def _read(settings: TraceArrivals, folder: Path, read: dict[str, Trace]) -> tuple[Trace, str]:

@@ -55,11 +55,10 @@ def unknown_sizes(facts: Facts) -> Iterator[Problem]:
 
 
 def _need(facts: Facts, pool: str) -> _Need:
-    if facts.at("pools", pool, "engine") is not None:
+    if facts.written("pools", pool, "engine") is not None:
         return _Need("an engine", _TOKENS)
-    service = facts.mapping("pools", pool, "service")
     for key, need in _OF_SERVICES.items():
-        if service.get(key) is not None:
+        if facts.written("pools", pool, "service", key) is not None:
             return need
     parts = [
         part for part in _TOKENS if facts.duration_s("pools", pool, "service", f"per_{part}_token")
@@ -69,11 +68,12 @@ def _need(facts: Facts, pool: str) -> _Need:
 
 def _is_known(facts: Facts, stream: str, size: str) -> bool:
     if size not in _TOKENS:
-        return facts.at("workload", stream, size) is not None
-    arrivals = facts.mapping("workload", stream, "arrivals")
-    if is_servegen(arrivals) and arrivals.get("lengths") is not None:
-        return True
-    if arrivals.get("process") == "trace" and not is_servegen(arrivals):
+        return facts.written("workload", stream, size) is not None
+    arrivals = ("workload", stream, "arrivals")
+    if is_servegen(facts.written(*arrivals)):
+        if facts.written(*arrivals, "lengths") is not None:
+            return True
+    elif facts.written(*arrivals, "process") == "trace":
         return True
     if _has_tokens(facts, ("workload", stream), size):
         return True
@@ -84,7 +84,7 @@ def _is_known(facts: Facts, stream: str, size: str) -> bool:
 
 
 def _has_tokens(facts: Facts, path: tuple[str, ...], part: str) -> bool:
-    return any(facts.at(*path, "tokens", key) is not None for key in (part, "trace"))
+    return any(facts.written(*path, "tokens", key) is not None for key in (part, "trace"))
 
 
 def _problem(facts: Facts, stream: str, pool: str, need: _Need, missing: list[str]) -> Problem:

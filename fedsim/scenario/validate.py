@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from fedsim.errors import Problem
 from fedsim.scenario.emit import dump_inline
+from fedsim.scenario.facts import Facts
 from fedsim.scenario.schema.base import PROBLEM, Notes, Settings, Wording, listed, shown, suggestion
 from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.scenario.source import Document, KeyPath, has
@@ -17,10 +18,13 @@ from fedsim.scenario.source import Document, KeyPath, has
 M = TypeVar("M", bound=Settings)
 
 
-def validate(document: Document) -> tuple[ScenarioFile | None, list[Problem]]:
-    """Return the document as a scenario, or None and everything that the models object to."""
+def validate(document: Document) -> tuple[ScenarioFile | None, Facts, list[Problem]]:
+    """Return the document as a scenario, or None and everything that the models object to.
+
+    What of it is valid is in the facts.
+    """
     remedy = "Write regions, pools, workload and duration; all else has a default."
-    return checked(document, ScenarioFile, remedy)
+    return _checked(document, ScenarioFile, remedy)
 
 
 def checked(document: Document, model: type[M], remedy: str) -> tuple[M | None, list[Problem]]:
@@ -31,33 +35,45 @@ def checked(document: Document, model: type[M], remedy: str) -> tuple[M | None, 
         model: What it should be.
         remedy: What to write into a file that is empty or no mapping.
     """
+    file, _, problems = _checked(document, model, remedy)
+    return file, problems
+
+
+def _checked(
+    document: Document, model: type[M], remedy: str
+) -> tuple[M | None, Facts, list[Problem]]:
     if not isinstance(document.tree, dict):
         message = "The file is empty." if document.tree is None else "The file is not a mapping."
-        return None, [document.problem((), message, remedy)]
+        return None, Facts(document), [document.problem((), message, remedy)]
     notes = Notes()
     try:
-        return model.model_validate(document.tree, context=notes), []
+        file = model.model_validate(document.tree, context=notes)
     except ValidationError as failure:
         errors = failure.errors(include_url=False)
-    return None, [_problem(document, notes, dict(error)) for error in errors]
+    else:
+        return file, Facts(document, file, notes.models), []
+    found = [_problem(document, notes, dict(error)) for error in errors]
+    facts = Facts(document, None, notes.models, [path for path, _ in found])
+    return None, facts, [problem for _, problem in found]
 
 
-def _problem(document: Document, notes: Notes, error: dict[str, Any]) -> Problem:
+def _problem(document: Document, notes: Notes, error: dict[str, Any]) -> tuple[KeyPath, Problem]:
+    """Return the place of an error, and the problem that it is."""
     kind = error["type"]
     path, of_key = _path(document.tree, error["loc"], kind)
     context = error.get("ctx", {})
     if kind == PROBLEM:
         if context["at"]:
             path = (*path, context["at"])
-        return document.problem(path, context["message"], context["remedy"], at_key=of_key)
+        return path, document.problem(path, context["message"], context["remedy"], at_key=of_key)
     if kind == "extra_forbidden":
         message, remedy = _unknown_key(_model_around(document.tree, notes, path), str(path[-1]))
-        return document.problem(path, message, remedy, at_key=True)
+        return path, document.problem(path, message, remedy, at_key=True)
     if kind == "missing":
         message, remedy = _missing_key(_model_around(document.tree, notes, path), str(path[-1]))
-        return document.problem(path, message, remedy)
+        return path, document.problem(path, message, remedy)
     message, remedy = _wording(kind, error["input"], context, error["msg"])
-    return document.problem(path, message, remedy, at_key=of_key)
+    return path, document.problem(path, message, remedy, at_key=of_key)
 
 
 def _path(tree: Any, location: tuple[int | str, ...], kind: str) -> tuple[KeyPath, bool]:

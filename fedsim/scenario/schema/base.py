@@ -16,6 +16,7 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 Wording = tuple[str, str]
@@ -51,6 +52,11 @@ class Settings(BaseModel):
         if isinstance(info.context, Notes):
             info.context.models[id(data)] = cls
         return data
+
+
+def fields_by_key(model: type[Settings]) -> dict[str, tuple[str, FieldInfo]]:
+    """Return name and field of each key of a *model*."""
+    return {info.alias or name: (name, info) for name, info in model.model_fields.items()}
 
 
 def error(message: str, remedy: str, at: str = "") -> PydanticCustomError:

@@ -6,7 +6,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from fedsim.federation.settings import (
     Alone,
@@ -18,7 +18,7 @@ from fedsim.federation.settings import (
     Share,
 )
 from fedsim.scenario.schema.derived import SettingsOf, key_of
-from fedsim.scenario.schema.root import ScenarioFile
+from tests.unit.scenario.writing import models
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,25 +131,9 @@ def test_texts_speak_of_the_file():
     assert texts["slow"] == "What is slow; 5 s where not given."
 
 
-def models(model: type[BaseModel], known: set[type[BaseModel]]) -> set[type[BaseModel]]:
-    """Return *model* and all models in it."""
-
-    def inside(hint: object) -> None:
-        if isinstance(hint, type) and issubclass(hint, BaseModel):
-            models(hint, known)
-        for each in getattr(hint, "__args__", ()):
-            inside(each)
-
-    if model not in known:
-        known.add(model)
-        for field in model.model_fields.values():
-            inside(field.annotation)
-    return known
-
-
 def test_no_default_is_stated_twice():
     """Where a model has a dataclass, a key that both have gets its default from there."""
-    derived = [model for model in models(ScenarioFile, set()) if issubclass(model, SettingsOf)]
+    derived = [model for model in models() if issubclass(model, SettingsOf)]
     assert len(derived) > 25
     for model in derived:
         if "config" in vars(model):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,12 @@ import pytest
 
 from fedsim.scenario.json_schema import SCHEMA_FILE, schema, schema_text
 from fedsim.scenario.load import load
-from fedsim.scenario.schema.base import Settings
 from fedsim.scenario.source import read_document
 from tests.conftest import ROOT
-from tests.unit.scenario.writing import CLIENT_LENGTHS, CLIENT_RATES, PROFILE, STEPS, write
+from tests.unit.scenario.writing import CLIENT_LENGTHS, CLIENT_RATES, PROFILE, STEPS, models, write
 
 EVERY_KEY = Path(__file__).parent / "every_key.yaml"
 SCENARIOS = [EVERY_KEY, *sorted((ROOT / "scenarios").glob("*.yaml"))]
-
-
-def models(model: type[Settings]) -> Iterator[type[Settings]]:
-    """Yield all models of the scenario file."""
-    for each in model.__subclasses__():
-        if each.__module__.startswith("fedsim.scenario.schema."):
-            yield each
-        yield from models(each)
 
 
 def test_committed_schema_is_that_of_the_models():
@@ -93,9 +83,7 @@ def test_example_uses_every_key(tmp_path: Path):
     write(tmp_path, json.dumps(CLIENT_LENGTHS), "lengths.jsonl")
     text = EVERY_KEY.read_text(encoding="utf-8")
     fields = {
-        field.alias or name
-        for model in models(Settings)
-        for name, field in model.model_fields.items()
+        field.alias or name for model in models() for name, field in model.model_fields.items()
     }
     optional = {"value", "values", "low", "high"}
 
@@ -108,7 +96,7 @@ def test_every_key_is_described():
     tags = {"curve", "distribution", "process", "kind"}
     bare = [
         f"{model.__name__}.{name}"
-        for model in models(Settings)
+        for model in models()
         for name, field in model.model_fields.items()
         if field.description is None and name not in tags
     ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import Any, get_args
 
 from fedsim.errors import ScenarioError
 from fedsim.scenario.load import load
+from fedsim.scenario.schema.base import Settings
+from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.scenario.spec import Scenario
 
 SMALLEST = """\
@@ -81,6 +83,22 @@ def problems(folder: Path, text: str, overrides: dict[str, object] | None = None
     except ScenarioError as error:
         return [str(problem).removeprefix(f"{folder}/") for problem in error.problems]
     return []
+
+
+def models() -> list[type[Settings]]:
+    """Return all models of a scenario file."""
+    known: dict[type[Settings], None] = {}
+
+    def add(hint: Any) -> None:
+        if isinstance(hint, type) and issubclass(hint, Settings) and hint not in known:
+            known[hint] = None
+            for field in hint.model_fields.values():
+                add(field.annotation)
+        for inner in get_args(hint):
+            add(inner)
+
+    add(ScenarioFile)
+    return list(known)
 
 
 CLIENT_RATES = """category,model,client,t_s,rate_rps,iat_cv,iat_dist,iat_shape,iat_scale
