@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence, Set
 from numbers import Integral, Real
 from operator import attrgetter
 from types import CoroutineType
@@ -241,7 +241,16 @@ class StrategyGuard(Guard):
 
     def __init__(self, plugin: Any, site: Site) -> None:
         super().__init__(plugin, site)
-        self._offer(self._on_start, self._on_complete)
+        self._offer(self._on_start, self._on_complete, self._panicking)
+
+    def _panicking(
+        self, fleet: Fleet, members: Sequence[int], usable: Sequence[bool], threshold: float
+    ) -> frozenset[int]:
+        opened = self._call("panicking", None, fleet, members, usable, threshold)
+        if isinstance(opened, Set) and opened <= set(members):
+            return frozenset(opened)
+        problem = f"panicking() returned {opened!r}; it must be a set of the members"
+        raise self._error(problem, None)
 
     def _on_start(self, target: RouteTarget, request: InferenceRequest) -> None:
         self._report("on_start", request, target, request)

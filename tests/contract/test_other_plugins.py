@@ -476,3 +476,45 @@ class TestMiddleware:
 
         with pytest.raises(PlugInError, match=r"no middleware: it lacks after_infer\(\), on_error"):
             play(Nothing)
+
+
+class TestPanicRules:
+    """A strategy of one's own may say which nodes panic mode opens."""
+
+    PANIC = {"federation.panic": {"threshold": "100%"}}  # noqa: RUF012 - read only
+    DOWN = {  # noqa: RUF012 - read only
+        "faults": [{"kind": "outage", "node": "chat-0", "at": "1s", "lasts": "18s"}],
+        "federation.health": {"interval": "1s", "timeout": "500ms", "failure_threshold": 1},
+        "federation.circuit_breaker": "off",
+    }
+
+    def test_a_rule_is_followed(self, tmp_path):
+        """One that opens no node keeps requests away from an unhealthy one."""
+
+        class Usual:
+            def select(self, fleet, candidates, request):
+                return candidates.next()
+
+        class Never(Usual):
+            def panicking(self, fleet, members, usable, threshold):
+                return frozenset()
+
+        scene = scenario(tmp_path, {**self.PANIC, **self.DOWN})
+        sent = {
+            kind: (fedsim.simulate(scene, strategy=kind).attempts["node"] == "chat-0").sum()
+            for kind in (Never, Usual)
+        }
+        assert sent[Never] < sent[Usual]
+
+    def test_nonsense(self, tmp_path):
+        """What is no set of the members is named as the mistake."""
+
+        class Wrong:
+            def select(self, fleet, candidates, request):
+                return candidates.next()
+
+            def panicking(self, fleet, members, usable, threshold):
+                return [99]
+
+        error = fails(scenario(tmp_path, self.PANIC), strategy=Wrong)
+        assert "panicking() returned [99]" in str(error)

@@ -50,7 +50,9 @@ def _field(parameter: str) -> Any:
     takers = _takers(parameter)
     text = POLICIES[takers[0]].settings[parameter]
     whose = f"Of the {'policy' if len(takers) == 1 else 'policies'} {listed(takers, 'and')} alone"
-    kind: Any = PositiveDuration if parameter.endswith(_SECONDS) else float
+    kind: Any = (
+        PositiveDuration if parameter.endswith(_SECONDS) else Annotated[float, Field(gt=0.0)]
+    )
     return (kind | None, Field(default=None, description=f"{whose}: {text}"))
 
 

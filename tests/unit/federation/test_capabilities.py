@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fedsim.federation import capabilities
@@ -121,8 +123,27 @@ class TestPromises:
         assert [announces(kind()) for kind in (Silent, Says, Denies)] == [False, True, False]
 
 
+KINDS = [
+    kind
+    for kind in vars(capabilities).values()
+    if isinstance(kind, type) and kind.__module__ == capabilities.__name__
+]
+
+
 def test_each_loss_is_of_a_capability():
     """Every method whose lack is a loss is one that a capability has."""
-    kinds = [kind for kind in vars(capabilities).values() if isinstance(kind, type)]
-    known = {name for kind in kinds for name in capabilities.names(kind)}
+    known = {name for kind in KINDS for name in capabilities.names(kind)}
     assert {method for losses in capabilities.LOSSES.values() for method in losses} <= known
+
+
+OURS = (capabilities.KeepsRecords, capabilities.CountsRequests, capabilities.Settles)
+"""Capabilities that guards do not pass on, and the page on plug-ins leaves out."""
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in OURS])
+def test_the_page_on_plug_ins_has_each(kind):
+    """Its table names every method and attribute, but for the two that only save time."""
+    page = Path(__file__).parents[3].joinpath("docs", "plugins.md").read_text(encoding="utf-8")
+    table = page.partition("## Capabilities")[2].partition("\n## ")[0]
+    for name in capabilities.names(kind):
+        assert name in table or name in {"immediate", "troubled"}
