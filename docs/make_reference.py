@@ -1,150 +1,33 @@
-"""Write the keys of the scenario file into ``docs/scenario.md``, from the model that checks it.
+"""Write the keys of the scenario file into ``docs/scenario.md``, from the models that check it.
 
 ``python docs/make_reference.py`` replaces what stands between the page's two markers. A test in
-``tests/docs`` fails when the page and the model disagree.
+``tests/docs`` fails when the page and the models disagree.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from fedsim.federation.policies import LatencyPolicy
 from fedsim.scenario import units
 from fedsim.scenario.json_schema import schema
-from fedsim.scenario.schema.faults import FAULT_MODELS
+from fedsim.scenario.schema.base import Settings, fields_by_key, listed
+from fedsim.scenario.schema.derived import SettingsOf
+from fedsim.scenario.schema.distributions import AnyDuration, DistributionSettings
+from fedsim.scenario.schema.root import ScenarioFile
 
 PAGE = Path(__file__).resolve().parent / "scenario.md"
 BEGIN = "<!-- keys: written by `python docs/make_reference.py` -->"
 END = "<!-- end of the keys -->"
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A part of the reference: the keys of one mapping of the file.
-
-    Attributes:
-        heading: Where the mapping stands in the file.
-        definition: Its name in the JSON Schema; empty for the file as a whole.
-        level: Level of the heading.
-        without: A key that the heading has said already.
-    """
-
-    heading: str
-    definition: str
-    level: int = 3
-    without: str = ""
-
-
-STRATEGY_MODELS = {
-    strategy: kinds["anyOf"][0]["$ref"].rpartition("/")[2]
-    for strategy, kinds in schema()["$defs"]["StrategySettingsByName"]["properties"].items()
-}
-"""The strategies that have settings, and the name of these in the JSON Schema."""
-
-SECTIONS = (
-    Section("The file", ""),
-    Section("`regions.<name>`", "Region"),
-    Section("`network`", "Network"),
-    Section("`pools.<name>`", "Pool"),
-    Section("`pools.<name>.service`, times per token", "TokenService", 4),
-    Section("`pools.<name>.service`, speech recognition", "RecognitionService", 4),
-    Section("`pools.<name>.service`, speech synthesis", "SynthesisService", 4),
-    Section("`pools.<name>.service`, images", "PictureService", 4),
-    Section("`pools.<name>.service`, batches", "BatchService", 4),
-    Section("`pools.<name>.batching`", "Batching", 4),
-    Section("`pools.<name>.switch`", "Switch", 4),
-    Section("`pools.<name>.engine`", "Engine", 4),
-    Section("`pools.<name>.engine.prefill`", "PrefillSettings", 4),
-    Section("`pools.<name>.engine.decode`", "DecodeSettings", 4),
-    Section("`workload.<name>`", "Stream"),
-    Section("`workload.<name>.arrivals`, `process: poisson`", "PoissonArrivals", 4, "process"),
-    Section(
-        "`workload.<name>.arrivals`, `process: gamma` or `weibull`", "RenewalArrivals", 4, "process"
-    ),
-    Section("`workload.<name>.arrivals`, `process: constant`", "ConstantArrivals", 4, "process"),
-    Section("`workload.<name>.arrivals`, `process: mmpp`", "MmppArrivals", 4, "process"),
-    Section("`workload.<name>.arrivals`, `process: diurnal`", "DiurnalArrivals", 4, "process"),
-    Section("`workload.<name>.arrivals`, `process: steps`", "StepsArrivals", 4, "process"),
-    Section("`workload.<name>.arrivals`, `process: spike`", "SpikeArrivals", 4, "process"),
-    Section(
-        "`workload.<name>.arrivals`, `process: closed_loop`", "ClosedLoopArrivals", 4, "process"
-    ),
-    Section("A step of `process: steps`", "RateStep", 4),
-    Section("`workload.<name>.arrivals.shape`, `curve: diurnal`", "DiurnalCurve", 4, "curve"),
-    Section("`workload.<name>.arrivals.shape`, `curve: steps`", "StepsCurve", 4, "curve"),
-    Section("A step of `curve: steps`", "FactorStep", 4),
-    Section("`workload.<name>.arrivals.shape`, `curve: spike`", "SpikeCurve", 4, "curve"),
-    Section("`workload.<name>.arrivals`, `process: trace`", "TraceArrivals", 4, "process"),
-    Section("`workload.<name>.arrivals.columns`", "TraceColumns", 4),
-    Section(
-        "`workload.<name>.arrivals`, `process: trace`, `format: servegen`",
-        "ServeGenArrivals",
-        4,
-        "process",
-    ),
-    Section("`workload.<name>.tokens`", "Tokens", 4),
-    Section("`workload.<name>.tokens`, from a trace", "TokenSample", 4),
-    Section("`workload.<name>.prefixes`", "PrefixSettings", 4),
-    Section("`workload.<name>.conversation`", "ConversationSettings", 4),
-    Section("`workload.<name>.audio`", "AudioSettings", 4),
-    Section("`workload.<name>.pictures`", "PictureSettings", 4),
-    Section("`workload.<name>.pictures.models`", "ModelSettings", 4),
-    Section("`workload.<name>.tenants`, numbered", "TenantSettings", 4),
-    Section("`workload.<name>.tenants.<name>`", "NamedTenant", 4),
-    Section("`workload.<name>.qos`", "Qos", 4),
-    Section("`federation`", "Federation"),
-    Section("`federation.policies.<name>`", "PolicySettings", 4),
-    Section("`federation.strategy_settings`", "StrategySettingsByName", 4),
-    *(
-        Section(f"`federation.strategy_settings.{strategy}`", model, 5)
-        for strategy, model in STRATEGY_MODELS.items()
-    ),
-    Section("`federation.health`", "HealthSettings", 4),
-    Section("`federation.circuit_breaker`", "BreakerSettings", 4),
-    Section("`federation.circuit_breaker`, `kind: rate`", "RateBreakerSettings", 4, "kind"),
-    Section("`federation.outliers`", "OutlierSettings", 4),
-    Section("`federation.outliers.success_rate`", "SuccessRateSettings", 4),
-    Section("`federation.outliers.failure_share`", "FailureShareSettings", 4),
-    Section("`federation.panic`", "PanicSettings", 4),
-    Section("`federation.slow_start`", "SlowStartSettings", 4),
-    Section("`federation.timeout`", "TimeoutSettings", 4),
-    Section("`federation.retries`", "RetrySettings", 4),
-    Section("`federation.retries.budget`", "BudgetSettings", 4),
-    Section("`federation.hedge`", "HedgeSettings", 4),
-    Section("`federation.throttle`", "ThrottleSettings", 4),
-    Section("`federation.concurrency`", "ConcurrencySettings", 4),
-    Section("`federation.shedding`", "SheddingSettings", 4),
-    Section("`federation`, `preset: apr`", "ReferenceFederation", 3, "preset"),
-    Section("`federation.health`, `preset: apr`", "ReferenceHealthSettings", 4),
-    Section("`federation.circuit_breaker`, `preset: apr`", "ReferenceBreakerSettings", 4),
-    Section("`federation.retries`, `preset: apr`", "ReferenceRetrySettings", 4),
-    *(
-        Section(f"`faults`, `kind: {kind}`", model.__name__, 3, "kind")
-        for kind, model in FAULT_MODELS.items()
-    ),
-    Section("`slo`", "SloSettings"),
-    Section("`record`", "Record"),
-    Section("`compare`", "Compare"),
-    Section("Distributions", "", 2),
-    Section("`distribution: constant`", "ConstantDuration", 3, "distribution"),
-    Section("`distribution: exponential`", "ExponentialDuration", 3, "distribution"),
-    Section("`distribution: uniform`", "UniformDuration", 3, "distribution"),
-    Section(
-        "`distribution: lognormal`, `gamma`, `weibull` or `pareto`",
-        "SkewedDuration",
-        3,
-        "distribution",
-    ),
-    Section("`distribution: hyperexponential`", "HyperexponentialDuration", 3, "distribution"),
-    Section("`distribution: empirical`", "EmpiricalDuration", 3, "distribution"),
-)
 
 DISTRIBUTIONS = """\
 ## Distributions
@@ -161,227 +44,290 @@ TEXTS = {
     units.PRICE.pattern(): "price",
     units.SHARE.pattern(): "percentage",
 }
-MAPPINGS = {
-    "regions": "mapping of [regions](#regionsname)",
-    "pools": "mapping of [pools](#poolsname)",
-    "workload": "mapping of [streams](#workloadname)",
-    "between": "mapping of durations by pair of regions",
-    "gateways": "mapping of whole numbers by region",
-    "origins": "mapping of weights by region",
-    "shape": "list of curves: [diurnal](#workloadnamearrivalsshape-curve-diurnal), "
-    "[steps](#workloadnamearrivalsshape-curve-steps) or "
-    "[spike](#workloadnamearrivalsshape-curve-spike)",
-    "utc_offsets": "mapping of durations by region",
-    "tenants": "mapping, [numbered](#workloadnametenants-numbered) or "
-    "[by name](#workloadnametenantsname)",
-    "policies": "mapping of [settings](#federationpoliciesname) by policy",
-}
-ELSEWHERE = {
-    **{
-        model: f"mapping, [see below](#federationstrategy_settings{strategy})"
-        for strategy, model in STRATEGY_MODELS.items()
-    },
-    "Network": "mapping, [see below](#network)",
-    "Federation": "mapping, [see below](#federation)",
-    "ReferenceFederation": "[of preset apr](#federation-preset-apr)",
-    "ReferenceHealthSettings": "mapping, [see below](#federationhealth-preset-apr)",
-    "ReferenceBreakerSettings": "mapping, [see below](#federationcircuit_breaker-preset-apr)",
-    "ReferenceRetrySettings": "mapping, [see below](#federationretries-preset-apr)",
-    "SloSettings": "mapping, [see below](#slo)",
-    "Record": "mapping, [see below](#record)",
-    "Compare": "mapping, [see below](#compare)",
-    "Tokens": "mapping, [see below](#workloadnametokens)",
-    "TokenSample": "[of a trace](#workloadnametokens-from-a-trace)",
-    "PrefixSettings": "mapping, [see below](#workloadnameprefixes)",
-    "ConversationSettings": "mapping, [see below](#workloadnameconversation)",
-    "AudioSettings": "mapping, [see below](#workloadnameaudio)",
-    "PictureSettings": "mapping, [see below](#workloadnamepictures)",
-    "ModelSettings": "mapping, [see below](#workloadnamepicturesmodels)",
-    "Qos": "mapping, [see below](#workloadnameqos)",
-    "StrategySettingsByName": "mapping, [see below](#federationstrategy_settings)",
-    "HealthSettings": "mapping, [see below](#federationhealth)",
-    "BreakerSettings": "mapping, [see below](#federationcircuit_breaker)",
-    "RateBreakerSettings": "mapping with `kind: rate`, "
-    "[see below](#federationcircuit_breaker-kind-rate)",
-    "OutlierSettings": "mapping, [see below](#federationoutliers)",
-    "SuccessRateSettings": "mapping, [see below](#federationoutlierssuccess_rate)",
-    "FailureShareSettings": "mapping, [see below](#federationoutliersfailure_share)",
-    "PanicSettings": "mapping, [see below](#federationpanic)",
-    "SlowStartSettings": "mapping, [see below](#federationslow_start)",
-    "TimeoutSettings": "mapping, [see below](#federationtimeout)",
-    "RetrySettings": "mapping, [see below](#federationretries)",
-    "BudgetSettings": "mapping, [see below](#federationretriesbudget)",
-    "HedgeSettings": "mapping, [see below](#federationhedge)",
-    "ThrottleSettings": "mapping, [see below](#federationthrottle)",
-    "ConcurrencySettings": "mapping, [see below](#federationconcurrency)",
-    "SheddingSettings": "mapping, [see below](#federationshedding)",
-    "PoissonArrivals": "mapping with `process`, [poisson](#workloadnamearrivals-process-poisson)",
-    "RenewalArrivals": "[gamma or weibull](#workloadnamearrivals-process-gamma-or-weibull)",
-    "ConstantArrivals": "[constant](#workloadnamearrivals-process-constant)",
-    "MmppArrivals": "[mmpp](#workloadnamearrivals-process-mmpp)",
-    "DiurnalArrivals": "[diurnal](#workloadnamearrivals-process-diurnal)",
-    "StepsArrivals": "[steps](#workloadnamearrivals-process-steps)",
-    "SpikeArrivals": "[spike](#workloadnamearrivals-process-spike)",
-    "ClosedLoopArrivals": "[closed_loop](#workloadnamearrivals-process-closed_loop)",
-    "TraceArrivals": "[trace](#workloadnamearrivals-process-trace)",
-    "ServeGenArrivals": "[servegen](#workloadnamearrivals-process-trace-format-servegen)",
-    "TraceColumns": "mapping, [see below](#workloadnamearrivalscolumns)",
-    "RateStep": "[step](#a-step-of-process-steps)",
-    "FactorStep": "[step](#a-step-of-curve-steps)",
-    "TokenService": "[times per token](#poolsnameservice-times-per-token)",
-    "RecognitionService": "[speech recognition](#poolsnameservice-speech-recognition)",
-    "SynthesisService": "[speech synthesis](#poolsnameservice-speech-synthesis)",
-    "PictureService": "[images](#poolsnameservice-images)",
-    "BatchService": "[batches](#poolsnameservice-batches)",
-    "Batching": "mapping, [see below](#poolsnamebatching)",
-    "Switch": "mapping, [see below](#poolsnameswitch)",
-    "Engine": "mapping, [see below](#poolsnameengine)",
-    "PrefillSettings": "mapping, [see below](#poolsnameengineprefill)",
-    "DecodeSettings": "mapping, [see below](#poolsnameenginedecode)",
-}
 
-AS_BELOW = "as below"
-DEFAULTS = {
-    ("", "name"): "the file's name",
-    ("", "warmup"): "a tenth of `duration`",
-    ("", "network"): AS_BELOW,
-    ("", "federation"): AS_BELOW,
-    ("", "faults"): "none",
-    ("", "slo"): "none",
-    ("", "record"): AS_BELOW,
-    ("", "compare"): AS_BELOW,
-    ("Network", "within_region"): "the catalogue's, or `1ms`",
-    ("Network", "between"): "the catalogue's",
-    ("Network", "jitter"): "the catalogue's, or `5%`",
-    ("Pool", "model"): "the profile's, or the pool's name",
-    ("Pool", "capabilities"): "`[generate]`",
-    ("Pool", "slots"): "`8`",
-    ("Pool", "service"): "**required**, or `engine`",
-    ("Pool", "engine"): "none",
-    ("Pool", "batching"): "none",
-    ("Pool", "switch"): "none",
-    ("Pool", "cold_start"): "none",
-    ("Pool", "queue_limit"): "`64`, or `unlimited`",
-    ("Pool", "gpu"): "the profile's, or `none`",
-    ("Switch", "adapter_load"): "no time",
-    ("Engine", "kv_capacity"): "the profile's, or **required**",
-    ("Engine", "step_overhead"): "the profile's, or `0s`",
-    ("Engine", "request_overhead"): "the profile's, or `0s`",
-    ("Stream", "origins"): "all regions, evenly",
-    ("Stream", "tokens"): "unknown",
-    ("Stream", "tenants"): "none",
-    ("Stream", "qos"): AS_BELOW,
-    ("Tokens", "prompt"): "unknown",
-    ("Tokens", "output"): "unknown",
-    ("Qos", "max_latency"): "any",
-    ("Qos", "min_throughput"): "any",
-    ("Federation", "gateways"): "one per region of origin",
-    ("Federation", "policies"): "all six",
-    ("Federation", "router"): "ours",
-    ("Federation", "health"): AS_BELOW,
-    ("Federation", "circuit_breaker"): AS_BELOW,
-    ("Federation", "timeout"): AS_BELOW,
-    ("Federation", "retries"): AS_BELOW,
-    ("Federation", "middleware"): "none",
-    ("ReferenceFederation", "gateways"): "one per region of origin",
-    ("ReferenceFederation", "health"): AS_BELOW,
-    ("ReferenceFederation", "circuit_breaker"): AS_BELOW,
-    ("ReferenceFederation", "retries"): AS_BELOW,
-    ("ReferenceFederation", "middleware"): "none",
-    ("PolicySettings", "weight"): "`2` for health, `1` for others",
-    ("PolicySettings", "max_latency"): f"`{units.DURATION.format(LatencyPolicy().max_latency_s)}`",
-    ("HealthSettings", "degraded_latency"): "compares with the pool",
-    ("OutlierSettings", "success_rate"): AS_BELOW,
-    ("Compare", "strategies"): "all five",
-    ("Compare", "baseline"): "the first",
-}
-"""What a key without a fixed default means where it is not given."""
+MOST_LINKS = 3
+"""Mappings of one list that are linked one by one."""
 
 
-def reference() -> str:
-    """Return the tables of all keys as Markdown."""
-    whole = schema()
-    return "\n".join(_section(section, whole) for section in SECTIONS)
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A part of the reference: the keys of one mapping of the file.
 
-
-def write(page: Path = PAGE) -> None:
-    """Replace what stands between the markers of *page*.
-
-    Raises:
-        ValueError: The page lacks the markers.
+    Attributes:
+        model: Its model.
+        path: Where it stands in the file, or in another such mapping.
+        words: What tells it from others at that place, or empty.
+        keys: The keys of its table.
+        elsewhere: Sections of the keys that it has in common with other mappings.
     """
-    page.write_text(rewritten(page), encoding="utf-8")
+
+    model: type[Settings]
+    path: str
+    words: str
+    keys: tuple[str, ...]
+    elsewhere: tuple[Section, ...] = ()
+
+    @cached_property
+    def heading(self) -> str:
+        """The heading."""
+        if not self.path:
+            return self.words or "The file"
+        return f"`{self.path}`, {self.words}" if self.words else f"`{self.path}`"
+
+    @property
+    def anchor(self) -> str:
+        """What a link to the heading ends in."""
+        return re.sub(r"[^\w\- ]", "", self.heading.lower()).replace(" ", "-")
+
+    @property
+    def link(self) -> str:
+        """A link to it, for the column of values."""
+        return f"[{self.words}](#{self.anchor})" if self.words else f"[see below](#{self.anchor})"
 
 
-def rewritten(page: Path = PAGE) -> str:
-    """Return the text of *page* with the tables as the model has them now."""
-    text = page.read_text(encoding="utf-8")
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        msg = f"{page} lacks the markers {BEGIN!r} and {END!r}"
-        raise ValueError(msg)
-    return f"{head}{BEGIN}\n\n{reference()}\n{END}{tail}"
+def sections() -> list[Section]:
+    """Return all sections but those of distributions, in the order of the file."""
+    found: list[Section] = []
+    _visit({ScenarioFile: ""}, "", found)
+    return found
 
 
-def covered() -> set[str]:
-    """Return the names of the schema's definitions that the reference describes."""
-    named = {section.definition for section in SECTIONS}
-    return named | {name.replace("Duration", "Count") for name in named}
+def distributions() -> list[Section]:
+    """Return the sections of distributions, as of durations."""
+    kinds = [model for model, _ in _inside(AnyDuration, "")]
+    return [Section(kind, "", _words(kind), _shown(kind)) for kind in kinds]
 
 
-def _section(section: Section, whole: dict[str, Any]) -> str:
-    if section.heading == "Distributions":
-        return DISTRIBUTIONS
-    found = whole["$defs"][section.definition] if section.definition else whole
-    required = found.get("required", [])
-    rows = [
-        (
-            f"`{key}`",
-            _value(section, key, each),
-            _default(section, key, each, key in required),
-            _meaning(each),
+def _visit(models: Mapping[type[Settings], str], path: str, found: list[Section]) -> None:
+    """Add the sections of *models*, which may stand at *path*, and of all that they hold.
+
+    Args:
+        models: The models, each with what is said of what it stands in.
+        path: Where they stand.
+        found: The sections so far.
+    """
+    known = {section.model for section in found}
+    new = {model: around for model, around in models.items() if model not in known}
+    for model, around in new.items():
+        shared = tuple(_common(parent, path, found) for parent in _parents(model))
+        common = {key for section in shared for key in section.keys}
+        keys = tuple(key for key in _shown(model) if key not in common)
+        words = ", ".join(filter(None, (_words(model, by_keys=len(new) > 1), around)))
+        found.append(Section(model, path, words, keys, shared))
+    inner: dict[str, dict[type[Settings], set[type[Settings]]]] = {}
+    for model in new:
+        for key, (_, field) in fields_by_key(model).items():
+            for each, step in _inside(field.annotation, f"{path}.{key}".lstrip(".")):
+                if not issubclass(each, DistributionSettings):
+                    inner.setdefault(step, {}).setdefault(each, set()).add(model)
+    for step, holders in inner.items():
+        several = len(set().union(*holders.values())) > 1
+        _visit(
+            {
+                each: _words(next(iter(held))) if several and len(held) == 1 else ""
+                for each, held in holders.items()
+            },
+            step,
+            found,
         )
-        for key, each in found["properties"].items()
-        if key != section.without
+
+
+def _common(parent: type[Settings], path: str, found: list[Section]) -> Section:
+    """Return the section of the keys that mappings have from *parent*; add it where it is new."""
+    for section in found:
+        if section.model is parent:
+            return section
+    keys = _own_keys(parent)
+    noun = "common key" if len(keys) == 1 else "common keys"
+    found.append(Section(parent, path, f"{noun} {_named(keys)}", keys))
+    return found[-1]
+
+
+def _named(keys: Iterable[str]) -> str:
+    return ", ".join(f"`{key}`" for key in keys)
+
+
+def _inside(hint: Any, path: str) -> Iterator[tuple[type[Settings], str]]:
+    """Yield the models in a type, each with where it stands."""
+    if isinstance(hint, type) and issubclass(hint, Settings):
+        yield hint, path
+    step = f"{path}.<name>" if get_origin(hint) is dict else path
+    for inner in get_args(hint):
+        yield from _inside(inner, step)
+
+
+def _parents(model: type[Settings]) -> list[type[Settings]]:
+    """Return the models from which *model*, as others, has some keys, the furthest first."""
+    return [parent for parent in reversed(model.__mro__) if _CHILDREN[parent] > 1]
+
+
+def _own_keys(model: type[Settings]) -> tuple[str, ...]:
+    own = vars(model).get("__annotations__", {})
+    return tuple(key for key, (name, _) in fields_by_key(model).items() if name in own)
+
+
+def _children() -> Counter[type]:
+    """Count the mappings of the file that have keys from each parent."""
+    counted: Counter[type] = Counter()
+    seen: set[type] = set()
+
+    def count(hint: Any) -> None:
+        for model, _ in _inside(hint, ""):
+            if model not in seen and not issubclass(model, DistributionSettings):
+                seen.add(model)
+                counted.update(
+                    parent
+                    for parent in model.__mro__[1:]
+                    if issubclass(parent, Settings)
+                    and not issubclass(parent, SettingsOf)
+                    and _own_keys(parent)
+                )
+                for field in model.model_fields.values():
+                    count(field.annotation)
+
+    count(ScenarioFile)
+    return counted
+
+
+_CHILDREN = _children()
+
+
+def _choosing(model: type[Settings]) -> dict[str, tuple[str, ...]]:
+    """Return the words by which *model* is chosen, by their keys."""
+    return {
+        key: get_args(field.annotation)
+        for key, (_, field) in fields_by_key(model).items()
+        if get_origin(field.annotation) is Literal and field.is_required()
+    }
+
+
+def _shown(model: type[Settings]) -> tuple[str, ...]:
+    """Return the keys of *model* but those that its heading says."""
+    return tuple(key for key in fields_by_key(model) if key not in _choosing(model))
+
+
+def _words(model: type[Settings], *, by_keys: bool = False) -> str:
+    """Return what tells *model* from others: the words that choose it, or the keys that it needs.
+
+    Args:
+        model: The model.
+        by_keys: Whether there are others at its place.
+    """
+    choosing = [
+        listed([f"`{key}: {words[0]}`", *(f"`{word}`" for word in words[1:])])
+        for key, words in _choosing(model).items()
     ]
-    lines = [f"{'#' * section.level} {section.heading}", "", _plain(found["description"]), ""]
-    lines += ["| key | value | default | meaning |", "|---|---|---|---|"]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([*lines, ""])
+    if choosing or not by_keys:
+        return ", ".join(choosing)
+    needed = [f"`{key}`" for key, (_, each) in fields_by_key(model).items() if each.is_required()]
+    return f"with {' and '.join(needed)}" if needed else ""
 
 
-def _value(section: Section, key: str, found: dict[str, Any]) -> str:
-    if (section.definition, key) == ("TraceArrivals", "regions"):
-        return "mapping of regions by name in the trace"
-    if key == "between" and "from" in schema()["$defs"][section.definition]["properties"]:
-        return "list of two names"
-    if key in MAPPINGS:
-        return MAPPINGS[key]
-    if key == "faults":
-        return "list of [faults](#faults-kind-outage), see [failures](failures.md)"
-    choices = list(dict.fromkeys(_kinds(found)))
-    return " or ".join(choices)
+class Reference:
+    """Writes the sections as Markdown."""
+
+    def __init__(self) -> None:
+        self._whole = schema()
+        self._sections = sections()
+        self._distributions = distributions()
+        self._links = {section.model.__name__: section for section in self._sections}
+
+    def text(self) -> str:
+        """Return the tables of all keys."""
+        written = [self._section(each, 2 + _depth(each.path)) for each in self._sections]
+        written.append(DISTRIBUTIONS)
+        written += [self._section(each, 3) for each in self._distributions]
+        return "\n".join(written)
+
+    def covered(self) -> set[str]:
+        """Return the names of the schema's definitions that the reference describes."""
+        named = {each.model.__name__ for each in (*self._sections, *self._distributions)}
+        return named | {name.replace("Duration", "Count") for name in named}
+
+    def _section(self, section: Section, level: int) -> str:
+        properties = self._properties(section.model)
+        lines = [f"{'#' * level} {section.heading}", "", self._about(section.model), ""]
+        if section.keys:
+            lines += ["| key | value | default | meaning |", "|---|---|---|---|"]
+        for key in section.keys:
+            _, field = fields_by_key(section.model)[key]
+            row = (f"`{key}`", self._value(properties[key]), _default(field, properties[key]))
+            lines.append(f"| {' | '.join(row)} | {self._meaning(properties[key])} |")
+        if section.elsewhere:
+            shared = [f"[{_named(each.keys)}](#{each.anchor})" for each in section.elsewhere]
+            lines += [*[""][: len(section.keys)], f"Also {listed(shared, 'and')}."]
+        return "\n".join([*lines, ""])
+
+    def _properties(self, model: type[Settings]) -> Mapping[str, Any]:
+        if model is ScenarioFile:
+            found: Mapping[str, Any] = self._whole["properties"]
+        elif model.__name__ in self._whole["$defs"]:
+            found = self._whole["$defs"][model.__name__]["properties"]
+        else:  # what mappings have in common, as one of them has it
+            child = next(each.model for each in self._sections if model in each.model.__mro__[1:])
+            found = self._properties(child)
+        return found
+
+    def _about(self, model: type[Settings]) -> str:
+        found = self._whole if model is ScenarioFile else self._whole["$defs"].get(model.__name__)
+        return _plain((model.__doc__ if found is None else found["description"]) or "")
+
+    def _value(self, found: dict[str, Any]) -> str:
+        return " or ".join(dict.fromkeys(self._kinds(found)))
+
+    def _kinds(self, found: dict[str, Any]) -> Iterator[str]:
+        """Yield what a value may be, in words."""
+        if "$ref" in found:
+            yield from self._mappings([found])
+        elif "anyOf" in found or "oneOf" in found:
+            choices = found.get("anyOf") or found["oneOf"]
+            yield from self._mappings([each for each in choices if "$ref" in each])
+            for each in choices:
+                if "$ref" not in each:
+                    yield from self._kinds(each)
+        elif found.keys() & {"const", "enum", "pattern"}:
+            yield _of_text(found)
+        elif found["type"] == "array":
+            yield f"list of: {self._value(found['items'])}"
+        elif found["type"] == "object":
+            inner = found.get("additionalProperties") or _first(found.get("patternProperties"))
+            value = f": {self._value(inner)}" if inner else ""
+            yield f"mapping by name{value}".replace(": mapping,", ",")
+        elif found["type"] != "null":
+            yield _of_type(found)
+
+    def _mappings(self, references: Iterable[dict[str, Any]]) -> Iterator[str]:
+        """Yield links to the sections of mappings; to the first, where there are many."""
+        names = [each["$ref"].rpartition("/")[2] for each in references]
+        linked = [self._links[name] for name in names if name in self._links]
+        if len(linked) < len(names):
+            yield "[distribution](#distributions)"
+        if len(linked) > MOST_LINKS:
+            yield f"mapping, one of those [below](#{linked[0].anchor})"
+        elif linked:
+            yield f"mapping, {linked[0].link}"
+            yield from (section.link for section in linked[1:])
+
+    def _meaning(self, found: dict[str, Any]) -> str:
+        if "description" not in found:
+            found = self._whole["$defs"][found["$ref"].rpartition("/")[2]]
+        text = _plain(found["description"])
+        example = found.get("examples", [{}])[0]
+        return text if isinstance(example, dict | list) else f"{text} Example: `{example}`."
 
 
-def _kinds(found: dict[str, Any]) -> Iterator[str]:
-    """Yield what a value may be, in words."""
-    if "$ref" in found:
-        name = found["$ref"].rpartition("/")[2]
-        yield ELSEWHERE.get(name, "[distribution](#distributions)")
-    elif "anyOf" in found or "oneOf" in found:
-        for each in found.get("anyOf") or found["oneOf"]:
-            yield from _kinds(each)
-    elif "const" in found:
-        yield f"`{found['const']}`"
-    elif "enum" in found:
-        yield _of_words(found["enum"])
-    elif "pattern" in found:
-        yield _of_pattern(found["pattern"])
-    elif found["type"] == "array":
-        yield f"list of: {' or '.join(_kinds(found['items']))}"
-    elif found["type"] != "null":
-        yield _of_type(found)
+def _depth(path: str) -> int:
+    return min(max(len([step for step in path.split(".") if step != "<name>"]), 1), 3)
+
+
+def _first(mapping: Mapping[str, Any] | None) -> Any:
+    return next(iter(mapping.values())) if mapping else None
+
+
+def _of_text(found: dict[str, Any]) -> str:
+    if "const" in found:
+        return f"`{found['const']}`"
+    return _of_words(found["enum"]) if "enum" in found else _of_pattern(found["pattern"])
 
 
 def _of_words(words: list[str]) -> str:
@@ -403,7 +349,7 @@ def _of_pattern(pattern: str) -> str:
 
 
 def _of_type(found: dict[str, Any]) -> str:
-    words = {"string": "text", "boolean": "`true` or `false`", "object": "mapping"}
+    words = {"string": "text", "boolean": "`true` or `false`"}
     if found["type"] in words:
         return words[found["type"]]
     word = "whole number" if found["type"] == "integer" else "number"
@@ -415,12 +361,18 @@ def _of_type(found: dict[str, Any]) -> str:
     return word if low is None else f"{word} ≥ {low:g}"
 
 
-def _default(section: Section, key: str, found: dict[str, Any], required: bool) -> str:
-    if required:
+def _default(field: Any, found: dict[str, Any]) -> str:
+    if field.is_required():
         return "**required**"
-    if "default" not in found:
-        return DEFAULTS.get((section.definition, key), "–")
-    default = found["default"]
+    default = found.get("default")
+    if default is None and field.default_factory is not None:
+        default = field.get_default(call_default_factory=True)
+        if not default:
+            return "none"
+        if isinstance(default, Settings | dict):
+            return "as below"
+    if default is None:
+        return "–"
     if isinstance(default, float) and default.is_integer():
         default = int(default)
     if default == "":
@@ -428,19 +380,25 @@ def _default(section: Section, key: str, found: dict[str, Any], required: bool) 
     return f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
 
-def _meaning(found: dict[str, Any]) -> str:
-    if "description" not in found:
-        name = found["$ref"].rpartition("/")[2]
-        found = schema()["$defs"][name]
-    text = _plain(found["description"])
-    example = found.get("examples", [{}])[0]
-    return text if isinstance(example, dict) else f"{text} Example: `{example}`."
-
-
 def _plain(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+def rewritten(page: Path = PAGE) -> str:
+    """Return the text of *page* with the tables as the models have them now.
+
+    Raises:
+        ValueError: The page lacks the markers.
+    """
+    text = page.read_text(encoding="utf-8")
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        msg = f"{page} lacks the markers {BEGIN!r} and {END!r}"
+        raise ValueError(msg)
+    return f"{head}{BEGIN}\n\n{Reference().text()}\n{END}{tail}"
+
+
 if __name__ == "__main__":
-    write()
+    PAGE.write_text(rewritten(), encoding="utf-8")
     print("docs/scenario.md")
