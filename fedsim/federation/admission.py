@@ -22,7 +22,7 @@ from fedsim.federation.shedding import Shedding, SheddingConfig
 from fedsim.federation.throttling import Throttle, ThrottleConfig
 
 QUIET_S = 10.0
-"""A part that has turned nobody away for so long has stopped doing so, in seconds."""
+"""Time without a refusal after which a part counts as open again, in seconds."""
 
 _REFUSED = (AllNodesUnhealthy, CircuitOpen, NoCapacity, NodeUnreachable, Timeout)
 _DROPPED = (NoCapacity, Timeout)
@@ -97,7 +97,7 @@ class Admission:
             spell = None
         if spell is None:
             spell = self._spells[part] = _Spell()
-            self._tell(now_s, part, "open", "turning_away", "")
+            self._report(now_s, part, "open", "turning_away", "")
         spell.count += 1
         spell.last_s = now_s
         return TurnedAway(request.capability, f"turned away by the gateway: {part}")
@@ -105,10 +105,10 @@ class Admission:
     def _over(self, part: str, spell: _Spell) -> None:
         if spell.count:
             count = f"{spell.count} request{'' if spell.count == 1 else 's'} turned away"
-            self._tell(spell.last_s, part, "turning_away", "open", count)
+            self._report(spell.last_s, part, "turning_away", "open", count)
         spell.count = 0
 
-    def _tell(self, at_s: float, part: str, before: str, after: str, reason: str) -> None:
+    def _report(self, at_s: float, part: str, before: str, after: str, reason: str) -> None:
         if self._observer is not None:
             self._observer.admission_changed(at_s, self._capability, part, before, after, reason)
 

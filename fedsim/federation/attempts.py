@@ -70,7 +70,7 @@ class Attempt:
         gateway, node_id = self._gateway, self.target.node_id
         latency_s = self._end("ok")
         if gateway.troubled:
-            gateway.tell_breaker(node_id, ok=True, sent_s=self.sent_s)
+            gateway.report_to_breaker(node_id, ok=True, sent_s=self.sent_s)
         gateway.report_success(node_id, latency_s)
 
     def failed(self, thrown: BaseException) -> BaseException:
@@ -94,11 +94,11 @@ class Attempt:
         gateway, node_id = self._gateway, self.target.node_id
         self._end(error.kind)
         if isinstance(error, COUNTED):
-            gateway.tell_breaker(node_id, ok=False, sent_s=self.sent_s)
+            gateway.report_to_breaker(node_id, ok=False, sent_s=self.sent_s)
             gateway.report_failure(node_id)
 
     def cancelled(self) -> None:
-        """Report that nobody waits for the attempt any more; that counts against nobody."""
+        """Report that the attempt is no longer wanted; that counts against no node."""
         if not self._ended:
             self._end("cancelled")
 

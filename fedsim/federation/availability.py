@@ -1,4 +1,4 @@
-"""Which nodes are usable, as far as a gateway can tell, and what follows when that changes."""
+"""Which nodes are usable, as far as a gateway knows, and what follows when that changes."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class NodeAvailability:
         fleet.unusable = frozenset(
             position for position in range(len(fleet.node_ids)) if not self._is_usable(position)
         )
-        return [each for each in capabilities if panic.note(each, *self._usable(each))]
+        return [each for each in capabilities if panic.update(each, *self._usable(each))]
 
     def _capabilities(self, positions: range | list[int]) -> list[Capability]:
         if self.panic is None:

@@ -73,7 +73,7 @@ class CircuitBreaker(Circuits[_Streak]):
             if ok:
                 return
             circuit = self.troubled[node_id] = _Streak()
-        self._note_half_open(node_id, circuit)
+        self._update_half_open(node_id, circuit)
         if circuit.state is CircuitState.HALF_OPEN and not self._is_late(circuit, sent_s):
             self._probe_ended(node_id, circuit, ok)
         elif circuit.state is CircuitState.CLOSED and not ok:

@@ -1,4 +1,4 @@
-"""Budgets: how many retries or hedges a gateway may make beside its requests."""
+"""Budgets: how many retries or hedges a gateway may make in addition to its requests."""
 
 from __future__ import annotations
 

@@ -246,7 +246,7 @@ class FederationBuilder:
             return None
         detector = OutlierDetector(surroundings.clock, config, surroundings.observer)
         surroundings.tasks.spawn(
-            detector.watch(surroundings.random_for("outliers")), "watch outliers"
+            detector.run_intervals(surroundings.random_for("outliers")), "outlier intervals"
         )
         return detector
 

@@ -228,7 +228,7 @@ class AnnouncesChanges:
     def subscribe(self, on_change: Callable[[NodeId], None]) -> None:
         """Have *on_change* called with each node whose health, or circuit, has changed.
 
-        What time alone changes is announced as well, unless `ForetellsTrials` tells when.
+        What time alone changes is announced as well, unless `ForetellsTrials` says when.
         """
         raise NotImplementedError
 

@@ -44,7 +44,7 @@ class Deployment:
         pool: Nodes of one pool are expected to be equally fast; their latencies are compared.
         gpu: Name of the node's GPU, or None for a node without one.
         cost_usd_per_hour: Price of the node, or None where unknown.
-        weight: Share of the traffic that the node is meant to have beside others, > 0; for
+        weight: Share of the traffic that the node is meant to have next to others, > 0; for
             strategies that go by weights.
         priority: Level of the node, from 0; for strategies that use a lower level first.
         metadata: What is known of the model there besides its id, or None.
@@ -217,7 +217,7 @@ class CatalogMirror:
         self._known.subscribe(on_change)
 
     async def follow(self, capability: Capability) -> None:
-        """Ask who has *capability* now; raises what the catalog raises."""
+        """Ask for the nodes of *capability* now; raises what the catalog raises."""
         self._questions += 1
         question = self._questions
         nodes = dict(await self._source.find_by_capability(capability))

@@ -13,10 +13,10 @@ TOLERANCE_S = 1e-9
 
 
 class Circuit:
-    """One node's circuit. ``state`` never says half-open before the breaker has taken note.
+    """One node's circuit. ``state`` lags: it becomes half-open when the breaker next looks at it.
 
     Attributes:
-        state: Its state as last noted.
+        state: Its state when the breaker last looked at it.
         lapses_s: For each attempt under way that was let through while half-open, in their order,
             the clock time from which it holds its place no longer, in seconds.
         half_opens_s: Clock time at which it became, or becomes, half-open; 0 before it ever opened.
@@ -46,17 +46,16 @@ class Circuits(Generic[C]):
     ``is_open`` and ``state`` are pure functions of the clock and the records, so that asking
     changes nothing. A late result, one of an attempt that was sent before its circuit became
     half-open, is not counted while the circuit is open or half-open: it says nothing of the node
-    after its rest. That takes the time of the dispatch, which ``record_attempt`` is told;
-    ``record_success`` and ``record_failure`` take every result for a new one.
+    after its rest. That takes the time of the dispatch, which only ``record_attempt`` has;
+    ``record_success`` and ``record_failure`` count every result as new.
 
     A probe holds its place until it is released, but no longer than a circuit stays open: one that
-    never ends, or whose router asked for leave and did not send, does not keep its node out for
-    ever.
+    never ends, or whose router acquired it and did not send, does not keep its node out forever.
 
     Args:
         clock: Time.
         open_s: How long a circuit stays open, in seconds.
-        observer: Is told of every change.
+        observer: Notified of every change; or None.
     """
 
     def __init__(self, clock: Clock, open_s: float, observer: Observer | None) -> None:
@@ -103,7 +102,7 @@ class Circuits(Generic[C]):
             return True
         if self.is_open(node_id):
             return False
-        self._note_half_open(node_id, circuit)
+        self._update_half_open(node_id, circuit)
         circuit.lapses_s.append(self._clock.now() + self._open_s)
         self._changed(node_id)
         return True
@@ -128,9 +127,9 @@ class Circuits(Generic[C]):
         raise NotImplementedError
 
     def settle(self) -> None:
-        """Take note of all transitions that time has brought about, for the observer's sake."""
+        """Report the transitions that time has brought about."""
         for node_id, circuit in self._circuits.items():
-            self._note_half_open(node_id, circuit)
+            self._update_half_open(node_id, circuit)
 
     def _lets_through(self, circuit: C) -> bool:
         """Return whether a half-open circuit lets one more probe through."""
@@ -148,7 +147,7 @@ class Circuits(Generic[C]):
             return CircuitState.HALF_OPEN
         return circuit.state
 
-    def _note_half_open(self, node_id: NodeId, circuit: C) -> None:
+    def _update_half_open(self, node_id: NodeId, circuit: C) -> None:
         if circuit.state is CircuitState.OPEN and self._state(circuit) is CircuitState.HALF_OPEN:
             self._half_opened(circuit)
             reason = "the reset timeout passed"

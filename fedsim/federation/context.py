@@ -62,5 +62,5 @@ class GatewayContext:
 
     @property
     def insight(self) -> Insight | None:
-        """What only a simulator knows; None outside of one, and for plug-ins that are not ours."""
+        """What only a simulator knows; None outside of one, and for users' plug-ins."""
         return self.surroundings.insight

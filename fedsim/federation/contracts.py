@@ -126,7 +126,7 @@ class InferenceRequest:
         qos: Quality of service asked for.
         request_id: Unique within a run.
         tenant_id: The user or tenant, or None.
-        blocks: A hash for each consecutive block of the prompt; equal hashes stand for equal
+        blocks: A hash for each consecutive block of the prompt; equal hashes mean equal
             content up to the block's end. Empty where nothing is known of the content.
         block_tokens: Tokens of a block; 0 without blocks.
         priority: How important it is: lower numbers matter more, and 0 matters most.
@@ -366,7 +366,7 @@ class NodeHealth:
             traffic; how far it lies in the past is the staleness of all the rest.
         running: Requests in service, or in the engine's batch, at the last probe, or None.
         kv_usage: Share of the key-value cache in use at the last probe, 0 to 1, or None.
-        samples: Latencies that the two are worked out from, or None where nobody says.
+        samples: Latencies that the two are worked out from, or None where unknown.
     """
 
     node_id: NodeId
@@ -479,8 +479,8 @@ class RouterTrait(Protocol):
 class TokenStream(Protocol):
     """A response that arrives token by token.
 
-    Beyond the contract a gateway's stream may have ``async read_to_end()``, for whoever only waits
-    for the end.
+    Beyond the contract a gateway's stream may have ``async read_to_end()``, for a caller that only
+    waits for the end.
     """
 
     async def next_token(self) -> bytes | None:

@@ -23,14 +23,14 @@ from fedsim.federation.contracts import (
 )
 from fedsim.federation.fleet import Fleet
 
-# What can stand against a node, in the order in which it is looked at and reported.
+# The stages of examination, in the order in which they are examined and reported.
 CAPABILITY, PRIVACY, QOS, BREAKER, HEALTH = range(5)
 _STAGES = {"privacy": PRIVACY, "qos": QOS, "health": HEALTH}
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """What stands against a node first.
+    """The first reason against a node.
 
     Attributes:
         stage: Where it was found: ``CAPABILITY``, ``PRIVACY``, ``QOS``, ``BREAKER``, ``HEALTH``.
@@ -65,12 +65,12 @@ class Eligibility:
     def examine(
         self, position: int, request: InferenceRequest
     ) -> tuple[RouteCandidate, Rejection | None]:
-        """Return a node as a candidate, and what stands against it first."""
+        """Return a node as a candidate, and the first reason against it."""
         candidate = self._fleet.candidate(position, request.capability)
         return candidate, self._rejection(position, candidate, request)
 
     def refuse(self, request: InferenceRequest) -> NoReturn:
-        """Raise the error that says what stands against the nodes that came furthest."""
+        """Raise the error of the stage that the nodes that came furthest failed at."""
         rejections = [
             (position, rejection)
             for position in range(len(self._fleet.node_ids))

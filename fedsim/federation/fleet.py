@@ -132,7 +132,7 @@ class Fleet:
         node_ids: All nodes.
         region_ids: Their regions.
         in_flight: Requests that this gateway has sent to each and that have not ended.
-        records: What the health checker knows of each; None for a node that is not watched.
+        records: What the health checker knows of each; None for a node that is not registered.
         positions: Position of each node.
         departed: Requests in flight to nodes that the catalog does not have any more.
         scored: What the policies made of nodes when the strategy last asked in this decision; None
@@ -172,7 +172,7 @@ class Fleet:
         self.rebuild()
 
     def rebuild(self) -> None:
-        """Take over the catalog's deployments; requests in flight stay counted."""
+        """Read the catalog's deployments again; requests in flight stay counted."""
         counts = self.departed | dict(zip(self.node_ids, self.in_flight, strict=True))
         nodes: dict[NodeId, list[Deployment]] = {}
         for deployment in self._catalog.deployments():
@@ -197,11 +197,11 @@ class Fleet:
             if any(capability in model.capabilities for model in models)
         ]
         prices = [deployment.cost_usd_per_hour for deployment in self.deployments]
-        dearest = max((prices[member] or 0.0 for member in members), default=0.0)
+        highest = max((prices[member] or 0.0 for member in members), default=0.0)
         live = [
             LiveCandidate(
                 deployment,
-                NEUTRAL_SCORE if price is None or not dearest else max(0.0, 1.0 - price / dearest),
+                NEUTRAL_SCORE if price is None or not highest else max(0.0, 1.0 - price / highest),
                 float(deployment.region_id == self._region),
             )
             for deployment, price in zip(self.deployments, prices, strict=True)

@@ -89,10 +89,10 @@ class GatewayConfig:
 T = TypeVar("T")
 
 RETRYABLE_ATTEMPTS = (*COUNTED, NoCapacity, CircuitOpen)
-"""Errors of an attempt that another attempt may mend."""
+"""Errors of an attempt that another attempt may avoid."""
 
 RETRYABLE_ROUTES = (AllNodesUnhealthy, CircuitOpen)
-"""Errors of routing that routing again, later, may mend."""
+"""Errors of routing that a later attempt may avoid."""
 
 
 class Gateway:
@@ -100,11 +100,11 @@ class Gateway:
 
     A request passes the middleware, is routed, sent and reported; an attempt that fails for a
     reason that another node need not have is tried again elsewhere, after a backoff. Errors that a
-    retry cannot mend (no capacity at all, privacy, quality of service, the request's own deadline)
-    end it at once. Where the configuration says so, a hedge is sent beside an attempt that takes
+    retry cannot avoid (no capacity at all, privacy, quality of service, the request's own deadline)
+    end it at once. Where the configuration says so, a hedge is sent next to an attempt that takes
     too long (`hedging`), and requests are turned away before they are routed (`admission`), which
-    no retry mends either. `stats` adds up: total = successful + failed + in progress, plus requests
-    and streams that were cancelled.
+    no retry avoids either. `stats` adds up: total = successful + failed + in progress, plus
+    requests and streams that were cancelled.
     """
 
     def __init__(
@@ -237,7 +237,7 @@ class Gateway:
         try:
             ticket = self.admission[request.capability].enter(request)
         except FederationError as error:
-            self.tell_middleware(request, error)
+            self.report_to_middleware(request, error)
             raise
         try:
             served = await self._attempts(request, started_s, streamed)
@@ -266,10 +266,10 @@ class Gateway:
             while True:
                 target = attempt = None
                 try:
-                    anew = tried or not self._direct or self._decisions is not None
+                    guarded = tried or not self._direct or self._decisions is not None
                     route = (
                         self.route(request, tried, started_s)
-                        if anew
+                        if guarded
                         else self.router.route(request)
                     )
                     target = await route
@@ -339,12 +339,12 @@ class Gateway:
         try:
             target = await self._choose(request, tried, started_s)
         except FederationError as error:
-            await self._tell_decision(request, tried, error)
+            await self._report_decision(request, tried, error)
             raise
-        await self._tell_decision(request, tried, target)
+        await self._report_decision(request, tried, target)
         return target
 
-    async def _tell_decision(
+    async def _report_decision(
         self,
         request: InferenceRequest,
         tried: list[NodeId],
@@ -391,7 +391,7 @@ class Gateway:
     ) -> FederationError | None:
         """Report that routing or an attempt failed, and return the error that it ended in.
 
-        None stands for what is no outcome of an attempt and has to be raised further.
+        None means that *thrown* is no outcome of an attempt and has to be raised again.
 
         Raises:
             Timeout: The request's deadline has passed.
@@ -401,7 +401,7 @@ class Gateway:
             raise self.request_timeout(request) from None
         if not isinstance(failure, FederationError):
             return None
-        self.tell_middleware(request, failure)
+        self.report_to_middleware(request, failure)
         return failure
 
     def _pause_s(
@@ -413,9 +413,9 @@ class Gateway:
         previous_s: float | None,
         started_s: float,
     ) -> float | None:
-        """Return how long to wait before a retry that may mend *error*, in seconds.
+        """Return how long to wait before a retry that may avoid *error*, in seconds.
 
-        None stands for no retry, as where the wait would outlast the request's deadline, and
+        None means no retry, as where the wait would outlast the request's deadline, and
         `AT_ONCE` for one without a wait.
         """
         retryable = RETRYABLE_ROUTES if target is None else RETRYABLE_ATTEMPTS
@@ -442,9 +442,9 @@ class Gateway:
         return Budget(self.clock, budget.ratio, budget.floor, budget.window_s)
 
     def request_timeout(self, request: InferenceRequest) -> Timeout:
-        """Return the error of a request whose deadline has passed; the middleware is told."""
+        """Return the error of a request whose deadline has passed; the middleware is notified."""
         error = Timeout(self._request_s)
-        self.tell_middleware(request, error)
+        self.report_to_middleware(request, error)
         return error
 
     # Streams
@@ -518,8 +518,8 @@ class Gateway:
             raise CircuitOpen(node_id)
         return self.breaker.state(node_id) is CircuitState.HALF_OPEN
 
-    def tell_breaker(self, node_id: NodeId, ok: bool, sent_s: float) -> None:
-        """Tell the breaker how an attempt ended, and when it was sent where the breaker asks."""
+    def report_to_breaker(self, node_id: NodeId, ok: bool, sent_s: float) -> None:
+        """Report the end of an attempt, with the time of dispatch where the breaker takes it."""
         breaker = self.breaker
         if breaker is None:
             return
@@ -537,7 +537,7 @@ class Gateway:
             for middleware in self._middlewares:
                 request = middleware.before_route(request) or request
         except FederationError as error:
-            self.tell_middleware(request, error)
+            self.report_to_middleware(request, error)
             raise
         return request
 
@@ -548,11 +548,11 @@ class Gateway:
             for middleware in self._middlewares:
                 response = middleware.after_infer(request, response) or response
         except FederationError as error:
-            self.tell_middleware(request, error)
+            self.report_to_middleware(request, error)
             raise
         return response
 
-    def tell_middleware(self, request: InferenceRequest, error: FederationError) -> None:
+    def report_to_middleware(self, request: InferenceRequest, error: FederationError) -> None:
         """Show *error* to all middleware."""
         for middleware in self._middlewares:
             middleware.on_error(request, error)

@@ -54,13 +54,13 @@ class HealthConfig:
 
 
 POOL_REFRESH_S = 10.0
-"""Age at which a pool's median is worked out anew in any case, in seconds."""
+"""Age at which a pool's median is computed again in any case, in seconds."""
 
 TOLERANCE_S = 1e-9
 """What times may be off by rounding, in seconds."""
 
 POOL_REFRESH_REPORTS = 4
-"""Latencies for each of a pool's nodes, on average, after which its median is worked out anew."""
+"""Latencies for each of a pool's nodes, on average, after which its median is computed again."""
 
 
 class Pool:
@@ -145,10 +145,10 @@ class NodeRecord:
 
 
 class HealthChecker:
-    """Watches nodes for one gateway.
+    """Judges the health of nodes for one gateway, by probes and by its traffic.
 
     Probes decide on unhealthy: ``failure_threshold`` failed probes in a row make a node unhealthy,
-    ``recovery_threshold`` successful ones in a row bring it back. Traffic tells the rest: the
+    ``recovery_threshold`` successful ones in a row bring it back. Traffic decides the rest: the
     first success makes an unknown node healthy, ``failure_threshold`` failures in a row make a
     healthy one degraded until the next success, and so does a median latency above
     ``degraded_factor`` times that of the node's pool (or above ``degraded_latency_s``, where that
@@ -320,7 +320,7 @@ class HealthChecker:
         return self._interval_s is not None
 
     async def check_node(self, node_id: NodeId) -> NodeHealth:
-        """Probe a node now, take note of the result and return it.
+        """Probe a node now, record the result and return what is known.
 
         Raises:
             NodeUnreachable: The node is not registered, or did not answer.
@@ -392,7 +392,7 @@ class HealthChecker:
             self._reconsider(record, f"{record.probe_successes} successful probes in a row")
 
     async def _note_later(self, record: NodeRecord, telemetry: NodeHealth, at_s: float) -> None:
-        """Take down what a probe brought once it has come through the pipeline."""
+        """Record what a probe brought once it has come through the pipeline."""
         await self._clock.sleep(self._config.delay_s)
         self._note_telemetry(record, telemetry, at_s)
 
@@ -481,8 +481,8 @@ class HealthChecker:
         window = record.window
         return window.median_s > record.pool.slow_above_s and window.count(now_s) >= ENOUGH_SAMPLES
 
-    def _ill_until_s(self, record: NodeRecord) -> float:
-        """Return when a degraded node's traffic no longer speaks against it, if none comes."""
+    def _degraded_until_s(self, record: NodeRecord) -> float:
+        """Return when a degraded node's traffic no longer counts against it, if none comes."""
         until_s = -math.inf
         if record.failures >= self._config.failure_threshold:
             until_s = record.failed_s + self._config.window_s
@@ -491,11 +491,11 @@ class HealthChecker:
         return until_s
 
     def _reconsider(self, record: NodeRecord, reason: str) -> None:
-        """End ``degraded`` where nothing speaks for it any more, else have that looked at again."""
+        """End ``degraded`` where its reasons are gone, else check again when they may be."""
         expiry = self._expiries.pop(record.node_id, None)
         if expiry is not None:
             expiry.cancel()
-        left_s = self._ill_until_s(record) - self._clock.now()
+        left_s = self._degraded_until_s(record) - self._clock.now()
         if left_s <= TOLERANCE_S:
             record.failures = 0
             self._move(record, HealthState.HEALTHY, reason)

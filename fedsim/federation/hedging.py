@@ -141,7 +141,7 @@ class _Race:
         try:
             await tasks.first(self._run(self._lead), self._hedge(delay_s))
         except GeneratorExit:
-            raise  # the run is over, and there is nobody left to tell
+            raise  # the run is over: no part is left to report to
         except BaseException:
             await self._forsake()
             raise
@@ -151,7 +151,7 @@ class _Race:
         return self._winner, self._result
 
     async def _forsake(self) -> None:
-        """End an attempt that has won, for a caller who waits no more."""
+        """End an attempt that has won after its caller stopped waiting."""
         if self._winner is not None:
             self._winner.cancelled()
             if self._streamed:
@@ -168,7 +168,7 @@ class _Race:
                 self._error = attempt.failed(thrown)
                 if not (self._under_way and isinstance(self._error, FederationError)):
                     return
-                self._gateway.tell_middleware(attempt.request, self._error)
+                self._gateway.report_to_middleware(attempt.request, self._error)
             except Exception as failure:
                 if isinstance(failure, FederationError):
                     raise

@@ -2,7 +2,7 @@
 
 Each takes a sample per request that has ended: its latency, how many were in flight when it began
 (itself included), and whether it was dropped, by a deadline or for want of capacity. A dropped
-request tells nothing of latency: unlike the originals, whose round-trip times a fast refusal
+request says nothing of latency: unlike the originals, whose round-trip times a fast refusal
 spoils, its time is not used.
 """
 

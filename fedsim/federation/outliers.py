@@ -140,7 +140,7 @@ class OutlierDetector:
     Source: Envoy's outlier detection as of late 2026, without its probabilities of enforcement and
     its jitter. Before Envoy 1.31 the share of ejected nodes was compared without the one to be
     ejected, so that one node could always be. A good probe does not readmit a node, as it does
-    there: ours say that a node answers, not that it serves.
+    there: probes here say that a node answers, not that it serves.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class OutlierDetector:
                 reason = f"{self._config.consecutive_failures} failures in a row"
                 self._eject(node_id, tally, reason)
 
-    async def watch(self, rng: Random) -> None:
+    async def run_intervals(self, rng: Random) -> None:
         """Look at rates and at ejected nodes each ``interval_s`` seconds, without end.
 
         The first interval ends anywhere within one, so that gateways do not look at the same time.
@@ -248,7 +248,7 @@ class OutlierDetector:
             tally.multiplier += 1
         tally.ejected_at_s = self._clock.now()
         tally.reason = reason
-        self._tell(node_id, ejected=True, reason=reason)
+        self._report(node_id, ejected=True, reason=reason)
 
     def _ejection_s(self, tally: NodeTally) -> float:
         """Return how long a node's ejection takes, in seconds."""
@@ -261,9 +261,9 @@ class OutlierDetector:
         tally.ejected_at_s = None
         tally.returned_at_s = now_s
         tally.failures_in_a_row = 0
-        self._tell(node_id, ejected=False, reason=reason)
+        self._report(node_id, ejected=False, reason=reason)
 
-    def _tell(self, node_id: NodeId, *, ejected: bool, reason: str) -> None:
+    def _report(self, node_id: NodeId, *, ejected: bool, reason: str) -> None:
         if self._observer is not None:
             self._observer.outlier_changed(self._clock.now(), node_id, ejected, reason)
         for on_change in self._subscribers:

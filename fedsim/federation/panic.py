@@ -50,7 +50,7 @@ class PanicMode:
 
     Attributes:
         rule: Says which nodes panic opens.
-        opened: By capability, the nodes that it opened when it was last noted.
+        opened: By capability, the nodes that it opened when it was last updated.
     """
 
     def __init__(self, clock: Clock, threshold: float, observer: Observer | None = None) -> None:
@@ -64,8 +64,8 @@ class PanicMode:
         """Return the members that panic opens, of which these are usable."""
         return self.rule(members, usable, self._threshold)
 
-    def note(self, capability: Capability, members: Members, usable: Sequence[bool]) -> bool:
-        """Take note of which nodes are usable; return whether panic opens others than before."""
+    def update(self, capability: Capability, members: Members, usable: Sequence[bool]) -> bool:
+        """Update which nodes panic opens; return whether they are others than before."""
         before, due = self.opened.get(capability, frozenset()), self.due(members, usable)
         self.opened[capability] = due
         if self._observer is not None and bool(before) is not bool(due):

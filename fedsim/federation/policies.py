@@ -89,12 +89,12 @@ class HealthPolicy:
 
 
 class LatencyPolicy:
-    """Prefers fast nodes, and honours the request's ``max_latency_s``.
+    """Prefers fast nodes, and honors the request's ``max_latency_s``.
 
     The score falls linearly from 1 at 0 s to 0 at *max_latency_s*; with 5 s, a node at 1 s scores
     0.8. A node whose median exceeds the *request's* limit is not eligible until its estimate
     expires; a node of unknown latency is, with the neutral score. Where *health* says of how many
-    samples a median is, one of fewer than five excludes nobody: a single slow answer of a quiet
+    samples a median is, one of fewer than five excludes no node: a single slow answer of a quiet
     node would keep it away until it expires.
     """
 
@@ -151,7 +151,7 @@ class LatencyPolicy:
 
 
 class ThroughputPolicy:
-    """Prefers nodes of high throughput, and honours the request's ``min_throughput``.
+    """Prefers nodes of high throughput, and honors the request's ``min_throughput``.
 
     Throughput is what the last probe reported; the score is its share of the highest that is known
     of the pools with the request's capability. A node whose throughput is not known is eligible.
@@ -313,7 +313,7 @@ class OwnPolicy:
         policy: Its class, called with keyword arguments: ``weight``, settings and needs. Where the
             class has a weight of 0, the policy only excludes nodes, and takes no ``weight``.
         part: The part of a candidate's scores that it gives, by its name in `RouteScores`.
-        settings: Its settings besides the weight, each with what it means. All are numbers; the
+        settings: Its settings apart from the weight, each with what it means. All are numbers; the
             name of one in seconds ends in ``_s``.
         needs: What it is given of its gateway: ``health``, ``region_privacy``.
         by_default: Whether a federation that names no policies has it.
@@ -395,7 +395,7 @@ class Scored:
     Attributes:
         positions: The nodes.
         totals: Their totals, in the same order.
-        parts: The scores of each policy of ours that has a weight, by their names in `RouteScores`.
+        parts: The scores of each built-in policy with a weight, by their names in `RouteScores`.
     """
 
     positions: Sequence[int]
@@ -464,6 +464,6 @@ class Scorer:
 
 
 def _part_of(policy: RoutingPolicyTrait) -> str | None:
-    """Return the part of a candidate's scores that a policy of ours gives."""
+    """Return the part of a candidate's scores that a built-in policy gives."""
     name = NAMES.get(type(policy))
     return None if name is None else POLICIES[name].part

@@ -8,7 +8,7 @@ from itertools import islice, takewhile
 from fedsim.federation.contracts import InferenceRequest, NodeId
 
 CAPACITY_BLOCKS = 31_250
-"""Blocks that are remembered of each node unless told otherwise.
+"""Blocks that are remembered of each node by default.
 
 The Kubernetes Gateway API Inference Extension remembers as many (``lruCapacityPerServer``); in
 blocks of 16 tokens that is a cache of 500,000.
@@ -21,7 +21,7 @@ class PrefixIndex:
     It is an estimate: other gateways send to the same nodes, a cache may be smaller or larger than
     assumed, and a node that restarts loses its own. Requests without blocks leave it as it is.
 
-    Because a block's hash stands for all that comes before it too, and the end of a prompt is
+    Because a block's hash covers all that comes before it too, and the end of a prompt is
     forgotten before its beginning, a node that has a block of a prompt has all that precede it.
 
     Args:
@@ -40,7 +40,7 @@ class PrefixIndex:
         self._nodes: dict[NodeId, dict[int, None]] = {}
 
     def sent(self, node_id: NodeId, request: InferenceRequest) -> None:
-        """Take note that *request* was sent to a node; costs about 0.1 us a block."""
+        """Record that *request* was sent to a node; costs about 0.1 us a block."""
         known = self._nodes.setdefault(node_id, {})
         for block in reversed(request.blocks[: self._capacity_blocks]):
             known.pop(block, None)
@@ -84,8 +84,8 @@ class PrefixIndex:
 def depth_of(known: Container[int], blocks: Sequence[int], guess: int = 0) -> int:
     """Return how many of *blocks* from the first on are *known*, by bisection.
 
-    Where a block is known all that precede it must be, as it is where a block's hash stands for
-    all that comes before it too.
+    Where a block is known all that precede it must be, as it is where a block's hash covers all
+    that comes before it too.
 
     Args:
         known: The blocks that are known.

@@ -66,7 +66,7 @@ class RateBreaker(Circuits[_Rated]):
     open it. After 60 s ten requests pass; five failures among them open it again, four close it.
 
     Source: Resilience4j's ``CircuitBreaker``, with its defaults. It counts late results in
-    whatever state the circuit is in; ours are not counted until it is closed again.
+    whatever state the circuit is in; here they are not counted until it is closed again.
     """
 
     announces: ClassVar[bool] = True
@@ -86,7 +86,7 @@ class RateBreaker(Circuits[_Rated]):
         circuit = self._circuits.get(node_id)
         if circuit is None:
             circuit = self._circuits[node_id] = _Rated(self._closed_window())
-        self._note_half_open(node_id, circuit)
+        self._update_half_open(node_id, circuit)
         if circuit.state is CircuitState.OPEN:
             return
         half_open = circuit.state is CircuitState.HALF_OPEN

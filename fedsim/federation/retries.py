@@ -34,7 +34,7 @@ class RetryConfig:
 
 
 AT_ONCE = -1.0
-"""Stands for a retry without any wait."""
+"""The wait of a retry without any wait."""
 
 
 class RetryPolicy(Protocol):

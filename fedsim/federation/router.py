@@ -43,7 +43,7 @@ from fedsim.federation.slow_start import SlowStart, SlowStartConfig
 from fedsim.federation.strategies.base import REMEMBERED, Candidates, Strategy, Turn
 
 UNASKED = RouteScores(*[math.nan] * 6)
-"""The scores of a candidate that nobody was asked for."""
+"""The scores of a candidate that no policy was asked for."""
 
 _GPU_REASON = "the request prefers a GPU, this node has none, and one that has is eligible"
 
@@ -87,7 +87,7 @@ class Router:
     """Routes the requests of one gateway.
 
     ``route`` looks at capability, deployment status, policies, circuit breaker and health, and
-    lets the strategy choose among the nodes that nothing stands against. Where the request prefers
+    lets the strategy choose among the nodes that are eligible. Where the request prefers
     a GPU, nodes without one are left out as long as one with a GPU is eligible. Outlier ejection
     counts as health does, panic mode overrules both, and slow start holds the strategy to a share
     of its decisions for a node that has recovered; each may be off.
@@ -263,7 +263,7 @@ class Router:
         return fleet.target(position, request)
 
     def eligible(self, request: InferenceRequest, excluded: Sequence[NodeId] = ()) -> Candidates:
-        """Return the nodes that nothing stands against, for whoever else wants to choose.
+        """Return the eligible nodes, for other code that wants to choose.
 
         Args:
             request: The request.
@@ -366,7 +366,7 @@ class Router:
     # Changes
 
     def _rebuild(self) -> None:
-        """Take over the catalog's changes, and examine every node again.
+        """Apply the catalog's changes, and examine every node again.
 
         A set of nodes keeps its turn as long as no node is removed and positions stay the same.
         """

@@ -26,9 +26,9 @@ class Shedding:
     """Leaves a part of the limit free for what is more important.
 
     A request of priority p, 0 being the most important, may fill limit x (1 - step x p), though at
-    least one place, so that a gateway that is idle serves everybody. With a limit of 100 and a step
-    of 20 %: priority 0 up to 100 requests in flight, 1 up to 80, 2 up to 60. Failure: a limit above
-    what the nodes can do sheds nobody, and the queue in front of them knows no gateway's
+    least one place, so that a gateway that is idle serves every request. With a limit of 100 and a
+    step of 20 %: priority 0 up to 100 requests in flight, 1 up to 80, 2 up to 60. Failure: a limit
+    above what the nodes can do sheds no requests, and the queue in front of them knows no gateway's
     priorities. Source: Site Reliability Engineering, 2016, chapter 21, "Criticality".
     """
 

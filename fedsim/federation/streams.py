@@ -166,7 +166,7 @@ class GatewayStream:
         return await self._gateway.next_of(self)
 
     async def cancel(self) -> None:
-        """Stop the stream; the node stops working on it, and it counts against nobody."""
+        """Stop the stream; the node stops working on it, and it counts against no node."""
         if not self._over:
             self._end(StreamCancelled())
             self._attempt.cancelled()
@@ -192,7 +192,7 @@ class GatewayStream:
         self._end(error)
         self._attempt.ended(error)
         self._gateway.stream_ended(self, error)
-        self._gateway.tell_middleware(self._attempt.request, error)
+        self._gateway.report_to_middleware(self._attempt.request, error)
 
     def _timed_out(self) -> FederationError:
         """Report that the request's deadline passed, which is not the node's fault."""

@@ -141,7 +141,7 @@ class OwnGateways:
         )
 
     def _add_chooser(self, builder: FederationBuilder, context: GatewayContext, site: Site) -> None:
-        """Give *builder* the scenario's router, or the strategy and policies of ours."""
+        """Give *builder* the scenario's router, or its strategy and policies."""
         if self._router is not None:
             router = build_plugin(self._router, context)
             check_methods(router, ["route"], "router")
@@ -160,7 +160,7 @@ class OwnGateways:
         return single(self._find(strategy, STRATEGY), self._spec)
 
     def _find_part(self, named: object) -> Any:
-        """Return the plug-in that the scenario names; None for ours."""
+        """Return the plug-in that the scenario names; None for the built-in part."""
         if not isinstance(named, str):
             return None
         if named in BREAKERS:
@@ -168,7 +168,7 @@ class OwnGateways:
         return single(self._find(named, None), self._spec)
 
     def _find_policy(self, policy: str) -> Any:
-        """Return the name of one of ours, one of our objects, or a plug-in."""
+        """Return the name of a built-in policy, an object of its class, or a plug-in."""
         found = policy if policy in POLICIES else self._find(policy, POLICY)
         if isinstance(found, type) and found in NAMES:
             return NAMES[found]
@@ -226,5 +226,5 @@ def gateway_factory(scenario: Scenario) -> GatewayFactory:
 
 
 def _is_own(policy: Any) -> bool:
-    """Return whether *policy* is the name of one of ours, or an object of one of their classes."""
+    """Return whether *policy* is the name of a built-in one, or an object of its class."""
     return policy in POLICIES if isinstance(policy, str) else type(policy) in NAMES

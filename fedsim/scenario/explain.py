@@ -148,7 +148,7 @@ def _request(run: Run, request_id: str) -> Series:
 def _repeated(
     run: Run, directory: Path | None, request_id: str, changes: Mapping[str, object]
 ) -> Run:
-    """Run the same scenario again, watching one request."""
+    """Run the same scenario again, and record the decisions on one request."""
     if directory is None:
         msg = (
             "the run recorded no decisions; write record: {decisions: on} into its scenario, or "
@@ -157,7 +157,7 @@ def _repeated(
         raise ResultsError(msg)
     _require_objects(run, directory, request_id, changes)
     scenario = load(directory / SCENARIO, changes)
-    again = simulate(scenario, watched=lambda each: each == request_id)
+    again = simulate(scenario, decisions_of=lambda each: each == request_id)
     if again.digest != run.digest:
         msg = (
             f"{directory} cannot be repeated: the same scenario gave another run, so that its "

@@ -30,7 +30,7 @@ class Kind:
     Attributes:
         noun: What it is called.
         group: The group of its entry points.
-        built_in: The names of ours.
+        built_in: The built-in names.
     """
 
     noun: str
@@ -46,7 +46,7 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 def names(kind: Kind) -> list[str]:
-    """Return the names of a kind: ours, then those of installed packages.
+    """Return the names of a kind: the built-in ones, then those of installed packages.
 
     Raises:
         PlugInError: An installed name is one of ours, is offered twice, or cannot be a name.

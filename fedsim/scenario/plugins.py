@@ -17,7 +17,7 @@ from fedsim.scenario.spec import FederationSpec, Scenario
 from fedsim.world.plugins import plugin_name
 
 Find = Callable[[str, Kind | None], Any]
-"""Returns what a text of a scenario stands for; the kind is what it is, where that has names."""
+"""Returns the plug-in that a text of a scenario names, given its kind where kinds have names."""
 
 
 def finder(scenario: Scenario) -> Find:
@@ -48,7 +48,7 @@ def single(plugin: Any, spec: FederationSpec) -> Any:
 def find_plugin(plugin: str, directory: Path, kind: Kind | None = None) -> Any:
     """Return the class that a text names.
 
-    Modules are looked for where Python looks, in the current directory, and beside the scenario.
+    Modules are looked for where Python looks, in the current directory, and next to the scenario.
 
     Args:
         plugin: ``module:Class``, a name that an installed package offers, ``<adapter>/<choice>``
@@ -94,7 +94,7 @@ def find_plugin(plugin: str, directory: Path, kind: Kind | None = None) -> Any:
 def _namesake(module_name: str) -> tuple[str, str] | None:
     """Return the file that an import would find now and the one that it gave, if they differ.
 
-    Python imports a name once; ``routers.py`` beside a second scenario would be the first one's.
+    Python imports a name once; ``routers.py`` next to a second scenario would be the first one's.
     """
     top = module_name.partition(".")[0]
     wanted = PathFinder.find_spec(top)

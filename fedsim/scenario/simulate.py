@@ -29,7 +29,7 @@ def simulate(
     health: Any = None,
     circuit_breaker: Any = None,
     progress: Callable[[float], None] | None = None,
-    watched: Callable[[str], bool] | None = None,
+    decisions_of: Callable[[str], bool] | None = None,
 ) -> Run:
     """Run *scenario* once, and return what happened.
 
@@ -46,9 +46,9 @@ def simulate(
         policies: In place of the scenario's: names, ``module:Class``, classes or objects.
         health: In place of the scenario's health checker: ``module:Class``, a class or an object.
         circuit_breaker: In place of the scenario's: ``module:Class``, a class or an object.
-        progress: Is called now and then with the share of the duration that has passed.
-        watched: Tells by its id whether the decisions on a request are recorded; where it is None
-            the scenario says so for all.
+        progress: Called now and then with the share of the duration that has passed.
+        decisions_of: Returns whether the decisions on a request, given its id, are recorded;
+            None goes by the scenario's ``record.decisions``, for all requests.
 
     Raises:
         ScenarioError: What is given does not make a scenario.
@@ -70,23 +70,23 @@ def simulate(
     changes = {path: value for path, value in given.items() if value is not None}
     scenario = scenario.changed(changes, seed)
     with exclusive(scenario.seed):
-        return _simulate(scenario, progress, watched)
+        return _simulate(scenario, progress, decisions_of)
 
 
 def _simulate(
     scenario: Scenario,
     progress: Callable[[float], None] | None,
-    watched: Callable[[str], bool] | None,
+    decisions_of: Callable[[str], bool] | None,
 ) -> Run:
     config = scenario.world
     gateways = scenario.federation.gateways
     factory = gateway_factory(scenario)
     recorder = Recorder(directory_of(config, gateways))
     started_s = time.perf_counter()
-    if watched is None and scenario.record_decisions:
-        watched = _every
+    if decisions_of is None and scenario.record_decisions:
+        decisions_of = _every
     with exits_reported():
-        world = World(config, gateways, factory, recorder, factory.label, progress, watched)
+        world = World(config, gateways, factory, recorder, factory.label, progress, decisions_of)
         world.run()
     return Run(
         recorder,
@@ -114,7 +114,7 @@ def _simulate(
 
 
 def _every(_: str) -> bool:
-    """Watch every request."""
+    """Return True."""
     return True
 
 

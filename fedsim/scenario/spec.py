@@ -41,9 +41,9 @@ class FederationSpec:
         health: Settings of the health checkers, ``module:Class``, or None for none.
         probe_loss: Share of their probes that get no answer, 0 to 1.
         circuit_breaker: Settings of the circuit breakers, ``module:Class``, or None for none.
-        router_config: Settings of the parts of our router.
+        router_config: Settings of the built-in router's parts.
         config: Settings of the gateways.
-        retry_policy: Another project's retry policy by its name, or None for ours.
+        retry_policy: Another project's retry policy by its name, or None for the built-in rules.
         middleware: ``module:Class`` of each middleware, outermost first.
         preset: Name of the preset whose objects run.
         preset_config: Settings of the objects of another preset than ``default``, or None; health,
@@ -107,7 +107,7 @@ class Scenario:
         record_decisions: Whether the candidates of every decision are kept.
         resolved: The scenario with all defaults filled in, as plain JSON values with units.
         path: The scenario file.
-        plugin_directory: Where the modules of its plug-ins may be, beside the places of Python's.
+        plugin_directory: Where the modules of its plug-ins may be, in addition to Python's path.
         source: What it was made from, or None for one that no file describes.
         figures: The figures about the world and its traffic, and where each comes from.
     """
@@ -142,7 +142,7 @@ class Scenario:
 
     @property
     def objects(self) -> Mapping[str, Any]:
-        """Python objects by the texts that stand for them."""
+        """Python objects by the texts that name them."""
         return {} if self.source is None else self.source.document.objects
 
     @property

@@ -32,7 +32,7 @@ class PlugInHealth:
         return await run_kernel(self._site.loop, self._site.tasks, probe, f"probe {node_id}")
 
     async def probe(self, node_id: NodeId) -> NodeHealth:
-        """Ask a node for its telemetry, of which nobody else hears; there is no deadline."""
+        """Ask a node for its telemetry, and report it to no other part; there is no deadline."""
         probe = self._site.transport.probe(node_id)
         return await run_kernel(self._site.loop, self._site.tasks, probe, f"probe {node_id}")
 

@@ -12,7 +12,7 @@ _LOSS = 1
 
 
 class LossyProbes:
-    """Asks nodes for their telemetry, and now and then gets no answer, whatever the node does.
+    """Asks nodes for their telemetry, and sometimes gets no answer, whatever the node does.
 
     Whether a probe is lost depends on the gateway, the node and the probe's number alone.
 
@@ -21,8 +21,8 @@ class LossyProbes:
         clock: Time.
         random_for: Gives the gateway's randomness by purpose.
         loss: Share of the probes that are lost, 0 to 1.
-        wait_s: How long a lost probe is without an answer at least, in seconds; whoever probes
-            gives up earlier.
+        wait_s: How long a lost probe is without an answer at least, in seconds; the deadline of
+            probes comes earlier.
     """
 
     def __init__(

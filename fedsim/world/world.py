@@ -127,8 +127,8 @@ class World:
         observer: Receives all that happens.
         router_name: Name of the routers, for errors.
         progress: Is called now and then with the share of the duration that has passed.
-        watched: Tells by its id whether the decisions on a request are to be observed, or None
-            for those on none.
+        decisions_of: Returns whether the decisions on a request, given its id, are reported;
+            None reports none.
 
     Attributes:
         env: Its time and queue.
@@ -148,7 +148,7 @@ class World:
         observer: WorldObserver,
         router_name: str = "router",
         progress: Callable[[float], None] | None = None,
-        watched: Callable[[str], bool] | None = None,
+        decisions_of: Callable[[str], bool] | None = None,
     ) -> None:
         self.env = Environment()
         self.tasks = SimTasks(self.env)
@@ -159,7 +159,7 @@ class World:
         self._config = config
         self._observer = observer
         self._progress = progress
-        self._watched = watched
+        self._decisions_of = decisions_of
         self._region_codes = {region.name: code for code, region in enumerate(config.regions)}
         self._network = Network(config.network, self.directory.regions)
         self.nodes = self._build_nodes()
@@ -223,9 +223,9 @@ class World:
                 self._config.network.connect_timeout_s,
             )
             decisions = None
-            if self._watched is not None:
+            if self._decisions_of is not None:
                 decisions = DecisionReporter(
-                    self.env, code, by_id, self._live, self._observer, self._watched
+                    self.env, code, by_id, self._live, self._observer, self._decisions_of
                 )
             site = Site(
                 name=name,
@@ -362,21 +362,13 @@ class World:
             self._observer.turn_taken(request=row, user=user, turn=turn)
         request_id = info.request_id(index)
         tenant_id = self._tenants[stream][tenant] if tenant >= 0 else None
-        if details is None or not isinstance(details, Prompt):
-            request = InferenceRequest(
-                config.capability, b"", config.qos, request_id, tenant_id, (), 0, config.priority
-            )
-        else:
-            request = InferenceRequest(
-                config.capability,
-                b"",
-                config.qos,
-                request_id,
-                tenant_id,
-                details.blocks,
-                details.block_tokens,
-                config.priority,
-            )
+        blocks: tuple[int, ...] = ()
+        size = 0
+        if details is not None and isinstance(details, Prompt):
+            blocks, size = details.blocks, details.block_tokens
+        request = InferenceRequest(
+            config.capability, b"", config.qos, request_id, tenant_id, blocks, size, config.priority
+        )
         gateway = self._gateway_choice.of(origin, key, tenant_id)
         self._live[request_id] = live = LiveRequest(
             self.env,
@@ -442,7 +434,7 @@ class World:
         if not self._arriving:
             self._end_if_empty()
 
-    # What nodes tell
+    # What nodes report
 
     def node_event(self, node: Node, kind: str, before: str, after: str, detail: str) -> None:
         """Report what happens on a node."""
@@ -512,7 +504,7 @@ class World:
             yield self.env.timeout(duration_s / PROGRESS_STEPS)
 
     def _settle(self) -> None:
-        """Have gateways and breakers report what they have found out and not told yet."""
+        """Have gateways and breakers report the changes that they have not reported yet."""
         for _, gateway in self.gateways:
             bind(gateway, Settles).settle()
 

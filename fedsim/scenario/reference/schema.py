@@ -164,7 +164,7 @@ class ReferenceFederation(Settings):
     """The federation of ``preset: apr``: the contracts' first implementation, faults included."""
 
     abort: ClassVar[str] = "on"
-    """Nobody in it ever gives up, so that nothing is ever aborted."""
+    """It has no deadlines and no cancellations, so that nothing is ever aborted."""
 
     preset: Literal["apr"] = Field(description="Whose objects run: the reference's.")
     gateways: dict[str, CountFrom1] | None = Field(

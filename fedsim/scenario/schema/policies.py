@@ -97,7 +97,7 @@ PolicyName = Annotated[
     AfterValidator(_policy_name),
     Field(json_schema_extra={"anyOf": [{"enum": list(POLICIES)}, PLUGIN_JSON]}),
 ]
-"""A policy of ours or of an installed package, or a class as ``module:Class``."""
+"""A built-in policy, one of an installed package, or a class as ``module:Class``."""
 
 Policies = Annotated[dict[PolicyName, PolicySettings], AfterValidator(_check_policies)]
 """Settings by policy."""
