@@ -1,4 +1,4 @@
-"""What must hold of every run's tables, whatever the scenario: nothing is lost, nothing runs back.
+"""What must hold of the tables of every run: nothing is lost, and time never runs back.
 
 ``problems`` is a few passes over the columns, cheap enough for every run. ``littles_law`` is exact
 and costs some microseconds a request, for tests.
@@ -45,7 +45,7 @@ class LittlesLaw:
 def littles_law(requests: DataFrame, end_s: float) -> LittlesLaw:
     """Return both sides of Little's law on [0, end_s], each computed by itself.
 
-    The area is swept over the instants at which somebody arrives or leaves; a request that never
+    The area is swept over the instants at which a request arrives or leaves; one that never
     finished stays to the end.
     """
     arrived = [Fraction(time_s) for time_s in requests["arrived_s"].tolist()]

@@ -41,7 +41,7 @@ class Run:
     copy that shares its memory, so that changing one changes no other.
 
     Args:
-        tables: The recorder that watched the run, or tables.
+        tables: The recorder of the run, or tables.
         directory: The names of streams, regions, gateways and nodes.
         name: The scenario's name.
         scenario_yaml: The resolved scenario, which gives the same run again.
@@ -226,7 +226,7 @@ class Run:
     @property
     def manifest(self) -> dict[str, Any]:
         """How the run came about: versions, seed, digest, wall time, and the names behind it."""
-        beside = self.plugin_directory
+        plugins = self.plugin_directory
         return {
             "format": FORMAT,
             "name": self.name,
@@ -242,7 +242,7 @@ class Run:
             "outcomes": self._outcomes_of_plugins,
             "warnings": self.warnings if self.record_tables == "summary" else list(self._warnings),
             "figures": [asdict(figure) for figure in self.figures],
-            PLUGINS: None if beside is None else str(beside.absolute()),
+            PLUGINS: None if plugins is None else str(plugins.absolute()),
             "given": [{"path": path, "object": text} for path, text in self.given],
             **provenance(),
             "directory": directory_to_json(self.directory),
@@ -306,10 +306,10 @@ def _plugins(events: DataFrame) -> list[str]:
 
     A detail that begins with ``request chat-17:`` is about that request.
     """
-    told = events[events["kind"] == "plugin"]
+    reported = events[events["kind"] == "plugin"]
     first: dict[tuple[str, str], str] = {}
     counts: Counter[tuple[str, str]] = Counter()
-    for name, detail in zip(told["subject"], told["detail"], strict=True):
+    for name, detail in zip(reported["subject"], reported["detail"], strict=True):
         request, found, problem = detail.partition(": ")
         if not found or not request.startswith("request "):
             request, problem = "", detail
