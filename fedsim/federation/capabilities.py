@@ -116,6 +116,18 @@ class SetsPanicRule:
         raise NotImplementedError
 
 
+class PolicyHooks:
+    """What a policy may declare; each on its own.
+
+    Attributes:
+        weight: The weight of its score, >= 0, where none is given.
+        rejects_as: The error where it leaves no node: ``qos``, ``privacy`` or ``health``.
+    """
+
+    weight: float = 1.0
+    rejects_as: str = "qos"
+
+
 class ScoresMany:
     """A policy that scores many candidates at once."""
 

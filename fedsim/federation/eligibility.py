@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from fedsim.federation.availability import NodeAvailability
-from fedsim.federation.capabilities import ExplainsRejections, ForetellsTrials, has
+from fedsim.federation.capabilities import ExplainsRejections, ForetellsTrials, PolicyHooks, has
 from fedsim.federation.catalog import DeploymentStatus
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
@@ -142,7 +142,7 @@ class Eligibility:
         first: tuple[int, RoutingPolicyTrait] | None = None
         for policy in self._policies:
             if not policy.is_eligible(candidate, request):
-                stage = _STAGES.get(getattr(policy, "rejects_as", "qos"), QOS)
+                stage = _STAGES.get(getattr(policy, "rejects_as", PolicyHooks.rejects_as), QOS)
                 if first is None or stage < first[0]:
                     first = (stage, policy)
         if first is None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol
 
-from fedsim.federation.capabilities import ScoresMany, has
+from fedsim.federation.capabilities import PolicyHooks, ScoresMany, bind, has
 from fedsim.federation.contracts import (
     InferenceRequest,
     NodeHealth,
@@ -30,7 +30,7 @@ NEUTRAL_SCORE = 0.5
 
 def weight_of(policy: object) -> float:
     """Return the weight of a policy, or of a class of policies: 1 where it has none."""
-    return float(getattr(policy, "weight", 1.0))
+    return float(bind(policy, PolicyHooks).weight)
 
 
 @dataclass(slots=True)

@@ -65,11 +65,8 @@ def gateway_breaker(
 
 def start_monitoring(health: HealthCheckerTrait, spec: FederationSpec, site: Site) -> None:
     """Start the probes of a gateway's health checker, unless health checks are off."""
-    if isinstance(health, HealthChecker):
-        if spec.health is None:
-            return
-        interval_s = spec.health.interval_s if isinstance(spec.health, HealthConfig) else None
-        started = health.start_monitoring(interval_s)
-    else:
-        started = health.start_monitoring(HealthConfig().interval_s)
+    if spec.health is None:
+        return
+    config = spec.health if isinstance(spec.health, HealthConfig) else HealthConfig()
+    started = health.start_monitoring(config.interval_s)
     site.tasks.spawn(started, f"{site.name} start monitoring")

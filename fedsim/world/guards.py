@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from fedsim.errors import PlugInError, in_words
-from fedsim.federation.capabilities import announces
+from fedsim.federation.capabilities import PolicyHooks, announces, bind
 from fedsim.federation.contracts import (
     CircuitState,
     FederationError,
@@ -194,9 +194,9 @@ class PolicyGuard(Guard):
 
     def __init__(self, plugin: Any, site: Site) -> None:
         super().__init__(plugin, site)
-        self.weight = self._weight()
-        if isinstance(getattr(plugin, "rejects_as", None), str):
-            self.rejects_as = plugin.rejects_as
+        declared = bind(plugin, PolicyHooks)
+        self.weight = self._checked(getattr(plugin, "weight", declared.weight))
+        self.rejects_as = str(declared.rejects_as)
         self._offer(self._rejection, self._scores)
 
     @property
@@ -204,8 +204,7 @@ class PolicyGuard(Guard):
         """Whether the policy says that its verdicts change only with what others announce."""
         return announces(self.plugin)
 
-    def _weight(self) -> float:
-        weight = getattr(self.plugin, "weight", 1.0)
+    def _checked(self, weight: object) -> float:
         if isinstance(weight, Real) and 0.0 <= float(weight) < math.inf:
             return float(weight)
         problem = f"its weight is {weight!r}; it must be a finite number, 0 or more"
