@@ -9,9 +9,10 @@ and resources share the queue.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import simpy
 from simpy.core import BoundClass, EmptySchedule, StopSimulation
@@ -19,8 +20,8 @@ from simpy.events import NORMAL, URGENT, Event, EventPriority
 
 from fedsim.errors import DeadlockError
 
-if TYPE_CHECKING:
-    from fedsim.kernel.tasks import Task
+FIRST = EventPriority(URGENT - 1)
+"""Priority of what is left of an event at which a run stopped: before all else of that time."""
 
 DEADLINE = EventPriority(NORMAL + 1)
 """Priority of deadlines: what is due at the same time as one comes before it."""
@@ -99,46 +100,114 @@ class Signal(LightEvent):
         return self.action is None
 
 
+class Timer(LightEvent):
+    """A light event that calls *action* when it is due; it may be set again and again.
+
+    An entry of the queue cannot be taken out: one for another time than ``due_s`` does nothing.
+    ``tests/unit/kernel/test_environment.py`` holds it to that.
+
+    Attributes:
+        due_s: When it is due, in seconds; infinite while it is not set.
+    """
+
+    __slots__ = ("_action", "_env", "due_s")
+
+    def __init__(self, env: Environment, action: Callable[[], None]) -> None:
+        self._env = env
+        self._action = action
+        self.due_s = math.inf
+
+    def process(self) -> None:
+        """Call the action, if it is due."""
+        if self._env.now == self.due_s:  # the very float that was pushed: no tolerance
+            self.due_s = math.inf
+            self._action()
+
+    def schedule(self, due_s: float) -> None:
+        """Call the action at *due_s* seconds, and no more at the time set before."""
+        self.due_s = due_s
+        self._env.push(self, due_s)
+
+    def cancel(self) -> None:
+        """Do not call the action."""
+        self.due_s = math.inf
+
+
+class RunningTask(Protocol):
+    """A task, as the environment and its deadlines see it; see `fedsim.kernel.tasks.Task`.
+
+    Attributes:
+        name: For people, in errors.
+    """
+
+    name: str
+
+    @property
+    def waits_for(self) -> str:
+        """What it waits for, for people."""
+        ...
+
+    def throw(self, error: BaseException) -> None:
+        """Throw *error* into it now."""
+        ...
+
+
 class Environment(simpy.Environment):
     """SimPy's environment, with a run loop that knows light events, and exact times.
 
+    What is called for every request is a plain attribute or a short method: ``now`` to read the
+    time, `push` for an object that is its own entry of the queue, `Timer` for something whose time
+    may change, `call_at` for anything else. Nothing outside this package needs more of it.
+
     Attributes:
+        now: Simulated time in seconds.
         current_task: The light task that is being stepped, or None.
         live_tasks: All light tasks that have not ended, in the order of their start.
         tombstones: Cancelled entries that still are in the queue.
         describe_waiting: More sources of the names of things that wait, for `DeadlockError`.
     """
 
+    # A slot in place of SimPy's property: it is read several times per request.
+    __slots__ = ("now",)
+
+    now: float
+
     def __init__(self) -> None:
         super().__init__(0.0)
-        self._now: float = 0.0
         for name, value in vars(simpy.Environment).items():  # a subclass loses the early binding
             if isinstance(value, BoundClass):
                 setattr(self, name, getattr(self, name))
-        self.current_task: Task | None = None
-        self.live_tasks: dict[Task, None] = {}
+        self.current_task: RunningTask | None = None
+        self.live_tasks: dict[RunningTask, None] = {}
         self.tombstones = 0
         self.describe_waiting: list[Callable[[], list[str]]] = []
 
     @property
-    def now(self) -> float:
-        """Simulated time in seconds."""
-        return self._now
+    def _now(self) -> float:
+        """The time under the name by which SimPy's own code knows it."""
+        return self.now
+
+    @_now.setter
+    def _now(self, now_s: float) -> None:
+        self.now = now_s
 
     def push(self, event: Event, when_s: float, priority: EventPriority = NORMAL) -> None:
-        """Put *event* into the queue at exactly *when_s*, behind all others of its priority."""
+        """Put *event* into the queue at exactly *when_s* seconds, behind others of its priority.
+
+        The caller sees to it that *when_s* is not in the past.
+        """
         heappush(self._queue, (when_s, priority, next(self._eid), event))
 
     def call_at(self, when_s: float, action: Callable[[Signal], None]) -> Signal:
         """Call *action* at exactly *when_s* seconds; a time in the past means now."""
         signal = Signal(self, action)
-        now_s = self._now
+        now_s = self.now
         self.push(signal, max(now_s, float(when_s)))
         return signal
 
     def call_soon(self, action: Callable[[Signal], None]) -> Signal:
         """Call *action* at the present time, behind all that is queued for it already."""
-        return self.call_at(self._now, action)
+        return self.call_at(self.now, action)
 
     def count_tombstone(self) -> None:
         """Count a cancelled entry, and rebuild the queue when most of it is cancelled."""
@@ -168,7 +237,7 @@ class Environment(simpy.Environment):
         queue, pop, light = self._queue, heappop, LightEvent
         try:
             while queue:
-                self._now, _, _, event = pop(queue)
+                self.now, _, _, event = pop(queue)
                 if isinstance(event, light):
                     event.process()
                 else:
@@ -177,7 +246,7 @@ class Environment(simpy.Environment):
             return stop.args[0]
         self._check_deadlock()
         if until is not None:
-            msg = f"at {self._now:.6f} s nothing is scheduled any more, and {until} never happened"
+            msg = f"at {self.now:.6f} s nothing is scheduled any more, and {until} never happened"
             raise DeadlockError(msg)
         return None
 
@@ -190,13 +259,13 @@ class Environment(simpy.Environment):
             raise
 
     def _stop_at(self, at_s: float) -> Event:
-        if at_s <= self._now:
-            msg = f"until ({at_s}) must be greater than the current simulation time ({self._now})"
+        if at_s <= self.now:
+            msg = f"until ({at_s}) must be greater than the current simulation time ({self.now})"
             raise ValueError(msg)
         stop = Event(self)
         stop._ok = True
         stop._value = None
-        heappush(self._queue, (at_s, URGENT, next(self._eid), stop))
+        self.push(stop, at_s, URGENT)
         return stop
 
     def _process_stock(self, event: Event) -> None:
@@ -207,8 +276,14 @@ class Environment(simpy.Environment):
         """
         callbacks = event.callbacks
         event.callbacks = None  # type: ignore[assignment]
-        for callback in callbacks:
-            callback(event)
+        try:
+            for callback in callbacks:
+                callback(event)
+        except StopSimulation:
+            # The run stops here; what else waits for the event is called when it goes on.
+            event.callbacks = callbacks[callbacks.index(callback) + 1 :]
+            self.push(event, self.now, FIRST)
+            raise
         if not event._ok and not hasattr(event, "_defused"):
             raise event._value
 
@@ -219,7 +294,7 @@ class Environment(simpy.Environment):
         if waiting:
             shown = ", ".join(waiting[:10]) + (" …" if len(waiting) > 10 else "")
             msg = (
-                f"at {self._now:.6f} s nothing is scheduled any more, yet {len(waiting)} "
+                f"at {self.now:.6f} s nothing is scheduled any more, yet {len(waiting)} "
                 f"task(s) wait: {shown}"
             )
             raise DeadlockError(msg)

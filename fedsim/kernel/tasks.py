@@ -22,9 +22,9 @@ from collections.abc import Awaitable, Coroutine, Generator, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Any, TypeVar
 
-from simpy.events import NORMAL, Event
+from simpy.events import Event
 
-from fedsim.kernel.environment import DEADLINE, LAST, Environment, LightEvent
+from fedsim.kernel.environment import DEADLINE, LAST, Environment, LightEvent, RunningTask
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class Wake(LightEvent):
         """Resume the task through the queue at the present time."""
         task = self.task
         if task is not None:
-            task.env.push(self, task.env._now)
+            task.env.push(self, task.env.now)
 
 
 class OneShot:
@@ -185,7 +185,7 @@ class Task(Wake):
         else:
             self._yielded = yielded
             if yielded.__class__ is float:
-                heappush(env._queue, (yielded, NORMAL, next(env._eid), self._wake))
+                env.push(self._wake, yielded)
             elif (arm := getattr(yielded, "arm", None)) is not None:
                 arm(self._wake)
             else:
@@ -268,7 +268,7 @@ class _Scope:
     __slots__ = ("at_s", "task")
 
     at_s: float
-    task: Task | None
+    task: RunningTask | None
 
 
 class _Lane(LightEvent):
@@ -286,13 +286,13 @@ class _Lane(LightEvent):
         self._scopes: deque[_Scope] = deque()
         self._pending = False
 
-    def open(self, task: Task, _: float) -> _Scope:
+    def open(self, task: RunningTask, _: float) -> _Scope:
         scopes = self._scopes
         while scopes and scopes[0].task is None:
             scopes.popleft()
         scope = _Scope()
         scope.task = task
-        scope.at_s = at_s = self._env._now + self._duration_s
+        scope.at_s = at_s = self._env.now + self._duration_s
         scopes.append(scope)
         if not self._pending:
             self._pending = True
@@ -300,7 +300,7 @@ class _Lane(LightEvent):
         return scope
 
     def process(self) -> None:
-        scopes, now_s = self._scopes, self._env._now
+        scopes, now_s = self._scopes, self._env.now
         while scopes:
             scope = scopes[0]
             task = scope.task
@@ -331,10 +331,10 @@ class _Heap(LightEvent):
         self._pending_s = math.inf
         self._compact_at = COMPACT_AT
 
-    def open(self, task: Task, duration_s: float) -> _Scope:
+    def open(self, task: RunningTask, duration_s: float) -> _Scope:
         scope = _Scope()
         scope.task = task
-        scope.at_s = at_s = self._env._now + duration_s
+        scope.at_s = at_s = self._env.now + duration_s
         if len(self._scopes) >= self._compact_at:
             self._scopes = [entry for entry in self._scopes if entry[2].task is not None]
             heapify(self._scopes)
@@ -344,7 +344,7 @@ class _Heap(LightEvent):
         return scope
 
     def process(self) -> None:
-        now_s = self._env._now
+        now_s = self._env.now
         while self._scopes and self._scopes[0][0] <= now_s:
             scope = heappop(self._scopes)[2]
             task, scope.task = scope.task, None
@@ -440,13 +440,13 @@ class SimClock:
 
     def now(self) -> float:
         """Return simulated time in seconds."""
-        return self._env._now
+        return self._env.now
 
     @types.coroutine
     def sleep(self, seconds: float) -> Generator[float, None, None]:
         """Suspend the calling task for *seconds*."""
         if seconds > 0.0:
-            yield self._env._now + float(seconds)
+            yield self._env.now + float(seconds)
 
 
 class _LastOf:
@@ -507,7 +507,7 @@ class SimTasks:
     @types.coroutine
     def wait_out(self, seconds: float) -> Generator[_LastOf, None, None]:
         """Suspend the calling task for *seconds*, and until all else due by then has happened."""
-        yield _LastOf(self._env._now + float(seconds))
+        yield _LastOf(self._env.now + float(seconds))
 
     async def first(self, *awaitables: Awaitable[Any]) -> Any:
         """Return what the first of *awaitables* to return gives, and cancel the others.

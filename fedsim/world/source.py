@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from heapq import heappush
 from typing import TYPE_CHECKING, Protocol
-
-from simpy.events import NORMAL
 
 from fedsim.kernel.environment import Environment, LightEvent
 from fedsim.workload.details import Details
@@ -116,7 +113,7 @@ class Source(LightEvent):
         if following < len(block.times_s):
             self._next = following
             env = self._env
-            heappush(env._queue, (block.times_s[following], NORMAL, next(env._eid), self))
+            env.push(self, block.times_s[following])
         else:
             self._first += place + 1
             self._load()

@@ -92,7 +92,7 @@ class NodeStream(LightEvent):
             if self.received == self._tokens and job.done and not self._silenced:
                 self._answered()
                 break
-            if self._next_s() <= self._env._now:
+            if self._next_s() <= self._env.now:
                 if job.link is not None and job.link.back.cut:
                     self._silenced = True
                     continue
@@ -111,13 +111,13 @@ class NodeStream(LightEvent):
             FederationError: What became of the node.
         """
         job, before = self._job, self.received
-        self._idle_s, self._since_s, self._resting = idle_s, self._env._now, True
+        self._idle_s, self._since_s, self._resting = idle_s, self._env.now, True
         job.node.expect(idle_s)
         if job.link is not None:
             job.link.back.watchers[self._link_changed] = None
         while not self._ends():
             await self._wait()
-            if not self._ends() and self._idle_until_s() <= self._env._now:
+            if not self._ends() and self._idle_until_s() <= self._env.now:
                 self._give_up(TimeoutError())
                 raise Timeout(idle_s)
         if not self._over:
@@ -185,7 +185,7 @@ class NodeStream(LightEvent):
 
     def _arrived(self) -> int:
         """Return how many tokens have come by now, if the link was never cut."""
-        job, until_s = self._job, self._env._now
+        job, until_s = self._job, self._env.now
         if job.error is not None or job.held:
             until_s = min(until_s, job.ended_s)
         low, high = self.received, self._tokens
@@ -208,7 +208,7 @@ class NodeStream(LightEvent):
         job = self._job
         cut = job.link is not None and job.link.back.cut
         silent = self._silenced or cut or job.silent or job.error is not None
-        now_s = self._env._now
+        now_s = self._env.now
         if silent or job.node.pauses(job, self._idle_s):
             # The gateway sees the pause a leg later, when the node may have gone on already.
             self._watchful_s = now_s + job.back_s + self._idle_s
@@ -258,9 +258,9 @@ class NodeStream(LightEvent):
             self._due_s = due_s
             if due_s < math.inf:
                 priority = DEADLINE if self._resting else NORMAL
-                self._env.push(self, max(due_s, self._env._now), priority)
+                self._env.push(self, max(due_s, self._env.now), priority)
 
     def process(self) -> None:
         """Resume the reader, if this still is what it waits for."""
-        if self._wake is not None and self._due_s <= self._env._now:
+        if self._wake is not None and self._due_s <= self._env.now:
             self._wake.process()

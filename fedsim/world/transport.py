@@ -81,7 +81,7 @@ class WorldTransport:
         self, target: RouteTarget, request: InferenceRequest
     ) -> Generator[Job, None, InferenceResponse]:
         """Send *request* and wait for the answer; raises the ``FederationError`` it ended in."""
-        sent_s = self._env._now
+        sent_s = self._env.now
         job, attempt_row = self._dispatch(target, request)
         try:
             if not job.done:
@@ -94,7 +94,7 @@ class WorldTransport:
             raise job.error
         live = job.live
         tokens = live.output_tokens if live.output_tokens >= 0 else None
-        return InferenceResponse(b"", job.node.node_id, self._env._now - sent_s, tokens)
+        return InferenceResponse(b"", job.node.node_id, self._env.now - sent_s, tokens)
 
     async def open_stream(self, target: RouteTarget, request: InferenceRequest) -> TokenStream:
         """Send *request* and return its stream when word comes back that the node has taken it."""
@@ -143,7 +143,7 @@ class WorldTransport:
         if isinstance(answer, FederationError):
             raise answer
         assert answer is not None
-        return replace(answer, last_check_s=self._env._now)
+        return replace(answer, last_check_s=self._env.now)
 
     def _dispatch(
         self, target: RouteTarget, request: InferenceRequest, *, streamed: bool = False
@@ -165,7 +165,7 @@ class WorldTransport:
             gateway=self._gateway,
             node=node.code,
             hedge=live.under_way > 1,
-            started_s=self._env._now,
+            started_s=self._env.now,
         )
         link = None if self._links is None else self._links.get(node.code)
         if link is None:
@@ -194,17 +194,17 @@ class WorldTransport:
                 f"a request {request.request_id!r} was sent that never arrived; middleware may "
                 "replace a request, but must keep its request_id"
             )
-            return PlugInError("middleware", problem, request.request_id, self._env._now)
+            return PlugInError("middleware", problem, request.request_id, self._env.now)
         known = ", ".join(list(self._nodes)[:5])
         problem = (
             f"route() chose node {target.node_id!r}, which does not exist; the nodes are named "
             f"{known}{', …' if len(self._nodes) > 5 else ''}"
         )
-        return PlugInError(self._router_name, problem, request.request_id, self._env._now)
+        return PlugInError(self._router_name, problem, request.request_id, self._env.now)
 
     def _answered(self, job: Job, attempt_row: int) -> None:
         error: FederationError | None = job.error
-        now_s = self._env._now
+        now_s = self._env.now
         job.live.under_way -= 1
         if error is not None:
             wait_s, service_s = job.held_s()
@@ -244,7 +244,7 @@ class WorldTransport:
             return  # the run is over, and what was under way stays unfinished
         job.live.under_way -= 1
         outcome = "cancelled" if isinstance(thrown, Cancelled) else "timeout"
-        now_s, observer = self._env._now, self._observer
+        now_s, observer = self._env.now, self._observer
 
         def report() -> None:
             wait_s, service_s = job.held_s()

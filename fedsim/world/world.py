@@ -395,7 +395,7 @@ class World:
         if outcome == "ok":
             self._observer.request_finished(
                 live.row,
-                finished_s=self.env._now,
+                finished_s=self.env.now,
                 outcome=outcome,
                 node=live.node,
                 network_s=live.network_s,
@@ -410,7 +410,7 @@ class World:
         else:  # an attempt may have succeeded all the same, too late for the request
             self._observer.request_finished(
                 live.row,
-                finished_s=self.env._now,
+                finished_s=self.env.now,
                 outcome=outcome,
                 node=live.node,
                 cost_usd=live.cost_usd,

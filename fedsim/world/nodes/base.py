@@ -205,7 +205,7 @@ class Node(Server):
         error = Internal(f"node {self.name} answered with an error")
         after_s = self._errors.after_s(luck)
         if after_s > 0.0:
-            self._held.fail_at(job, self.env._now + after_s, error)
+            self._held.fail_at(job, self.env.now + after_s, error)
         else:
             job.answer(error)
         return True
@@ -235,7 +235,7 @@ class Node(Server):
             self._loading.cancel()
             self._loading = None
         elif not self._down:
-            self._up_s += self.env._now - self._up_since_s
+            self._up_s += self.env.now - self._up_since_s
             for job in self._lose_all():
                 job.answer(NodeUnreachable(self.node_id), within_step=True)
             self._held.fail_all(NodeUnreachable(self.node_id))
@@ -254,7 +254,7 @@ class Node(Server):
             self._load(self.pool.cold_start.quantile(max(self._cold_starts.random(), 2.0**-54)))
 
     def _load(self, load_s: float) -> None:
-        self._loading = self.env.call_at(self.env._now + load_s, self._loaded)
+        self._loading = self.env.call_at(self.env.now + load_s, self._loaded)
         self._tell_status()
         self._watcher.node_event(self, "loading", "down", "loading", f"cold start, {load_s:.3f} s")
 
@@ -265,7 +265,7 @@ class Node(Server):
         self._tell_status()
 
     def _begin_to_serve(self) -> None:
-        self._up_since_s = self.env._now
+        self._up_since_s = self.env.now
         self._look_for_trouble()
         _succeed(self._ready)
         if self.awaits_idle:
@@ -392,7 +392,7 @@ class Node(Server):
 
     def up_s(self) -> float:
         """Return the time up since the start, in seconds; loading is not up."""
-        running_s = self.env._now - self._up_since_s if self.up else 0.0
+        running_s = self.env.now - self._up_since_s if self.up else 0.0
         return self._up_s + running_s
 
     def throughput(self) -> int:
@@ -410,12 +410,12 @@ class Node(Server):
         if self.pool.gpu is None:
             return None
         since_s, before, now = self._since()
-        passed_s = self.env._now - since_s
+        passed_s = self.env.now - since_s
         return (now.busy_s - before.busy_s) / passed_s if passed_s > 0.0 else 0.0
 
     def _since(self) -> tuple[float, Work, Work]:
         """Return when the window of telemetry began, the work done until then, and until now."""
-        now_s, now = self.env._now, self._work()
+        now_s, now = self.env.now, self._work()
         history = self._history
         while len(history) > 1 and history[1][0] <= now_s - TELEMETRY_WINDOW_S:
             history.popleft()

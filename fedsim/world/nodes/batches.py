@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 
 from fedsim.federation.contracts import NoCapacity
-from fedsim.kernel.environment import Environment
+from fedsim.kernel.environment import Environment, Timer
 from fedsim.kernel.streams import Streams
 from fedsim.world.nodes.base import NodeWatcher
 from fedsim.world.nodes.config import PoolConfig
 from fedsim.world.nodes.counting import CountingNode
-from fedsim.world.nodes.due import Due
 from fedsim.world.nodes.job import Job, StreamedJob
 
 
@@ -42,12 +41,12 @@ class BatchNode(CountingNode):
         super().__init__(env, code, name, region, pool, streams, watcher)
         assert pool.batching is not None
         self._batching = pool.batching
-        self._end = Due(env, self._end_batch)
-        self._patience = Due(env, self._begin)
+        self._end = Timer(env, self._end_batch)
+        self._patience = Timer(env, self._begin)
 
     def accept(self, job: Job) -> None:
         """Let a job that has arrived wait for its batch, or turn it away."""
-        job.accepted_s = self.env._now
+        job.accepted_s = self.env.now
         if self._troubled and self._turns_away(job):
             return
         if self._at_work and self.queued >= self._queue_limit:
@@ -113,7 +112,7 @@ class BatchNode(CountingNode):
             self._patience.cancel()
             return
         due_s = self._queue[0].accepted_s + self._batching.max_wait_s
-        if self.queued >= self._batching.max_batch or due_s <= self.env._now:
+        if self.queued >= self._batching.max_batch or due_s <= self.env.now:
             self._begin()
         elif self._patience.due_s != due_s:
             self._patience.schedule(due_s)
@@ -122,7 +121,7 @@ class BatchNode(CountingNode):
         """Begin a batch of those who have waited longest."""
         self._patience.cancel()
         self._account()
-        now_s = self.env._now
+        now_s = self.env.now
         batch: list[Job] = []
         while self.queued and len(batch) < self._batching.max_batch:
             job = self._queue.popleft()
@@ -144,7 +143,7 @@ class BatchNode(CountingNode):
 
     def _stretch(self, before: float) -> None:
         if self._at_work:
-            now_s = self.env._now
+            now_s = self.env.now
             self._end.schedule(now_s + (self._end.due_s - now_s) * self.factor / before)
             for job in self._jobs:
                 if job.on_change is not None:

@@ -60,7 +60,7 @@ class CountingNode(Node):
 
     def _account(self) -> None:
         """Add up the time since something last changed."""
-        now_s = self.env._now
+        now_s = self.env.now
         if self.running:
             passed_s = now_s - self._since_s
             self._busy_slot_s += self.running * passed_s
@@ -68,7 +68,7 @@ class CountingNode(Node):
         self._since_s = now_s
 
     def _leave_slot(self, job: Job) -> None:
-        now_s = self.env._now
+        now_s = self.env.now
         running = self.running
         passed_s = now_s - self._since_s
         self._busy_slot_s += running * passed_s
@@ -87,5 +87,5 @@ class CountingNode(Node):
         for job in in_service:
             self._leave_slot(job)
             if not job.abandoned:
-                self.wasted_slot_s += self.env._now - job.begun_s
+                self.wasted_slot_s += self.env.now - job.begun_s
         return [*in_service, *waiting]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 
 from fedsim.federation.contracts import NoCapacity
-from fedsim.kernel.environment import Environment
+from fedsim.kernel.environment import Environment, Timer
 from fedsim.kernel.streams import Streams
 from fedsim.workload.details import Prompt
 from fedsim.world.engine.engine import Engine, Sequence
 from fedsim.world.live import LiveRequest
 from fedsim.world.nodes.base import Node, NodeWatcher, Work
 from fedsim.world.nodes.config import PoolConfig
-from fedsim.world.nodes.due import Due
 from fedsim.world.nodes.job import Job, StreamedJob
 
 
@@ -55,7 +54,7 @@ class EngineNode(Node):
         assert pool.engine is not None
         self._config = pool.engine
         self._engine = Engine(pool.engine)
-        self._change = Due(env, self._advance)
+        self._change = Timer(env, self._advance)
         self._preparing: dict[Job, None] = {}
         self._streams: dict[Job, None] = {}
         self._followed: dict[Job, None] = {}
@@ -77,7 +76,7 @@ class EngineNode(Node):
 
     def accept(self, job: Job) -> None:
         """Let a job that has arrived join the queue, or turn it away."""
-        job.accepted_s = self.env._now
+        job.accepted_s = self.env.now
         if self._troubled and self._turns_away(job):
             return
         live = job.live
@@ -101,7 +100,7 @@ class EngineNode(Node):
         if job in self._preparing:
             del self._preparing[job]
         else:
-            self._engine.abort(job.work, self.env._now)
+            self._engine.abort(job.work, self.env.now)
         self._leave(job)
         job.answer(None)
         self._changed()
@@ -147,7 +146,7 @@ class EngineNode(Node):
         overhead_s = self._config.request_overhead_s
         if overhead_s > 0.0:
             self._preparing[job] = None
-            self.env.call_at(self.env._now + overhead_s, lambda _: self._prepared(job))
+            self.env.call_at(self.env.now + overhead_s, lambda _: self._prepared(job))
         else:
             self._submit(job)
 
@@ -160,13 +159,13 @@ class EngineNode(Node):
         job.work = sequence = _sequence(job.live, job)
         if job.streamed:
             self._streams[job] = None
-        self._engine.submit(sequence, self.env._now)
+        self._engine.submit(sequence, self.env.now)
         self._changed()
 
     def _advance(self) -> None:
         """Let the engine do what is due, and answer the requests that it finished."""
         finished: list[Job] = []
-        for sequence in self._engine.advance(self.env._now):
+        for sequence in self._engine.advance(self.env.now):
             assert isinstance(sequence.owner, Job)
             finished.append(sequence.owner)
         begun: list[Job] = []
@@ -212,7 +211,7 @@ class EngineNode(Node):
         if job.work is not None:
             job.work.owner = None  # each holds the other; let go without the collector
         if job.in_service:
-            held_s = self.env._now - job.begun_s
+            held_s = self.env.now - job.begun_s
             self._held_s += held_s
             if job.abandoned:
                 self.wasted_slot_s += held_s
@@ -220,25 +219,25 @@ class EngineNode(Node):
     # Faults
 
     def _lose_all(self) -> list[Job]:
-        self._engine.clear(self.env._now)
+        self._engine.clear(self.env.now)
         self._change.cancel()
         self._preparing.clear()
         lost = list(self._jobs)
         for job in lost:
             self._leave(job)
             if job.in_service and not job.abandoned:
-                self.wasted_slot_s += self.env._now - job.begun_s
+                self.wasted_slot_s += self.env.now - job.begun_s
         return sorted(lost, key=lambda job: not job.in_service)
 
     def _stretch(self, before: float) -> None:
-        self._engine.set_factor(self.factor, self.env._now)
+        self._engine.set_factor(self.factor, self.env.now)
         self._changed()
 
     # Accounting and telemetry
 
     def busy_slot_s(self) -> float:
         """Return the slot-seconds in use since the start."""
-        now_s, held_s = self.env._now, self._held_s
+        now_s, held_s = self.env.now, self._held_s
         for job in self._jobs:
             self.note_service(job)
             if job.in_service:
@@ -247,12 +246,12 @@ class EngineNode(Node):
 
     def busy_s(self) -> float:
         """Return the seconds since the start in which it stepped."""
-        self._engine.hear(self.env._now)
+        self._engine.hear(self.env.now)
         return self._engine.busy_s
 
     def kv_used_tokens(self) -> int:
         """Return the room in the key-value cache that running requests hold, in tokens."""
-        self._engine.hear(self.env._now)
+        self._engine.hear(self.env.now)
         return self._engine.kv_used_tokens
 
     def kv_usage(self) -> float:
@@ -264,7 +263,7 @@ class EngineNode(Node):
         return self._busy_share()
 
     def _work(self) -> Work:
-        self._engine.hear(self.env._now)
+        self._engine.hear(self.env.now)
         return Work(self._engine.tokens_out, self._engine.busy_s)
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
-from heapq import heappush
 from typing import Any, Protocol
-
-from simpy.events import NORMAL
 
 from fedsim.federation.contracts import FederationError, NodeId, NodeUnreachable
 from fedsim.kernel.environment import Environment, LightEvent
@@ -204,8 +201,8 @@ class Job(LightEvent):
         self.ledger.jobs += 1
         if self.leg_s > 0.0:
             env = self.env
-            self.due_s = due_s = env._now + self.leg_s
-            heappush(env._queue, (due_s, NORMAL, next(env._eid), self))
+            self.due_s = due_s = env.now + self.leg_s
+            env.push(self, due_s)
         else:
             self.node.accept(self)
 
@@ -214,13 +211,13 @@ class Job(LightEvent):
         self.ledger.jobs += 1
         self.error = NodeUnreachable(self.node.node_id)
         self._stage = _RETURNS
-        self.accepted_s = self.ended_s = now_s = self.env._now
+        self.accepted_s = self.ended_s = now_s = self.env.now
         self.due_s = now_s + after_s
         self.env.push(self, self.due_s)
 
     def process(self) -> None:
         """End the present stage."""
-        if self.env._now == self.due_s:
+        if self.env.now == self.due_s:
             stage = self._stage
             if stage == _SERVED:
                 self.node.finish(self)
@@ -259,7 +256,7 @@ class Job(LightEvent):
                 self._close()
         elif abort and not (self.link and self.link.loses_abort(self.live.key, self.attempt)):
             env = self.env
-            env.call_at(env._now + self.leg_s, lambda _: self.node.drop(self))
+            env.call_at(env.now + self.leg_s, lambda _: self.node.drop(self))
 
     def wait(self) -> None:
         """Take note that the node has put it into its queue."""
@@ -271,7 +268,7 @@ class Job(LightEvent):
         self.begun_s = now_s
         self.due_s = until_s
         env = self.env
-        heappush(env._queue, (until_s, NORMAL, next(env._eid), self))
+        env.push(self, until_s)
         if self.on_change is not None:
             self.on_change()
 
@@ -294,7 +291,7 @@ class Job(LightEvent):
         self._stage = _HELD
         self.due_s = _NEVER_S
         if not math.isnan(self.begun_s):
-            self.ended_s = self.env._now
+            self.ended_s = self.env.now
         if self.on_change is not None:
             self.on_change()
 
@@ -328,14 +325,14 @@ class Job(LightEvent):
         self.node.note_service(self)
         begun_s, ended_s = self.begun_s, self.ended_s
         if math.isnan(ended_s):
-            ended_s = self.env._now
+            ended_s = self.env.now
         return begun_s - self.accepted_s, ended_s - begun_s
 
     def answer(self, error: FederationError | None, *, within_step: bool = False) -> None:
         """Send the answer back; *within_step* says that a process or task is being stepped."""
         env = self.env
         self.error = error
-        self.ended_s = now_s = env._now
+        self.ended_s = now_s = env.now
         self._stage = _RETURNS
         if self.node.awaits_idle:
             self.node.note_idle()
@@ -346,7 +343,7 @@ class Job(LightEvent):
             self._send_back(self.link)
         elif self.leg_s > 0.0 or within_step:
             self.due_s = due_s = now_s + self.leg_s
-            heappush(env._queue, (due_s, NORMAL, next(env._eid), self))
+            env.push(self, due_s)
         else:
             self.due_s = _NEVER_S
             self._arrive()
@@ -355,7 +352,7 @@ class Job(LightEvent):
         """Send an answer to what the node has held."""
         self.error = error
         if math.isnan(self.ended_s):
-            self.ended_s = self.env._now
+            self.ended_s = self.env.now
         self._stage = _RETURNS
         if self.node.awaits_idle:
             self.node.note_idle()
@@ -364,7 +361,7 @@ class Job(LightEvent):
         elif self.link is not None:
             self._send_back(self.link)
         else:
-            self.due_s = self.env._now + self.leg_s
+            self.due_s = self.env.now + self.leg_s
             self.env.push(self, self.due_s)
 
     def _send_back(self, link: Link) -> None:
@@ -380,7 +377,7 @@ class Job(LightEvent):
         if lost:
             self._lose()
         else:
-            self.due_s = self.env._now + self.back_s
+            self.due_s = self.env.now + self.back_s
             self.env.push(self, self.due_s)
 
     def _lose(self) -> None:

@@ -45,7 +45,7 @@ class SlotNode(CountingNode):
 
     def accept(self, job: Job) -> None:
         """Serve a job that has arrived, let it wait, or turn it away."""
-        job.accepted_s = self.env._now
+        job.accepted_s = self.env.now
         if self._troubled and self._turns_away(job):
             return
         if self.running < self._slots:
@@ -113,7 +113,7 @@ class SlotNode(CountingNode):
         return job.begun_s + self._model.first_token_s(job.ended_s - job.begun_s, job.live)
 
     def _begin(self, job: Job) -> None:
-        now_s = self.env._now
+        now_s = self.env.now
         running = self.running
         if running:
             passed_s = now_s - self._since_s
@@ -151,6 +151,6 @@ class SlotNode(CountingNode):
         return super()._lose_all()
 
     def _stretch(self, before: float) -> None:
-        now_s, stretch = self.env._now, self.factor / before
+        now_s, stretch = self.env.now, self.factor / before
         for job in self._jobs:
             job.reschedule(now_s + (job.due_s - now_s) * stretch)

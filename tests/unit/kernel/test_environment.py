@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 
 import pytest
@@ -10,7 +11,7 @@ from simpy.core import EmptySchedule
 
 from fedsim.errors import DeadlockError
 from fedsim.kernel import environment
-from fedsim.kernel.environment import Environment, LightEvent
+from fedsim.kernel.environment import Environment, LightEvent, Timer
 from fedsim.kernel.tasks import OneShot, SimClock, SimTasks, wait_for_event
 
 
@@ -206,6 +207,31 @@ class TestUntil:
             env.run()
         assert caught.value is error
 
+    @pytest.mark.parametrize("kind", [simpy.Environment, Environment])
+    def test_until_an_event_keeps_its_other_callbacks(self, kind):
+        """What waits for the event after the stop goes on when the run does, as with SimPy."""
+        env, log = kind(), []
+
+        def waiter(name, event):
+            value = yield event
+            log.append((name, value, env.now))
+
+        event = env.timeout(3.0, "value")
+        env.process(waiter("before", event))
+        env.run(until=1.0)
+        event.callbacks.append(lambda _: env.process(waiter("after", env.timeout(0.0, "at once"))))
+
+        def late():
+            yield env.timeout(1.0)
+            event.callbacks.append(lambda _: log.append(("late", event.value, env.now)))
+
+        env.process(late())
+        assert env.run(until=event) == "value"
+        assert log == [("before", "value", 3.0)]
+
+        env.run()
+        assert log[1:] == [("late", "value", 3.0), ("after", "at once", 3.0)]
+
     def test_a_time_in_the_past_is_refused(self, env):
         """Run until a time that has passed says so."""
         env.run(until=2.0)
@@ -336,3 +362,26 @@ class TestTombstones:
         env.run()
 
         assert max(sizes) <= 2 * environment.COMPACT_AT
+
+
+class TestTimer:
+    def test_only_the_last_time_counts(self, env):
+        """Set anew, earlier or later, or cancelled, a timer calls its action at the last time."""
+        called = []
+        timer = Timer(env, lambda: called.append(env.now))
+
+        timer.schedule(5.0)
+        timer.schedule(2.0)
+        env.run(until=3.0)
+        assert called == [2.0]
+
+        timer.schedule(4.0)
+        timer.cancel()
+        env.run(until=6.0)
+        assert called == [2.0]
+        assert timer.due_s == math.inf
+
+        timer.schedule(7.0)
+        timer.schedule(8.0)
+        env.run()
+        assert called == [2.0, 8.0]
