@@ -63,7 +63,7 @@ def _find_plugins(scenario: Scenario) -> list[str]:
     Raises:
         PlugInError: One does not exist.
     """
-    from fedsim.scenario.installed import names_plugins
+    from fedsim.scenario.plugins import names_plugins
 
     scenarios = [scenario]
     if scenario.compare is not None:

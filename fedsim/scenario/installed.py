@@ -13,14 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fedsim.errors import PlugInError, in_words
 from fedsim.federation.policies import POLICIES
 from fedsim.federation.strategies.registry import STRATEGIES
-
-if TYPE_CHECKING:
-    from fedsim.scenario.spec import FederationSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +80,6 @@ def load_installed(kind: Kind, name: str) -> Any:
     except BaseException as error:
         problem = f"importing {entry.value} failed with {in_words(error)}"
         raise PlugInError(name, f"{problem}; {_source(entry)} offers it") from error
-
-
-def names_plugins(spec: FederationSpec) -> bool:
-    """Return whether a federation has any part that is not built in."""
-    watchers = [each for each in (spec.health, spec.circuit_breaker) if isinstance(each, str)]
-    return (
-        any((spec.router, spec.retry_policy, spec.middleware, watchers))
-        or spec.strategy not in STRATEGY.built_in
-        or any(policy not in POLICY.built_in for policy in spec.policies)
-    )
 
 
 def _installed(kind: Kind) -> Mapping[str, EntryPoint]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fedsim.errors import PlugInError, in_words
 from fedsim.scenario.adapters import find_router, is_adapted
-from fedsim.scenario.installed import ROUTER, Kind, load_installed
+from fedsim.scenario.installed import POLICY, ROUTER, STRATEGY, Kind, load_installed
 from fedsim.scenario.spec import FederationSpec, Scenario
 from fedsim.world.plugins import plugin_name
 
@@ -43,6 +43,16 @@ def single(plugin: Any, spec: FederationSpec) -> Any:
         )
         raise PlugInError(plugin_name(plugin), problem)
     return plugin
+
+
+def names_plugins(spec: FederationSpec) -> bool:
+    """Return whether a federation has any part that is not built in."""
+    watchers = [each for each in (spec.health, spec.circuit_breaker) if isinstance(each, str)]
+    return (
+        any((spec.router, spec.retry_policy, spec.middleware, watchers))
+        or spec.strategy not in STRATEGY.built_in
+        or any(policy not in POLICY.built_in for policy in spec.policies)
+    )
 
 
 def find_plugin(plugin: str, directory: Path, kind: Kind | None = None) -> Any:

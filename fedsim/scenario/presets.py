@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fedsim.scenario.schema.federation import PRESETS
+
 if TYPE_CHECKING:
     from fedsim.federation.contracts import GatewayTrait, PrivacyLevel, RegionId
     from fedsim.scenario.plugins import Find
@@ -49,10 +51,6 @@ class Preset:
     spec: Callable[[Any, Mapping[RegionId, PrivacyLevel]], FederationSpec]
     factory: Callable[[FederationSpec, Find], GatewayFactory]
     described: Callable[[FederationSpec], list[str]]
-
-
-PRESETS: Mapping[str, str] = {"apr": "fedsim.scenario.reference.factory"}
-"""The module of each preset; the model of its settings is listed in `schema.presets`."""
 
 
 def preset(name: str) -> Preset:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from fedsim.federation.contracts import PrivacyLevel, RegionId
+from fedsim.federation.settings import CountFrom1, Limits, PositiveSeconds, Seconds
 
 ENTERPRISE_DEFAULT: Mapping[str, float] = {
     "health": 2.0,
@@ -19,17 +21,17 @@ ENTERPRISE_DEFAULT: Mapping[str, float] = {
 
 @dataclass(frozen=True, slots=True)
 class ReferenceHealthConfig:
-    """Settings of the reference's health checker.
+    """Settings of the reference's health checkers, which hear of traffic alone.
 
     Attributes:
         failure_threshold: Consecutive failures that make a node unhealthy.
-        recovery_threshold: Consecutive successes that make it healthy.
-        degraded_latency_s: A single success that took longer makes it degraded, in seconds.
+        recovery_threshold: Consecutive successes that make a node healthy.
+        degraded_latency_s: A single success that took longer makes a node degraded, in seconds.
     """
 
-    failure_threshold: int = 3
-    recovery_threshold: int = 2
-    degraded_latency_s: float = 1.0
+    failure_threshold: CountFrom1 = 3
+    recovery_threshold: CountFrom1 = 2
+    degraded_latency_s: PositiveSeconds = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,12 @@ class ReferenceBreakerConfig:
     Attributes:
         failure_threshold: Consecutive failures that open a circuit.
         reset_timeout_s: Time since the last failure after which it is half-open, in seconds.
-        half_open_successes: Successes that close it again.
+        half_open_successes: Successes that close a half-open circuit.
     """
 
-    failure_threshold: int = 5
-    reset_timeout_s: float = 30.0
-    half_open_successes: int = 3
+    failure_threshold: CountFrom1 = 5
+    reset_timeout_s: PositiveSeconds = 30.0
+    half_open_successes: CountFrom1 = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,12 @@ class ReferenceRetries:
 
     Attributes:
         limit: Most attempts after the first.
-        backoff_s: Wait after the first failed attempt in seconds; n times as long after the n-th.
+        backoff_s: Wait after the first failed attempt, in seconds; twice as long after the second,
+            and so on. Where there was no route there is no wait.
     """
 
-    limit: int = 3
-    backoff_s: float = 0.1
+    limit: Annotated[int, Limits(at_least=0, at_most=100)] = 3
+    backoff_s: Seconds = 0.1
 
 
 @dataclass(frozen=True, slots=True)

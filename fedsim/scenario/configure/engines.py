@@ -22,17 +22,10 @@ def engine_config(pool: str, engine: Engine | None, sources: EngineSources) -> E
         capacity = profile.kv_capacity_tokens if capacity is None else capacity
         overhead_s = profile.request_overhead_s if overhead_s is None else overhead_s
     assert capacity is not None
-    return EngineConfig(
+    return engine.build(
         steps=_steps(pool, engine, sources),
         kv_capacity_tokens=capacity,
-        max_batch=engine.max_batch,
-        token_budget=engine.token_budget,
-        chunked_prefill=engine.chunked_prefill,
         request_overhead_s=overhead_s or 0.0,
-        block_tokens=engine.block_tokens,
-        prefix_cache=engine.prefix_cache,
-        admit=engine.admit,
-        order=engine.order,
     )
 
 

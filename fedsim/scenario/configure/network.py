@@ -7,13 +7,14 @@ from itertools import combinations
 
 from fedsim.scenario.catalogues.locations import RoundTrip, round_trip
 from fedsim.scenario.catalogues.tables import CatalogueError
+from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.pools import Network, Regions
 from fedsim.world.network import NetworkConfig
 
-WITHIN_REGION_S = 0.001
+WITHIN_REGION_S: float = default_of(NetworkConfig, "within_region_s")
 """Round trip inside a region for which there is no figure, in seconds."""
 
-JITTER = 0.05
+JITTER: float = default_of(NetworkConfig, "jitter")
 """Jitter of round trips for which there is no figure."""
 
 

@@ -9,16 +9,10 @@ from fedsim.federation.contracts import PrivacyLevel, RegionId
 from fedsim.federation.gateway import GatewayConfig
 from fedsim.federation.reference.config import (
     ENTERPRISE_DEFAULT,
-    ReferenceBreakerConfig,
     ReferenceConfig,
-    ReferenceHealthConfig,
     ReferenceRetries,
 )
-from fedsim.scenario.reference.schema import (
-    ReferenceFederation,
-    ReferenceHealthSettings,
-    ReferenceRetrySettings,
-)
+from fedsim.scenario.reference.schema import ReferenceFederation
 from fedsim.scenario.spec import FederationSpec
 
 
@@ -43,13 +37,11 @@ def reference_spec(
 def _config(
     federation: ReferenceFederation, region_privacy: Mapping[RegionId, PrivacyLevel]
 ) -> ReferenceConfig:
-    breaker, policies = federation.circuit_breaker, federation.policies
+    health, retries, policies = federation.health, federation.retries, federation.policies
     config = ReferenceConfig(
-        _health(federation.health),
-        ReferenceBreakerConfig(
-            breaker.failure_threshold, breaker.reset_timeout, breaker.half_open_successes
-        ),
-        _retries(federation.retries),
+        None if isinstance(health, str) else health.build(),
+        federation.circuit_breaker.build(),
+        ReferenceRetries(limit=0) if isinstance(retries, str) else retries.build(),
     )
     if isinstance(policies, str):
         return config
@@ -63,17 +55,3 @@ def _config(
         max_latency_s=config.max_latency_s if longest_s is None else longest_s,
         region_privacy=region_privacy,
     )
-
-
-def _health(settings: ReferenceHealthSettings | str) -> ReferenceHealthConfig | None:
-    if isinstance(settings, str):
-        return None
-    return ReferenceHealthConfig(
-        settings.failure_threshold, settings.recovery_threshold, settings.degraded_latency
-    )
-
-
-def _retries(settings: ReferenceRetrySettings | str) -> ReferenceRetries:
-    if isinstance(settings, str):
-        return ReferenceRetries(limit=0)
-    return ReferenceRetries(settings.limit, settings.backoff)

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from fedsim.federation.contracts import LoadBalanceStrategy
-from fedsim.federation.reference.config import ENTERPRISE_DEFAULT
+from fedsim.federation.reference.config import (
+    ENTERPRISE_DEFAULT,
+    ReferenceBreakerConfig,
+    ReferenceHealthConfig,
+    ReferenceRetries,
+)
 from fedsim.federation.retries import RetryConfig
-from fedsim.scenario.schema.base import OffOr, Settings, Wording, error, listed, shown, tag_of_word
-from fedsim.scenario.schema.derived import SettingsOf
+from fedsim.scenario.schema.base import (
+    OffOr,
+    Settings,
+    Wording,
+    error,
+    fields_by_key,
+    listed,
+    shown,
+    tag_of_word,
+)
+from fedsim.scenario.schema.derived import SettingsOf, default_of, model_of
 from fedsim.scenario.schema.federation import Federation, GatewayChoice
 from fedsim.scenario.schema.parts import BreakerSettings, HealthSettings, RateBreakerSettings
 from fedsim.scenario.schema.policies import PolicySettings, check_settings
-from fedsim.scenario.schema.types import CountFrom1, Duration, PlugInName, PositiveDuration
+from fedsim.scenario.schema.types import CountFrom1, PlugInName
+from fedsim.world.config import WorldConfig
 
 _OR_OURS = "or write preset: default"
 _STRATEGIES = [strategy.value for strategy in LoadBalanceStrategy]
@@ -33,15 +48,17 @@ _MISSING = {
 """What the reference does about some of the keys that it lacks."""
 
 
-def _lacks(own: set[str], *ours: type[Settings]) -> dict[str, Wording]:
+def _lacks(own: Collection[str] | type, *ours: type[Settings]) -> dict[str, Wording]:
     """Return what to say of each key of *ours* that is none of the reference's *own*."""
-    keys = [field.alias or name for each in ours for name, field in each.model_fields.items()]
+    if isinstance(own, type):
+        own = fields_by_key(model_of(own))
     return {
         key: (
             f"The preset apr {_MISSING.get(key, f'has no {key}')}.",
             f"Remove it, {_OR_OURS}.",
         )
-        for key in keys
+        for each in ours
+        for key in fields_by_key(each)
         if key not in own
     }
 
@@ -95,55 +112,24 @@ def _check_policies(value: dict[str, PolicySettings]) -> dict[str, PolicySetting
     return value
 
 
-class ReferenceHealthSettings(Settings):
+class ReferenceHealthSettings(SettingsOf[ReferenceHealthConfig]):
     """Settings of the health checkers of ``preset: apr``, which hear of traffic alone."""
 
-    failure_threshold: CountFrom1 = Field(
-        default=3, description="Consecutive failures that make a node unhealthy."
-    )
-    recovery_threshold: CountFrom1 = Field(
-        default=2, description="Consecutive successes that make a node healthy."
-    )
-    degraded_latency: PositiveDuration = Field(
-        default=1.0, description="A single success that took longer makes a node degraded."
-    )
-
-    lacks: ClassVar[Mapping[str, Wording]] = _lacks(
-        {"failure_threshold", "recovery_threshold", "degraded_latency"}, HealthSettings
-    )
+    lacks: ClassVar[Mapping[str, Wording]] = _lacks(ReferenceHealthConfig, HealthSettings)
 
 
-class ReferenceBreakerSettings(Settings):
+class ReferenceBreakerSettings(SettingsOf[ReferenceBreakerConfig]):
     """Settings of the circuit breakers of ``preset: apr``."""
 
-    failure_threshold: CountFrom1 = Field(
-        default=5, description="Consecutive failures that open a circuit."
-    )
-    reset_timeout: PositiveDuration = Field(
-        default=30.0, description="Time since the last failure after which it is half-open."
-    )
-    half_open_successes: CountFrom1 = Field(
-        default=3, description="Successes that close a half-open circuit."
-    )
-
     lacks: ClassVar[Mapping[str, Wording]] = _lacks(
-        {"failure_threshold", "reset_timeout", "half_open_successes"},
-        BreakerSettings,
-        RateBreakerSettings,
+        ReferenceBreakerConfig, BreakerSettings, RateBreakerSettings
     )
 
 
-class ReferenceRetrySettings(Settings):
+class ReferenceRetrySettings(SettingsOf[ReferenceRetries]):
     """How each gateway of ``preset: apr`` tries again."""
 
-    limit: int = Field(default=3, ge=0, le=100, description="Most attempts after the first.")
-    backoff: Duration = Field(
-        default=0.1,
-        description="Wait after the first failed attempt; twice as long after the second, and so "
-        "on. Where there was no route there is no wait.",
-    )
-
-    lacks: ClassVar[Mapping[str, Wording]] = _lacks({"limit", "backoff"}, SettingsOf[RetryConfig])
+    lacks: ClassVar[Mapping[str, Wording]] = _lacks(ReferenceRetries, SettingsOf[RetryConfig])
 
 
 PolicyName = Annotated[
@@ -175,7 +161,7 @@ class ReferenceFederation(Settings):
             "one in each region that requests come from where not given."
         ),
     )
-    gateway_choice: GatewayChoice = "random"
+    gateway_choice: GatewayChoice = default_of(WorldConfig, "gateway_choice")
     strategy: Annotated[
         Literal[
             "round_robin",

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, Protocol, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from fedsim.scenario.schema.base import Choice, Settings, error
+from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.types import Duration, Period, PositiveDuration, RateOrNone, Weight
+from fedsim.workload.arrivals.curves import Diurnal
 
 
 class Day(Settings):
@@ -23,7 +25,8 @@ class Day(Settings):
         description="Local time of the peak; 14/24 of the period where not given, 14h in a day.",
     )
     period: Period = Field(
-        default=86400.0, description="Length of the day; a shorter one compresses it."
+        default=default_of(Diurnal, "period_s"),
+        description="Length of the day; a shorter one compresses it.",
     )
 
 

@@ -118,6 +118,11 @@ def model_of(config: type[C], text: str = "") -> type[SettingsOf[C]]:
 _MODELS: dict[type[Any], type[SettingsOf[Any]]] = {}
 
 
+def default_of(config: type[Any], field: str) -> Any:
+    """Return the default of a *field* of a dataclass, for a key of another form."""
+    return next(each.default for each in fields(config) if each.name == field)
+
+
 def key_of(field: str) -> str:
     """Return the key in the file of a *field* of a dataclass."""
     return field.removesuffix(_SECONDS)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from fedsim.scenario.catalogues.profiles import profile, profile_names
 from fedsim.scenario.catalogues.tables import CatalogueError
 from fedsim.scenario.schema.base import Settings, error
-from fedsim.scenario.schema.types import CountFrom1, Duration
+from fedsim.scenario.schema.derived import SettingsOf
+from fedsim.scenario.schema.types import Duration
+from fedsim.world.engine.config import EngineConfig
 
 PROFILE_FILES = (".yaml", ".yml")
 """How the name of a profile ends that is a file."""
@@ -68,9 +70,7 @@ ProfileName = Annotated[
 """A GPU profile of the catalogue, or the name of a file with one."""
 
 
-class Engine(Settings):
-    """Continuous batching; a profile, a table, or prefill and decode say how long steps take."""
-
+class _Hardware(Settings):
     profile: ProfileName | None = Field(
         default=None,
         description=(
@@ -96,13 +96,6 @@ class Engine(Settings):
         description="Tokens that its KV cache holds; the profile's where there is one.",
         examples=[455_000],
     )
-    max_batch: CountFrom1 = Field(default=256, description="Most requests that run at once.")
-    token_budget: TokensFrom1 = Field(
-        default=8192, description="Most tokens that a step computes, at least max_batch."
-    )
-    chunked_prefill: bool = Field(
-        default=True, description="Whether a prompt may be computed in several steps."
-    )
     step_overhead: Duration | None = Field(
         default=None, description="Added to every step; the profile's where not given, or else 0."
     )
@@ -112,20 +105,7 @@ class Engine(Settings):
             "Time before a request is queued on the node; the profile's where not given, or else 0."
         ),
     )
-    block_tokens: CountFrom1 = Field(default=16, description="Tokens of a block of the KV cache.")
-    prefix_cache: bool = Field(
-        default=True, description="Whether blocks that are full are kept and found again."
-    )
-    admit: Literal["whole", "chunk"] = Field(
-        default="whole",
-        description=(
-            "What the cache needs room for before a request is admitted: all that it has to "
-            "compute, or the chunk that comes first."
-        ),
-    )
-    order: Literal["fcfs", "priority"] = Field(
-        default="fcfs",
-        description=(
-            "Who is admitted first: who came first, or whose stream has the lowest priority number."
-        ),
-    )
+
+
+class Engine(SettingsOf[EngineConfig], _Hardware):
+    """Continuous batching; a profile, a table, or prefill and decode say how long steps take."""

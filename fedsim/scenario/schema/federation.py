@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from fedsim.federation.gateway import TimeoutConfig
 from fedsim.federation.hedging import HedgeConfig
@@ -16,8 +17,8 @@ from fedsim.federation.retries import RetryConfig
 from fedsim.federation.shedding import SheddingConfig
 from fedsim.federation.slow_start import SlowStartConfig
 from fedsim.federation.throttling import ThrottleConfig
-from fedsim.scenario.schema.base import OffOr, Settings, error
-from fedsim.scenario.schema.derived import SettingsOf
+from fedsim.scenario.schema.base import OffOr, Settings, error, shown, suggestion
+from fedsim.scenario.schema.derived import SettingsOf, default_of
 from fedsim.scenario.schema.parts import (
     BreakerChoice,
     BreakerSettings,
@@ -26,9 +27,23 @@ from fedsim.scenario.schema.parts import (
     RetryChoice,
 )
 from fedsim.scenario.schema.policies import Policies, PolicySettings
-from fedsim.scenario.schema.preset_name import OwnPreset
 from fedsim.scenario.schema.strategies import StrategySettingsByName
 from fedsim.scenario.schema.types import CountFrom1, PlugInName, RouterName, StrategyName
+from fedsim.world.config import WorldConfig
+
+PRESETS: Mapping[str, str] = {"apr": "fedsim.scenario.reference.factory"}
+"""The module of each preset but ``default``; `schema.presets` has the models of their settings."""
+
+
+def _known_preset(value: Any) -> Any:
+    if value != "default":
+        message = f"There is no preset {shown(value)}."
+        raise error(message, suggestion(value, ["default", *PRESETS]))
+    return value
+
+
+OwnPreset = Annotated[Literal["default"], BeforeValidator(_known_preset)]
+"""The preset of the default objects; a name that no preset has is an error here."""
 
 GatewayChoice = Annotated[
     Literal["random", "tenant", "turn"],
@@ -60,7 +75,7 @@ class Federation(Settings):
             "one in each region that requests come from where not given."
         ),
     )
-    gateway_choice: GatewayChoice = "random"
+    gateway_choice: GatewayChoice = default_of(WorldConfig, "gateway_choice")
     strategy: StrategyName = Field(
         default="least_latency",
         description="How one of the eligible nodes is chosen: a built-in name, or module:Class.",

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from fedsim.scenario.schema.base import Settings, error, shown, tag_of_word
 from fedsim.scenario.schema.catalogued import Cost, LocationName
+from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.distributions import AnyDuration
 from fedsim.scenario.schema.engine import Engine
 from fedsim.scenario.schema.service import Batching, Service, Switch
@@ -20,6 +21,8 @@ from fedsim.scenario.schema.types import (
     OptionalWord,
     PositiveDuration,
 )
+from fedsim.world.network import NetworkConfig
+from fedsim.world.nodes.config import PoolConfig
 
 Privacy = Literal["public", "internal", "confidential", "restricted"]
 
@@ -68,7 +71,7 @@ class Network(Settings):
         ),
     )
     connect_timeout: PositiveDuration = Field(
-        default=1.0,
+        default=default_of(NetworkConfig, "connect_timeout_s"),
         description=(
             "Time after which a gateway gives up a node that its messages do not reach, as in a "
             "partition."
@@ -146,7 +149,7 @@ class Pool(Settings):
         ),
     )
     weight: float = Field(
-        default=1.0,
+        default=default_of(PoolConfig, "weight"),
         gt=0.0,
         description=(
             "Share of the traffic that each node is meant to have beside others; for strategies "
@@ -154,7 +157,7 @@ class Pool(Settings):
         ),
     )
     priority: int = Field(
-        default=0,
+        default=default_of(PoolConfig, "priority"),
         ge=0,
         le=100,
         description="Level of the nodes; strategies that go by levels use a lower one first.",

@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Tag
 
-from fedsim.scenario.presets import PRESETS
 from fedsim.scenario.reference.schema import ReferenceFederation
-from fedsim.scenario.schema.federation import Federation
+from fedsim.scenario.schema.federation import PRESETS, Federation
 
 
 def _preset(value: Any) -> str:

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
 from fedsim.scenario.schema.base import Settings, error, shown, suggestion
+from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.faults import Fault
 from fedsim.scenario.schema.federation import Federation
 from fedsim.scenario.schema.pools import Network, Pools, Regions
@@ -23,6 +24,7 @@ from fedsim.scenario.schema.types import (
     StrategyName,
 )
 from fedsim.scenario.schema.workload import Workload
+from fedsim.world.config import WorldConfig
 
 
 class SloSettings(Settings):
@@ -69,7 +71,8 @@ class Record(Settings):
         description="Whether to keep every candidate of every decision, with what was known of it.",
     )
     nodes_every: DurationOrOff = Field(
-        default=1.0, description="Time between two samples of the nodes, or off."
+        default=default_of(WorldConfig, "nodes_every_s"),
+        description="Time between two samples of the nodes, or off.",
     )
 
 

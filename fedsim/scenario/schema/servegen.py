@@ -7,7 +7,9 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from fedsim.scenario.schema.base import Settings, error
+from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.types import Duration, PositiveDuration
+from fedsim.workload.servegen import ServeGen
 
 
 class ServeGenArrivals(Settings):
@@ -38,9 +40,15 @@ class ServeGenArrivals(Settings):
         default=None, alias="to", description="Where in the data to end; at its end if not given."
     )
     speed: float = Field(
-        default=1.0, gt=0, description="How many times as fast as recorded it is played."
+        default=default_of(ServeGen, "speed"),
+        gt=0,
+        description="How many times as fast as recorded it is played.",
     )
-    rate_factor: float = Field(default=1.0, gt=0, description="Is multiplied with all rates.")
+    rate_factor: float = Field(
+        default=default_of(ServeGen, "rate_factor"),
+        gt=0,
+        description="Is multiplied with all rates.",
+    )
 
     @model_validator(mode="after")
     def _begins_before_its_end(self) -> Self:

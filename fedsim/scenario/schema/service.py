@@ -7,8 +7,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from fedsim.scenario.schema.base import Settings, error, shown
+from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.distributions import CHOICE, AnyDuration, DurationDistribution
 from fedsim.scenario.schema.types import CountFrom1, Duration, PositiveDuration, Weight
+from fedsim.world.nodes.config import SwitchConfig
 
 Factor = Annotated[float, Field(gt=0.0)]
 """A number of more than 0."""
@@ -142,6 +144,6 @@ class Switch(Settings):
         default=None, description="Time to load one adapter; none where not given."
     )
     models: CountFrom1 = Field(
-        default=1,
+        default=default_of(SwitchConfig, "models"),
         description="Base models that a node holds; the one used longest ago makes room.",
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from fedsim.scenario.schema.base import Settings, error, error_from, shown
+from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.distributions import (
     CHOICE,
     Constant,
@@ -111,7 +112,8 @@ class ModelSettings(Settings):
 
     count: CountFrom1 = Field(description="Number of base models.", examples=[86])
     zipf: Zipf = Field(
-        default=1.0, description="Exponent of Zipf's law; 0 for models that are asked for alike."
+        default=default_of(BaseModels, "zipf"),
+        description="Exponent of Zipf's law; 0 for models that are asked for alike.",
     )
     repeat: Probability | None = Field(
         default=None,

@@ -7,24 +7,31 @@ from typing import Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from fedsim.scenario.schema.base import Settings, error, listed
+from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.types import Duration, DurationOrOff, PositiveDuration
+from fedsim.workload.arrivals.replay import TraceReplay
 from fedsim.workload.traces import OWN_FORMATS
+from fedsim.workload.traces.formats import Columns
 
 
 class TraceColumns(Settings):
     """The columns of one's own trace."""
 
     time: str = Field(
-        default="time",
+        default=default_of(Columns, "time"),
         min_length=1,
         description="Times, as numbers of seconds, or of what the name ends in, such as _ms, or "
         "as dates with times of day in UTC.",
     )
     prompt_tokens: str = Field(
-        default="prompt_tokens", min_length=1, description="Tokens of the prompts."
+        default=default_of(Columns, "prompt_tokens"),
+        min_length=1,
+        description="Tokens of the prompts.",
     )
     output_tokens: str = Field(
-        default="output_tokens", min_length=1, description="Tokens of the answers."
+        default=default_of(Columns, "output_tokens"),
+        min_length=1,
+        description="Tokens of the answers.",
     )
     tenant: str | None = Field(
         default=None, min_length=1, description="Who sends the requests; unknown where not given."
@@ -80,14 +87,16 @@ class TraceArrivals(Settings):
         "where its times are quantised, and else off.",
     )
     rate_factor: float = Field(
-        default=1.0,
+        default=default_of(TraceReplay, "rate_factor"),
         gt=0,
         le=1000,
         description="Requests per recorded one: below 1 some are left out, above 1 copies added, "
         "with the spikes and days of the trace where they are.",
     )
     speed: float = Field(
-        default=1.0, gt=0, description="How many times as fast as recorded it is replayed."
+        default=default_of(TraceReplay, "speed"),
+        gt=0,
+        description="How many times as fast as recorded it is replayed.",
     )
 
     @model_validator(mode="after")

@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from fedsim.federation.contracts import QoSRequirements
 from fedsim.scenario.schema.arrivals import Arrivals, ClosedLoopArrivals
 from fedsim.scenario.schema.base import Settings, error
+from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.pools import Privacy
 from fedsim.scenario.schema.servegen import ServeGenArrivals
 from fedsim.scenario.schema.sizes import (
@@ -23,6 +25,7 @@ from fedsim.scenario.schema.sizes import (
 )
 from fedsim.scenario.schema.trace_arrivals import TraceArrivals
 from fedsim.scenario.schema.types import CapabilityName, Name, PositiveDuration, TokenRate, Weight
+from fedsim.world.config import StreamConfig
 
 
 class Qos(Settings):
@@ -41,10 +44,14 @@ class Qos(Settings):
         examples=["100 tokens/s"],
     )
     prefer_gpu: bool = Field(
-        default=True, description="Whether nodes with a GPU are preferred to those without."
+        default=default_of(QoSRequirements, "prefer_gpu"),
+        description="Whether nodes with a GPU are preferred to those without.",
     )
     cost_tolerance: int = Field(
-        default=50, ge=0, le=100, description="From 0, cheapest, to 100, fastest."
+        default=default_of(QoSRequirements, "cost_tolerance"),
+        ge=0,
+        le=100,
+        description="From 0, cheapest, to 100, fastest.",
     )
 
     @field_validator("min_throughput")
@@ -144,7 +151,7 @@ class Stream(Settings):
         default=None, description="Who sends the requests; nobody in particular where not given."
     )
     priority: int = Field(
-        default=0,
+        default=default_of(StreamConfig, "priority"),
         ge=-1000,
         le=1000,
         description=(

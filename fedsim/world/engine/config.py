@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from fedsim.federation.settings import Apart, CountFrom1, Limits, Seconds
 from fedsim.world.engine.steps import StepTimes
 
 
@@ -15,15 +16,16 @@ class EngineConfig:
     Attributes:
         steps: How long a step takes.
         kv_capacity_tokens: Tokens that its KV cache holds, >= *block_tokens*.
-        max_batch: Most sequences that run at once, >= 1.
-        token_budget: Most tokens that a step computes, >= *max_batch*.
-        chunked_prefill: Whether a prompt may be prefilled in several steps.
+        max_batch: Most requests that run at once.
+        token_budget: Most tokens that a step computes, at least max_batch.
+        chunked_prefill: Whether a prompt may be computed in several steps.
         request_overhead_s: Time before a request is queued, in seconds.
-        block_tokens: Tokens of a block of the KV cache, >= 1.
-        prefix_cache: Whether full blocks are kept and found again.
-        admit: What of a waiting sequence the cache needs room for: all that it has to compute, or
-            the chunk that comes first.
-        order: Waiting sequences first come, first served, or lowest priority number first.
+        block_tokens: Tokens of a block of the KV cache.
+        prefix_cache: Whether blocks that are full are kept and found again.
+        admit: What the cache needs room for before a request is admitted: all that it has to
+            compute, or the chunk that comes first.
+        order: Who is admitted first: who came first, or whose stream has the lowest priority
+            number.
 
     Raises:
         ValueError: A value is out of its range.
@@ -31,11 +33,11 @@ class EngineConfig:
 
     steps: StepTimes
     kv_capacity_tokens: int
-    max_batch: int = 256
-    token_budget: int = 8192
+    max_batch: CountFrom1 = 256
+    token_budget: Annotated[int, Limits(at_least=1)] = 8192
     chunked_prefill: bool = True
-    request_overhead_s: float = 0.0
-    block_tokens: int = 16
+    request_overhead_s: Annotated[Seconds, Apart()] = 0.0
+    block_tokens: CountFrom1 = 16
     prefix_cache: bool = True
     admit: Literal["whole", "chunk"] = "whole"
     order: Literal["fcfs", "priority"] = "fcfs"

@@ -18,9 +18,9 @@ from fedsim.federation.reference.config import (
     ReferenceRetries,
 )
 from fedsim.scenario.load import load
-from fedsim.scenario.presets import PRESETS, preset
+from fedsim.scenario.presets import preset
 from fedsim.scenario.reference.schema import ReferenceFederation
-from fedsim.scenario.schema.federation import Federation
+from fedsim.scenario.schema.federation import PRESETS, Federation
 
 SCENARIO = """
 duration: 1min
