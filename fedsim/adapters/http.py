@@ -43,4 +43,4 @@ def body(request: InferenceRequest) -> dict[str, Any]:
     """Return the body of a request, with a prompt that is equal where the blocks of prompts are."""
     length = request.block_tokens * CHARACTERS_PER_TOKEN
     texts = [(f"{block:016x}" * (length // 16 + 1))[:length] for block in request.blocks]
-    return {"model": request.capability.key, "prompt": "".join(texts)}
+    return {"model": request.model or request.capability.key, "prompt": "".join(texts)}

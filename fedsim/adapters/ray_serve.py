@@ -16,12 +16,12 @@ from typing import Any, ClassVar
 from fedsim.adapters.choosers import Chooser
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import (
-    Capability,
     InferenceRequest,
     NodeId,
     PrivacyLevel,
     RouteTarget,
 )
+from fedsim.federation.scopes import Scope, scope_of
 from fedsim.kernel.foreign_globals import ForeignGlobals
 
 KINDS = {
@@ -47,13 +47,14 @@ _MODULES = ("common", "request_router")
 class RayServeRouter(Chooser):
     """Lets a request router of Ray Serve choose among the nodes that may serve.
 
-    A deployment of Ray Serve is a set of equal replicas, so each capability and privacy of requests
-    gets a router of its own, whose replicas are updated when the nodes that may serve change. A
-    replica's queue length is asked from the node itself, by a probe that takes a round trip, within
-    the router's own deadline of 0.1 s (doubled up to 1 s); or taken from the router's cache, which
-    is notified of each request that is sent and has ended. A replica with `MAX_ONGOING_REQUESTS`
-    counts as full; while all are full the router tries again and again, so requests need a
-    deadline. As in Ray Serve nothing keeps a retry from the replica that just failed.
+    A deployment of Ray Serve is a set of equal replicas, so each capability, model and privacy of
+    requests gets a router of its own, whose replicas are updated when the nodes that may serve
+    change. A replica's queue length is asked from the node itself, by a probe that takes a round
+    trip, within the router's own deadline of 0.1 s (doubled up to 1 s); or taken from the router's
+    cache, which is notified of each request that is sent and has ended. A replica with
+    `MAX_ONGOING_REQUESTS` counts as full; while all are full the router tries again and again, so
+    requests need a deadline. As in Ray Serve nothing keeps a retry from the replica that just
+    failed.
 
     Attributes:
         place: Module and name of the router's class; set by `router`.
@@ -71,7 +72,7 @@ class RayServeRouter(Chooser):
         self._step = ForeignGlobals([module, *shared], context.clock.now, rng)
         self._kind = _seeded(getattr(module, self.place[1]), self._step)
         self._replicas: dict[NodeId, _Replica] = {}
-        self._deployments: dict[tuple[Capability, PrivacyLevel], _Deployment] = {}
+        self._deployments: dict[tuple[Scope, PrivacyLevel], _Deployment] = {}
 
     async def route(self, request: InferenceRequest) -> RouteTarget:
         """Return the replica that the router chooses; may wait for one that is not full."""
@@ -113,7 +114,7 @@ class RayServeRouter(Chooser):
             return self._pending.PendingRequest(args=[], kwargs={}, metadata=metadata)
 
     def _deployment(self, request: InferenceRequest) -> _Deployment:
-        key = (request.capability, request.qos.privacy)
+        key = (scope_of(request), request.qos.privacy)
         deployment = self._deployments.get(key)
         if deployment is None:
             common = self._common

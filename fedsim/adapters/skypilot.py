@@ -17,13 +17,13 @@ from fedsim.adapters.files import class_in_file, modules_of
 from fedsim.adapters.http import Request
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import (
-    Capability,
     InferenceRequest,
     NoCapacity,
     NodeId,
     PrivacyLevel,
     RouteTarget,
 )
+from fedsim.federation.scopes import Scope, scope_of
 from fedsim.kernel.foreign_globals import ForeignGlobals
 
 SELECT = ("select_replica", "_select_replica")
@@ -41,12 +41,12 @@ class _Service:
 class SkyPilotRouter(Chooser):
     """Lets a policy of SkyPilot's kind select among the nodes that may serve.
 
-    A service of SkyPilot has one model and one balancer, so each capability and privacy of requests
-    gets a policy object of its own. ``set_ready_replicas`` is called when the nodes that may serve
-    have changed, ``select_replica(request)`` (or ``_select_replica``) for each attempt, and
-    ``pre_execute_hook`` and ``post_execute_hook`` when an attempt is sent and has ended, if there
-    are such methods. As in SkyPilot nothing keeps a retry from the replica that just failed; what
-    the policy answers with None ends in ``NoCapacity``.
+    A service of SkyPilot has one model and one balancer, so each capability, model and privacy of
+    requests gets a policy object of its own. ``set_ready_replicas`` is called when the nodes that
+    may serve have changed, ``select_replica(request)`` (or ``_select_replica``) for each attempt,
+    and ``pre_execute_hook`` and ``post_execute_hook`` when an attempt is sent and has ended, if
+    there are such methods. As in SkyPilot nothing keeps a retry from the replica that just failed;
+    what the policy answers with None ends in ``NoCapacity``.
 
     Attributes:
         policy: The class of policies; set by `router`.
@@ -58,7 +58,7 @@ class SkyPilotRouter(Chooser):
         super().__init__(context)
         rng = random.Random(int(context.rng.random() * 2**53))
         self._step = ForeignGlobals(modules_of(self.policy), context.clock.now, rng)
-        self._services: dict[tuple[Capability, PrivacyLevel], _Service] = {}
+        self._services: dict[tuple[Scope, PrivacyLevel], _Service] = {}
 
     def route(self, request: InferenceRequest) -> RouteTarget:
         """Return the replica that the policy selects."""
@@ -73,7 +73,7 @@ class SkyPilotRouter(Chooser):
             )
             chosen = select(Request.of(request))
         if chosen is None:
-            raise NoCapacity(request.capability)
+            raise NoCapacity(request.capability, model=request.model)
         return self.target(chosen, request)
 
     def on_start(self, target: RouteTarget, request: InferenceRequest) -> None:
@@ -95,7 +95,7 @@ class SkyPilotRouter(Chooser):
                 getattr(policy, hook)(node_id, Request.of(request))
 
     def _service(self, request: InferenceRequest) -> _Service:
-        key = (request.capability, request.qos.privacy)
+        key = (scope_of(request), request.qos.privacy)
         service = self._services.get(key)
         if service is None:
             with self._step:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
-    Capability,
     CircuitOpen,
     FederationError,
     InferenceRequest,
@@ -17,7 +16,7 @@ from fedsim.federation.contracts import (
 )
 from fedsim.federation.limits import ConcurrencyConfig, Limit, build_limit
 from fedsim.federation.runtime import Clock, Observer, Random
-from fedsim.federation.scopes import Scoped
+from fedsim.federation.scopes import Scope, Scoped
 from fedsim.federation.shedding import Shedding, SheddingConfig
 from fedsim.federation.throttling import Throttle, ThrottleConfig
 
@@ -33,23 +32,23 @@ class TurnedAway(NoCapacity):
 
 
 class Admission:
-    """Lets requests of a capability in, or turns them away.
+    """Lets requests of a scope in, or turns them away.
 
-    By the limit in flight, by priority, by throttling; a gateway has one for each capability.
+    By the limit in flight, by priority, by throttling; a gateway has one for each scope.
     They are asked in this order, so that throttling, which learns from what nodes refuse, hears of
     no request that the gateway's own limit turned away.
     """
 
     def __init__(
         self,
-        capability: Capability,
+        scope: Scope,
         clock: Clock,
         limit: Limit | None,
         shedding: Shedding | None,
         throttle: Throttle | None,
         observer: Observer | None,
     ) -> None:
-        self._capability = capability
+        self._scope = scope
         self._clock = clock
         self._limit = limit
         self._shedding = shedding
@@ -110,7 +109,7 @@ class Admission:
 
     def _report(self, at_s: float, part: str, before: str, after: str, reason: str) -> None:
         if self._observer is not None:
-            self._observer.admission_changed(at_s, self._capability, part, before, after, reason)
+            self._observer.admission_changed(at_s, self._scope, part, before, after, reason)
 
 
 class Ticket:
@@ -150,15 +149,15 @@ def build_admission(
     clock: Clock,
     random_for: Callable[[str], Random],
     observer: Observer | None,
-) -> Scoped[Capability, Admission] | None:
-    """Return each capability's admission, None where all requests are let in."""
+) -> Scoped[Scope, Admission] | None:
+    """Return each scope's admission, None where all requests are let in."""
     if concurrency is None and shedding is None and throttle is None:
         return None
     rngs = Scoped(random_for)
 
-    def build(capability: Capability) -> Admission:
+    def build(scope: Scope) -> Admission:
         return Admission(
-            capability,
+            scope,
             clock,
             None if concurrency is None else build_limit(concurrency, rngs["concurrency"]),
             None if shedding is None else Shedding(shedding),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fedsim.federation.catalog import DeploymentStatus
 from fedsim.federation.contracts import (
-    Capability,
     CircuitBreakerTrait,
     CircuitState,
     NodeId,
@@ -12,6 +11,7 @@ from fedsim.federation.contracts import (
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.outliers import OutlierDetector
 from fedsim.federation.panic import PanicMode
+from fedsim.federation.scopes import ModelScope, Scope
 from fedsim.federation.slow_start import SlowStart
 
 
@@ -41,6 +41,7 @@ class NodeAvailability:
         self.panic = panic
         self.slow_start = slow_start
         self._serving: dict[NodeId, bool] = {}
+        self._asked: dict[ModelScope, None] = {}
         if panic is not None:
             fleet.opened = panic.opened
 
@@ -50,8 +51,8 @@ class NodeAvailability:
         for position, node_id in enumerate(self._fleet.node_ids):
             self._serving[node_id] = self._serves(position)
 
-    def rebuilt(self) -> list[Capability]:
-        """Apply a change of the catalog; return the capabilities whose panic began or ended."""
+    def rebuilt(self) -> list[Scope]:
+        """Apply a change of the catalog; return the scopes whose panic began or ended."""
         self._follow()
         known = set(self._fleet.node_ids)
         for node_id in [node for node in self._serving if node not in known]:
@@ -60,30 +61,32 @@ class NodeAvailability:
                 self.slow_start.lost(node_id)
         for position in range(len(self._fleet.node_ids)):
             self._update(position)
-        return self._update_panic(self._capabilities(range(len(self._fleet.models))))
+        return self._update_panic(self._scopes(range(len(self._fleet.models))))
 
-    def changed(self, position: int) -> list[Capability]:
-        """Apply a change of one node; return the capabilities whose panic began or ended."""
+    def changed(self, position: int) -> list[Scope]:
+        """Apply a change of one node; return the scopes whose panic began or ended."""
         self._update(position)
-        return self._update_panic(self._capabilities([position]))
+        return self._update_panic(self._scopes([position]))
 
-    def opens(self, position: int, capability: Capability, announced: bool) -> bool:
+    def opens(self, position: int, scope: Scope, announced: bool) -> bool:
         """Return whether panic opens a node; where changes are not announced, whether it is due."""
         if self.panic is None:
             return False
         if announced:
-            return position in self.panic.opened.get(capability, ())
-        return position in self.panic.due(*self._usable(capability))
+            return position in self.panic.opened.get(scope, ())
+        return position in self.panic.due(*self._usable(scope))
 
     def ejection(self, node_id: NodeId) -> str | None:
         """Return why a node is ejected, or None where it is not."""
         return None if self.outliers is None else self.outliers.ejection(node_id)
 
-    def refresh(self, capability: Capability) -> None:
-        """Apply the changes of the nodes of *capability* that were not announced."""
+    def refresh(self, scope: Scope) -> None:
+        """Apply the changes of the nodes of *scope* that were not announced."""
+        if isinstance(scope, ModelScope) and self._usable(scope)[0]:
+            self._asked[scope] = None
         for position in range(len(self._fleet.node_ids)):
             self._update(position)
-        self._update_panic([capability])
+        self._update_panic([scope])
 
     def _follow(self) -> None:
         if self.outliers is not None:
@@ -102,34 +105,34 @@ class NodeAvailability:
         elif before and not after:
             self.slow_start.lost(node_id)
 
-    def _update_panic(self, capabilities: list[Capability]) -> list[Capability]:
+    def _update_panic(self, scopes: list[Scope]) -> list[Scope]:
         panic, fleet = self.panic, self._fleet
         if panic is None:
             return []
         fleet.unusable = frozenset(
             position for position in range(len(fleet.node_ids)) if not self._is_usable(position)
         )
-        return [each for each in capabilities if panic.update(each, *self._usable(each))]
+        return [each for each in scopes if panic.update(each, *self._usable(each))]
 
-    def _capabilities(self, positions: range | list[int]) -> list[Capability]:
+    def _scopes(self, positions: range | list[int]) -> list[Scope]:
         if self.panic is None:
             return []
-        found = (
-            capability
-            for position in positions
-            for model in self._fleet.models[position]
-            for capability in model.capabilities
-        )
-        return list(dict.fromkeys(found))
+        models = [model for position in positions for model in self._fleet.models[position]]
+        found: dict[Scope, None] = {}
+        for model in models:
+            found |= dict.fromkeys(model.capabilities)
+        for scope in self._asked:
+            if any(model.serves(scope) for model in models):
+                found[scope] = None
+        return list(found)
 
-    def _usable(self, capability: Capability) -> tuple[list[int], list[bool]]:
-        """Return the nodes that are ready for *capability*, and which of them are usable."""
+    def _usable(self, scope: Scope) -> tuple[list[int], list[bool]]:
+        """Return the nodes that are ready for *scope*, and which of them are usable."""
         members = [
             position
             for position, models in enumerate(self._fleet.models)
             if any(
-                model.status is DeploymentStatus.READY and capability in model.capabilities
-                for model in models
+                model.status is DeploymentStatus.READY and model.serves(scope) for model in models
             )
         ]
         return members, [self._is_usable(position) for position in members]

@@ -16,6 +16,7 @@ from fedsim.federation.contracts import (
     NodeId,
     RegionId,
 )
+from fedsim.federation.scopes import ModelScope, Scope
 
 UNVERSIONED = "1.0.0"
 """The version of a model of which no version is known."""
@@ -62,6 +63,12 @@ class Deployment:
     weight: float = 1.0
     priority: int = 0
     metadata: ModelMetadata | None = None
+
+    def serves(self, scope: Scope) -> bool:
+        """Return whether it has the capability of *scope*, and is its model if that names one."""
+        if isinstance(scope, ModelScope):
+            return scope.model == self.model_id and scope.capability in self.capabilities
+        return scope in self.capabilities
 
 
 @runtime_checkable
@@ -197,8 +204,9 @@ class CatalogMirror:
     """What a router knows of a catalog that announces nothing: it is asked before every decision.
 
     Nodes that the catalog gives for a capability are ready for it; of the rest nothing is known,
-    neither prices nor GPUs. An answer that comes after a later question's is left aside. The nodes
-    of a capability are known from the first request for it.
+    neither models nor prices nor GPUs, so that no node serves a request for a model. An answer that
+    comes after a later question's is left aside. The nodes of a capability are known from the first
+    request for it.
     """
 
     def __init__(self, source: ModelCatalogTrait) -> None:

@@ -130,6 +130,7 @@ class InferenceRequest:
             content up to the block's end. Empty where nothing is known of the content.
         block_tokens: Tokens of a block; 0 without blocks.
         priority: How important it is: lower numbers matter more, and 0 matters most.
+        model: Id of the model that must serve it, or None for any with the capability.
     """
 
     capability: Capability
@@ -140,6 +141,7 @@ class InferenceRequest:
     blocks: tuple[int, ...] = ()
     block_tokens: int = 0
     priority: int = 0
+    model: str | None = None
 
 
 @quick
@@ -170,22 +172,27 @@ class FederationError(Exception):
 
 
 class NoCapacity(FederationError):
-    """No node is available for a capability, or the node's queue is full.
+    """No node is available for a capability, or for *model* with it, or the node's queue is full.
 
     A node that can never serve a request says why in *reason*.
     """
 
     kind = "no_capacity"
 
-    def __init__(self, capability: Capability, reason: str | None = None) -> None:
-        super().__init__(*((capability,) if reason is None else (capability, reason)))
+    def __init__(
+        self, capability: Capability, reason: str | None = None, model: str | None = None
+    ) -> None:
+        given = (capability, reason, model)
+        super().__init__(*given[: 3 if model is not None else 1 if reason is None else 2])
         self.capability = capability
         self.reason = reason
+        self.model = model
 
     def __str__(self) -> str:
         if self.reason is not None:
             return self.reason
-        return f"No nodes available for capability: {self.capability}"
+        model = "" if self.model is None else f", model: {self.model}"
+        return f"No nodes available for capability: {self.capability}{model}"
 
 
 class AllNodesUnhealthy(FederationError):

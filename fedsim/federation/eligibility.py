@@ -22,6 +22,7 @@ from fedsim.federation.contracts import (
     RoutingPolicyTrait,
 )
 from fedsim.federation.fleet import Fleet
+from fedsim.federation.scopes import scope_of
 
 # The stages of examination, in the order in which they are examined and reported.
 CAPABILITY, PRIVACY, QOS, BREAKER, HEALTH = range(5)
@@ -66,7 +67,7 @@ class Eligibility:
         self, position: int, request: InferenceRequest
     ) -> tuple[RouteCandidate, Rejection | None]:
         """Return a node as a candidate, and the first reason against it."""
-        candidate = self._fleet.candidate(position, request.capability)
+        candidate = self._fleet.candidate(position, scope_of(request))
         return candidate, self._rejection(position, candidate, request)
 
     def refuse(self, request: InferenceRequest) -> NoReturn:
@@ -78,7 +79,7 @@ class Eligibility:
         ]
         furthest = max((rejection.stage for _, rejection in rejections), default=CAPABILITY)
         if furthest == CAPABILITY:
-            raise NoCapacity(request.capability)
+            raise NoCapacity(request.capability, model=request.model)
         reasons = [rejection.reason for _, rejection in rejections if rejection.stage == furthest]
         if furthest == PRIVACY:
             raise PrivacyViolation(reasons[0])
@@ -99,12 +100,9 @@ class Eligibility:
     def _rejection(
         self, position: int, candidate: RouteCandidate, request: InferenceRequest
     ) -> Rejection | None:
-        models = self._fleet.models[position]
-        statuses = [model.status for model in models if request.capability in model.capabilities]
-        if not statuses:
-            return Rejection(CAPABILITY, f"it has no capability {request.capability}")
-        if DeploymentStatus.READY not in statuses:
-            return Rejection(CAPABILITY, f"its deployment is {statuses[0].value}")
+        found = self._unserved(position, request)
+        if found is not None:
+            return found
         found = self._policy_rejection(candidate, request)
         if found is not None and found.stage < BREAKER:
             return found
@@ -113,6 +111,21 @@ class Eligibility:
             state = self._breaker.state(node_id).value.replace("_", "-")
             return Rejection(BREAKER, f"its circuit is {state}")
         return self._unusable(position, found, candidate, request)
+
+    def _unserved(self, position: int, request: InferenceRequest) -> Rejection | None:
+        """Return what a node's deployments lack: the capability, the model, or being ready."""
+        models = self._fleet.models[position]
+        able = [model for model in models if request.capability in model.capabilities]
+        if not able:
+            return Rejection(CAPABILITY, f"it has no capability {request.capability}")
+        scope = scope_of(request)
+        statuses = [model.status for model in able if model.serves(scope)]
+        if not statuses:
+            served = ", ".join(model.model_id for model in able)
+            return Rejection(CAPABILITY, f"it serves {served}, not the model {request.model}")
+        if DeploymentStatus.READY not in statuses:
+            return Rejection(CAPABILITY, f"its deployment is {statuses[0].value}")
+        return None
 
     def _unusable(
         self,
@@ -124,7 +137,7 @@ class Eligibility:
         """Return what health and ejection say against a node, and nothing where panic opens it."""
         availability = self._availability
         if availability is not None and availability.opens(
-            position, request.capability, self.announced
+            position, scope_of(request), self.announced
         ):
             return None
         if found is None and candidate.scores.health_score == 0.0:

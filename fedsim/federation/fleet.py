@@ -9,7 +9,6 @@ from typing import cast
 from fedsim.federation.capabilities import KeepsRecords, has
 from fedsim.federation.catalog import Deployment, DeploymentSource
 from fedsim.federation.contracts import (
-    Capability,
     HealthCheckerTrait,
     HealthState,
     InferenceRequest,
@@ -30,7 +29,7 @@ from fedsim.federation.policies import (
 )
 from fedsim.federation.reported import ReportedRecord
 from fedsim.federation.runtime import Clock
-from fedsim.federation.scopes import Scoped
+from fedsim.federation.scopes import Scope, Scoped, scope_of
 
 LATENCY_SCALE_S = 5.0
 """Latency at which a candidate's latency score is 0, in seconds."""
@@ -109,11 +108,11 @@ class LiveCandidate:
 
 @dataclass(slots=True)
 class _Scale:
-    """Nodes as candidates for one capability: scores compare them with those that have it.
+    """Nodes as candidates for one scope: scores compare them with those that serve it.
 
     Attributes:
         live: Every node.
-        pools: The pools of the nodes that have the capability.
+        pools: The pools of the nodes that serve the scope.
     """
 
     live: list[LiveCandidate]
@@ -139,8 +138,8 @@ class Fleet:
             where it has not asked.
         unusable: Nodes that are unhealthy or ejected; known with panic mode only, without which no
             such node is ever eligible.
-        opened: By capability, the nodes that panic mode opens whatever their health; None without
-            panic mode.
+        opened: By scope, the nodes that panic mode opens whatever their health; None without panic
+            mode.
     """
 
     def __init__(
@@ -160,7 +159,7 @@ class Fleet:
         # cheaper; any other policy may keep what it is given.
         self._own = all(type(policy) in NAMES for policy in policies)
         self._records_of = health if has(health, KeepsRecords) else None
-        self._scales: Scoped[Capability, _Scale] = Scoped(self._scale)
+        self._scales: Scoped[Scope, _Scale] = Scoped(self._scale)
         self._reported: dict[NodeId, ReportedRecord] = {}
         self.version = 0
         self.node_ids: list[NodeId] = []
@@ -168,7 +167,7 @@ class Fleet:
         self.departed: dict[NodeId, int] = {}
         self.scored: Scored | None = None
         self.unusable: frozenset[int] = frozenset()
-        self.opened: dict[Capability, frozenset[int]] | None = None
+        self.opened: dict[Scope, frozenset[int]] | None = None
         self.rebuild()
 
     def rebuild(self) -> None:
@@ -190,12 +189,16 @@ class Fleet:
             self.refresh_record(position)
         self.version += 1
 
-    def _scale(self, capability: Capability) -> _Scale:
-        members = [
+    def members(self, scope: Scope) -> list[int]:
+        """Return the positions of the nodes that serve *scope*, ready or not."""
+        return [
             position
             for position, models in enumerate(self.models)
-            if any(capability in model.capabilities for model in models)
+            if any(model.serves(scope) for model in models)
         ]
+
+    def _scale(self, scope: Scope) -> _Scale:
+        members = self.members(scope)
         prices = [deployment.cost_usd_per_hour for deployment in self.deployments]
         highest = max((prices[member] or 0.0 for member in members), default=0.0)
         live = [
@@ -233,12 +236,12 @@ class Fleet:
             self._ask(record)
         return record.status is HealthState.UNHEALTHY
 
-    def look_at(self, position: int, capability: Capability) -> LiveCandidate:
-        """Return a node as it is known now, as a candidate for *capability*.
+    def look_at(self, position: int, scope: Scope) -> LiveCandidate:
+        """Return a node as it is known now, as a candidate for *scope*.
 
         Holds until the next look at the same node.
         """
-        scale = self._scales[capability]
+        scale = self._scales[scope]
         live = scale.live[position]
         record = self.records[position]
         if record is None:
@@ -266,13 +269,13 @@ class Fleet:
         assert self._health is not None
         record.update(self._health.get_cached_health(record.node_id))
 
-    def candidate(self, position: int, capability: Capability) -> RouteCandidate:
+    def candidate(self, position: int, scope: Scope) -> RouteCandidate:
         """Return a node as a candidate: what is known of it, which no policy has scored yet."""
-        return self.look_at(position, capability).frozen(NEUTRAL_SCORE)
+        return self.look_at(position, scope).frozen(NEUTRAL_SCORE)
 
     def target(self, position: int, request: InferenceRequest) -> RouteTarget:
         """Return a node as a target with its score, that of the decision where it was scored."""
-        live, scored = self.look_at(position, request.capability), self.scored
+        live, scored = self.look_at(position, scope_of(request)), self.scored
         if scored is not None and position in scored.positions:
             return live.at(scored.totals[scored.positions.index(position)])
         return live.at(self._scorer.total(self._shown(live), request))
@@ -288,7 +291,8 @@ class Fleet:
 
     def score_all(self, positions: Sequence[int], request: InferenceRequest) -> Scored:
         """Return what the policies make of several nodes."""
-        looks = [self.look_at(position, request.capability) for position in positions]
+        scope = scope_of(request)
+        looks = [self.look_at(position, scope) for position in positions]
         if not self._scorer.columnar:
             shown = [self._shown(live) for live in looks]
             return self._scorer.score_all(positions, shown, request)

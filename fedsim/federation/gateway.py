@@ -23,7 +23,6 @@ from fedsim.federation.capabilities import (
 )
 from fedsim.federation.contracts import (
     AllNodesUnhealthy,
-    Capability,
     CircuitBreakerTrait,
     CircuitOpen,
     CircuitState,
@@ -46,7 +45,7 @@ from fedsim.federation.limits import ConcurrencyConfig
 from fedsim.federation.prefixes import PrefixIndex
 from fedsim.federation.retries import AT_ONCE, RetryConfig, RetryPolicy, backoff_s
 from fedsim.federation.runtime import Clock, Random, Tasks, Transport
-from fedsim.federation.scopes import Scoped
+from fedsim.federation.scopes import Scope, Scoped, scope_of
 from fedsim.federation.settings import Follows, PositiveSeconds
 from fedsim.federation.shedding import SheddingConfig
 from fedsim.federation.streams import GatewayStream, LongRead, open_stream
@@ -120,7 +119,7 @@ class Gateway:
         config: GatewayConfig | None = None,
         prefixes: PrefixIndex | None = None,
         decisions: DecisionObserver | None = None,
-        admission: Scoped[Capability, Admission] | None = None,
+        admission: Scoped[Scope, Admission] | None = None,
         retry_policy: RetryPolicy | None = None,
     ) -> None:
         self.router = router
@@ -142,9 +141,9 @@ class Gateway:
         )
         self._retries = retries
         self._retry_policy = retry_policy
-        self._budgets: Scoped[Capability, Budget] = Scoped(self._budget)
+        self._budgets: Scoped[Scope, Budget] = Scoped(self._budget)
         hedge = self._config.hedge
-        self._hedging: Scoped[Capability, Hedging] | None = (
+        self._hedging: Scoped[Scope, Hedging] | None = (
             None if hedge is None else Scoped(lambda _: Hedging(hedge, clock))
         )
         self.admission = admission
@@ -235,7 +234,7 @@ class Gateway:
         """Serve *request* if it is let in; a stream is in until its end."""
         assert self.admission is not None
         try:
-            ticket = self.admission[request.capability].enter(request)
+            ticket = self.admission[scope_of(request)].enter(request)
         except FederationError as error:
             self.report_to_middleware(request, error)
             raise
@@ -258,7 +257,7 @@ class Gateway:
         The request's deadline bounds every wait: for a router that suspends, and for an attempt. A
         backoff that would outlast it is not begun.
         """
-        charge = Charge(self._budgets[request.capability], started_s)
+        charge = Charge(self._budgets[scope_of(request)], started_s)
         tried: list[NodeId] = []
         retry, wait_s = 0, None
         failure: FederationError | None = None
@@ -280,7 +279,7 @@ class Gateway:
                     if self._hedging is None:
                         result = await self.carry(attempt, started_s, streamed)
                     else:
-                        hedging = self._hedging[request.capability]
+                        hedging = self._hedging[scope_of(request)]
                         attempt, result = await hedging.carry(
                             self, attempt, tried, started_s, streamed
                         )
@@ -432,7 +431,7 @@ class Gateway:
             return None
         return wait_s
 
-    def _budget(self, _: Capability) -> Budget:
+    def _budget(self, _: Scope) -> Budget:
         retries = self._retries
         if retries is None:
             return Budget(self.clock, None)

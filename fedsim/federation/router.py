@@ -39,6 +39,7 @@ from fedsim.federation.fleet import Fleet
 from fedsim.federation.outliers import OutlierConfig, OutlierDetector
 from fedsim.federation.panic import PanicMode
 from fedsim.federation.runtime import Clock, Random
+from fedsim.federation.scopes import Scope, scope_of
 from fedsim.federation.slow_start import SlowStart, SlowStartConfig
 from fedsim.federation.strategies.base import REMEMBERED, Candidates, Strategy, Turn
 
@@ -86,17 +87,18 @@ class _Kind:
 class Router:
     """Routes the requests of one gateway.
 
-    ``route`` looks at capability, deployment status, policies, circuit breaker and health, and
-    lets the strategy choose among the nodes that are eligible. Where the request prefers
-    a GPU, nodes without one are left out as long as one with a GPU is eligible. Outlier ejection
-    counts as health does, panic mode overrules both, and slow start holds the strategy to a share
-    of its decisions for a node that has recovered; each may be off.
+    ``route`` looks at capability, model, deployment status, policies, circuit breaker and health,
+    and lets the strategy choose among the nodes that are eligible. Where the request prefers a GPU,
+    nodes without one are left out as long as one with a GPU is eligible. Outlier ejection counts as
+    health does, panic mode overrules both, and slow start holds the strategy to a share of its
+    decisions for a node that has recovered; each may be off.
 
-    Eligibility is worked out once for each kind of request (capability and quality of service) and
-    then only for nodes of which catalog, breaker or health checker say that something changed, by
-    the code that ``get_candidates`` uses for its explanation, so that the two agree. Where a
-    policy, the breaker or the health checker announces nothing (`AnnouncesChanges`), it is worked
-    out every time. A catalog that does not announce its changes is asked before every decision.
+    Eligibility is worked out once for each kind of request (capability, model and quality of
+    service) and then only for nodes of which catalog, breaker or health checker say that something
+    changed, by the code that ``get_candidates`` uses for its explanation, so that the two agree.
+    Where a policy, the breaker or the health checker announces nothing (`AnnouncesChanges`), it is
+    worked out every time. A catalog that does not announce its changes is asked before every
+    decision.
 
     Attributes:
         fleet: The nodes as this gateway knows them.
@@ -129,8 +131,8 @@ class Router:
         self._rng = rng
         self._health = health
         self._breaker = breaker
-        self._kinds: dict[tuple[Capability, QoSRequirements], _Kind] = {}
-        self._kinds_by_id: dict[tuple[Capability, int], _Kind] = {}
+        self._kinds: dict[tuple[Scope, QoSRequirements], _Kind] = {}
+        self._kinds_by_id: dict[tuple[Capability, int, str | None], _Kind] = {}
         self._sets: dict[tuple[int, ...], Candidates] = {}
         self._rechecks: list[tuple[float, int]] = []
         parts = [part for part in (*policies, health, breaker) if part is not None]
@@ -272,7 +274,7 @@ class Router:
         Raises:
             FederationError: There is none, and this is why.
         """
-        kind = self._kinds_by_id.get((request.capability, id(request.qos)))
+        kind = self._kinds_by_id.get((request.capability, id(request.qos), request.model))
         if kind is None or kind.dirty or self._rechecks:
             candidates = self._candidates(request)
         else:
@@ -303,21 +305,23 @@ class Router:
     def _kind(self, request: InferenceRequest) -> _Kind:
         """Return the kind of a request; the same objects are found without comparing them."""
         qos = request.qos
-        kind = self._kinds_by_id.get((request.capability, id(qos)))
+        key = request.capability, id(qos), request.model
+        kind = self._kinds_by_id.get(key)
         if kind is not None:
             return kind
-        kind = self._kinds.get((request.capability, qos))
+        scope = scope_of(request)
+        kind = self._kinds.get((scope, qos))
         if kind is None or not self._announced:
             if self._availability is not None:
-                self._availability.refresh(request.capability)
+                self._availability.refresh(scope)
             self._make_room()
             kind = _Kind(len(self.fleet.node_ids), qos)
-            self._kinds[request.capability, qos] = kind
+            self._kinds[scope, qos] = kind
             if has(self._health, KeepsRecords):
                 self._health.add_latency_limit(qos.max_latency_s)
                 self._health.add_throughput_limit(qos.min_throughput)
         if self._announced and kind.qos is qos:
-            self._kinds_by_id[request.capability, id(qos)] = kind
+            self._kinds_by_id[key] = kind
         return kind
 
     def _make_room(self) -> None:
@@ -335,7 +339,7 @@ class Router:
         self, candidates: Candidates, request: InferenceRequest, excluded: Sequence[NodeId]
     ) -> Candidates:
         """Return what is left of *candidates*; a retry takes the next turn of the whole set."""
-        kind = self._kinds[request.capability, request.qos]
+        kind = self._kinds[scope_of(request), request.qos]
         for avoided in (excluded, excluded[-1:]):
             remaining = [
                 node
@@ -391,10 +395,10 @@ class Router:
         if self._availability is not None:
             self._panic_changed(self._availability.changed(position))
 
-    def _panic_changed(self, capabilities: Sequence[Capability]) -> None:
-        """Have every node examined again for the capabilities whose panic began or ended."""
-        for (capability, _), kind in self._kinds.items():
-            if capability in capabilities:
+    def _panic_changed(self, scopes: Sequence[Scope]) -> None:
+        """Have every node examined again for the scopes whose panic began or ended."""
+        for (scope, _), kind in self._kinds.items():
+            if scope in scopes:
                 kind.dirty.update(dict.fromkeys(range(len(self.fleet.node_ids))))
 
     def _foresee(self, position: int, rejection: Rejection) -> None:

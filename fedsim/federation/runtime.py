@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from fedsim.federation.contracts import (
-    Capability,
     CircuitState,
     HealthState,
     InferenceRequest,
@@ -23,6 +22,7 @@ from fedsim.federation.contracts import (
     TokenStream,
 )
 from fedsim.federation.decisions import DecisionObserver
+from fedsim.federation.scopes import Scope
 
 T = TypeVar("T")
 
@@ -128,9 +128,9 @@ class Observer(Protocol):
         ...
 
     def admission_changed(
-        self, at_s: float, capability: Capability, part: str, before: str, after: str, reason: str
+        self, at_s: float, scope: Scope, part: str, before: str, after: str, reason: str
     ) -> None:
-        """Called when a gateway begins to turn requests for a capability away, or stops.
+        """Called when a gateway begins to turn requests of a scope away, or stops.
 
         *part* is what does it: ``concurrency``, ``shedding`` or ``throttle``. It goes from ``open``
         to ``turning_away`` and back.
@@ -141,10 +141,8 @@ class Observer(Protocol):
         """Called when a node is ejected as an outlier, or readmitted."""
         ...
 
-    def panic_changed(
-        self, at_s: float, capability: Capability, panicking: bool, reason: str
-    ) -> None:
-        """Called when panic mode begins for a capability, or ends."""
+    def panic_changed(self, at_s: float, scope: Scope, panicking: bool, reason: str) -> None:
+        """Called when panic mode begins for a scope, or ends."""
         ...
 
 

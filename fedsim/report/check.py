@@ -122,18 +122,25 @@ def _regions(scenario: Scenario) -> Table:
 def _streams(scenario: Scenario) -> Table:
     streams = scenario.world.streams
     sources = [_source(stream) for stream in streams]
+    models = [stream.model or "any" for stream in streams]
     columns = [
         words("stream", [stream.traffic.name for stream in streams]),
         Column("req/s", tuple(_rate(stream, scenario, peak=False) for stream in streams)),
         Column("peak req/s", tuple(_rate(stream, scenario, peak=True) for stream in streams)),
         *([words("source", sources, 1)] if any(sources) else []),
         words("capability", [str(stream.capability) for stream in streams], 2),
+        *([words("model", models, 2)] if _by_model(scenario) else []),
         words("streamed", ["yes" if stream.streamed else "no" for stream in streams], 3),
         words("privacy", [stream.qos.privacy.name.lower() for stream in streams], 4),
         Column("max latency", tuple(_max_latency(stream) for stream in streams), rank=5),
         words("origins", [_origins(stream) for stream in streams], 6),
     ]
     return Table(tuple(columns), _ELSEWHERE)
+
+
+def _by_model(scenario: Scenario) -> bool:
+    """Return whether any stream asks for a model."""
+    return any(stream.model is not None for stream in scenario.world.streams)
 
 
 def _rate(stream: StreamConfig, scenario: Scenario, *, peak: bool) -> Cell:
@@ -189,6 +196,11 @@ def _pools(offered: OfferedLoad) -> Table:
             3,
         ),
         words("capabilities", [", ".join(row.capabilities) for row in rows], 4),
+        *(
+            [words("model", [pool.model for pool in pools], 4)]
+            if _by_model(offered.scenario)
+            else []
+        ),
     ]
     return Table(tuple(columns), _ELSEWHERE)
 
@@ -211,9 +223,10 @@ def _busy(load: float) -> Cell:
 
 
 def _demand(row: CapabilityLoad) -> str:
+    other = "capability" if row.model is None else "capability or model"
     return (
-        f"{row.capability}: {plain(row.offered_rps)} req/s; capacity {plain(row.capacity_rps)} "
-        f"req/s with no other capability; utilization {_busy(row.load)} % mean, "
+        f"{row.name}: {plain(row.offered_rps)} req/s; capacity {plain(row.capacity_rps)} "
+        f"req/s with no other {other}; utilization {_busy(row.load)} % mean, "
         f"{_busy(row.peak_load)} % peak"
     )
 

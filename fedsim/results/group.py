@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -27,15 +27,15 @@ class Group:
         requests: Its requests.
         window_s: Length of the summary's window, in seconds.
         nodes: Its rows of the table ``node_totals``, or None where nodes belong to no group.
-        violations: Number of privacy violations.
+        violations: Number of violations of each kind, by their measure.
     """
 
     def __init__(
         self,
         requests: Sample,
         window_s: float,
-        nodes: DataFrame | None = None,
-        violations: int = 0,
+        nodes: DataFrame | None,
+        violations: Mapping[str, int],
     ) -> None:
         self.requests = requests
         self.window_s = window_s

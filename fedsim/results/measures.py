@@ -277,9 +277,17 @@ _ALL = (
         "privacy_violations",
         "privacy violations",
         "violations",
-        lambda group: group.violations,
+        lambda group: group.violations["privacy_violations"],
         "number of attempts for requests of R that a node held in a slot, to the end or not, "
         "although its region may only hold data of a lower level than the request's",
+    ),
+    Measure(
+        "model_violations",
+        "requests served by another model",
+        "wrong model",
+        lambda group: group.violations["model_violations"],
+        "number of attempts for requests of R that a node held in a slot, to the end or not, "
+        "although it serves another model than the one that the request's stream names",
     ),
     _share(
         "utilization_mean",

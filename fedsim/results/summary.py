@@ -15,7 +15,7 @@ from fedsim.results.measures import MEASURES
 from fedsim.results.sample import Sample, Window, is_ok
 from fedsim.results.slo import Slo
 from fedsim.results.tables import Tables
-from fedsim.results.violations import privacy_violations
+from fedsim.results.violations import VIOLATIONS, Rows
 from fedsim.world.observer import Directory
 
 if TYPE_CHECKING:
@@ -64,12 +64,17 @@ def summarise(
     inside = window.holds(requests["arrived_s"].to_numpy())
     names, codes = _groups(requests, by)
     labels: list[Any] = [*names, math.nan] if (codes[inside] == len(names)).any() else names
-    violations = _violations(tables, directory, inside, by, codes)
+    violations = {
+        name: _violations(tables, find(tables, directory), inside, by, codes)
+        for name, find in VIOLATIONS.items()
+    }
     nodes = _nodes(tables.node_totals, by)
     sample = Sample.of(tables, directory, slo)
     rows = []
     for code, part in enumerate(_parts(sample, inside, codes, len(labels))):
-        counted = int(np.count_nonzero(violations == code))
+        counted = {
+            name: int(np.count_nonzero(groups == code)) for name, groups in violations.items()
+        }
         group = Group(part, window.length_s, nodes.get(labels[code]), counted)
         rows.append([measure.of(group) for measure in MEASURES.values()])
     return pd.DataFrame(rows, index=pd.Index(labels, name=by), columns=pd.Index(MEASURES))
@@ -115,13 +120,12 @@ def _parts(
 
 
 def _violations(
-    tables: Tables, directory: Directory, inside: NDArray[np.bool_], by: str | None, codes: Codes
+    tables: Tables, attempts: Rows, inside: NDArray[np.bool_], by: str | None, codes: Codes
 ) -> Codes:
-    """Return the group of each privacy violation.
+    """Return the group of each violation, given the rows of their *attempts*.
 
     It counts for the region or node where it happened, or else for its request's group.
     """
-    attempts = privacy_violations(tables, directory)
     if not len(attempts):
         return attempts
     requests = tables.request_rows[attempts]

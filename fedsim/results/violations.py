@@ -1,7 +1,8 @@
-"""Attempts that were served where their data must not be."""
+"""Attempts that were served where they must not be: for their data, or by another model."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from fedsim.world.observer import Directory
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+Rows = NDArray[np.integer[Any]]
 
-def privacy_violations(tables: Tables, directory: Directory) -> NDArray[np.integer[Any]]:
+
+def privacy_violations(tables: Tables, directory: Directory) -> Rows:
     """Return the rows of the attempts that violated the privacy of their request.
 
     An attempt did where its node held it in a slot, to the end or not, and the node's region may
@@ -31,8 +34,32 @@ def privacy_violations(tables: Tables, directory: Directory) -> NDArray[np.integ
     if not len(suspects):
         return suspects
     asked = requests["privacy"].cat.codes.to_numpy()[tables.request_rows[suspects]]
-    guilty: NDArray[np.integer[Any]] = suspects[allowed[suspects] < asked]
+    guilty: Rows = suspects[allowed[suspects] < asked]
     return guilty
+
+
+def model_violations(tables: Tables, directory: Directory) -> Rows:
+    """Return the rows of the attempts that were served by another model than their request names.
+
+    An attempt was where its node held it in a slot, to the end or not, and the node serves another
+    model than the one that the request's stream asks for.
+    """
+    numbers: dict[str | None, int] = {None: -1}
+    asked = [numbers.setdefault(stream.model, len(numbers)) for stream in directory.streams]
+    served = [numbers.setdefault(node.model, len(numbers)) for node in directory.nodes]
+    if max(asked, default=-1) < 0:
+        return np.zeros(0, dtype=np.intp)
+    wanted = np.array(asked)[tables.requests["stream"].cat.codes.to_numpy()]
+    wanted = wanted[tables.request_rows]
+    at = np.array(served)[tables.attempts["node"].cat.codes.to_numpy()]
+    return np.flatnonzero(_held(tables.attempts) & (wanted >= 0) & (at != wanted))
+
+
+VIOLATIONS: Mapping[str, Callable[[Tables, Directory], Rows]] = {
+    "privacy_violations": privacy_violations,
+    "model_violations": model_violations,
+}
+"""Finds the rows of the attempts that a measure counts."""
 
 
 def _held(attempts: DataFrame) -> NDArray[np.bool_]:

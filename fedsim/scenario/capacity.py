@@ -62,6 +62,7 @@ class CapabilityLoad:
 
     Attributes:
         capability: Key of the capability.
+        model: The model that is asked for with it, or None for all its requests.
         streams: The streams that ask for it.
         nodes: Nodes of the pools that may serve any of them.
         offered_rps: Requests per second, on average over the run.
@@ -71,11 +72,17 @@ class CapabilityLoad:
     """
 
     capability: str
+    model: str | None
     streams: tuple[str, ...]
     nodes: int
     offered_rps: float
     load: float
     peak_load: float
+
+    @property
+    def name(self) -> str:
+        """Capability and model, such as ``generate (llama-3.1-70b)``."""
+        return self.capability if self.model is None else f"{self.capability} ({self.model})"
 
     @property
     def capacity_rps(self) -> float:
@@ -115,41 +122,55 @@ def _use(load: OfferedLoad, engine: EngineConfig, number: int, shares: Rates) ->
 
 
 def capability_table(load: OfferedLoad) -> tuple[CapabilityLoad, ...]:
-    """Return the load of each capability that is asked for, with every node up."""
+    """Return the load of each capability that is asked for, and of each model, every node up."""
     return tuple(_by_capability(load, load.rates_rps))
 
 
 def capacity_problems(load: OfferedLoad) -> list[Problem]:
-    """Return a problem for every capability whose load can never be served.
+    """Return a problem for every capability, or model of it, whose load can never be served.
 
     They are no reason not to run: an overload with bounded queues and timeouts is a fair question.
     A closed loop asks for no more than it is given, and never is a problem.
     """
     rows = _by_capability(load, load.open_rps)
     overloaded = [row for row in rows if row.load >= 1.0]
-    if not overloaded and len(rows) > 1:
-        names = " and ".join(row.capability for row in rows)
+    by_model = {row.capability for row in overloaded if row.model is not None}
+    overloaded = [row for row in overloaded if row.model or row.capability not in by_model]
+    capabilities = list(dict.fromkeys(row.capability for row in rows))
+    if not overloaded and len(capabilities) > 1:
+        names = " and ".join(capabilities)
         every = list(range(len(load.streams)))
-        together = _capability(load, f"{names} together", every, load.open_rps)
+        together = _capability(load, f"{names} together", None, every, load.open_rps)
         overloaded = [together] if together.load >= 1.0 else []
     return [_problem(load.scenario, row) for row in overloaded]
 
 
 def _by_capability(load: OfferedLoad, rates_rps: Rates) -> list[CapabilityLoad]:
-    keys = [stream.capability.key for stream in load.streams]
-    return [
-        _capability(load, key, [row for row, each in enumerate(keys) if each == key], rates_rps)
-        for key in dict.fromkeys(keys)
-    ]
+    """Return the load of each capability, and of its models where streams ask for several."""
+    by_key: dict[str, dict[str | None, list[int]]] = {}
+    for row, stream in enumerate(load.streams):
+        by_key.setdefault(stream.capability.key, {}).setdefault(stream.model, []).append(row)
+    found = []
+    for key, by_model in by_key.items():
+        if len(by_model) > 1:
+            every = sorted(row for rows in by_model.values() for row in rows)
+            found.append(_capability(load, key, None, every, rates_rps))
+        found += [
+            _capability(load, key, model, rows, rates_rps)
+            for model, rows in by_model.items()
+            if model is not None or len(by_model) == 1
+        ]
+    return found
 
 
 def _capability(
-    load: OfferedLoad, capability: str, rows: list[int], rates_rps: Rates
+    load: OfferedLoad, capability: str, model: str | None, rows: list[int], rates_rps: Rates
 ) -> CapabilityLoad:
-    """Return the load of the streams in *rows* under the name *capability*."""
+    """Return the load of the streams in *rows*, which ask for *capability* and *model*."""
     usable = load.may_serve[rows].any(axis=0)
     return CapabilityLoad(
         capability=capability,
+        model=model,
         streams=tuple(load.streams[row].traffic.name for row in rows),
         nodes=int(load.nodes[usable].sum()),
         offered_rps=float(rates_rps[rows].sum()),
@@ -172,7 +193,7 @@ def _problem(scenario: Scenario, row: CapabilityLoad) -> Problem:
     if math.isfinite(row.load):
         able = f"can do {row.capacity_rps:.3g}/s, a load of {row.load:.0%}"
     message = (
-        f"The load of {row.capability} can never be served: {row.offered_rps:.3g} requests/s "
+        f"The load of {row.name} can never be served: {row.offered_rps:.3g} requests/s "
         f"arrive on average, and the {nodes} that may serve them {able}."
     )
     remedy = "Lower the rate, or add nodes or a pool."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,23 +38,34 @@ def complete(file: ScenarioFile, path: Path, engines: EngineSources) -> Scenario
     Names of files become absolute, so that the result means the same wherever it is kept.
     """
     regions = list(file.regions)
-    engine_pools = [pool for pool in file.pools.values() if pool.engine is not None]
-    on_engines = {capability for pool in engine_pools for capability in pool.capabilities}
+    pools = {
+        name: _complete_pool(pool, name, engines.profiles.get(name), path.parent)
+        for name, pool in file.pools.items()
+    }
     workload = {
-        name: _complete_stream(stream, regions, path.parent, on_engines & STREAMED)
+        name: _complete_stream(stream, regions, path.parent, _is_streamed(stream, pools.values()))
         for name, stream in file.workload.items()
     }
     return file.model_copy(
         update={
             "name": file.name or _name_of(path),
             "warmup": file.duration / 10 if file.warmup is None else file.warmup,
-            "pools": {
-                name: _complete_pool(pool, name, engines.profiles.get(name), path.parent)
-                for name, pool in file.pools.items()
-            },
+            "pools": pools,
             "workload": workload,
             "federation": _complete_federation(file.federation, regions, workload),
         }
+    )
+
+
+def _is_streamed(stream: Stream, pools: Iterable[Pool]) -> bool:
+    """Return whether clients read the answers of a stream token by token."""
+    if stream.streamed is not None:
+        return stream.streamed == "on"
+    return stream.capability in STREAMED and any(
+        pool.engine is not None
+        and stream.capability in pool.capabilities
+        and stream.model in (None, pool.model)
+        for pool in pools
     )
 
 
@@ -89,9 +100,7 @@ def _complete_engine(engine: Engine, folder: Path) -> Engine:
     return engine.model_copy(update={"profile": named, "table": table})
 
 
-def _complete_stream(
-    stream: Stream, regions: list[str], folder: Path, streamed: Collection[str]
-) -> Stream:
+def _complete_stream(stream: Stream, regions: list[str], folder: Path, streamed: bool) -> Stream:
     arrivals = stream.arrivals
     if isinstance(arrivals, TraceArrivals):
         file = (folder / arrivals.file).resolve()
@@ -107,7 +116,7 @@ def _complete_stream(
         "arrivals": arrivals,
         "origins": stream.origins or dict.fromkeys(regions, 1.0),
         "tokens": _complete_tokens(stream.tokens, folder),
-        "streamed": stream.streamed or ("on" if stream.capability in streamed else "off"),
+        "streamed": "on" if streamed else "off",
     }
     if stream.named_tenants:
         complete["tenants"] = {

@@ -22,7 +22,7 @@ def without_effect(scenario: Scenario) -> list[str]:
         name = f"faults[{number}], {fault.kind.name} of {fault.subject},"
         found += [f"{name} {reason}" for reason in _nothing(scenario, fault)]
     found += [*_idle_gateways(scenario), *_unread_delay(scenario), *_unasked(scenario)]
-    return [*found, *_no_streams(scenario), *_no_choice(scenario)]
+    return [*found, *_no_streams(scenario), *_no_choice(scenario), *_unread_models(scenario)]
 
 
 def _nothing(scenario: Scenario, fault: FaultConfig) -> Iterator[str]:
@@ -151,3 +151,17 @@ def _no_choice(scenario: Scenario) -> Iterator[str]:
             "federation.gateway_choice: tenant has no effect: no stream has tenants, and requests "
             "without one go to any gateway. Give a stream tenants."
         )
+
+
+def _unread_models(scenario: Scenario) -> Iterator[str]:
+    """Yield the models of streams that the federation's preset does not go by."""
+    preset = scenario.federation.preset
+    if preset == "default":
+        return
+    for stream in scenario.world.streams:
+        if stream.model is not None:
+            yield (
+                f"workload.{stream.traffic.name}.model has no effect: the preset {preset} routes "
+                "to any model with the capability; what others serve is counted in "
+                "model_violations."
+            )

@@ -14,6 +14,7 @@ from pydantic import ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from fedsim.federation.contracts import PrivacyLevel
+from fedsim.scenario.catalogues.profiles import Profile
 from fedsim.scenario.schema.base import Settings, fields_by_key
 from fedsim.scenario.source import Document, KeyPath, has
 
@@ -30,12 +31,14 @@ class Facts:
         file: The document as a model, or None where something is wrong with it.
         models: The model of each mapping of the document's tree, by the mapping's ``id``.
         wrong: Paths of the values that a model objects to.
+        profiles: The profiles of engines that could be read, by pool.
     """
 
     document: Document
     file: Settings | None = None
     models: Mapping[int, type[Settings]] = field(default_factory=dict)
     wrong: Sequence[KeyPath] = ()
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
     _known: dict[KeyPath, Any] = field(default_factory=dict, repr=False)
 
     def at(self, *path: str | int) -> Any:
@@ -147,10 +150,30 @@ class Facts:
         found: str | None = self.value("workload", stream, "capability")
         return found
 
-    def servers(self, stream: str) -> list[str]:
+    def pool_model(self, pool: str) -> str | None:
+        """Return the model that a pool serves, or None where that cannot be known."""
+        if self.written("pools", pool, "model") is not None:
+            return self.text("pools", pool, "model")
+        if pool in self.profiles:
+            return self.profiles[pool].model
+        return pool if self.written("pools", pool, "engine", "profile") is None else None
+
+    @property
+    def ignores_models(self) -> bool:
+        """Whether the federation routes a request to any model with its capability."""
+        return self.text("federation", "preset") not in (None, "default")
+
+    def capable(self, stream: str) -> list[str]:
         """Return the pools that have the capability of a stream."""
         capability = self.stream_capability(stream)
         return [pool for pool in self.pools if capability in (self.pool_capabilities(pool) or ())]
+
+    def servers(self, stream: str) -> list[str]:
+        """Return the pools that may get requests of a stream, by capability and model."""
+        model, capable = self.text("workload", stream, "model"), self.capable(stream)
+        if model is None or self.ignores_models:
+            return capable
+        return [pool for pool in capable if self.pool_model(pool) in (None, model)]
 
     def region_privacy(self, region: str) -> PrivacyLevel | None:
         """Return the level of a region, or None."""

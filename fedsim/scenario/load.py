@@ -42,6 +42,7 @@ _CHECKS: tuple[Callable[[Facts], Iterable[Problem]], ...] = (
     references.wrong_strategies,
     pool_checks.mixed_kinds,
     pool_checks.wrong_engines,
+    references.unknown_models,
     reachability.unserved_streams,
     unknown_sizes.unknown_sizes,
     reachability.origins_without_gateway,
@@ -108,6 +109,7 @@ def _built(
         engines = before.engines
     else:
         engines, unusable = read_engine_sources(facts, path.parent)
+    facts = replace(facts, profiles=engines.profiles)
     problems = [*document.problems, *problems, *broken, *unusable]
     if isinstance(document.tree, dict):
         problems += [problem for check in _CHECKS for problem in check(facts)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -32,13 +33,14 @@ class OfferedLoad:
 
     Attributes:
         scenario: The scenario.
-        streams: The streams.
+        streams: The streams; without models where the federation does not go by them.
         pools: The pools.
         nodes: Nodes of each pool.
         rates_rps: Mean rate of each stream over the run, in requests per second; 0 where its
             requests fit into no engine that they may get, and are all refused.
         peaks_rps: Highest rate of each stream.
-        may_serve: Whether a pool has a stream's capability, and may hold its data.
+        fits: Whether a pool has a stream's capability, and its model where the stream names one.
+        may_serve: Whether it does, and may hold the stream's data.
         node_s: What a request takes of a node at full load, in seconds; 0 where it may not.
     """
 
@@ -48,6 +50,8 @@ class OfferedLoad:
         self._samples: dict[int, RequestSample] = {}
         until_s = world.duration_s
         self.streams: Sequence[StreamConfig] = world.streams
+        if scenario.federation.preset != "default":
+            self.streams = [replace(stream, model=None) for stream in world.streams]
         self.pools: Sequence[PoolConfig] = world.pools
         self.nodes = np.array([pool.count for pool in self.pools], dtype=float)
         traffics = [stream.traffic for stream in self.streams]
@@ -56,16 +60,14 @@ class OfferedLoad:
         levels = {region.name: region.privacy for region in world.regions}
         federation = scenario.federation
         lawful = "privacy" in federation.policies and federation.router is None
-        self.may_serve = np.array(
-            [
-                [
-                    stream.capability in pool.capabilities
-                    and not (lawful and levels[pool.region] < stream.qos.privacy)
-                    for pool in self.pools
-                ]
-                for stream in self.streams
-            ]
+        self.fits = np.array(
+            [[stream.fits(pool) for pool in self.pools] for stream in self.streams]
         )
+        held = [
+            [not (lawful and levels[pool.region] < stream.qos.privacy) for pool in self.pools]
+            for stream in self.streams
+        ]
+        self.may_serve = self.fits & np.array(held)
         self.node_s = np.array([self._times_s(row) for row in range(len(self.streams))])
         for row, traffic in enumerate(traffics):
             if traffic.conversation is not None and traffic.conversation.max_context is not None:

@@ -48,9 +48,9 @@ def oversized_problems(load: OfferedLoad) -> list[Problem]:
 
 
 def _found(load: OfferedLoad) -> Iterator[Oversized]:
-    for row, stream in enumerate(load.streams):
-        for pool in load.pools:
-            if stream.capability not in pool.capabilities or pool.engine is None:
+    for row in range(len(load.streams)):
+        for column, pool in enumerate(load.pools):
+            if not load.fits[row, column] or pool.engine is None:
                 continue
             sample = load.sample(row)
             count, reason = _refused(Engine(pool.engine), sample)

@@ -27,7 +27,7 @@ from fedsim.scenario.units import DURATION, PRICE, SHARE
 _DEFAULT: tuple[Label, str] = ("estimated", "fedsim's default")
 _OF_POOLS = ("service", "cold_start", "switch")
 _OF_ENGINES = ("table", "prefill", "decode", "kv_capacity", "step_overhead", "request_overhead")
-_NOT_OF_STREAMS = frozenset(("capability", "priority", "qos"))
+_NOT_OF_STREAMS = frozenset(("capability", "model", "priority", "qos"))
 
 
 def figures(file: ScenarioFile, engines: EngineSources) -> tuple[Figure, ...]:

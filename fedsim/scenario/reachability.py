@@ -13,12 +13,12 @@ from fedsim.scenario.source import KeyPath
 
 
 def unserved_streams(facts: Facts) -> Iterator[Problem]:
-    """Yield a problem for every stream that no pool can serve, or not by privacy."""
+    """Yield a problem for every stream that no pool can serve, by model or by privacy too."""
     for stream in facts.streams:
         capability = facts.stream_capability(stream)
         if capability is None or not facts.pools:
             continue
-        if not facts.servers(stream):
+        if not facts.capable(stream):
             each = [facts.pool_capabilities(pool) for pool in facts.pools]
             offered = [word for words in each if words is not None for word in words]
             if None in each:
@@ -29,8 +29,26 @@ def unserved_streams(facts: Facts) -> Iterator[Problem]:
                 f"{listed(list(dict.fromkeys(offered)), 'and')}."
             )
             yield facts.document.problem(("workload", stream, "capability"), message, remedy)
+        elif not facts.servers(stream):
+            yield from _incapable(facts, stream, capability)
         else:
             yield from _unlawful(facts, stream)
+
+
+def _incapable(facts: Facts, stream: str, capability: str) -> Iterator[Problem]:
+    """Yield that the pools which serve the model of a stream lack its capability."""
+    model = facts.text("workload", stream, "model")
+    serving = [pool for pool in facts.pools if facts.pool_model(pool) == model]
+    unsure = any(facts.pool_capabilities(pool) is None for pool in serving)
+    if not serving or unsure:
+        return  # no pool serves it, which is a problem of its own, or one may have the capability
+    able = [facts.pool_model(pool) or pool for pool in facts.capable(stream)]
+    message = f"No pool that serves {model} has the capability {capability}."
+    remedy = (
+        f"Add it to the capabilities of {serving[0]}, or ask for "
+        f"{listed(list(dict.fromkeys(able)))}."
+    )
+    yield facts.document.problem(("workload", stream, "model"), message, remedy)
 
 
 def _unlawful(facts: Facts, stream: str) -> Iterator[Problem]:
@@ -43,9 +61,11 @@ def _unlawful(facts: Facts, stream: str) -> Iterator[Problem]:
     if len(known) < len(regions) or any(level >= needed for level in known):
         return
     strictest = max(known).name.lower()
+    model = None if facts.ignores_models else facts.text("workload", stream, "model")
     message = (
         f"No region that may hold {needed.name.lower()} data has a pool with the capability "
-        f"{facts.stream_capability(stream)}; the most private one is {strictest}."
+        f"{facts.stream_capability(stream)}{f' and the model {model}' if model else ''}; the most "
+        f"private one is {strictest}."
     )
     remedy = "Raise the privacy of a region, lower that of the stream, or leave the policy out."
     yield facts.document.problem(("workload", stream, "qos", "privacy"), message, remedy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from fedsim.errors import Problem
 from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
@@ -24,6 +25,48 @@ def unknown_names(facts: Facts) -> Iterator[Problem]:
         yield from _unknown_region(facts, (*path, "region"))
         yield from _unknown_pool(facts, (*path, "pool"))
         yield from _unknown_node(facts, (*path, "node"))
+
+
+def unknown_models(facts: Facts) -> Iterator[Problem]:
+    """Yield a problem for every model that a stream asks for and that no pool serves."""
+    models = {pool: facts.pool_model(pool) for pool in facts.pools}
+    served = list(dict.fromkeys(model for model in models.values() if model is not None))
+    if not served or None in models.values():
+        return
+    for stream in facts.streams:
+        model = facts.text("workload", stream, "model")
+        if model is None or model in served:
+            continue
+        meant = _meant_model(facts, model)
+        remedy = f"Did you mean {meant}? " if meant else ""
+        remedy += f"The pools serve {listed(served, 'and')}."
+        message = f"No pool serves the model {shown(model)}."
+        yield facts.document.problem(("workload", stream, "model"), message, remedy)
+
+
+def _meant_model(facts: Facts, asked: str) -> str | None:
+    """Return the model that a name is close to: a model's, a pool's, a profile's, in any case.
+
+    Of names such as ``meta-llama/Llama-3.1-70B-Instruct`` or ``llama-3.1-70b/fp8/h100_sxm/tp4`` the
+    parts count, too.
+    """
+    names: dict[str, str] = {}
+    for pool in facts.pools:
+        model = facts.pool_model(pool)
+        assert model is not None
+        profile = facts.profiles.get(pool)
+        also = () if profile is None else (profile.name, profile.model)
+        for name in (model, pool, *also):
+            names.setdefault(name.lower(), model)
+    word = asked.lower()
+    parts = dict.fromkeys((word, *word.split("/")))
+    for part in parts:
+        if part in names:
+            return names[part]
+    for part in parts:
+        if close := get_close_matches(part, list(names), 1):
+            return names[close[0]]
+    return None
 
 
 def wrong_pairs(facts: Facts) -> Iterator[Problem]:

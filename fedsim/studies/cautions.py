@@ -8,11 +8,15 @@ from collections.abc import Iterable, Sequence
 from fedsim.results.diagnosis import findings
 from fedsim.results.run import Run
 
+_WHERE = {
+    "privacy_violations": "in a region that may not hold the request's data",
+    "model_violations": "by another model than the request asks for",
+}
 _FIGURES = re.compile(r"\d[\d,.]*")
 
 
 def run_warnings(run: Run) -> list[str]:
-    """Return the warnings of a run: its own, privacy violations, and known defects of routing."""
+    """Return the warnings of a run: its own, violations, and known defects of routing."""
     return [*run.warnings, *_violations(run), *findings(run)]
 
 
@@ -54,8 +58,9 @@ def _where(seeds: list[int], replications: int) -> str:
 
 
 def _violations(run: Run) -> list[str]:
-    count = int(run.summary()["privacy_violations"].iloc[0])
-    if not count:
-        return []
-    times = "attempt was" if count == 1 else "attempts were"
-    return [f"{count:,} {times} served in a region that may not hold the request's data."]
+    summary = run.summary().iloc[0]
+    return [
+        f"{count:,} {'attempt was' if count == 1 else 'attempts were'} served {where}."
+        for name, where in _WHERE.items()
+        if (count := int(summary[name]))
+    ]

@@ -17,7 +17,7 @@ def idle_answer_s(pools: Sequence[PoolConfig], stream: StreamConfig) -> float:
     It is that of the fastest pool that can; 0 where none can, or none knows.
     """
     sizes = stream.traffic.mean_sizes
-    times_s = [_answer_s(pool, sizes) for pool in pools if stream.capability in pool.capabilities]
+    times_s = [_answer_s(pool, sizes) for pool in pools if stream.fits(pool)]
     return min((each for each in times_s if math.isfinite(each)), default=0.0)
 
 

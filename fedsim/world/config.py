@@ -30,6 +30,7 @@ class StreamConfig:
         qos: The quality of service that they ask for.
         priority: Their priority in an engine whose order is ``priority``; lower is served first.
         streamed: Whether clients read the answers as streams of tokens, to their end.
+        model: The model that they ask for, or None for any with the capability.
     """
 
     traffic: Traffic
@@ -37,6 +38,11 @@ class StreamConfig:
     qos: QoSRequirements
     priority: int = 0
     streamed: bool = False
+    model: str | None = None
+
+    def fits(self, pool: PoolConfig) -> bool:
+        """Return whether *pool* has the capability, and the model where the stream names one."""
+        return self.capability in pool.capabilities and self.model in (None, pool.model)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ class StreamInfo:
         tenants: The names of its tenants by number; empty where they are numbered, such as
             ``<name>-tenant-<number>``.
         sessions: Whether its users are the sessions of conversations.
+        model: The model that its requests ask for, or None for any.
     """
 
     name: str
@@ -33,6 +34,7 @@ class StreamInfo:
     max_latency_s: float | None = None
     tenants: tuple[str, ...] = ()
     sessions: bool = False
+    model: str | None = None
 
     def request_id(self, index: int) -> str:
         """Return the name of the stream's request number *index*, counted from 0."""
@@ -53,6 +55,7 @@ class NodeInfo:
         region: Its region.
         slots: Requests in service at once.
         cost_usd_per_hour: Price, idle or not, or None where not given.
+        model: The model that it serves; empty where not known.
     """
 
     name: str
@@ -60,6 +63,7 @@ class NodeInfo:
     region: str
     slots: int
     cost_usd_per_hour: float | None = None
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fedsim.federation.contracts import Capability, CircuitState, HealthState, NodeId
+from fedsim.federation.contracts import CircuitState, HealthState, NodeId
+from fedsim.federation.scopes import Scope
 from fedsim.kernel.environment import Environment
 from fedsim.world.observer import WorldObserver
 
@@ -32,18 +33,16 @@ class FederationReporter:
         before, after = ("admitted", "ejected") if ejected else ("ejected", "admitted")
         self._changed(at_s, "outlier", node_id, before, after, reason)
 
-    def panic_changed(
-        self, at_s: float, capability: Capability, panicking: bool, reason: str
-    ) -> None:
-        """Report that the gateway's panic over the nodes of a capability began, or ended."""
+    def panic_changed(self, at_s: float, scope: Scope, panicking: bool, reason: str) -> None:
+        """Report that the gateway's panic over the nodes of a scope began, or ended."""
         before, after = ("off", "on") if panicking else ("on", "off")
-        self._changed(at_s, "panic", capability.key, before, after, reason)
+        self._changed(at_s, "panic", scope.key, before, after, reason)
 
     def admission_changed(
-        self, at_s: float, capability: Capability, part: str, before: str, after: str, reason: str
+        self, at_s: float, scope: Scope, part: str, before: str, after: str, reason: str
     ) -> None:
-        """Report that the gateway began to turn requests for a capability away, or stopped."""
-        self._changed(at_s, "admission", f"{part}/{capability.key}", before, after, reason)
+        """Report that the gateway began to turn requests of a scope away, or stopped."""
+        self._changed(at_s, "admission", f"{part}/{scope.key}", before, after, reason)
 
     def plugin(self, name: str, problem: str) -> None:
         """Report something about a plug-in that its author should know."""

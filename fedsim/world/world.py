@@ -82,6 +82,7 @@ def directory_of(config: WorldConfig, gateways: Mapping[str, int]) -> Directory:
                 stream.qos.max_latency_s,
                 tuple(stream.traffic.tenant_names or ()),
                 stream.traffic.conversation is not None,
+                stream.model,
             )
             for stream in config.streams
         ),
@@ -92,7 +93,12 @@ def directory_of(config: WorldConfig, gateways: Mapping[str, int]) -> Directory:
         ),
         nodes=tuple(
             NodeInfo(
-                f"{pool.name}-{number}", pool.name, pool.region, pool.slots, pool.cost_usd_per_hour
+                f"{pool.name}-{number}",
+                pool.name,
+                pool.region,
+                pool.slots,
+                pool.cost_usd_per_hour,
+                pool.model,
             )
             for pool in config.pools
             for number in range(pool.count)
@@ -367,7 +373,15 @@ class World:
         if details is not None and isinstance(details, Prompt):
             blocks, size = details.blocks, details.block_tokens
         request = InferenceRequest(
-            config.capability, b"", config.qos, request_id, tenant_id, blocks, size, config.priority
+            config.capability,
+            b"",
+            config.qos,
+            request_id,
+            tenant_id,
+            blocks,
+            size,
+            config.priority,
+            config.model,
         )
         gateway = self._gateway_choice.of(origin, key, tenant_id)
         self._live[request_id] = live = LiveRequest(

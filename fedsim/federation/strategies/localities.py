@@ -8,10 +8,11 @@ from itertools import accumulate
 from math import exp, inf
 
 from fedsim.federation.context import GatewayContext
-from fedsim.federation.contracts import Capability, HealthState, InferenceRequest, RegionId
+from fedsim.federation.contracts import HealthState, InferenceRequest, RegionId
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.health import NodeRecord
 from fedsim.federation.runtime import Random
+from fedsim.federation.scopes import Scope, scope_of
 from fedsim.federation.strategies.base import Candidates
 from fedsim.federation.strategies.least import LeastInFlight
 from fedsim.federation.strategies.priorities import EnvoyPrioritySettings, Levels
@@ -75,7 +76,7 @@ class EnvoyLocalityWeighted:
         self.panicking = self._levels.panicking
         self._sets = Sets(context.rng)
         self._members = Members()
-        self._regions: PerSet[dict[Capability, _Regions]] = PerSet(lambda _, __: {})
+        self._regions: PerSet[dict[Scope, _Regions]] = PerSet(lambda _, __: {})
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
         """Return the least loaded node of the region whose turn it is."""
@@ -83,9 +84,10 @@ class EnvoyLocalityWeighted:
         if part.panic:
             return self._least.choose(fleet, part.nodes)
         known = self._regions.of(fleet, part.nodes)
-        regions = known.get(request.capability)
+        scope = scope_of(request)
+        regions = known.get(scope)
         if regions is None:
-            regions = known[request.capability] = self._plan(fleet, part.nodes, request)
+            regions = known[scope] = self._plan(fleet, part.nodes, request)
         return self._least.choose(fleet, regions.next())
 
     def _plan(self, fleet: Fleet, nodes: Candidates, request: InferenceRequest) -> _Regions:
@@ -252,22 +254,23 @@ class EnvoyLoadAwareLocality:
         self._least = LeastInFlight(context.rng)
         self._settings = settings
         self._members = Members()
-        self._loads: dict[Capability, _Load] = {}
-        self._spreads: PerSet[dict[Capability, _Spread]] = PerSet(lambda _, __: {})
+        self._loads: dict[Scope, _Load] = {}
+        self._spreads: PerSet[dict[Scope, _Spread]] = PerSet(lambda _, __: {})
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
         """Return the least loaded node of the region that is drawn."""
-        load = self._loads.get(request.capability)
+        scope = scope_of(request)
+        load = self._loads.get(scope)
         if load is None:
-            load = self._loads[request.capability] = _Load(self._settings)
+            load = self._loads[scope] = _Load(self._settings)
         now_s = self._clock.now()
         if now_s >= load.due_s:
             load.refresh(fleet, self._members.of(fleet, request), now_s)
         known = self._spreads.of(fleet, candidates)
-        spread = known.get(request.capability)
+        spread = known.get(scope)
         if spread is None:
             groups = by_region(fleet, candidates.positions)
-            spread = known[request.capability] = _Spread(groups, self._region, self._rng)
+            spread = known[scope] = _Spread(groups, self._region, self._rng)
         if spread.as_of_s != load.due_s:
             spread.as_of_s = load.due_s
             used = [load.by_region.get(region, 0.0) for region in spread.regions]

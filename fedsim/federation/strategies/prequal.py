@@ -10,14 +10,13 @@ from statistics import median
 
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import (
-    Capability,
     FederationError,
     InferenceRequest,
     NodeId,
     RouteTarget,
 )
 from fedsim.federation.fleet import Fleet
-from fedsim.federation.scopes import Scoped
+from fedsim.federation.scopes import Scope, Scoped, scope_of
 from fedsim.federation.strategies.base import Candidates
 from fedsim.federation.strategies.choices import any_of, draw
 
@@ -90,7 +89,7 @@ class Answer:
 
 
 class AnswerPool:
-    """The answers that are kept of the nodes that have one capability.
+    """The answers that are kept of the nodes that serve one scope.
 
     Attributes:
         answers: By node, the one whose answer came last at the end.
@@ -175,14 +174,14 @@ class Prequal:
         self._settings = settings or PrequalSettings()
         self._probe = context.probe
         self._tasks, self._clock, self._rng = context.tasks, context.clock, context.rng
-        self._pools: Scoped[Capability, AnswerPool] = Scoped(lambda _: AnswerPool(self._settings))
+        self._pools: Scoped[Scope, AnswerPool] = Scoped(lambda _: AnswerPool(self._settings))
         self._loads: dict[NodeId, int] = {}
         self._sent_at: dict[tuple[str, NodeId], int] = {}
         self._latencies: dict[NodeId, dict[int, deque[tuple[float, float]]]] = {}
 
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
         """Return the node that the pool speaks for, and have some more probed."""
-        pool = self._pools[request.capability]
+        pool = self._pools[scope_of(request)]
         pool.nodes = len(candidates.positions)
         pool.forget_old(self._clock.now())
         usable = [

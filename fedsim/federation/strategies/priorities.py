@@ -10,6 +10,7 @@ from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import HealthState, InferenceRequest
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.runtime import Random
+from fedsim.federation.scopes import scope_of
 from fedsim.federation.strategies.base import REMEMBERED, Candidates
 from fedsim.federation.strategies.least import LeastInFlight
 from fedsim.federation.strategies.sets import (
@@ -157,7 +158,7 @@ class Levels:
         members = self._members.of(fleet, request)
         opened = None
         if fleet.opened is not None:
-            opened = fleet.opened.get(request.capability, frozenset())
+            opened = fleet.opened.get(scope_of(request), frozenset())
         key = (fleet.version, members, positions, degraded, fleet.unusable, opened)
         plan = self._plans.get(key)
         if plan is None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from fedsim.federation.contracts import Capability, InferenceRequest, NodeId, RouteTarget
+from fedsim.federation.contracts import InferenceRequest, NodeId, RouteTarget
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.health import NodeRecord
 from fedsim.federation.runtime import Random
+from fedsim.federation.scopes import Scope, scope_of
 
 LOAD_SCALE_REQUESTS = 128
 """Waiting requests from which on the load-aware score is 0."""
@@ -135,16 +136,17 @@ class TokenLoad:
 class Session:
     """Scores the node to which the tenant was sent last; llm-d reads it from a header.
 
-    A tenant has a node for each capability, as llm-d has a picker for each pool of models.
+    A tenant has a node for each capability and model, as llm-d has a picker for each pool of
+    models.
     """
 
     def __init__(self) -> None:
-        self._nodes: dict[tuple[Capability, str], NodeId] = {}
+        self._nodes: dict[tuple[Scope, str], NodeId] = {}
 
     def __call__(self, view: View) -> list[float]:
         """Return 1 for that node, 0 for all others."""
         request = view.request
-        node_id = self._nodes.get((request.capability, request.tenant_id or ""))
+        node_id = self._nodes.get((scope_of(request), request.tenant_id or ""))
         node_ids = view.fleet.node_ids
         return [float(node_ids[position] == node_id) for position in view.positions]
 
@@ -152,7 +154,7 @@ class Session:
         """Remember the node of a tenant."""
         tenant = request.tenant_id
         if tenant:
-            session = request.capability, tenant
+            session = scope_of(request), tenant
             self._nodes.pop(session, None)
             self._nodes[session] = target.node_id
             if len(self._nodes) > SESSIONS:

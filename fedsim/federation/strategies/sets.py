@@ -6,9 +6,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from fedsim.federation.contracts import Capability, InferenceRequest, RegionId
+from fedsim.federation.contracts import InferenceRequest, RegionId
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.runtime import Random
+from fedsim.federation.scopes import Scope, scope_of
 from fedsim.federation.strategies.base import REMEMBERED, Candidates
 
 T = TypeVar("T")
@@ -38,25 +39,21 @@ class PerSet(Generic[T]):
 
 
 class Members:
-    """The nodes that have a capability, whatever else stands against them."""
+    """The nodes that serve a scope, whatever else stands against them."""
 
     def __init__(self) -> None:
         self._version = -1
-        self._known: dict[Capability, tuple[int, ...]] = {}
+        self._known: dict[Scope, tuple[int, ...]] = {}
 
     def of(self, fleet: Fleet, request: InferenceRequest) -> tuple[int, ...]:
-        """Return the positions of the nodes that have the capability of *request*."""
+        """Return the positions of the nodes that serve the scope of *request*."""
         if self._version != fleet.version:
             self._version = fleet.version
             self._known.clear()
-        capability = request.capability
-        found = self._known.get(capability)
+        scope = scope_of(request)
+        found = self._known.get(scope)
         if found is None:
-            found = self._known[capability] = tuple(
-                position
-                for position, models in enumerate(fleet.models)
-                if any(capability in model.capabilities for model in models)
-            )
+            found = self._known[scope] = tuple(fleet.members(scope))
         return found
 
 

@@ -9,6 +9,7 @@ from itertools import accumulate
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import InferenceRequest
 from fedsim.federation.fleet import Fleet
+from fedsim.federation.scopes import scope_of
 from fedsim.federation.strategies.base import Candidates
 from fedsim.federation.strategies.least import LeastInFlight
 from fedsim.federation.strategies.sets import PerSet, by_region, pick
@@ -101,7 +102,7 @@ class EnvoyZoneAware:
     def select(self, fleet: Fleet, candidates: Candidates, request: InferenceRequest) -> int:
         """Return the least loaded node of the region that is drawn."""
         found = self._plans.of(fleet, candidates)
-        if found is None or (fleet.opened and fleet.opened.get(request.capability)):
+        if found is None or (fleet.opened and fleet.opened.get(scope_of(request))):
             return self._least.choose(fleet, candidates)
         plan, regions, own = found
         enabled = self._settings.routing_enabled

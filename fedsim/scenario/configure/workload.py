@@ -35,6 +35,7 @@ def stream_config(name: str, stream: Stream, files: WorkloadFiles, until_s: floa
         _qos(stream.qos),
         stream.priority,
         streamed=stream.streamed == "on",
+        model=stream.model,
     )
 
 

@@ -116,6 +116,15 @@ class Stream(Settings):
     capability: CapabilityName = Field(
         default="generate", description="What the serving model must be able to do."
     )
+    model: str | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "The model that must serve it, as pools name theirs; any with the capability where "
+            "not given."
+        ),
+        examples=["llama-3.1-70b"],
+    )
     origins: dict[str, Weight] | None = Field(
         default=None,
         min_length=1,

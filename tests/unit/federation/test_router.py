@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -94,6 +96,32 @@ class TestCatalog:
         assert scene.routes(3) == "aaa"
         assert scene.routes(3, request(capability=EMBED)) == "bbb"
         assert scene.explain() == {"a": None, "b": "it has no capability generate"}
+
+    def test_only_nodes_with_the_model_serve(self):
+        """A request for a model goes to no other; explanation and error name the model."""
+        scene = RouterScene(deployment("a", model="large"), deployment("b", model="small"))
+        for_small = replace(request(), model="small")
+
+        assert scene.routes(3, for_small) == "bbb"
+        assert set(scene.routes(4)) == {"a", "b"}
+        assert scene.explain(for_small) == {
+            "a": "it serves large, not the model small",
+            "b": None,
+        }
+        scene.set_status("b", "draining")
+        with pytest.raises(NoCapacity) as raised:
+            scene.route(for_small)
+        assert str(raised.value) == "No nodes available for capability: generate, model: small"
+        assert raised.value.model == "small"
+        assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+
+    def test_a_request_for_a_model_is_not_for_its_other_capabilities(self):
+        """Of a node with two models the one that is asked for must have the capability itself."""
+        scene = RouterScene("a", deployment("a", model="bge", capabilities=(EMBED,)))
+
+        assert scene.route(replace(request(capability=EMBED), model="bge")) == "a"
+        with pytest.raises(NoCapacity, match="capability: generate, model: bge"):
+            scene.route(replace(request(), model="bge"))
 
     def test_every_model_of_a_node_serves(self):
         """A node with two models serves both; each model's status is its own."""

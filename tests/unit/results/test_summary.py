@@ -21,16 +21,16 @@ from tests.fake_world import FakeWorld
 
 NAMES = Directory(
     streams=(
-        StreamInfo("chat", "generate", PrivacyLevel.CONFIDENTIAL, max_latency_s=1.5),
+        StreamInfo("chat", "generate", PrivacyLevel.CONFIDENTIAL, max_latency_s=1.5, model="large"),
         StreamInfo("code", "code", PrivacyLevel.PUBLIC),
     ),
     regions=("west", "east"),
     region_privacy=(PrivacyLevel.RESTRICTED, PrivacyLevel.INTERNAL),
     gateways=("west/0", "east/0"),
     nodes=(
-        NodeInfo("w-0", "w", "west", 2, 4.0),
-        NodeInfo("w-1", "w", "west", 2, 4.0),
-        NodeInfo("e-0", "e", "east", 1, 10.0),
+        NodeInfo("w-0", "w", "west", 2, 4.0, "large"),
+        NodeInfo("w-1", "w", "west", 2, 4.0, "large"),
+        NodeInfo("e-0", "e", "east", 1, 10.0, "small"),
     ),
 )
 NAN = math.nan
@@ -156,6 +156,7 @@ EXPECTED = {
     "turned_away_share": 1 / 7,  # the one at 60 s
     "cross_region_share": 1 / 5,  # the one at 20 s
     "privacy_violations": 1,  # a confidential request of 99 s served in east
+    "model_violations": 1,  # the same, whose model is another
     "utilization_mean": 100 / (5 * 100),
     "imbalance": (60 * 2 + 20 * 1) / 100,
     "wasted_share": 15 / 150,

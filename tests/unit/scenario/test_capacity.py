@@ -80,6 +80,24 @@ def test_capability_counts_all_that_its_pools_could_serve(tmp_path: Path):
     assert code.load == pytest.approx(3 / 10)
 
 
+def test_models_have_a_load_of_their_own(tmp_path: Path):
+    """A stream that names a model loads its pools alone; the capability's row is of all."""
+    scenario = loaded(tmp_path, TWO_POOLS, {"workload.chat.model": "slow"})
+    offered = OfferedLoad(scenario)
+    generate, code = capability_table(offered)
+    assert (generate.name, generate.nodes, code.name) == ("generate (slow)", 1, "code")
+    assert generate.load == pytest.approx(6 / 5)
+    assert [row.offered_rps for row in capacity_table(offered)] == pytest.approx([3, 6])
+
+    anyone = {"arrivals": {"process": "poisson", "rate": "3/s"}}
+    changes = {"workload.chat.arrivals.rate": "4/s", "workload.any": anyone}
+    rows = capability_table(OfferedLoad(scenario.changed(changes)))
+    assert [row.name for row in rows] == ["generate", "generate (slow)", "code"]
+    assert [row.load for row in rows] == pytest.approx(
+        [4 / 5, 4 / 5, 3 / 10]
+    )  # slow has that anyway
+
+
 def test_sustainable_load_is_no_problem(tmp_path: Path):
     """A load below capacity gives no problem."""
     assert capacity_problems(OfferedLoad(loaded(tmp_path, TWO_POOLS))) == []
