@@ -2,6 +2,7 @@
 
     FedsimError
     ├── ScenarioError (ValueError)        the scenario file is wrong
+    ├── ArgumentError (ValueError)        a call has an argument of the wrong kind
     ├── PlugInError                       a user's router, policy, breaker or middleware misbehaved
     ├── SimulationError                   the simulated world cannot go on
     │   ├── DeadlockError                 nothing is scheduled and tasks still wait
@@ -61,6 +62,23 @@ class ScenarioError(FedsimError, ValueError):
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)
+
+
+class ArgumentError(FedsimError, ValueError):
+    """A call has an argument of the wrong kind.
+
+    Args:
+        message: What is wrong, as a sentence.
+        remedy: What to write instead, as a sentence.
+    """
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message, remedy)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}"
 
 
 class PlugInError(FedsimError):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fedsim.errors import ResultsError
 from fedsim.results.sample import Window
 from fedsim.results.tables import Tables
 
@@ -42,10 +43,18 @@ class RunPlots:
             yield name, getattr(self, name)()
 
     def latency(self, by: str = "stream") -> Chart:
-        """Draw the tail of the latency of successful requests, a line per value of column *by*."""
+        """Draw the tail of the latency of successful requests, a line per value of column *by*.
+
+        Raises:
+            ResultsError: The table of requests has no such column.
+        """
         from fedsim.charts.latency import latency_distribution
 
         requests = self.tables.requests
+        if by not in list(requests.columns):
+            known = ", ".join(name for name, kind in requests.dtypes.items() if kind == "category")
+            msg = f"there is no column {by!r} to draw latencies by; choose one of {known}"
+            raise ResultsError(msg)
         requests = requests[self.window.holds(requests["arrived_s"].to_numpy())]
         subtitle = self._subtitle(len(requests))
         return latency_distribution(

@@ -26,7 +26,7 @@ from fedsim.results.rundir import PLUGINS
 from fedsim.results.sample import Window
 from fedsim.results.slo import Slo, Verdict, verdicts
 from fedsim.results.sources import Figure
-from fedsim.results.summary import latency_percentiles_s, summarise
+from fedsim.results.summary import latency_percentiles_s, require_grouping, summarise
 from fedsim.results.tables import DECISIONS, Tables
 from fedsim.world.observer import Directory
 
@@ -101,7 +101,7 @@ class Run:
         self._warnings_found: list[str] | None = None
 
     def __repr__(self) -> str:
-        return f"<Run of {self.name}: {self.strategy}, seed {self.seed}>"
+        return f"<Run of {self.name:.30}: {self.strategy:.30}, seed {self.seed}>"
 
     @property
     def requests(self) -> DataFrame:
@@ -169,6 +169,7 @@ class Run:
         Raises:
             ResultsError: The run cannot be grouped so.
         """
+        require_grouping(by)
         if by not in self._summaries:
             self._summaries[by] = summarise(
                 self.tables,

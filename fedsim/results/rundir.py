@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fedsim.errors import ResultsError
+from fedsim.errors import ArgumentError, ResultsError
 from fedsim.results.manifest import jsonable
 
 MANIFEST = "manifest.json"
@@ -38,7 +38,7 @@ def whole_directory(target: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         ResultsError: *target* exists and is something else, or cannot be written.
     """
-    path = Path(target).absolute()
+    path = named(target).absolute()
     refuse_foreign(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,6 +74,14 @@ def read_json(path: Path) -> Any:
     except (OSError, ValueError) as error:
         msg = f"{path} cannot be read: {error}"
         raise ResultsError(msg) from error
+
+
+def named(directory: object) -> Path:
+    """Return the path that *directory* names; raises ``ArgumentError`` where it is none."""
+    if isinstance(directory, str | os.PathLike):
+        return Path(directory)
+    message = f"A directory is a text or a path, not {directory!r:.40}."
+    raise ArgumentError(message, 'Write "runs/mine".')
 
 
 def plugin_directory(scenario: Path) -> Path:

@@ -17,6 +17,7 @@ from fedsim.results.rundir import (
     MANIFEST,
     PLUGINS,
     SCENARIO,
+    named,
     read_json,
     whole_directory,
     write_json,
@@ -107,7 +108,7 @@ def read(directory: str | os.PathLike[str]) -> SavedRun:
     Raises:
         ResultsError: It is not a run's, or is broken.
     """
-    folder = Path(directory)
+    folder = named(directory)
     manifest = read_json(folder / MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format", FORMAT + 1) > FORMAT:
         msg = f"{folder} was written by another or a newer fedsim; read it with that one"

@@ -27,6 +27,13 @@ GROUPINGS = ("origin", "stream", "region", "node", "tenant", "capability")
 """What a summary can be grouped by; ``region`` and ``node`` are those that served."""
 
 
+def require_grouping(by: object) -> None:
+    """Check that a summary can be grouped by *by*; raises ``ResultsError`` where it cannot."""
+    if by is not None and by not in GROUPINGS:
+        msg = f"a summary cannot be grouped by {by!r}; choose one of {', '.join(GROUPINGS)}"
+        raise ResultsError(msg)
+
+
 def summarise(
     tables: Tables,
     directory: Directory,
@@ -56,9 +63,7 @@ def summarise(
     """
     import pandas as pd
 
-    if by is not None and by not in GROUPINGS:
-        msg = f"a summary cannot be grouped by {by!r}; choose one of {', '.join(GROUPINGS)}"
-        raise ResultsError(msg)
+    require_grouping(by)
     window = Window(warmup_s, duration_s)
     requests = tables.requests
     inside = window.holds(requests["arrived_s"].to_numpy())

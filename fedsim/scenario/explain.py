@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from yaml import safe_load
 
-from fedsim.errors import ResultsError
+from fedsim.errors import ArgumentError, ResultsError
 from fedsim.federation.contracts import NoCapacity
 from fedsim.federation.gateway import RETRYABLE_ATTEMPTS, RETRYABLE_ROUTES
 from fedsim.results.kinds import OUTCOMES
 from fedsim.results.run import Run
 from fedsim.results.rundir import SCENARIO
 from fedsim.results.tables import DECISIONS
+from fedsim.scenario.arguments import require_changes
 from fedsim.scenario.load import load
 from fedsim.scenario.simulate import simulate
 from fedsim.scenario.units import DURATION
@@ -51,6 +52,13 @@ class Explanation:
     strategy: str = ""
     no_retry: str | None = None
 
+    def __repr__(self) -> str:
+        request = self.request
+        return (
+            f"<Explanation of {request['request_id']:.40}: {request['outcome']}, "
+            f"{len(self.attempts)} attempts, {self.strategy:.30}>"
+        )
+
 
 def explain(
     run: Run | str | PathLike[str],
@@ -72,8 +80,13 @@ def explain(
         ResultsError: There is no such run or request, or the run cannot be repeated; where an
             object is missing, it is named with its path.
         ScenarioError: The changes do not make a scenario.
+        ArgumentError: An argument is of the wrong kind.
         PlugInError: A plug-in of the run cannot be found any more.
     """
+    if not isinstance(run, Run | str | PathLike) or not isinstance(request_id, str):
+        message = f"fedsim.explain takes a run and the id of a request, not {request_id!r:.40}."
+        raise ArgumentError(message, 'Write fedsim.explain("runs/my-run", "chat-17").')
+    require_changes(changes)
     directory = None if isinstance(run, Run) else Path(run)
     found = run if isinstance(run, Run) else Run.load(run)
     request = _request(found, request_id)

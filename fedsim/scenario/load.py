@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from fedsim.errors import Problem, ScenarioError
+from fedsim.errors import ArgumentError, Problem, ScenarioError
 from fedsim.results.rundir import plugin_directory
 from fedsim.scenario import (
     fault_checks,
@@ -19,6 +19,7 @@ from fedsim.scenario import (
     references,
     unknown_sizes,
 )
+from fedsim.scenario.arguments import require_changes
 from fedsim.scenario.configure.federation import federation_spec
 from fedsim.scenario.configure.studies import compare_spec, slo_config
 from fedsim.scenario.configure.world import world_config
@@ -26,7 +27,7 @@ from fedsim.scenario.defaults import complete
 from fedsim.scenario.engine_files import read_engine_sources
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.files import read_workload_files
-from fedsim.scenario.overrides import apply_overrides
+from fedsim.scenario.overrides import apply_overrides, document_of
 from fedsim.scenario.price_checks import small_instances
 from fedsim.scenario.provenance import figures
 from fedsim.scenario.schema.root import ScenarioFile
@@ -51,18 +52,29 @@ _CHECKS: tuple[Callable[[Facts], Iterable[Problem]], ...] = (
 )
 
 
-def load(path: str | PathLike[str], overrides: Mapping[str, object] | None = None) -> Scenario:
-    """Return the scenario of a YAML file.
+def load(
+    scenario: str | PathLike[str] | Mapping[str, object],
+    overrides: Mapping[str, object] | None = None,
+) -> Scenario:
+    """Return the scenario of a YAML file, or of a mapping with what such a file holds.
 
     Args:
-        path: The file.
+        scenario: The file; or a mapping, whose files are relative to the current directory and
+            which may have Python objects where a file has ``module:Class``.
         overrides: Changes to the file by dotted path, such as ``{"pools.us-chat.count": 6}``; see
             `Scenario.changed`.
 
     Raises:
         ScenarioError: Something is wrong; it holds all problems, in the order of the file.
+        ArgumentError: An argument is neither a path nor a mapping.
     """
-    file = Path(path)
+    require_changes(overrides)
+    if isinstance(scenario, Mapping):
+        return _built(document_of(scenario), overrides or {}, Path(), Path())
+    if not isinstance(scenario, str | PathLike):
+        message = f"fedsim.load takes a file or a mapping, not {scenario!r:.60}."
+        raise ArgumentError(message, 'Write fedsim.load("my-service.yaml").')
+    file = Path(scenario)
     return _built(read_document(file), overrides or {}, file, plugin_directory(file))
 
 

@@ -59,6 +59,17 @@ def apply_overrides(document: Document, overrides: Mapping[str, object]) -> None
             document.problems.append(Problem(error.message, error.remedy, text, ORIGIN))
 
 
+def document_of(scenario: Mapping[str, object]) -> Document:
+    """Return a scenario that is given as a mapping, as if it had been read from a file."""
+    document = Document("", {})
+    for key, value in scenario.items():
+        try:
+            document.tree[str(key)] = _plain(value, document, (str(key),))
+        except _WrongPathError as error:
+            document.problems.append(Problem(error.message, error.remedy, str(key)))
+    return document
+
+
 class _WrongPathError(ValueError):
     def __init__(self, message: str, remedy: str) -> None:
         super().__init__(message, remedy)

@@ -10,6 +10,7 @@ from fedsim.errors import Problem, ScenarioError
 from fedsim.kernel.exclusive import exclusive
 from fedsim.results.recorder import Recorder
 from fedsim.results.run import Run
+from fedsim.scenario.arguments import no_scenario, require_names
 from fedsim.scenario.assembly import gateway_factory
 from fedsim.scenario.effects import without_effect
 from fedsim.scenario.losses import without_reports
@@ -52,10 +53,14 @@ def simulate(
 
     Raises:
         ScenarioError: What is given does not make a scenario.
+        ArgumentError: *scenario* is none, or *policies* is no list.
         PlugInError: A plug-in raised, or did what its contract does not allow.
         DeadlockError: Nothing is scheduled any more, and tasks wait.
         InternalError: fedsim itself failed.
     """
+    if not isinstance(scenario, Scenario):
+        raise no_scenario(scenario, "simulate")
+    require_names(policies, "policies", '"health", MyPolicy')
     if strategy is not None and (router is not None or scenario.federation.router is not None):
         message = "It would have no effect: the router chooses alone."
         remedy = "Leave it out, or change federation.router to None."

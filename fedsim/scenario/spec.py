@@ -19,6 +19,7 @@ from fedsim.federation.router import RouterConfig
 from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
 from fedsim.results.slo import Slo
 from fedsim.results.sources import Figure
+from fedsim.scenario.arguments import require_changes
 from fedsim.scenario.emit import dump_yaml
 from fedsim.scenario.engine_files import EngineSources
 from fedsim.scenario.files import WorkloadFiles
@@ -130,6 +131,14 @@ class Scenario:
     source: Source | None = field(default=None, repr=False, compare=False)
     figures: tuple[Figure, ...] = field(default=(), repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        nodes = sum(pool.count for pool in self.world.pools)
+        chooser = self.federation.router or self.federation.strategy
+        return (
+            f"<Scenario {self.name:.30}: {nodes} nodes, {self.duration_s:g} s, "
+            f"{chooser:.30}, seed {self.seed}>"
+        )
+
     @property
     def places(self) -> Mapping[str, Place]:
         """Where values stand in the file, by dotted path."""
@@ -165,7 +174,9 @@ class Scenario:
         Raises:
             ScenarioError: Something is wrong with the changed scenario; problems that a change
                 makes carry its path.
+            ArgumentError: *changes* is no mapping by path.
         """
+        require_changes(changes)
         if not changes and seed is None:
             return self
         if changes or not _is_seed(seed):

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any, Literal
 
-from fedsim.errors import Problem, ScenarioError
+from fedsim.scenario.arguments import (
+    no_scenario,
+    require_by_name,
+    require_choice,
+    require_count,
+    require_names,
+)
 from fedsim.scenario.spec import CompareSpec, Scenario
 from fedsim.studies.comparison import Comparison
 from fedsim.studies.replication import pack, replicate
-from fedsim.studies.variants import require_known, variants
+from fedsim.studies.variants import Variant, require_known, variants
 from fedsim.studies.workers import Progress, call_all
 
 
@@ -31,7 +37,7 @@ def compare(
     """Run every strategy and router of a comparison on the same seeds.
 
     Replication i has the seed *seed* + i for all of them, so that they meet the same requests,
-    luck and faults. What comes out does not depend on the number of workers.
+    random draws and faults. What comes out does not depend on the number of workers.
 
     Args:
         scenario: What to run.
@@ -46,42 +52,61 @@ def compare(
         baseline: Name of what the others are set against; None takes the scenario's, or the first.
         keep: ``first`` keeps the tables of the first replication of each, ``all`` of every run,
             which needs as much memory as they are large.
-        progress: Is told the number of runs that are done, and of all.
+        progress: Is called with the number of runs that are done, and of all.
 
     Raises:
-        ScenarioError: There is nothing to compare, or a name or number is wrong.
+        ScenarioError: There is nothing to compare, or a name is unknown.
+        ArgumentError: An argument is of the wrong kind, or a number too small.
         PlugInError: A plug-in misbehaved; a note holds its own traceback.
         SimulationError: A run could not go on, or a worker process died.
     """
     began_s = time.perf_counter()
+    _require_kinds(scenario, strategies, routers, keep)
+    require_count(replications, "replications")
+    require_count(workers, "workers")
+    scenario = scenario.changed(seed=seed)
     spec = scenario.compare or CompareSpec()
     chosen = variants(scenario, strategies, routers)
-    count = spec.replications if replications is None else replications
-    if count < 1:
-        message = f"A comparison needs at least one replication, not {count}."
-        raise ScenarioError([Problem(message, "Ten are usual.")])
-    first_seed = scenario.seed if seed is None else seed
-    against = _baseline(baseline, spec, chosen[0].name, [variant.name for variant in chosen])
-    require_known(against, chosen)
-    packed, packed_variants = pack(scenario), [pack(variant) for variant in chosen]
-    found = call_all(
-        replicate,
-        [
-            (packed, variant, number, first_seed + number, keep == "all" or number == 0)
-            for number in range(count)
-            for variant in packed_variants
-        ],
-        workers=workers,
-        executor=executor,
-        progress=progress,
-    )
+    against = _baseline(baseline, spec, chosen)
+    count = int(replications or spec.replications)
+    calls = list(_calls(scenario, chosen, count, keep_all=keep == "all"))
+    found = call_all(replicate, calls, workers=workers, executor=executor, progress=progress)
     in_order = [each for place in range(len(chosen)) for each in found[place :: len(chosen)]]
     wall_s = time.perf_counter() - began_s
     return Comparison(scenario, in_order, baseline=against, wall_s=wall_s)
 
 
-def _baseline(asked: str | None, spec: CompareSpec, first: str, names: list[str]) -> str:
-    """Return the baseline; the scenario's counts only where it is among what is compared."""
+def _require_kinds(scenario: object, strategies: object, routers: object, keep: object) -> None:
+    """Check what kinds of values the arguments of `compare` are.
+
+    Raises:
+        ArgumentError: One is of another kind.
+    """
+    if not isinstance(scenario, Scenario):
+        raise no_scenario(scenario, "compare")
+    require_names(strategies, "strategies", '"round_robin", "least_latency"')
+    require_by_name(routers, "routers")
+    require_choice(keep, "keep", ("first", "all"))
+
+
+def _calls(
+    scenario: Scenario, chosen: Sequence[Variant], count: int, *, keep_all: bool
+) -> Iterator[tuple[bytes, bytes, int, int, bool]]:
+    """Yield the arguments of `replicate` for each run: every variant on a seed, then the next."""
+    packed, packed_variants = pack(scenario), [pack(variant) for variant in chosen]
+    for number in range(count):
+        for variant in packed_variants:
+            yield packed, variant, number, scenario.seed + number, keep_all or number == 0
+
+
+def _baseline(asked: str | None, spec: CompareSpec, chosen: Sequence[Variant]) -> str:
+    """Return the baseline; the scenario's counts only where it is among what is compared.
+
+    Raises:
+        ScenarioError: The one that is asked for is not.
+    """
     if asked is not None:
+        require_known(asked, chosen)
         return asked
-    return spec.baseline if spec.baseline in names else first
+    names = [variant.name for variant in chosen]
+    return spec.baseline if spec.baseline in names else names[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,9 +57,11 @@ class Comparison:
         self._known_estimates: dict[tuple[str, str], Estimate] = {}
 
     def __repr__(self) -> str:
+        compared = ", ".join(self.strategies)
+        if len(compared) > 30:
+            compared = f"{len(self.strategies)} strategies"
         return (
-            f"<Comparison of {self.scenario.name}: {', '.join(self.strategies)}; "
-            f"{len(self.seeds)} replications>"
+            f"<Comparison of {self.scenario.name:.30}: {compared}; {len(self.seeds)} replications>"
         )
 
     @property
@@ -213,8 +216,13 @@ class Comparison:
         """Return a whole run.
 
         Raises:
-            ResultsError: It was not kept; ``compare(..., keep="all")`` keeps every run.
+            ResultsError: There is none, or it was not kept; ``compare(..., keep="all")`` keeps
+                every run.
         """
+        self._known(strategy)
+        if replication not in range(len(self.seeds)):
+            msg = f"there are the replications 0 to {len(self.seeds) - 1}, and no {replication!r}"
+            raise ResultsError(msg)
         for each in self._all:
             if (each.strategy, each.number) == (strategy, replication) and each.run is not None:
                 return each.run
@@ -322,7 +330,11 @@ class Comparison:
 
     def _known(self, strategy: str) -> str:
         if strategy not in self.strategies:
-            msg = f"{strategy!r} was not compared; there are {', '.join(self.strategies)}"
+            close = get_close_matches(str(strategy), self.strategies, 1)
+            hint = (
+                f"did you mean {close[0]}?" if close else f"there are {', '.join(self.strategies)}"
+            )
+            msg = f"{strategy!r} was not compared; {hint}"
             raise ResultsError(msg)
         return strategy
 

@@ -88,7 +88,7 @@ def require_known(name: str, variants: Sequence[Variant]) -> None:
     """
     names = [variant.name for variant in variants]
     if name not in names:
-        close = get_close_matches(name, names, 1)
+        close = get_close_matches(str(name), names, 1)
         hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(names)}."
         message = f"The baseline {name!r} is not among what is compared."
         raise _wrong(message, hint)

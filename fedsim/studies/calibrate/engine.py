@@ -103,6 +103,10 @@ class EngineFit:
     fitted: Validation
     held_out: Validation
 
+    def __repr__(self) -> str:
+        error = self.held_out.error("latency_s")
+        return f"<EngineFit of {self.name:.40}: off by {error:.1%} of held-out latencies>"
+
     @property
     def name(self) -> str:
         """The log's name."""

@@ -70,6 +70,9 @@ class ServiceFit:
     distribution: Distribution
     left_out: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<ServiceFit of {self.name:.40}: {self.family}, {self.fitted_count:,} times fitted>"
+
     @property
     def family(self) -> str:
         """What a scenario calls the best distribution."""

@@ -1,0 +1,100 @@
+"""Arguments of the Python interface that are of another kind than a call takes: what to write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from numbers import Integral
+from os import PathLike
+from typing import Any
+
+from fedsim.errors import ArgumentError
+
+
+def no_scenario(value: object, call: str) -> ArgumentError:
+    """Return the error that a function of the name *call* is given *value* for a scenario."""
+    hint = "Give what fedsim.load returns."
+    if isinstance(value, str | PathLike):
+        hint = f"Write fedsim.{call}(fedsim.load({str(value)!r}))."
+    elif isinstance(value, Mapping):
+        hint = f"Write fedsim.{call}(fedsim.load(...)) with the mapping in place of the dots."
+    return _wrong(f"fedsim.{call} takes a scenario", value, hint)
+
+
+def require_changes(value: object) -> None:
+    """Check that *value* is a mapping from dotted paths, or None.
+
+    Raises:
+        ArgumentError: It is not.
+    """
+    hint = 'Write {"pools.us-chat.count": 6}.'
+    if value is not None and not isinstance(value, Mapping):
+        rule = "Changes are a mapping of values by dotted path"
+        raise _wrong(rule, value, hint)
+    for path in value or ():
+        if not isinstance(path, str):
+            rule = "A change is made at a dotted path, a text"
+            raise _wrong(rule, path, hint)
+
+
+def require_count(value: object, name: str) -> None:
+    """Check that *value* is a whole number of 1 or more, or None.
+
+    Raises:
+        ArgumentError: It is not.
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if value is None or (whole and int(value) >= 1):  # type: ignore[call-overload]
+        return
+    message = f"{name} is a whole number of 1 or more, not {value!r}."
+    raise ArgumentError(message, f"Write {name}=10, or leave it out.")
+
+
+def require_names(value: Any, name: str, example: str) -> None:
+    """Check that *value* is a list or other iterable, and no text or mapping; or None.
+
+    Raises:
+        ArgumentError: It is not.
+    """
+    if value is None or (isinstance(value, Iterable) and not isinstance(value, str | Mapping)):
+        return
+    inside = repr(value) if isinstance(value, str) else example
+    rule = f"{name} is a list"
+    raise _wrong(rule, value, f"Write {name}=[{inside}].")
+
+
+def require_by_name(value: object, name: str) -> None:
+    """Check that *value* is a mapping from texts, or None.
+
+    Raises:
+        ArgumentError: It is not.
+    """
+    hint = f'Write {name}={{"mine": MyRouter}}: what tables and charts call each, and the router.'
+    if value is not None and not isinstance(value, Mapping):
+        rule = f"{name} is a mapping by name"
+        raise _wrong(rule, value, hint)
+    for key in value or ():
+        if not isinstance(key, str):
+            rule = f"A name in {name} is a text"
+            raise _wrong(rule, key, hint)
+
+
+def require_choice(value: object, name: str, choices: tuple[str, ...]) -> None:
+    """Check that *value* is one of some words.
+
+    Raises:
+        ArgumentError: It is not.
+    """
+    if value not in choices:
+        words = " or ".join(repr(each) for each in choices)
+        message = f"{name} is {words}, not {value!r}."
+        raise ArgumentError(message, f"Write {name}={choices[0]!r}, or leave it out.")
+
+
+def _wrong(rule: str, value: object, hint: str) -> ArgumentError:
+    shown = repr(value) if isinstance(value, str | int | float | None) else _kind(value)
+    return ArgumentError(f"{rule}, not {shown}.", hint)
+
+
+def _kind(value: object) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
