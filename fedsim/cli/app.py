@@ -12,11 +12,13 @@ from fedsim.cli.catalogue import catalogue
 from fedsim.cli.check import check
 from fedsim.cli.compare import compare
 from fedsim.cli.explain import explain
+from fedsim.cli.hints import Command, Group
 from fedsim.cli.new import new
 from fedsim.cli.run import run
 from fedsim.cli.trace import trace
 
 app = typer.Typer(
+    cls=Group,
     help="Simulate a federation of GPU inference nodes, run by its real routers.",
     epilog="Exit status: 0 done, 1 objective missed, 2 invalid input, 3 bug in fedsim.",
     no_args_is_help=True,
@@ -25,7 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (new, check, run, compare, explain, calibrate, catalogue, trace):
-    app.command()(_command)
+    app.command(cls=Command)(_command)
 
 
 def _show_version(wanted: bool) -> None:

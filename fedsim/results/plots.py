@@ -52,7 +52,7 @@ class RunPlots:
 
         requests = self.tables.requests
         if by not in list(requests.columns):
-            known = ", ".join(name for name, kind in requests.dtypes.items() if kind == "category")
+            known = ", ".join(str(name) for name in requests.select_dtypes("category").columns)
             msg = f"there is no column {by!r} to draw latencies by; choose one of {known}"
             raise ResultsError(msg)
         requests = requests[self.window.holds(requests["arrived_s"].to_numpy())]

@@ -16,6 +16,7 @@ from fractions import Fraction
 
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?"
 _QUANTITY = re.compile(rf"(?P<number>{_NUMBER})\s?(?P<unit>\D.*)?\Z", re.ASCII)
+_PARTS = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s?([a-zµ]+)\s?", re.IGNORECASE)
 _LONGEST = 60
 _LARGEST_WHOLE = 10**9
 _LARGEST = 10**15
@@ -123,6 +124,17 @@ class Quantity:
         unit = next(unit for unit in self.decimal if self._scale(unit) in _POWERS_OF_TEN)
         return f"{Decimal(repr(value)) * int(1 / self._scale(unit)):e}{unit}"
 
+    def _sum(self, text: str) -> str | None:
+        """Return the text of a sum such as ``1h30m`` as one quantity, or None where it is none."""
+        total = Fraction(0)
+        for number, unit in _PARTS.findall(text):
+            meant = self.slips.get(unit.lower(), unit)
+            if meant not in self.units:
+                return None
+            total += Fraction(number) * self.units[meant]
+        whole = _PARTS.sub("", text).strip() == "" and total > 0
+        return self.format(float(total)) if whole else None
+
     def _not_one(self, value: object) -> UnitError:
         shown = repr(value)
         message = f"{shown if len(shown) <= _LONGEST else 'a long text'} is not {self.noun}."
@@ -135,6 +147,10 @@ class Quantity:
         return UnitError(f"{number} has no unit.", f"Write {' or '.join(options)}.")
 
     def _unknown_unit(self, text: str, number: str, unit: str) -> UnitError:
+        total = self._sum(text)
+        if total is not None:
+            message = f"{text!r} is not {self.noun}: it has several numbers."
+            return UnitError(message, f"Write {total}.")
         message = f"{text!r} is not {self.noun}: there is no unit {unit!r}."
         close = get_close_matches(unit, list(self.units), 1, cutoff=0.75)
         meant = self.slips.get(unit.lower(), close[0] if close else None)

@@ -152,10 +152,22 @@ def _number_remedy(value: object) -> str:
     return "Write a plain number, without a unit."
 
 
+def _share_remedy(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)? ?%", value):
+        return f"Write a plain number: {value} is {float(value.rstrip('% ')) / 100.0:g}."
+    return _number_remedy(value)
+
+
 def _text_remedy(value: object) -> str:
     if isinstance(value, dict | list):
         return "Write a word."
     return f'Quote it if it is meant as text: "{shown(value)}".'
+
+
+def _mapping_remedy(value: object) -> str:
+    if value in {"on", "true", "yes"} or value is True:
+        return "Write {} for all defaults, or {key: value, …}."
+    return "Write {key: value, …}; {} where there is nothing to say."
 
 
 _BOUND_KEYS = {
@@ -170,9 +182,9 @@ _BOUNDS = {
     "less_than": ("large", "less than"),
     "less_than_equal": ("large", "at most"),
 }
-_MAPPING = ("a mapping", lambda _: "Write {key: value, …}; {} where there is nothing to say.")
+_MAPPING = ("a mapping", _mapping_remedy)
 _WHOLE = ("a whole number", _number_remedy)
-_NUMBER = ("a number", _number_remedy)
+_NUMBER = ("a number", _share_remedy)
 _TYPES: Mapping[str, tuple[str, Callable[[object], str]]] = {
     "model_type": _MAPPING,
     "dict_type": _MAPPING,

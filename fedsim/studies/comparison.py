@@ -331,9 +331,8 @@ class Comparison:
     def _known(self, strategy: str) -> str:
         if strategy not in self.strategies:
             close = get_close_matches(str(strategy), self.strategies, 1)
-            hint = (
-                f"did you mean {close[0]}?" if close else f"there are {', '.join(self.strategies)}"
-            )
+            known = ", ".join(self.strategies)
+            hint = f"did you mean {close[0]}?" if close else f"there are {known}"
             msg = f"{strategy!r} was not compared; {hint}"
             raise ResultsError(msg)
         return strategy

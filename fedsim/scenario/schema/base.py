@@ -162,6 +162,8 @@ def _off_or_mapping(value: Any) -> Any:
     if value == "off" or isinstance(value, dict):
         return value
     message = f"{shown(value)} is neither a mapping nor off."
+    if value == "on" or value is True:
+        raise error(message, "Write {} for all defaults, or a mapping with its settings.")
     raise error(message, "Write off to switch it off, or a mapping with its settings.")
 
 

@@ -181,7 +181,28 @@ def _strategy(value: str) -> str:
     if stands_for_class(value) or is_name(STRATEGY, value):
         return value
     message = f"There is no strategy {shown(value)}."
-    raise error(message, f"{suggestion(value, names(STRATEGY))} Or write module:Class.")
+    meant = _ALSO_CALLED.get(value.lower().replace("-", "_"), value)
+    raise error(message, f"{suggestion(meant, names(STRATEGY))} Or write module:Class.")
+
+
+_ALSO_CALLED = {
+    "rr": "round_robin",
+    "wrr": "smooth_weighted_round_robin",
+    "p2c": "power_of_two",
+    "po2": "power_of_two",
+    "two_choices": "power_of_two",
+    "jsq": "join_shortest_queue",
+    "jiq": "join_idle_queue",
+    "least_conn": "least_connections",
+    "least_busy": "least_connections",
+    "least_request": "envoy_least_request",
+    "peak_ewma": "finagle_peak_ewma",
+    "ewma": "finagle_peak_ewma",
+    "ring_hash": "consistent_hash",
+    "chwbl": "bounded_load_hash",
+    "hrw": "rendezvous_hash",
+}
+"""What other load balancers call the strategies, for the remedy of an unknown name."""
 
 
 def _router(value: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.studies.calibrate.files import Cells, LogError
+from fedsim.workload.traces.csv_files import other_separator
 from fedsim.workload.traces.units import UNITS, split_unit, time_unit_s
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -155,6 +156,9 @@ class Columns:
             LogError: None is.
         """
         if not any(field in self for field in fields):
+            separated = other_separator([*self._cells.columns])
+            if separated is not None:
+                raise LogError(self._cells.file, [(1, separated[0])], separated[1])
             message = f"No column is {' or '.join(fields)}."
             raise LogError(self._cells.file, [(None, message)], self._choices())
 

@@ -78,9 +78,22 @@ def check_columns(file: str, names: list[str], layout: Layout) -> None:
         if name in names:
             message = f"The column {shown(name)} is there {names.count(name)} times."
             raise TraceError(file, 1, message, "Give each column a name of its own.")
+        separated = other_separator(names)
+        if separated is not None:
+            raise TraceError(file, 1, *separated)
         message = f"There is no column {shown(name)}."
         remedy = f"Name it under columns, out of {shown(', '.join(names), 300)[1:-1]}."
         raise TraceError(file, 1, message, remedy)
+
+
+def other_separator(names: list[str]) -> tuple[str, str] | None:
+    """Return what is wrong and what to do where a header has no comma but another separator."""
+    for separator, word in ((";", "semicolons"), ("\t", "tabs")):
+        if len(names) == 1 and separator in names[0]:
+            message = f"The columns are separated by {word}, not by commas."
+            remedy = f"Convert it: pandas.read_csv(FILE, sep={separator!r}).to_csv(NEW, index=False)."
+            return message, remedy
+    return None
 
 
 def _first_time(file: str, layout: Layout) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 import yaml
@@ -10,7 +11,7 @@ import yaml
 import fedsim
 from fedsim.errors import ArgumentError, FedsimError, ResultsError, ScenarioError
 
-TREE = {
+TREE: dict[str, Any] = {
     "duration": "20s",
     "regions": {"home": {}},
     "pools": {"chat": {"region": "home", "service": {"distribution": "constant", "value": "1s"}}},
