@@ -43,6 +43,7 @@ schema: $(CORE)  ## Write the scenario's JSON Schema anew from the model
 
 docs: $(DEV)  ## Write the pictures, outputs and tables of the documentation anew (some minutes)
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_api.py
 	$(BIN)/python docs/make_measures.py
 	$(BIN)/python docs/make_tables.py
 	$(BIN)/python docs/make_strategies.py

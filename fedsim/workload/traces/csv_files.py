@@ -91,7 +91,9 @@ def other_separator(names: list[str]) -> tuple[str, str] | None:
     for separator, word in ((";", "semicolons"), ("\t", "tabs")):
         if len(names) == 1 and separator in names[0]:
             message = f"The columns are separated by {word}, not by commas."
-            remedy = f"Convert it: pandas.read_csv(FILE, sep={separator!r}).to_csv(NEW, index=False)."
+            remedy = (
+                f"Convert it: pandas.read_csv(FILE, sep={separator!r}).to_csv(NEW, index=False)."
+            )
             return message, remedy
     return None
 
