@@ -132,8 +132,8 @@ class Quantity:
             if meant not in self.units:
                 return None
             total += Fraction(number) * self.units[meant]
-        whole = _PARTS.sub("", text).strip() == "" and total > 0
-        return self.format(float(total)) if whole else None
+        several = len(_PARTS.findall(text)) > 1 and not _PARTS.sub("", text).strip()
+        return self.format(float(total)) if several else None
 
     def _not_one(self, value: object) -> UnitError:
         shown = repr(value)

@@ -28,7 +28,7 @@ def imported(folder):
 
 
 def test_dependencies():
-    """Every one is imported, and nothing else outside of the adapters, whose packages are extras."""
+    """Every one is imported; nothing else is, but by adapters, whose packages are extras."""
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = [re.split(r"[^\w-]", each)[0] for each in project["dependencies"]]
     wanted = {MODULES.get(name, name) for name in names}
