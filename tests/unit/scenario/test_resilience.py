@@ -15,10 +15,11 @@ from tests.small_scenario import TEXT
 
 
 def federation(tmp_path, **keys):
-    """Return the federation of the small scenario with keys of its own."""
+    """Return the gateways' settings of the small scenario with keys of its own."""
     path = tmp_path / "small.yaml"
     path.write_text(TEXT, encoding="utf-8")
-    return fedsim.load(path, {f"federation.{key}": value for key, value in keys.items()}).federation
+    changes = {f"federation.{key}": value for key, value in keys.items()}
+    return fedsim.load(path, changes).federation.config
 
 
 @pytest.mark.parametrize(
