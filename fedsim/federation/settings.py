@@ -32,6 +32,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A value as it is written in a file, for the reference and for messages."""
+
+    value: str | float
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """A share that a file may also write as a number without a unit."""
+
+
+@dataclass(frozen=True, slots=True)
 class Follows:
     """A setting that a file leaves out is what it gives for another one, or else its default.
 

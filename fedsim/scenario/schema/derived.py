@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from dataclasses import Field as DataclassField
 from types import NoneType, UnionType
@@ -30,8 +30,9 @@ from typing import (
 )
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model, model_validator
+from pydantic.fields import FieldInfo
 
-from fedsim.federation.settings import Alone, Apart, Follows, Limits
+from fedsim.federation.settings import Alone, Apart, Bare, Example, Follows, Limits
 from fedsim.scenario.schema.base import OffOr, Settings, error, error_from, shown
 from fedsim.scenario.schema.types import Unit
 from fedsim.scenario.units import DURATION, SHARE
@@ -70,7 +71,7 @@ class SettingsOf(Settings, Generic[C]):
         values = {
             name: setting.built(getattr(completed, setting.key))
             for name, setting in _settings(self.config).items()
-            if name not in others
+            if name not in others and setting.default is not ...
         }
         try:
             built: C = self.config(**values, **others)
@@ -98,10 +99,8 @@ def model_of(config: type[C], text: str = "") -> type[SettingsOf[C]]:
     """
     if config in _MODELS:
         return _MODELS[config]
-    texts = _descriptions(config)
     keys: dict[str, Any] = {
-        setting.key: (setting.form, setting.with_default(texts[name]))
-        for name, setting in _settings(config).items()
+        key: (form, info) for key, (form, info) in keys_of(config).items() if not info.is_required()
     }
     made: Any = create_model(
         config.__name__.removesuffix("Config").removesuffix("Settings") + "Settings",
@@ -116,6 +115,14 @@ def model_of(config: type[C], text: str = "") -> type[SettingsOf[C]]:
 
 
 _MODELS: dict[type[Any], type[SettingsOf[Any]]] = {}
+
+
+def keys_of(config: type[Any]) -> dict[str, tuple[Any, FieldInfo]]:
+    """Return the keys of a dataclass of settings, each with its type and all that is said of it."""
+    texts = _descriptions(config)
+    return {
+        each.key: (each.form, each.info(texts[name])) for name, each in _settings(config).items()
+    }
 
 
 def default_of(config: type[Any], field: str) -> Any:
@@ -133,7 +140,7 @@ class _Setting:
 
     Attributes:
         key: The key.
-        default: The field's default.
+        default: The field's default, or ``...`` where it has none.
         form: The type of the key.
         follows: The field that it follows, or None.
     """
@@ -144,9 +151,11 @@ class _Setting:
         self.follows = marks[Follows].field if Follows in marks else None
         self._alone = marks[Alone].field if Alone in marks else None
         self._members, optional = _members(hint)
+        self._examples = [mark.value for mark in _all_marks(hint) if isinstance(mark, Example)]
         self._group: Any = self._members[0] if is_dataclass(self._members[0]) else None
-        factory = field.default_factory
-        self.default = field.default if factory is MISSING else factory()
+        self.default = ... if field.default is MISSING else field.default
+        if field.default_factory is not MISSING:
+            self.default = field.default_factory()
         self._off = optional and (self.default is not None or self._group is not None)
         self.form = self._form(field.name)
         if self.follows is not None or (optional and not self._off):
@@ -162,20 +171,27 @@ class _Setting:
             return self._group(**{self._alone: value})
         return value
 
-    def with_default(self, text: str) -> Any:
+    def info(self, text: str) -> FieldInfo:
         """Return the key's default, with what the docstring says of the field for the file."""
         text = re.sub(r"\bNone\b", "off" if self._off else "not given", text)
         text = text.replace(", in seconds", "")
+        found: Any = Field(
+            default=self._written(), description=text, examples=self._examples or None
+        )
+        if self._group is not None and self.default is not None and self._alone is None:
+            found = Field(default_factory=model_of(self._group), description=text)
+        info: FieldInfo = found
+        return info
+
+    def _written(self) -> Any:
+        """Return the default as the file's value."""
         if self.follows is not None:
-            return Field(default=None, description=text)
+            return None
         if self.default is None:
-            return Field(default="off" if self._off else None, description=text)
-        if self._group is None:
-            return Field(default=self.default, description=text)
-        assert self.default == self._group(), "the default of a group is that of its settings"
-        if self._alone is not None:
-            return Field(default=getattr(self.default, self._alone), description=text)
-        return Field(default_factory=model_of(self._group), description=text)
+            return "off" if self._off else None
+        if self._group is not None:
+            assert self.default == self._group(), "the default of a group is that of its settings"
+        return self.default if self._alone is None else getattr(self.default, self._alone)
 
     def _form(self, name: str) -> Any:
         if self._group is not None:
@@ -206,8 +222,7 @@ def _settings(config: type[Any]) -> Mapping[str, _Setting]:
     _SETTINGS[config] = {
         field.name: _Setting(field, hints[field.name])
         for field in fields(config)
-        if _has_default(field)
-        and not any(isinstance(mark, Apart) for mark in _marks(hints[field.name]))
+        if not any(isinstance(mark, Apart) for mark in _marks(hints[field.name]))
     }
     return _SETTINGS[config]
 
@@ -236,9 +251,17 @@ def _marks(hint: Any) -> tuple[Any, ...]:
     return get_args(hint)[1:] if get_origin(hint) is Annotated else ()
 
 
+def _all_marks(hint: Any) -> Iterator[Any]:
+    """Yield the marks of a type, and of what it is a union of."""
+    yield from _marks(hint)
+    if get_origin(hint) in {Union, UnionType}:
+        for member in get_args(hint):
+            yield from _marks(member)
+
+
 def _members(hint: Any) -> tuple[tuple[Any, ...], bool]:
     """Return what a value of type *hint* may be but None, and whether it may be None."""
-    if any(not isinstance(mark, Limits) for mark in _marks(hint)):
+    if not any(isinstance(mark, Limits) for mark in _marks(hint)) and _marks(hint):
         hint = get_args(hint)[0]
     if get_origin(hint) not in {Union, UnionType}:
         return (hint,), False
@@ -262,6 +285,7 @@ def _value(name: str, hint: Any, off: bool) -> Any:
         above=-math.inf if limits.above is None else limits.above,
         at_most=math.inf if limits.at_most is None else limits.at_most,
         word="off" if off else None,
+        bare=any(isinstance(mark, Bare) for mark in _marks(hint)),
     )
     return Annotated[float | str, unit] if off else Annotated[float, unit]
 

@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
-from collections.abc import Iterator
-from dataclasses import MISSING, fields
-from dataclasses import Field as DataclassField
+from dataclasses import fields
 from functools import reduce
 from operator import or_
-from types import UnionType
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -21,9 +17,6 @@ from typing import (
     ClassVar,
     Literal,
     Self,
-    Union,
-    get_args,
-    get_origin,
 )
 
 from pydantic import (
@@ -36,16 +29,13 @@ from pydantic import (
     model_validator,
 )
 
-from fedsim.federation.settings import Limits
 from fedsim.scenario.schema.base import Choice, Settings, error, error_from, listed
 from fedsim.scenario.schema.catalogued import PresetName
+from fedsim.scenario.schema.derived import key_of, keys_of
 from fedsim.scenario.schema.distributions import AnyDuration, DistributionSettings
-from fedsim.scenario.schema.types import Duration, PositiveDuration, PositiveShare, Unit
-from fedsim.scenario.units import DURATION, SHARE
-from fedsim.world.faults.kind import Bare, Example, FaultKind, mark_of
+from fedsim.scenario.schema.types import Duration, PositiveDuration, PositiveShare
+from fedsim.world.faults.kind import FaultKind
 from fedsim.world.faults.registry import FAULTS
-
-_SECONDS = "_s"
 
 
 def _tag(value: Any) -> str:
@@ -122,7 +112,7 @@ class TimedFault(Settings):
 
     def build(self) -> FaultKind:
         """Return the kind with these settings."""
-        values = {field.name: getattr(self, _key(field)) for field in fields(self.fault)}
+        values = {field.name: getattr(self, key_of(field.name)) for field in fields(self.fault)}
         try:
             return self.fault(**values)
         except ValueError as failure:
@@ -250,44 +240,6 @@ _POOLS: Any = (
 )
 
 
-def _key(field: DataclassField[Any]) -> str:
-    return field.name.removesuffix(_SECONDS)
-
-
-def _own_keys(kind: type[FaultKind]) -> Iterator[tuple[str, Any]]:
-    """Yield the key of each setting of a kind, with its type and its description."""
-    attributes = (inspect.getdoc(kind) or "").partition("Attributes:")[2]
-    texts = dict(re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", attributes, re.MULTILINE))
-    hints = kind.hints()
-    for each in fields(kind):
-        example = mark_of(hints[each.name], Example)
-        about = Field(
-            default=... if each.default is MISSING else each.default,
-            description=re.sub(r"\s+", " ", texts[each.name]),
-            examples=None if example is None else [example.value],
-        )
-        yield _key(each), (_type(hints[each.name]), about)
-
-
-def _type(hint: Any) -> Any:
-    """Return the type of a key, with its unit, for the type of a setting."""
-    if get_origin(hint) in {Union, UnionType}:
-        return reduce(or_, [_type(each) for each in get_args(hint)])
-    limits = mark_of(hint, Limits)
-    if limits is None:
-        return hint
-    if limits.unit == "number":
-        bounds = Field(gt=limits.above, ge=limits.at_least, le=limits.at_most)
-        return Annotated[get_args(hint)[0], bounds]
-    unit = Unit(
-        DURATION if limits.unit == "seconds" else SHARE,
-        above=-math.inf if limits.above is None else limits.above,
-        at_most=math.inf if limits.at_most is None else limits.at_most,
-        bare=mark_of(hint, Bare) is not None,
-    )
-    return Annotated[float, unit]
-
-
 def _model(kind: type[FaultKind]) -> type[TimedFault]:
     base: type[TimedFault] = PlaceFault
     if "ends" in kind.targets:
@@ -299,7 +251,7 @@ def _model(kind: type[FaultKind]) -> type[TimedFault]:
         keys["pools"] = _POOLS
     if kind.has_presets:
         keys["preset"] = _PRESET
-    keys |= _own_keys(kind)
+    keys |= keys_of(kind)
     text = (inspect.getdoc(kind) or "").partition("\n\n")[0]
     model: type[TimedFault] = create_model(kind.__name__, __base__=base, __doc__=text, **keys)
     model.fault = kind

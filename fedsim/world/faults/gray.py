@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from fedsim.federation.settings import Limits, PositiveSeconds
-from fedsim.world.faults.kind import NORMAL, Example, NodeFault, Probability
+from fedsim.federation.settings import Example, Limits, PositiveSeconds
+from fedsim.world.faults.kind import NORMAL, NodeFault, Probability
 from fedsim.world.nodes.base import Node
 from fedsim.world.nodes.endpoint import Lie
 

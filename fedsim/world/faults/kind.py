@@ -25,7 +25,7 @@ from typing import (
 
 import numpy as np
 
-from fedsim.federation.settings import Limits
+from fedsim.federation.settings import Bare, Limits
 from fedsim.kernel.environment import Environment
 from fedsim.world.faults.schedules import Episode, Life
 from fedsim.world.links import Link, LinkTrouble
@@ -41,20 +41,8 @@ Alone = Literal["node", "group", ""]
 """What strikes by itself at random: each node, each group, or all that a fault names as one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bare:
-    """Marks a share that a file may also write as a number without a unit."""
-
-
 Probability = Annotated[float, Limits("share", at_least=0.0, at_most=1.0), Bare()]
 """A probability, 0 to 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A value of a setting as it is written in a file, for the reference and for messages."""
-
-    value: str | float
 
 
 M = TypeVar("M")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fedsim.federation.settings import Limits, Seconds
-from fedsim.world.faults.kind import NORMAL, Example, LinkFault, Probability
+from fedsim.federation.settings import Example, Limits, Seconds
+from fedsim.world.faults.kind import NORMAL, LinkFault, Probability
 from fedsim.world.links import LinkTrouble
 
 

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import numpy as np
 
-from fedsim.federation.settings import CountFrom1, Limits, PositiveSeconds, Seconds
+from fedsim.federation.settings import CountFrom1, Example, Limits, PositiveSeconds, Seconds
 from fedsim.kernel.environment import Environment
 from fedsim.world.faults.faulted import DOWN, UP, FaultedNode
-from fedsim.world.faults.kind import Example, FaultKind, NodeFault, Scene
+from fedsim.world.faults.kind import FaultKind, NodeFault, Scene
 from fedsim.world.faults.schedules import Episode, Life
 from fedsim.world.nodes.base import Node
 
