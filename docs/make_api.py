@@ -27,6 +27,7 @@ MODULES = (
     "fedsim.federation.runtime",
     "fedsim.federation.builder",
     "fedsim.federation.catalog",
+    "fedsim.federation.context",
     "fedsim.federation.asyncio_runtime",
     "fedsim.adapters.choosers",
     "fedsim.results.diagnosis",
