@@ -5,7 +5,7 @@ Two kinds of randomness, so that two runs which differ in one decision differ in
 - A *stream* is a generator named by what it is for, such as ``workload/chat/arrivals``. It depends
   on the seed and its own name alone: another stream more or less leaves it as it was.
 - A *keyed uniform* is a pure function of a request's 64-bit key, a purpose and the number of the
-  attempt. A retry or a hedge draws its own luck, and the same luck wherever it is sent.
+  attempt. A retry or a hedge draws its own uniforms, and the same ones wherever it is sent.
 """
 
 from __future__ import annotations

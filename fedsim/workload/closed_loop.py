@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedsim.workload.arrival_blocks import Requests
 from fedsim.workload.arrivals import ClosedLoop
 from fedsim.workload.counts import UNKNOWN
-from fedsim.workload.luck import TURN, KeyedLuck
+from fedsim.workload.draws import TURN, KeyedDraws
 from fedsim.workload.popularity import bounds, pick
 from fedsim.workload.reactive import Turn
 from fedsim.workload.sizes import SizeDraws
 from fedsim.workload.sources import StreamSource
-
-if TYPE_CHECKING:
-    from fedsim.workload.traffic import Traffic
 
 _DRAWN_AT_ONCE = 64
 _USERS_DRAWN_BY_THEMSELVES = 1024
@@ -28,7 +25,7 @@ class LoopUsers:
 
     They never leave before arrivals end. Each is at one origin, so that the numbers of users there
     are in proportion to the weights, and belongs to one tenant. Everything else is drawn for every
-    turn anew.
+    turn.
 
     Args:
         traffic: What they send.
@@ -40,7 +37,7 @@ class LoopUsers:
 
     def __init__(
         self,
-        traffic: Traffic,
+        traffic: Requests,
         loop: ClosedLoop,
         streams: StreamSource,
         until_s: float,
@@ -58,7 +55,7 @@ class LoopUsers:
         self._origins = pick(bounds([weight for _, weight in traffic.origins]), places)
         self._tenants = np.full(loop.users, UNKNOWN)
         if tenants is not None:
-            self._tenants = pick(bounds(tenants.shares), KeyedLuck(streams, self._keys)("tenant"))
+            self._tenants = pick(bounds(tenants.shares), KeyedDraws(streams, self._keys)("tenant"))
         own_tokens = () if tenants is None else tenants.tokens
         self._sizes = SizeDraws(traffic.sizes, own_tokens, generator)
         # Who asks for pictures is followed user by user; token counts may be the tenant's own.
@@ -105,8 +102,8 @@ class LoopUsers:
         rows = np.repeat(users, self._at_once)
         turns = np.tile(np.arange(first, first + self._at_once, dtype=np.uint64), len(users))
         keys = self._streams.keyed_words(self._keys[rows], TURN, turns)
-        luck = KeyedLuck(self._streams, keys)
-        sizes = self._sizes.draw(luck, keys, self._senders[rows])
+        draws = KeyedDraws(self._streams, keys)
+        sizes = self._sizes.draw(draws, keys, self._senders[rows])
         drawn = map(
             Turn,
             self._origins[rows].tolist(),
@@ -116,7 +113,7 @@ class LoopUsers:
             keys.tolist(),
             self._streams.service_uniforms(keys, 1).tolist(),
             [None] * len(rows) if sizes.details is None else sizes.details,
-            self._loop.think_s.quantiles(luck("think")).tolist(),
+            self._loop.think_s.quantiles(draws("think")).tolist(),
         )
         for user, turn in zip(rows.tolist(), drawn, strict=True):
             if user not in self._released:

@@ -18,8 +18,8 @@ from fedsim.workload.checks import not_negative
 from fedsim.workload.counts import token_counts
 from fedsim.workload.details import Prompt
 from fedsim.workload.distributions import Distribution
+from fedsim.workload.draws import TURN, Draws, KeyedDraws, StreamDraws
 from fedsim.workload.equilibrium import POINTS, quantile_grid, rest_of_gaps_s
-from fedsim.workload.luck import TURN, KeyedLuck, Luck, StreamLuck
 from fedsim.workload.popularity import bounds, pick
 from fedsim.workload.prefixes import BLOCK_TOKENS, text
 from fedsim.workload.reactive import Turn
@@ -135,10 +135,10 @@ class Sessions:
 
     Args:
         conversation: How they go.
-        draws: The sizes of messages and answers.
+        sizes: The sizes of messages and answers.
         begun: The beginnings of the sessions.
         streams: The random streams of the run.
-        luck: Their uniforms.
+        draws: Their uniforms.
         generator: Gives the random streams of this stream.
         under_way: Sessions that have begun before, or None for none.
 
@@ -150,18 +150,18 @@ class Sessions:
     def __init__(
         self,
         conversation: Conversation,
-        draws: SizeDraws,
+        sizes: SizeDraws,
         begun: Iterator[Begun],
         streams: StreamSource,
-        luck: StreamLuck,
+        draws: StreamDraws,
         generator: Generators,
         under_way: UnderWay | None = None,
     ) -> None:
         self._conversation = conversation
-        self._draws = draws
+        self._sizes = sizes
         self._begun = begun
         self._streams = streams
-        self._luck = luck
+        self._draws = draws
         self._key = generator("key")
         self._sessions: dict[int, _Session] = {}
         self._drawn = 0
@@ -172,9 +172,9 @@ class Sessions:
         """Yield when sessions begin, or go on, in ascending blocks; see ``Users.starts``."""
         times_s, waiting = self._going_on()
         for begun in self._begun:
-            luck = self._luck.following(len(begun.times_s))
-            turns = self._turns(luck("turns"))
-            sessions = self._draw(begun, turns, np.zeros_like(turns), luck, self._key)
+            draws = self._draws.following(len(begun.times_s))
+            turns = self._turns(draws("turns"))
+            sessions = self._draw(begun, turns, np.zeros_like(turns), draws, self._key)
             count = int(np.searchsorted(times_s, begun.times_s[-1], side="right"))
             all_s = np.concatenate((times_s[:count], begun.times_s))
             yield self._numbered(all_s, waiting[:count] + sessions)
@@ -227,7 +227,7 @@ class Sessions:
 
     @property
     def _block_tokens(self) -> int:
-        prompts = self._draws.system_prompts
+        prompts = self._sizes.system_prompts
         return self._conversation.block_tokens if prompts is None else prompts.block_tokens
 
     def _turns(self, uniforms: Floats) -> Integers:
@@ -250,18 +250,18 @@ class Sessions:
         who = under_way.senders(count)
         if who is None:
             return np.empty(0), []
-        streams = StreamLuck(under_way.generator)
-        luck = streams.following(count)
-        turns = grid[pick(bounds((grid - 1).astype(np.float64)), luck("turns"))]
-        first_turns = 1 + np.floor(luck("turn") * (turns - 1)).astype(np.int64)
+        streams = StreamDraws(under_way.generator)
+        draws = streams.following(count)
+        turns = grid[pick(bounds((grid - 1).astype(np.float64)), draws("turns"))]
+        first_turns = 1 + np.floor(draws("turn") * (turns - 1)).astype(np.int64)
         rest_s = rest_of_gaps_s(
-            conversation.think_s, under_way.answer_s, luck("think"), luck("rest")
+            conversation.think_s, under_way.answer_s, draws("think"), draws("rest")
         )
         order = np.argsort(rest_s, kind="stable")
         order = order[rest_s[order] < under_way.until_s]
         begun = Begun(rest_s[order], who.origins[order], who.tenants[order])
-        luck, key = streams.following(len(order)), under_way.generator("key")
-        sessions = self._draw(begun, turns[order], first_turns[order], luck, key)
+        draws, key = streams.following(len(order)), under_way.generator("key")
+        sessions = self._draw(begun, turns[order], first_turns[order], draws, key)
         kept = [number for number, each in enumerate(sessions) if each.first_turn < len(each.keys)]
         return begun.times_s[kept], [sessions[number] for number in kept]
 
@@ -270,7 +270,7 @@ class Sessions:
         begun: Begun,
         turns: Integers,
         first_turns: Integers,
-        luck: Luck,
+        draws: Draws,
         key: np.random.Generator,
     ) -> list[_Session]:
         """Return the sessions of *begun*, of so many *turns* each."""
@@ -278,12 +278,12 @@ class Sessions:
         if not count:
             return []
         session_keys = key.integers(0, 2**64, size=count, dtype=np.uint64)
-        system_tokens, shared = self._system_prompts(luck, count)
+        system_tokens, shared = self._system_prompts(draws, count)
         ends = np.cumsum(turns)
         firsts = ends - turns
         keys = self._turn_keys(session_keys, turns, firsts)
-        keyed = KeyedLuck(self._streams, keys)
-        messages, answers = self._draws.tokens(keyed, np.repeat(begun.tenants, turns))
+        keyed = KeyedDraws(self._streams, keys)
+        messages, answers = self._sizes.tokens(keyed, np.repeat(begun.tenants, turns))
         prompts = _grown(messages, answers, turns, firsts) + np.repeat(system_tokens, turns)
         kept = _kept(prompts, answers, turns, firsts, self._conversation.max_context)
         self.turns_drawn += int(turns.sum())
@@ -313,12 +313,12 @@ class Sessions:
         keys = np.repeat(session_keys, turns)
         return self._streams.keyed_words(keys, TURN, numbers.astype(np.uint64))
 
-    def _system_prompts(self, luck: Luck, count: int) -> tuple[Integers, list[tuple[int, ...]]]:
+    def _system_prompts(self, draws: Draws, count: int) -> tuple[Integers, list[tuple[int, ...]]]:
         """Return the length of each session's system prompt, and the blocks inside it."""
-        prompts = self._draws.system_prompts
+        prompts = self._sizes.system_prompts
         if prompts is None:
             return np.zeros(count, dtype=np.int64), [()] * count
-        chosen = prompts.chosen(luck)
+        chosen = prompts.chosen(draws)
         return prompts.tokens[chosen], [prompts.blocks[number] for number in chosen.tolist()]
 
 

@@ -1,6 +1,6 @@
 """Distributions of times and token counts, as quantile functions.
 
-A draw is the quantile of a uniform. So one uniform, kept with the request, is the same luck for
+A draw is the quantile of a uniform. So one uniform, kept with the request, is the same draw for
 every pool that may serve it, and a comparison of two routers compares nothing but the routers.
 
     closed form    Constant, Exponential, Uniform, Lognormal, Weibull, Pareto

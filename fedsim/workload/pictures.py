@@ -12,7 +12,7 @@ from fedsim.workload.checks import not_negative
 from fedsim.workload.counts import token_counts
 from fedsim.workload.details import Pictures
 from fedsim.workload.distributions import Distribution
-from fedsim.workload.luck import Luck
+from fedsim.workload.draws import Draws
 from fedsim.workload.popularity import bounds, pick, zipf_shares
 
 
@@ -94,17 +94,17 @@ class PictureDraws:
         self._bounds = bounds(zipf_shares(sizes.models.count, sizes.models.zipf))
         self._before: dict[int, int] = {}
 
-    def draw(self, luck: Luck, senders: Integers) -> list[Pictures]:
+    def draw(self, draws: Draws, senders: Integers) -> list[Pictures]:
         """Return the pictures of the next requests, sent by *senders*."""
         sizes = self._sizes
-        models = pick(self._bounds, luck("model"))
+        models = pick(self._bounds, draws("model"))
         if sizes.models.copied > 0.0:
-            models = self._repeated(models, luck("repeat") < sizes.models.copied, senders)
-        steps = token_counts(sizes.steps, luck("steps"))
-        images = token_counts(sizes.images, luck("images"))
+            models = self._repeated(models, draws("repeat") < sizes.models.copied, senders)
+        steps = token_counts(sizes.steps, draws("steps"))
+        images = token_counts(sizes.images, draws("images"))
         adapters = np.zeros(len(models), dtype=np.int64)
         if sizes.adapters is not None:
-            adapters = token_counts(sizes.adapters, luck("adapters"), 0)
+            adapters = token_counts(sizes.adapters, draws("adapters"), 0)
         rows = zip(steps.tolist(), images.tolist(), models.tolist(), adapters.tolist(), strict=True)
         return [Pictures(*row) for row in rows]
 

@@ -11,7 +11,7 @@ from fedsim.workload.checks import not_negative
 from fedsim.workload.counts import token_counts
 from fedsim.workload.details import Prompt
 from fedsim.workload.distributions import Distribution
-from fedsim.workload.luck import Luck
+from fedsim.workload.draws import Draws
 from fedsim.workload.popularity import bounds, pick, zipf_shares
 
 BLOCK_TOKENS = 16
@@ -66,9 +66,9 @@ class SystemPrompts:
         ]
         self._bounds = bounds(zipf_shares(prefixes.count, prefixes.zipf))
 
-    def chosen(self, luck: Luck) -> Integers:
+    def chosen(self, draws: Draws) -> Integers:
         """Return the number of the system prompt of each request."""
-        return pick(self._bounds, luck("prefix"))
+        return pick(self._bounds, draws("prefix"))
 
     def prompt(self, chosen: int, tokens: int, first: int, last: int | None = None) -> Prompt:
         """Return a prompt of *tokens* that begins with the system prompt *chosen*.

@@ -36,8 +36,8 @@ class Turn:
         tenant: Who sends it, as a number from 0, or -1; the same for all turns of a user.
         prompt_tokens: Tokens of the prompt with all that it repeats, or -1 where unknown.
         output_tokens: Tokens of the answer, or -1 where unknown.
-        key: The 64-bit key of the request, from which its luck follows.
-        service_uniform: Its luck in service at the first attempt, in (0, 1).
+        key: The 64-bit key of the request, from which its draws follow.
+        service_uniform: The uniform of its service at the first attempt, in (0, 1).
         details: What it is beyond its token counts, or None.
         think_s: From the end of this turn to the next one, in seconds, >= 0.
     """

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fedsim.workload.arrived import Generators, Integers
 from fedsim.workload.details import Audio, Details, Prompt
 from fedsim.workload.distributions import Distribution
-from fedsim.workload.luck import Luck
+from fedsim.workload.draws import Draws
 from fedsim.workload.mean_sizes import MeanSizes
 from fedsim.workload.pictures import PictureDraws, PictureSizes
 from fedsim.workload.prefixes import Prefixes, SystemPrompts
@@ -102,32 +102,32 @@ class SizeDraws:
             None if sizes.prefixes is None else SystemPrompts(sizes.prefixes, generator)
         )
 
-    def draw(self, luck: Luck, keys: NDArray[np.uint64], senders: Integers) -> Drawn:
+    def draw(self, draws: Draws, keys: NDArray[np.uint64], senders: Integers) -> Drawn:
         """Return the sizes of the next requests.
 
         Args:
-            luck: Their uniforms.
+            draws: Their uniforms.
             keys: Their keys.
             senders: Number of the tenant of each, or whatever else tells apart those whose
                 choice of a model depends on their own earlier ones.
         """
-        prompt_tokens, output_tokens = self.tokens(luck, senders)
+        prompt_tokens, output_tokens = self.tokens(draws, senders)
         details: Sequence[Details | None] | None = None
         if self._sizes.audio_s is not None:
             details = [
-                Audio(each) for each in self._sizes.audio_s.quantiles(luck("audio")).tolist()
+                Audio(each) for each in self._sizes.audio_s.quantiles(draws("audio")).tolist()
             ]
         elif self._pictures is not None:
-            details = self._pictures.draw(luck, senders)
+            details = self._pictures.draw(draws, senders)
         elif self.system_prompts is not None:
-            chosen = self.system_prompts.chosen(luck)
+            chosen = self.system_prompts.chosen(draws)
             prompt_tokens = prompt_tokens + self.system_prompts.tokens[chosen]
             details = self._prompts(self.system_prompts, chosen, prompt_tokens, keys)
         return Drawn(prompt_tokens, output_tokens, details)
 
-    def tokens(self, luck: Luck, tenants: Integers) -> tuple[Integers, Integers]:
+    def tokens(self, draws: Draws, tenants: Integers) -> tuple[Integers, Integers]:
         """Return the tokens of prompts and answers, without system prompts."""
-        prompt, output = luck("prompt"), luck("output")
+        prompt, output = draws("prompt"), draws("output")
         prompt_tokens, output_tokens = self._sizes.tokens.counts(prompt, output)
         for tenant, own in self._own:
             its = tenants == tenant

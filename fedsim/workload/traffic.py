@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from fedsim.workload.arrival_blocks import ArrivalBlock, Draws
+from fedsim.workload.arrival_blocks import ArrivalBlock, ArrivalDraws
 from fedsim.workload.arrivals import BLOCK, ArrivalProcess, ClosedLoop
 from fedsim.workload.arrived import Begun, is_marked
 from fedsim.workload.checks import not_negative
@@ -180,14 +180,14 @@ class Traffic:
 
         Every quantity has a stream of its own (``workload/<name>/arrivals``, ``…/origin``,
         ``…/tenant``, ``…/prompt``, ``…/output``, ``…/key`` and others), and its n-th element
-        belongs to the n-th arrival. So a stream that gets tenants keeps its times, sizes and luck.
+        belongs to the n-th arrival. So a stream that gets tenants keeps its times, sizes and draws.
 
         Args:
             streams: The random streams of the run.
             until_s: End of the arrivals in seconds.
             block_size: Most arrivals in a block, >= 1; it changes no value.
         """
-        draws = Draws(self, streams)
+        draws = ArrivalDraws(self, streams)
         for arrived in arriving(
             self.arrivals, self.name, self._regions, draws.generator, until_s, block_size
         ):
@@ -212,9 +212,9 @@ class Traffic:
         if isinstance(self.arrivals, ClosedLoop):
             return LoopUsers(self, self.arrivals, streams, until_s, answer_s)
         assert self.conversation is not None
-        draws, others = Draws(self, streams), Draws(self, streams, "under_way/")
+        draws, others = ArrivalDraws(self, streams), ArrivalDraws(self, streams, "under_way/")
 
-        def begun(these: Draws, until_s: float) -> Iterator[Begun]:
+        def begun(these: ArrivalDraws, until_s: float) -> Iterator[Begun]:
             generator = these.generator
             return these.begun(
                 arriving(self.arrivals, self.name, self._regions, generator, until_s, block_size)
@@ -232,7 +232,7 @@ class Traffic:
             draws.sizes,
             begun(draws, until_s),
             streams,
-            draws.luck,
+            draws.draws,
             draws.generator,
             under_way,
         )

@@ -33,8 +33,8 @@ class LiveRequest(Task):
         client: Who is told of the outcome.
         row: Its row at the observer.
         capability: What it asks for.
-        key: The 64-bit key of its luck.
-        service_uniform: Its luck in service at the first attempt.
+        key: The 64-bit key of its draws.
+        service_uniform: The uniform of its service at the first attempt.
         stretch: By how much its first attempt's round trip is stretched.
         prompt_tokens: Tokens of the prompt, or -1.
         output_tokens: Tokens of the answer, or -1.

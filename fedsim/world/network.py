@@ -77,8 +77,8 @@ class Network:
         """Return by how much the first attempts of the requests with *keys* are stretched."""
         if self._stretch is None:
             return [1.0] * len(keys)
-        luck = keyed_uniforms(np.array(keys, dtype=np.uint64), JITTER, 1)
-        stretches: list[float] = self._stretch.quantiles(luck).tolist()
+        uniforms = keyed_uniforms(np.array(keys, dtype=np.uint64), JITTER, 1)
+        stretches: list[float] = self._stretch.quantiles(uniforms).tolist()
         return stretches
 
     def stretch(self, key: int) -> float:

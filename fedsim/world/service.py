@@ -36,7 +36,7 @@ class Sized(Protocol):
 
 
 class ServiceModel(Protocol):
-    """Turns a request's luck and size into the time for which it holds a slot.
+    """Turns a request's draw and size into the time for which it holds a slot.
 
     Attributes:
         needs_tokens: Whether the model cannot do without token counts.
@@ -67,7 +67,7 @@ class ServiceModel(Protocol):
 
 
 class BatchServiceModel(Protocol):
-    """Turns the luck and the sizes of a batch's requests into the time that the batch takes."""
+    """Turns the draws and the sizes of a batch's requests into the time that the batch takes."""
 
     @property
     def needs_tokens(self) -> bool: ...  # noqa: D102
@@ -272,7 +272,7 @@ class TokenBatches:
     Attributes:
         tokens_per_s: Tokens of prompts that a batch gets through in a second, > 0.
         base_s: Time that every batch takes, in seconds.
-        noise_cv: Coefficient of variation of a multiplicative noise of mean 1, drawn by the luck
+        noise_cv: Coefficient of variation of a multiplicative noise of mean 1, by the draw
             of the batch's first request; 0 for none.
     """
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from fedsim.kernel.environment import Environment, LightEvent
+from fedsim.workload.arrival_blocks import ArrivalBlock
 from fedsim.workload.details import Details
 from fedsim.world.live import OnOver
-
-if TYPE_CHECKING:
-    from fedsim.workload.arrival_blocks import ArrivalBlock
 
 
 class Arrive(Protocol):
@@ -43,8 +41,8 @@ class Arrive(Protocol):
             tenant: Who sends it, as a number from 0, or -1.
             prompt_tokens: Tokens of the prompt, or -1.
             output_tokens: Tokens of the answer, or -1.
-            key: The 64-bit key of its luck.
-            service_uniform: Its luck in service at the first attempt.
+            key: The 64-bit key of its draws.
+            service_uniform: The uniform of its service at the first attempt.
             stretch: By how much its first attempt's round trip is stretched.
             details: What it is beyond its token counts, or None.
             on_over: Is called with it and its outcome when it is over, within a step of its task:

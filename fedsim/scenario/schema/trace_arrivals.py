@@ -11,7 +11,7 @@ from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.types import Duration, DurationOrOff, PositiveDuration
 from fedsim.workload.arrivals.replay import TraceReplay
 from fedsim.workload.traces import OWN_FORMATS
-from fedsim.workload.traces.formats import Columns
+from fedsim.workload.traces.columns import Columns
 
 
 class TraceColumns(Settings):

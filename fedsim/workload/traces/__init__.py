@@ -3,11 +3,11 @@
 ``read_trace`` reads what was recorded, ``transform`` cuts, spreads, thins and multiplies it.
 """
 
+from fedsim.workload.traces.columns import Columns
 from fedsim.workload.traces.errors import TraceError
 from fedsim.workload.traces.formats import (
     FORMATS,
     OWN_FORMATS,
-    Columns,
     read_azure,
     read_trace,
     recognised,

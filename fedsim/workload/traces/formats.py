@@ -17,14 +17,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
+from fedsim.workload.traces.columns import AZURE_HEADER, Columns
 from fedsim.workload.traces.content import first_line, readable
 from fedsim.workload.traces.trace import Trace
-
-AZURE_HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
 
 _BLOCKS = frozenset(("timestamp", "input_length", "output_length", "hash_ids"))
 
@@ -34,7 +32,7 @@ _MARKS: Mapping[str, tuple[str, frozenset[str]]] = {
     "bailian": ("jsonl", _BLOCKS | {"chat_id"}),
     "mooncake": ("jsonl", _BLOCKS),
 }
-"""The kind of file, and the columns by which it is recognised; the first that fits counts."""
+"""The kind of file, and the columns by which it is recognized; the first that fits counts."""
 
 OWN_FORMATS = ("csv", "jsonl", "parquet")
 """Formats of files whose columns the user names."""
@@ -43,25 +41,6 @@ FORMATS = ("azure", "burstgpt", "mooncake", "bailian", *OWN_FORMATS)
 """All formats that ``read_trace`` reads."""
 
 _EXPECTED = "Give a trace: a CSV file with a header, JSON lines, or a Parquet file."
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The columns of one's own file.
-
-    Attributes:
-        time: Times, as numbers of seconds from any origin or as dates with times of day in UTC.
-        prompt_tokens: Tokens of the prompts.
-        output_tokens: Tokens of the answers.
-        tenant: Who sends the requests, or None.
-        origin: Where they come from, or None.
-    """
-
-    time: str = "time"
-    prompt_tokens: str = "prompt_tokens"
-    output_tokens: str = "output_tokens"
-    tenant: str | None = None
-    origin: str | None = None
 
 
 _OWN = Columns()
@@ -77,7 +56,7 @@ def read_trace(
 
     Args:
         path: The file; CSV and JSON lines may be compressed by gzip, whatever its name.
-        form: One of ``FORMATS``, or None to recognise it by its content.
+        form: One of ``FORMATS``, or None to recognize it by its content.
         columns: The columns of one's own file.
         where: The value that a row must have to be read, by column.
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from fedsim.workload.traces.columns import AZURE_HEADER, Columns
 from fedsim.workload.traces.csv_files import read_csv
 from fedsim.workload.traces.fields import Seconds, Stamp
-from fedsim.workload.traces.formats import AZURE_HEADER, Columns
 from fedsim.workload.traces.jsonl_files import read_jsonl
 from fedsim.workload.traces.layout import Layout
 from fedsim.workload.traces.parquet_files import read_parquet

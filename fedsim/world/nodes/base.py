@@ -199,11 +199,11 @@ class Node(Server):
 
     def _errs(self, job: Job) -> bool:
         """Let a job fail if an error strikes it, at once or later, and return whether one does."""
-        luck = keyed_uniform(job.live.key, ERROR, job.attempt)
-        if luck >= self._errors.probability:
+        draw = keyed_uniform(job.live.key, ERROR, job.attempt)
+        if draw >= self._errors.probability:
             return False
         error = Internal(f"node {self.name} answered with an error")
-        after_s = self._errors.after_s(luck)
+        after_s = self._errors.after_s(draw)
         if after_s > 0.0:
             self._held.fail_at(job, self.env.now + after_s, error)
         else:
@@ -215,7 +215,7 @@ class Node(Server):
         if not self._held.drop(job):
             self.abort(job)
 
-    def _luck(self, job: Job) -> float:
+    def _service_uniform(self, job: Job) -> float:
         """Return the uniform that decides how long the service of a job takes."""
         live = job.live
         if job.attempt == 1:

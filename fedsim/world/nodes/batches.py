@@ -129,7 +129,7 @@ class BatchNode(CountingNode):
                 self.queued -= 1
                 batch.append(job)
         self.running = len(batch)
-        uniforms = [self._luck(job) for job in batch]
+        uniforms = [self._service_uniform(job) for job in batch]
         took_s = self._batching.service.batch_s(uniforms, [job.live for job in batch])
         self._end.schedule(now_s + took_s * self.factor)
         self._jobs.update(dict.fromkeys(batch))

@@ -11,7 +11,7 @@ from fedsim.kernel.streams import ADAPTER_LOAD, MODEL_LOAD, keyed_uniform
 from fedsim.workload.details import Pictures
 from fedsim.workload.distributions import Constant, Exponential
 from fedsim.world.nodes.config import SwitchConfig
-from fedsim.world.nodes.models import Models
+from fedsim.world.nodes.slots import Models
 from fedsim.world.service import DistributedService, PictureService
 from tests.unit.world.scripted import Script, outage, slowdown
 

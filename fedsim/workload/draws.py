@@ -40,7 +40,7 @@ TURN = 30
 _LEAST = 2.0**-54
 
 
-class Luck(Protocol):
+class Draws(Protocol):
     """Gives the requests at hand their uniforms."""
 
     def __call__(self, purpose: str) -> NDArray[np.float64]:
@@ -48,8 +48,8 @@ class Luck(Protocol):
         ...
 
 
-class StreamLuck:
-    """The luck of the arrivals of plain traffic, from a random stream per purpose.
+class StreamDraws:
+    """The draws of the arrivals of plain traffic, from a random stream per purpose.
 
     Args:
         generator: Gives the stream of a purpose.
@@ -60,8 +60,8 @@ class StreamLuck:
         self._generators: dict[str, np.random.Generator] = {}
         self._count = 0
 
-    def following(self, count: int) -> Luck:
-        """Return the luck of the next *count* arrivals."""
+    def following(self, count: int) -> Draws:
+        """Return the draws of the next *count* arrivals."""
         self._count = count
         return self._uniforms
 
@@ -71,8 +71,8 @@ class StreamLuck:
         return np.maximum(self._generators[purpose].random(self._count), _LEAST)
 
 
-class KeyedLuck:
-    """The luck of requests with *keys*, a function of each key and the purpose alone."""
+class KeyedDraws:
+    """The draws of requests with *keys*, a function of each key and the purpose alone."""
 
     def __init__(self, streams: StreamSource, keys: NDArray[np.uint64]) -> None:
         self._streams = streams
