@@ -106,6 +106,27 @@ def directory_of(config: WorldConfig, gateways: Mapping[str, int]) -> Directory:
     )
 
 
+def _request(
+    config: StreamConfig, request_id: str, tenant_id: str | None, details: Details | None
+) -> InferenceRequest:
+    """Return a request of a stream as the federation sees it."""
+    blocks: tuple[int, ...] = ()
+    size = 0
+    if details is not None and isinstance(details, Prompt):
+        blocks, size = details.blocks, details.block_tokens
+    return InferenceRequest(
+        config.capability,
+        b"",
+        config.qos,
+        request_id,
+        tenant_id,
+        blocks,
+        size,
+        config.priority,
+        config.model,
+    )
+
+
 async def _read(gateway: GatewayTrait, request: InferenceRequest) -> None:
     """Have *request* served as a stream, and read that to its end."""
     await read_to_end(await gateway.infer_stream(request))
@@ -368,21 +389,7 @@ class World:
             self._observer.turn_taken(request=row, user=user, turn=turn)
         request_id = info.request_id(index)
         tenant_id = self._tenants[stream][tenant] if tenant >= 0 else None
-        blocks: tuple[int, ...] = ()
-        size = 0
-        if details is not None and isinstance(details, Prompt):
-            blocks, size = details.blocks, details.block_tokens
-        request = InferenceRequest(
-            config.capability,
-            b"",
-            config.qos,
-            request_id,
-            tenant_id,
-            blocks,
-            size,
-            config.priority,
-            config.model,
-        )
+        request = _request(config, request_id, tenant_id, details)
         gateway = self._gateway_choice.of(origin, key, tenant_id)
         self._live[request_id] = live = LiveRequest(
             self.env,
