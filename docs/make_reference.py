@@ -249,6 +249,8 @@ class Reference:
         lines = [f"{'#' * level} {section.heading}", "", self._about(section.model), ""]
         if section.keys:
             lines += ["| key | value | default | meaning |", "|---|---|---|---|"]
+        for key, found in self._percentiles(section.model):
+            lines.append(f"| {key} | {self._value(found)} | – | {self._meaning(found)} |")
         for key in section.keys:
             _, field = fields_by_key(section.model)[key]
             row = (f"`{key}`", self._value(properties[key]), _default(field, properties[key]))
@@ -267,6 +269,13 @@ class Reference:
             child = next(each.model for each in self._sections if model in each.model.__mro__[1:])
             found = self._properties(child)
         return found
+
+    def _percentiles(self, model: type[Settings]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the keys that a mapping has for any percentile, as examples."""
+        found = self._whole["$defs"].get(model.__name__, {}).get("patternProperties", {})
+        for pattern, each in found.items():
+            time = pattern.removeprefix("^").partition("_p(")[0]
+            yield f"`{time}_p50`, `{time}_p99`, …", each
 
     def _about(self, model: type[Settings]) -> str:
         found = self._whole if model is ScenarioFile else self._whole["$defs"].get(model.__name__)

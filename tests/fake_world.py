@@ -79,7 +79,7 @@ class FakeWorld:
             "strategy": "round_robin",
             "warmup_s": self.warmup_s,
             "duration_s": self.duration_s,
-            "slo": Slo({"p99": 4.0}, 0.99),
+            "slo": Slo({"latency_p99": 4.0, "success_rate": 0.99}),
             "wall_s": 0.1,
         }
         return Run(recorder, **(given | facts))

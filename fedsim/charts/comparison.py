@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,7 @@ def ranking(
     label: str,
     unit: str = "",
     better: str | None = "lower",
+    objective: float | None = None,
     subtitle: str = "",
 ) -> Chart:
     """Draw the mean of a measure for each strategy, with its confidence interval, best on top.
@@ -49,6 +51,7 @@ def ranking(
         label: The measure in words.
         unit: Its unit, or empty.
         better: ``lower`` or ``higher``, or None, which keeps the table's order.
+        objective: The limit that the scenario sets, in the unit of the means, or None.
         subtitle: Where the numbers come from.
     """
     title = f"Which strategy does best: {label}"
@@ -62,6 +65,8 @@ def ranking(
     axes = chart.add_subplot()
     for place, row in enumerate(table.to_dict("records")):
         _interval(axes, place, row["mean"], row["low"], row["high"], BLUE, unit)
+    if objective is not None:
+        axes.axvline(objective, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
     _rows(axes, table["strategy"].astype(str).tolist())
     if unit == "%":  # the room at the right is for figures, and no share exceeds the whole
         low, high = axes.get_xlim()
@@ -69,7 +74,10 @@ def ranking(
     direction = {"lower": "; lower is better", "higher": "; higher is better"}.get(better or "", "")
     quantity = f"{label} ({unit})" if unit else label
     axes.set_xlabel(f"{quantity}{direction}", size=9, color=INK)
-    _legend(axes, [("mean and 95 % confidence interval", BLUE)])
+    entries: list[tuple[str, str | None]] = [("mean and 95 % confidence interval", BLUE)]
+    if objective is not None:
+        entries.append((f"objective {objective:g} {unit}".rstrip(), None))
+    _legend(axes, entries)
     return chart
 
 
@@ -152,9 +160,14 @@ def _rows(axes: Axes, names: list[str]) -> None:
     axes.set_xlim(low, high + 0.22 * (high - low))
 
 
-def _legend(axes: Axes, entries: list[tuple[str, str]]) -> None:
+def _legend(axes: Axes, entries: Sequence[tuple[str, str | None]]) -> None:
+    """Name the colours; an entry without one is the dashed line of the objective."""
     handles = [
-        Line2D([], [], color=colour, marker="o", markeredgecolor="white", linewidth=2.2, label=name)
+        Line2D([], [], color=INK, linewidth=1.0, linestyle=(0, (4, 3)), label=name)
+        if colour is None
+        else Line2D(
+            [], [], color=colour, marker="o", markeredgecolor="white", linewidth=2.2, label=name
+        )
         for name, colour in entries
     ]
     axes.legend(

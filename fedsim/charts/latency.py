@@ -1,8 +1,10 @@
-"""The tail of the latency: who waits longest, and how long."""
+"""The tail of latency, time to first token and time per output token."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,88 +14,123 @@ from numpy.typing import NDArray
 
 from fedsim.charts.figure import INK, Chart, blank_chart, colours, new_chart, tidy
 
-_TITLE = "How long successful requests take, and how heavy the tail is"
+_TITLES = {
+    "latency": "How long successful requests take, and how heavy the tail is",
+    "ttft": "How long successful requests wait for their first token",
+    "tpot": "How long successful requests take for each token after the first",
+}
+_NAMES = {"latency": "latency", "ttft": "time to first token", "tpot": "time per output token"}
 _SHARES = {1.0: "100 %", 0.5: "50 %  p50", 0.1: "10 %  p90", 0.01: "1 %  p99"}
 _SHARES |= {0.001: "0.1 %  p99.9", 0.0001: "0.01 %  p99.99", 0.00001: "0.001 %"}
 _MOST_POINTS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A line of the chart.
+
+    Attributes:
+        name: Its name.
+        times_s: The times of its successful requests in ascending order, where known, in seconds.
+        success_rate: Share of its requests that succeeded.
+    """
+
+    name: str
+    times_s: NDArray[np.float64]
+    success_rate: float
+
+    @property
+    def label(self) -> str:
+        """Its line in the legend."""
+        if not len(self.times_s):
+            return f"{self.name}: {'no tokens' if self.success_rate else 'none succeeded'}"
+        p50_s, p99_s = np.quantile(self.times_s, [0.5, 0.99])
+        rate = _percent(self.success_rate)
+        return f"{self.name}: p50 {p50_s:.3g} s, p99 {p99_s:.3g} s, {rate} succeeded"
 
 
 def latency_distribution(
     requests: pd.DataFrame,
     *,
     by: str = "strategy",
-    objective_s: float | None = None,
+    time: str = "latency",
+    objectives_s: Mapping[str, float] | None = None,
     subtitle: str = "",
 ) -> Chart:
-    """Draw the complementary distribution of latency on logarithmic axes, a line per group.
+    """Draw the complementary distribution of a time on logarithmic axes, a line per group.
 
-    Dots mark the median and the 99th percentile. The legend gives them in seconds beside the
+    Dots mark the median and the 99th percentile. The legend gives them in seconds next to the
     success rate, because a strategy that fails its slow requests has a short tail.
 
     Args:
-        requests: Columns ``latency_s``, ``outcome`` and *by*; a row per request.
+        requests: Columns ``outcome``, *by* and that of the time; a row per request.
         by: Column whose values are compared, in the order of its categories.
-        objective_s: Latency objective in seconds, or None.
+        time: ``latency``, ``ttft`` or ``tpot``: the column ``<time>_s``.
+        objectives_s: Objectives in seconds, by the name of the group that each is for; an empty
+            name for all others.
         subtitle: Where the numbers come from.
     """
-    groups = list(_groups(requests, by))
-    if not any(len(latencies_s) for _, latencies_s, _ in groups):
-        return blank_chart(
-            _TITLE, subtitle, "No request succeeded, so there is no latency to show."
-        )
-    chart = new_chart(_TITLE, subtitle, 5.0)
+    groups = list(_groups(requests, by, f"{time}_s"))
+    if not any(len(group.times_s) for group in groups):
+        why = "has token times" if time != "latency" and (requests["outcome"] == "ok").any() else ""
+        message = f"No request {why or 'succeeded'}, so there is no {_NAMES[time]} to show."
+        return blank_chart(_TITLES[time], subtitle, message)
+    chart = new_chart(_TITLES[time], subtitle, 5.0)
     axes = chart.add_subplot()
-    styles = colours([name for name, _, _ in groups])
-    least = 1.0
-    for name, latencies_s, success_rate in groups:
-        if not len(latencies_s):
-            axes.plot([], [], color=styles[name][0], label=f"{name}: none succeeded")
+    styles = colours([group.name for group in groups])
+    shortest_s, least = math.inf, 1.0
+    for group in groups:
+        if not len(group.times_s):
+            axes.plot([], [], color=styles[group.name][0], label=group.label)
             continue
-        least = min(least, 1.0 / len(latencies_s))
-        _draw(axes, name, latencies_s, success_rate, styles[name])
-    shortest_s = min(float(np.quantile(group[1], 0.005)) for group in groups if len(group[1]))
-    if objective_s is not None:
-        shortest_s = min(shortest_s, objective_s)  # the line is seen even where all take longer
-        axes.axvline(objective_s, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
-        axes.annotate(
-            f" objective {objective_s:g} s",
-            (objective_s, 1.0),
-            xycoords=("data", "axes fraction"),
-            va="top",
-            size=8.5,
-            color=INK,
-        )
-    _scales(axes, max(least, 1e-5), shortest_s)
+        least = min(least, 1.0 / len(group.times_s))
+        shortest_s = min(shortest_s, float(np.quantile(group.times_s, 0.005)))
+        _draw(axes, group, styles[group.name])
+    objectives = dict(objectives_s or {})
+    for row, (name, limit_s) in enumerate(objectives.items()):
+        colour = styles[name][0] if name in styles and len(objectives) > 1 else INK
+        _objective(axes, name, limit_s, colour, row)
+    # An objective is seen even where all take longer.
+    _scales(axes, _NAMES[time], max(least, 1e-5), min(shortest_s, *objectives.values(), math.inf))
     return chart
 
 
-def _groups(requests: pd.DataFrame, by: str) -> Iterator[tuple[str, NDArray[np.float64], float]]:
-    """Yield each group's name, its successful latencies in ascending order, and success rate."""
+def _groups(requests: pd.DataFrame, by: str, column: str) -> Iterator[_Group]:
     in_categories = isinstance(requests[by].dtype, pd.CategoricalDtype)
     for name, part in requests.groupby(by, observed=True, sort=in_categories):
         ok = (part["outcome"] == "ok").to_numpy()
-        yield str(name), np.sort(part["latency_s"].to_numpy()[ok]), float(ok.mean())
+        times_s = part[column].to_numpy()[ok]
+        yield _Group(str(name), np.sort(times_s[~np.isnan(times_s)]), float(ok.mean()))
 
 
-def _draw(
-    axes: Axes,
-    name: str,
-    latencies_s: NDArray[np.float64],
-    success_rate: float,
-    style: tuple[str, str],
-) -> None:
+def _objective(axes: Axes, name: str, limit_s: float, colour: str, row: int) -> None:
+    """Draw an objective, its words in a row of their own below the top of the chart."""
+    axes.axvline(limit_s, color=colour, linewidth=1.0, linestyle=(0, (4, 3)))
+    of_whom = f" of {name}" if name else ""
+    axes.annotate(
+        f" objective{of_whom} {limit_s:g} s",
+        (limit_s, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, -11 * row),
+        textcoords="offset points",
+        va="top",
+        size=8.5,
+        color=colour,
+    )
+
+
+def _draw(axes: Axes, group: _Group, style: tuple[str, str]) -> None:
     colour, line = style
-    count = len(latencies_s)
+    count = len(group.times_s)
     ranks = _ranks(count)
-    p50_s, p99_s = np.quantile(latencies_s, [0.5, 0.99])
-    label = f"{name}: p50 {p50_s:.3g} s, p99 {p99_s:.3g} s, {_percent(success_rate)} succeeded"
+    p50_s, p99_s = np.quantile(group.times_s, [0.5, 0.99])
     axes.plot(
-        latencies_s[ranks],
+        group.times_s[ranks],
         1.0 - ranks / count,
         color=colour,
         linestyle=line,
         linewidth=1.7,
-        label=label,
+        label=group.label,
     )
     axes.plot([p50_s, p99_s], [0.5, 0.01], "o", color=colour, markersize=5, markeredgecolor="white")
 
@@ -106,8 +143,8 @@ def _ranks(count: int) -> NDArray[np.intp]:
     return np.unique(count - np.unique(above.round().astype(np.intp)))
 
 
-def _scales(axes: Axes, least: float, shortest_s: float) -> None:
-    """Set the scales: down to the share *least*, from the latency *shortest_s* on."""
+def _scales(axes: Axes, name: str, least: float, shortest_s: float) -> None:
+    """Set the scales: down to the share *least*, from the time *shortest_s* on."""
     tidy(axes, grid="both")
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -118,7 +155,7 @@ def _scales(axes: Axes, least: float, shortest_s: float) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(left=max(shortest_s, 1e-6) * 0.9)
     seconds_axis(axes)
-    axes.set_xlabel("latency (s, logarithmic)", size=9, color=INK)
+    axes.set_xlabel(f"{name} (s, logarithmic)", size=9, color=INK)
     axes.set_ylabel("share that takes longer (logarithmic)", size=9, color=INK)
     axes.legend(loc="lower left", fontsize=8.5, frameon=False, labelcolor=INK)
 

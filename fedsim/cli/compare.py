@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fedsim.cli.failures import reported
+from fedsim.cli.failures import MISSED, reported
 from fedsim.cli.options import Json, Out, Overrides, Quiet, ScenarioPath, Seed, Workers, parsed
 from fedsim.cli.output import print_json, repeat_command, result_directory
 from fedsim.cli.progress import progress_bar, writing
@@ -41,7 +41,10 @@ def compare(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Compare strategies and routers on the same seeds: ranking, differences, tables and charts."""
+    """Compare strategies and routers on the same seeds: ranking, differences, tables and charts.
+
+    Status 1 if no strategy holds the objective in every replication.
+    """
     with reported():
         from fedsim.scenario.load import load
 
@@ -84,3 +87,5 @@ def compare(
             from fedsim.report.parts import Saved
 
             show(comparison_report(result, overloads, Saved(directory, repeat)))
+        if loaded.slo is not None and not result.holding:
+            raise typer.Exit(MISSED)

@@ -66,6 +66,8 @@ def _simulated(scenario: Scenario, quiet: bool) -> tuple[Run, list[str]]:
 
 
 def _json(run: Run, warnings: list[str]) -> dict[str, Any]:
+    from fedsim.results.manifest import verdict_to_json
+
     by = {}
     for name in ("stream", "origin"):
         by[name] = run.summary(name).reset_index().to_dict("records")
@@ -77,10 +79,6 @@ def _json(run: Run, warnings: list[str]) -> dict[str, Any]:
         "summary": run.summary().to_dict("records")[0],
         "by": by,
         "outcomes": run.requests["outcome"].value_counts(sort=False).to_dict(),
-        "objective": [
-            {"objective": each.objective, "limit": each.limit, "value": each.value}
-            | {"held": each.held}
-            for each in run.verdicts()
-        ],
+        "objective": [verdict_to_json(each) for each in run.verdicts()],
         "warnings": warnings,
     }

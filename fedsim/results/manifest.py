@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from fedsim.federation.contracts import PrivacyLevel
-from fedsim.results.slo import Slo
+from fedsim.results.slo import Slo, Verdict
 from fedsim.world.observer import Directory, NodeInfo, StreamInfo
 
-FORMAT = 1
+FORMAT = 2
 """Version of the run directory; a reader refuses a newer one."""
 
 
@@ -95,14 +95,28 @@ def _level(name: str) -> PrivacyLevel:
 
 def slo_to_json(slo: Slo | None) -> dict[str, Any] | None:
     """Return an objective as plain JSON values."""
-    if slo is None:
-        return None
-    return {"latency": dict(slo.latency), "success_rate": slo.success_rate}
+    return None if slo is None else asdict(slo)
 
 
 def slo_from_json(data: dict[str, Any] | None) -> Slo | None:
-    """Return the objective that ``slo_to_json`` wrote."""
-    return None if data is None else Slo(**data)
+    """Return the objective that ``slo_to_json`` wrote, now or in format 1."""
+    if data is None or "bounds" in data:
+        return None if data is None else Slo(**data)
+    bounds = {f"latency_{name}": limit_s for name, limit_s in data["latency"].items()}
+    if data["success_rate"] is not None:
+        bounds["success_rate"] = data["success_rate"]
+    return Slo(bounds)
+
+
+def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as plain JSON values; a missing value is NaN."""
+    return asdict(verdict)
+
+
+def verdict_from_json(data: dict[str, Any]) -> Verdict:
+    """Return the verdict that ``verdict_to_json`` wrote."""
+    value = math.nan if data["value"] is None else data["value"]
+    return Verdict(**data | {"value": value, "without_tokens": tuple(data["without_tokens"])})
 
 
 def jsonable(value: Any) -> Any:

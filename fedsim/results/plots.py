@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 
 from fedsim.errors import ResultsError
 from fedsim.results.sample import Window
+from fedsim.results.slo import Slo
 from fedsim.results.tables import Tables
 
 if TYPE_CHECKING:
     from fedsim.charts.figure import Chart
 
-CHARTS = ("latency", "timeline", "utilization", "states")
+CHARTS = ("latency", "ttft", "tpot", "timeline", "utilization", "states")
 """The methods of ``RunPlots``; each is a file in a run directory's ``charts``."""
+
+TOKEN_CHARTS = ("ttft", "tpot")
+"""Those of them that need token times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +31,24 @@ class RunPlots:
         tables: The run's tables.
         window: What summaries cover.
         end_s: When the world stopped, in seconds.
-        objective_s: The objective of latency, in seconds, or None.
+        slo: The service objective, or None.
+        streams: The names of all streams.
         run: The run in words, for the charts' subtitles.
     """
 
     tables: Tables
     window: Window
     end_s: float
-    objective_s: float | None
+    slo: Slo | None
+    streams: tuple[str, ...]
     run: str
 
     def all(self) -> Iterator[tuple[str, Chart]]:
-        """Draw each chart, and yield it with its name."""
+        """Draw each chart, those of tokens only where there are any, and yield it with its name."""
+        tokens = self.tables.requests["ttft_s"].notna().any()
         for name in CHARTS:
-            yield name, getattr(self, name)()
+            if tokens or name not in TOKEN_CHARTS:
+                yield name, getattr(self, name)()
 
     def latency(self, by: str = "stream") -> Chart:
         """Draw the tail of the latency of successful requests, a line per value of column *by*.
@@ -48,6 +56,17 @@ class RunPlots:
         Raises:
             ResultsError: The table of requests has no such column.
         """
+        return self._tail("latency", by)
+
+    def ttft(self, by: str = "stream") -> Chart:
+        """Draw the tail of the time to first token, as ``latency`` does."""
+        return self._tail("ttft", by)
+
+    def tpot(self, by: str = "stream") -> Chart:
+        """Draw the tail of the time per output token, as ``latency`` does."""
+        return self._tail("tpot", by)
+
+    def _tail(self, time: str, by: str) -> Chart:
         from fedsim.charts.latency import latency_distribution
 
         requests = self.tables.requests
@@ -56,9 +75,12 @@ class RunPlots:
             msg = f"there is no column {by!r} to draw latencies by; choose one of {known}"
             raise ResultsError(msg)
         requests = requests[self.window.holds(requests["arrived_s"].to_numpy())]
-        subtitle = self._subtitle(len(requests))
         return latency_distribution(
-            requests, by=by, objective_s=self.objective_s, subtitle=subtitle
+            requests,
+            by=by,
+            time=time,
+            objectives_s=None if self.slo is None else self.slo.limits_s(time, self.streams),
+            subtitle=self._subtitle(len(requests)),
         )
 
     def timeline(self) -> Chart:
@@ -72,7 +94,7 @@ class RunPlots:
             end_s=self.end_s,
             arrivals_end_s=self.window.end_s,
             warmup_s=self.window.start_s,
-            objective_s=self.objective_s,
+            objective_s=None if self.slo is None else self.slo.limit_s("latency"),
             subtitle=self._subtitle(len(requests)),
         )
 

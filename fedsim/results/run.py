@@ -24,10 +24,11 @@ from fedsim.results.plots import RunPlots
 from fedsim.results.recorder import Recorder
 from fedsim.results.rundir import PLUGINS
 from fedsim.results.sample import Window
-from fedsim.results.slo import Slo, Verdict, verdicts
+from fedsim.results.slo import Slo, Verdict
 from fedsim.results.sources import Figure
-from fedsim.results.summary import latency_percentiles_s, require_grouping, summarise
+from fedsim.results.summary import require_grouping, summarise
 from fedsim.results.tables import DECISIONS, Tables
+from fedsim.results.verdicts import verdicts
 from fedsim.world.observer import Directory
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Run:
         self._end_s = end_s
         self._warnings = tuple(warnings)
         self._summaries: dict[str | None, DataFrame] = {}
+        self._verdicts: list[Verdict] | None = None
         self._digest: str | None = None
         self._warnings_found: list[str] | None = None
 
@@ -182,16 +184,27 @@ class Run:
         return self._summaries[by].copy(deep=False)
 
     def verdicts(self) -> list[Verdict]:
-        """Return whether each part of the objective was held; empty without an objective."""
+        """Return whether each bound of the objective was held; empty without an objective.
+
+        Raises:
+            ResultsError: The run was saved without its tables, before verdicts were saved.
+        """
         if self.slo is None:
             return []
-        window = Window(self.warmup_s, self.duration_s)
-        found = latency_percentiles_s(self.tables, window, list(self.slo.latency))
-        return verdicts(self.slo, float(self.summary()["success_rate"].iloc[0]), found)
+        if self._verdicts is None:
+            window = Window(self.warmup_s, self.duration_s)
+            self._verdicts = verdicts(self.slo, self.tables, self.directory, window)
+        return list(self._verdicts)
 
-    def _adopt(self, summaries: dict[str | None, DataFrame], digest: str) -> None:
-        """Take over what was computed before: this run has no tables."""
+    def _adopt(
+        self,
+        summaries: dict[str | None, DataFrame],
+        verdicts: list[Verdict] | None,
+        digest: str,
+    ) -> None:
+        """Use what was computed before: this run has no tables."""
         self._summaries.update(summaries)
+        self._verdicts = verdicts
         self._digest = digest
         self._warnings_found = []
 
@@ -202,7 +215,8 @@ class Run:
             self.tables,
             Window(self.warmup_s, self.duration_s),
             self.end_s,
-            None if self.slo is None else self.slo.latency_limit_s,
+            self.slo,
+            tuple(stream.name for stream in self.directory.streams),
             f"{self.name} · {self.strategy} · seed {self.seed}",
         )
 
@@ -274,6 +288,7 @@ class Run:
             scenario_yaml=self.scenario_yaml,
             manifest=self.manifest,
             summary=self.summary,
+            verdicts=self.verdicts(),
             tables=self.tables if self.record_tables == "full" else None,
             charts=self.plot.all() if charts else (),
         )
@@ -288,7 +303,7 @@ class Run:
         saved = storage.read(directory)
         run = cls(saved.tables, **saved.facts)
         if saved.summaries is not None:
-            run._adopt(saved.summaries, saved.digest)
+            run._adopt(saved.summaries, saved.verdicts, saved.digest)
         return run
 
 

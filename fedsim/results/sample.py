@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsim.results.slo import Slo
+from fedsim.results.slo import LIMITED, Slo
 from fedsim.results.tables import Tables
-from fedsim.world.observer import Directory
+from fedsim.world.observer import Directory, StreamInfo
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -40,7 +40,7 @@ class Sample:
 
     Attributes:
         ok: Whether it succeeded.
-        good: Whether it was served within its limit.
+        good: Whether it was served within the limits of one request.
         cross: Whether it was served outside its region of origin.
         attempts: Number of attempts.
         hedges: Number of hedges among them.
@@ -75,18 +75,21 @@ class Sample:
         attempts = requests["attempts"].to_numpy()
         ok = is_ok(requests)
         latency_s = requests["latency_s"].to_numpy()
-        limits_s = _limits_s(directory, slo)[requests["stream"].cat.codes.to_numpy()]
+        ttft_s, tpot_s = requests["ttft_s"].to_numpy(), requests["tpot_s"].to_numpy()
+        limits_s = _limits_s(directory, slo)[:, requests["stream"].cat.codes.to_numpy()]
+        # A missing token time is no longer than its limit: comparisons with NaN are false.
+        late = (ttft_s > limits_s[0]) | (tpot_s > limits_s[1]) | (latency_s > limits_s[2])
         served = requests["region"].cat.codes.to_numpy()
         return cls(
             ok=ok,
-            good=ok & (latency_s <= limits_s),
+            good=ok & ~late,
             cross=ok & (served != requests["origin"].cat.codes.to_numpy()),
             attempts=attempts,
             hedges=_hedges(tables),
             turned_away=(attempts == 0) & (requests["outcome"] == "no_capacity").to_numpy(),
             latency_s=latency_s,
-            ttft_s=requests["ttft_s"].to_numpy(),
-            tpot_s=requests["tpot_s"].to_numpy(),
+            ttft_s=ttft_s,
+            tpot_s=tpot_s,
             queue_wait_s=requests["queue_wait_s"].to_numpy(),
             prompt_tokens=requests["prompt_tokens"].to_numpy(np.int32, na_value=-1),
             cached_tokens=requests["cached_tokens"].to_numpy(np.int32, na_value=-1),
@@ -125,11 +128,22 @@ def is_ok(table: DataFrame) -> NDArray[np.bool_]:
 
 
 def _limits_s(directory: Directory, slo: Slo | None) -> NDArray[np.float64]:
-    """Return the longest good latency of each stream in seconds, infinite where none is set.
+    """Return the limits of one request, infinite where none is set: rows TTFT, TPOT and latency.
 
-    A stream's own ``max_latency`` comes before the objective.
+    There is a column per stream. A stream's own ``max_latency`` comes before the objective's.
     """
-    objective_s = slo.latency_limit_s if slo is not None else None
-    fallback_s = math.inf if objective_s is None else objective_s
-    own = (stream.max_latency_s for stream in directory.streams)
-    return np.array([fallback_s if limit_s is None else limit_s for limit_s in own] or [math.inf])
+    objective = slo or Slo()
+    limits_s = [
+        [
+            *(objective.limit_s(time, stream.name) for time in LIMITED[:-1]),
+            _latency_s(stream, objective),
+        ]
+        for stream in directory.streams
+    ]
+    known = [[math.inf if limit is None else limit for limit in row] for row in limits_s]
+    return np.array(known or [[math.inf] * len(LIMITED)]).T
+
+
+def _latency_s(stream: StreamInfo, slo: Slo) -> float | None:
+    own_s = stream.max_latency_s
+    return slo.limit_s("latency", stream.name) if own_s is None else own_s

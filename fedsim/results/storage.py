@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 from fedsim.errors import ResultsError
 from fedsim.results.columns import TABLES
 from fedsim.results.kinds import Names
-from fedsim.results.manifest import FORMAT, directory_from_json, slo_from_json
+from fedsim.results.manifest import (
+    FORMAT,
+    directory_from_json,
+    slo_from_json,
+    verdict_from_json,
+    verdict_to_json,
+)
+from fedsim.results.measures import MEASURES
 from fedsim.results.rundir import (
     MANIFEST,
     PLUGINS,
@@ -22,6 +29,7 @@ from fedsim.results.rundir import (
     whole_directory,
     write_json,
 )
+from fedsim.results.slo import Verdict
 from fedsim.results.sources import Figure
 from fedsim.results.summary import GROUPINGS
 from fedsim.results.tables import DECISIONS, NAMES, Tables
@@ -58,12 +66,14 @@ class SavedRun:
         facts: The other arguments of ``Run``, by name.
         digest: The run's digest.
         summaries: What was computed of a run whose tables were not saved, by grouping; else None.
+        verdicts: Its verdicts, or None where they were not saved.
     """
 
     tables: Tables
     facts: dict[str, Any]
     digest: str
     summaries: dict[str | None, DataFrame] | None
+    verdicts: list[Verdict] | None
 
 
 def write(
@@ -71,6 +81,7 @@ def write(
     scenario_yaml: str,
     manifest: dict[str, Any],
     summary: Callable[[str | None], DataFrame],
+    verdicts: Iterable[Verdict],
     tables: Tables | None,
     charts: Iterable[tuple[str, Chart]],
 ) -> Path:
@@ -81,6 +92,7 @@ def write(
         scenario_yaml: The resolved scenario.
         manifest: How the run came about.
         summary: Gives the summary by a grouping.
+        verdicts: Whether each bound of the objective was held.
         tables: The tables, or None where they are left out.
         charts: The charts and their names.
 
@@ -90,7 +102,9 @@ def write(
     with whole_directory(directory) as folder:
         (folder / SCENARIO).write_text(scenario_yaml, encoding="utf-8")
         by = {name: _records(summary(name)) for name in SAVED_GROUPINGS}
-        write_json(folder / SUMMARY, {"all": _records(summary(None))[0], "by": by})
+        objective = [verdict_to_json(verdict) for verdict in verdicts]
+        whole = _records(summary(None))[0]
+        write_json(folder / SUMMARY, {"all": whole, "by": by, "objective": objective})
         if tables is not None:
             for name in tables.names:
                 path = folder / f"{name}.parquet"
@@ -116,6 +130,7 @@ def read(directory: str | os.PathLike[str]) -> SavedRun:
     try:
         names = directory_from_json(manifest["directory"])
         summarised = manifest["record_tables"] == "summary"
+        saved = read_json(folder / SUMMARY) if summarised else None
         return SavedRun(
             Tables({name: _builder(folder, name, names, manifest) for name in _saved(folder)}),
             {
@@ -129,7 +144,8 @@ def read(directory: str | os.PathLike[str]) -> SavedRun:
                 **{name: manifest[name] for name in _PLAIN},
             },
             manifest["digest"],
-            _read_summaries(folder) if summarised else None,
+            None if saved is None else _summaries(saved),
+            None if saved is None or "objective" not in saved else _verdicts(saved),
         )
     except (KeyError, TypeError, OSError) as error:
         msg = f"{folder} is not a whole run directory: {error}"
@@ -169,14 +185,20 @@ def _records(table: DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in keyed.to_dict("records")]
 
 
-def _read_summaries(folder: Path) -> dict[str | None, DataFrame]:
-    """Return the summaries of a run without tables."""
+def _summaries(saved: dict[str, Any]) -> dict[str | None, DataFrame]:
+    """Return the summaries of a run without tables; a measure that they lack is missing."""
     import pandas as pd
 
-    data = read_json(folder / SUMMARY)
     summaries: dict[str | None, DataFrame] = {
-        None: pd.DataFrame([data["all"]], index=pd.Index(["all"]))
+        None: pd.DataFrame([saved["all"]], index=pd.Index(["all"]))
     }
-    for by, records in data["by"].items():
+    for by, records in saved["by"].items():
         summaries[by] = pd.DataFrame(records).set_index(by)
-    return {by: table.apply(pd.to_numeric) for by, table in summaries.items()}
+    columns = list(MEASURES)
+    return {
+        by: table.apply(pd.to_numeric).reindex(columns=columns) for by, table in summaries.items()
+    }
+
+
+def _verdicts(saved: dict[str, Any]) -> list[Verdict]:
+    return [verdict_from_json(each) for each in saved["objective"]]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.errors import ResultsError
-from fedsim.results.group import Group, percentiles
+from fedsim.results.group import Group
 from fedsim.results.measures import MEASURES
-from fedsim.results.sample import Sample, Window, is_ok
+from fedsim.results.sample import Sample, Window
 from fedsim.results.slo import Slo
 from fedsim.results.tables import Tables
 from fedsim.results.violations import VIOLATIONS, Rows
@@ -83,13 +83,6 @@ def summarise(
         group = Group(part, window.length_s, nodes.get(labels[code]), counted)
         rows.append([measure.of(group) for measure in MEASURES.values()])
     return pd.DataFrame(rows, index=pd.Index(labels, name=by), columns=pd.Index(MEASURES))
-
-
-def latency_percentiles_s(tables: Tables, window: Window, names: Sequence[str]) -> dict[str, float]:
-    """Return percentiles of the latency of successful requests, in seconds, by name."""
-    requests = tables.requests
-    chosen = window.holds(requests["arrived_s"].to_numpy()) & is_ok(requests)
-    return percentiles(requests["latency_s"].to_numpy()[chosen], names)
 
 
 def _groups(table: DataFrame, by: str | None) -> tuple[list[str], Codes]:

@@ -49,6 +49,7 @@ _CHECKS: tuple[Callable[[Facts], Iterable[Problem]], ...] = (
     reachability.origins_without_gateway,
     reachability.missing_round_trips,
     reachability.warmup_too_long,
+    reachability.windows_too_long,
 )
 
 

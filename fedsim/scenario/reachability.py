@@ -10,6 +10,7 @@ from fedsim.scenario.catalogues.tables import CatalogueError
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.schema.base import listed
 from fedsim.scenario.source import KeyPath
+from fedsim.scenario.units import DURATION
 
 
 def unserved_streams(facts: Facts) -> Iterator[Problem]:
@@ -141,3 +142,18 @@ def warmup_too_long(facts: Facts) -> Iterator[Problem]:
         message = f"{facts.text('warmup')} is not less than the duration of {duration}."
         remedy = "Summaries cover what arrives after the warm-up: make it shorter."
         yield facts.document.problem(("warmup",), message, remedy)
+
+
+def windows_too_long(facts: Facts) -> Iterator[Problem]:
+    """Yield a problem where no whole window of the objective fits between warm-up and end."""
+    every_s, duration_s = facts.duration_s("slo", "every"), facts.duration_s("duration")
+    if every_s is None or duration_s is None:
+        return
+    stated_s = facts.duration_s("warmup")
+    judged_s = duration_s - (duration_s / 10.0 if stated_s is None else stated_s)
+    if 0.0 < judged_s < every_s:
+        message = (
+            f"No window of {facts.text('slo', 'every')} fits into what comes after the warm-up."
+        )
+        remedy = f"Write at most {DURATION.format(judged_s)}, or remove it."
+        yield facts.document.problem(("slo", "every"), message, remedy)

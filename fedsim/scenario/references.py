@@ -1,4 +1,4 @@
-"""Checks that names in a scenario name something: regions, pools, nodes, pairs of regions."""
+"""Checks that names in a scenario name something: regions, pools, nodes, streams."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def unknown_names(facts: Facts) -> Iterator[Problem]:
     for stream in facts.streams:
         yield from _unknown_keys(facts, ("workload", stream, "origins"))
         yield from _wrong_offsets(facts, stream)
+    for stream in facts.mapping("slo", "streams"):
+        if stream not in facts.mapping("workload"):
+            message = f"There is no stream {shown(stream)}."
+            remedy = suggestion(stream, list(facts.mapping("workload"))) or "Add it to workload."
+            yield facts.document.problem(("slo", "streams", stream), message, remedy, at_key=True)
     yield from _unknown_keys(facts, ("federation", "gateways"))
     for number, _ in facts.faults:
         path = ("faults", number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import numpy as np
 from fedsim.errors import ResultsError
 from fedsim.results.measures import MEASURES
 from fedsim.results.run import Run
+from fedsim.results.slo import Verdict
 from fedsim.results.storage import SAVED_GROUPINGS
 from fedsim.scenario.spec import Scenario
 from fedsim.studies.cautions import merged_warnings
@@ -166,24 +167,46 @@ class Comparison:
 
     @property
     def objectives(self) -> DataFrame:
-        """A row per strategy and part of the objective; empty without one.
+        """A row per strategy and bound of the objective; empty without one.
 
-        Columns ``strategy, objective, limit, mean, mean_ci95, held, replications``: *held* is the
-        number of replications that held it.
+        Columns ``strategy, objective, stream, limit, mean, mean_ci95, held, replications,
+        missing``: *stream* is the one whose own bound it is, None for the common bound; *held* is
+        the number of replications that held it; *missing* says why no replication has a value,
+        such as ``no tokens``, and is empty where one has.
         """
         import pandas as pd
 
         rows = []
         for name in self.ranking():
-            runs = [each.objective for each in self._all if each.strategy == name]
-            for parts in zip(*runs, strict=True):
+            for parts in self._verdicts(name):
                 found = estimates([part.value for part in parts])
-                row = {"strategy": name, "objective": parts[0].objective, "limit": parts[0].limit}
-                row |= {"mean": float(found.mean), "mean_ci95": float(found.half_width)}
+                first = parts[0]
+                row: dict[str, Any] = {
+                    "strategy": name,
+                    "objective": first.objective,
+                    "stream": first.stream,
+                }
+                row |= {"limit": first.limit, "mean": float(found.mean)}
+                row |= {"mean_ci95": float(found.half_width)}
                 row |= {"held": sum(part.held for part in parts), "replications": len(parts)}
+                row |= {"missing": first.missing if all(part.missing for part in parts) else ""}
                 rows.append(row)
-        columns = ["strategy", "objective", "limit", "mean", "mean_ci95", "held", "replications"]
-        return pd.DataFrame(rows, columns=pd.Index(columns))
+        columns = ["strategy", "objective", "stream", "limit", "mean", "mean_ci95", "held"]
+        return pd.DataFrame(rows, columns=pd.Index([*columns, "replications", "missing"]))
+
+    @property
+    def holding(self) -> list[str]:
+        """The strategies that held every bound of the objective in every replication."""
+        return [
+            name
+            for name in self.ranking()
+            if all(part.held for parts in self._verdicts(name) for part in parts)
+        ]
+
+    def _verdicts(self, strategy: str) -> Iterator[tuple[Verdict, ...]]:
+        """Yield the verdicts of a strategy's replications on each bound of the objective."""
+        runs = [each.objective for each in self._all if each.strategy == strategy]
+        yield from zip(*runs, strict=True)
 
     @property
     def outcomes(self) -> DataFrame:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fedsim.results.slo import Bounded
 from fedsim.studies.ranking import CHIEF, measure_of
 
 if TYPE_CHECKING:
     from fedsim.charts.figure import Chart
     from fedsim.studies.comparison import Comparison
 
-MEASURES_DRAWN = (CHIEF, "latency_p99_s")
-"""The measures whose ranking and differences are in a comparison's ``charts``."""
+MEASURES_DRAWN = (CHIEF, "latency_p99_s", "ttft_p99_s", "tpot_p99_s")
+"""The measures whose ranking and differences are in a comparison's ``charts``, where known."""
 
 
 class ComparisonPlots:
@@ -22,21 +23,40 @@ class ComparisonPlots:
 
     def latency(self) -> Chart:
         """Draw the tail of the latency by strategy, over the first replication of each."""
+        return self._tail("latency")
+
+    def ttft(self) -> Chart:
+        """Draw the tail of the time to first token, as ``latency`` does."""
+        return self._tail("ttft")
+
+    def tpot(self) -> Chart:
+        """Draw the tail of the time per output token, as ``latency`` does."""
+        return self._tail("tpot")
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The measures whose ranking and differences are drawn: those that have a value."""
+        table = self._of.summary()
+        return tuple(name for name in MEASURES_DRAWN if table[name].notna().any())
+
+    def _tail(self, time: str) -> Chart:
         import pandas as pd
 
         from fedsim.charts.latency import latency_distribution
 
         parts = [
-            run.in_window[["latency_s", "outcome"]].assign(strategy=name)
+            run.in_window[[f"{time}_s", "outcome"]].assign(strategy=name)
             for name, run in self._of.runs.items()
         ]
         requests = pd.concat(parts, ignore_index=True)
         names = list(self._of.strategies)
         requests["strategy"] = pd.Categorical(requests["strategy"], categories=names)
         slo = self._of.scenario.slo
+        streams = [stream.traffic.name for stream in self._of.scenario.world.streams]
         return latency_distribution(
             requests,
-            objective_s=slo.latency_limit_s if slo else None,
+            time=time,
+            objectives_s=None if slo is None else slo.limits_s(time, streams),
             subtitle=f"{self._of.scenario.name} · seed {self._of.seeds[0]} · "
             f"n = {len(parts[0]):,} requests each",
         )
@@ -62,6 +82,7 @@ class ComparisonPlots:
             label=facts.label,
             unit=facts.unit,
             better=facts.better if all_comparable else None,
+            objective=self._objective(measure),
             subtitle=self._subtitle(),
         )
 
@@ -91,6 +112,17 @@ class ComparisonPlots:
     def states(self, strategy: str | None = None) -> Chart:
         """Draw health and breakers in a strategy's first run, by default the best one's."""
         return self._of.run(strategy or self._of.ranking()[0]).plot.states()
+
+    def _objective(self, measure: str) -> float | None:
+        """Return the limit of *measure* over all streams, as the chart shows it, or None."""
+        slo = self._of.scenario.slo
+        if slo is None:
+            return None
+        for key, limit in slo.bounds.items():
+            covers_all = not any(key in own for own in slo.streams.values())
+            if covers_all and Bounded.of(key).measure == measure:
+                return limit * measure_of(measure).scale
+        return None
 
     def _subtitle(self) -> str:
         seeds = self._of.seeds

@@ -11,7 +11,6 @@ from fedsim.results.manifest import FORMAT, provenance
 from fedsim.results.measures import MEASURES
 from fedsim.results.rundir import MANIFEST, PLUGINS, SCENARIO, whole_directory, write_json
 from fedsim.studies.comparison import CI, Comparison
-from fedsim.studies.plots import MEASURES_DRAWN
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -88,8 +87,12 @@ def _long(comparison: Comparison) -> DataFrame:
 
 def _draw(comparison: Comparison, folder: Path) -> None:
     folder.mkdir()
+    measures = comparison.plot.measures
     comparison.plot.latency().savefig(folder / "latency.png")
-    for measure in MEASURES_DRAWN:
+    for time in ("ttft", "tpot"):
+        if f"{time}_p99_s" in measures:
+            getattr(comparison.plot, time)().savefig(folder / f"{time}.png")
+    for measure in measures:
         comparison.plot.ranking(measure).savefig(folder / f"ranking-{measure}.png")
         if len(comparison.strategies) > 1:
             comparison.plot.differences(measure).savefig(folder / f"differences-{measure}.png")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fedsim.results.slo import Slo
-from fedsim.scenario.schema.root import Compare, SloSettings
+from fedsim.scenario.schema.root import Compare
+from fedsim.scenario.schema.slo import SloSettings
 from fedsim.scenario.spec import CompareSpec
 
 
@@ -11,12 +12,8 @@ def slo_config(slo: SloSettings | None) -> Slo | None:
     """Return the objective, or None where the file has none."""
     if slo is None:
         return None
-    latency = {
-        name.removeprefix("latency_"): value
-        for name, value in slo
-        if name.startswith("latency_") and value is not None
-    }
-    return Slo(latency=latency, success_rate=slo.success_rate)
+    streams = {name: bounds.bounds() for name, bounds in slo.streams.items()}
+    return Slo(slo.bounds(), slo.every, streams)
 
 
 def compare_spec(compare: Compare | None) -> CompareSpec | None:

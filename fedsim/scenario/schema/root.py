@@ -13,51 +13,18 @@ from fedsim.scenario.schema.faults import Fault
 from fedsim.scenario.schema.federation import Federation
 from fedsim.scenario.schema.pools import Network, Pools, Regions
 from fedsim.scenario.schema.presets import AnyFederation
+from fedsim.scenario.schema.slo import SloSettings
 from fedsim.scenario.schema.types import (
     CountFrom1,
     Duration,
     DurationOrOff,
     Name,
-    Percentage,
     PositiveDuration,
     RouterName,
     StrategyName,
 )
 from fedsim.scenario.schema.workload import Workload
 from fedsim.world.config import WorldConfig
-
-
-class SloSettings(Settings):
-    """The service objective, over the requests that arrive after the warm-up."""
-
-    latency_p50: PositiveDuration | None = Field(
-        default=None, description="Bound on the median of the latency."
-    )
-    latency_p75: PositiveDuration | None = Field(
-        default=None, description="Bound on the 75th percentile of the latency."
-    )
-    latency_p90: PositiveDuration | None = Field(
-        default=None, description="Bound on the 90th percentile of the latency."
-    )
-    latency_p95: PositiveDuration | None = Field(
-        default=None, description="Bound on the 95th percentile of the latency."
-    )
-    latency_p99: PositiveDuration | None = Field(
-        default=None, description="Bound on the 99th percentile of the latency."
-    )
-    latency_p999: PositiveDuration | None = Field(
-        default=None, description="Bound on the 99.9th percentile of the latency."
-    )
-    success_rate: Percentage | None = Field(
-        default=None, description="Least share of requests that succeed."
-    )
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if not self.model_dump(exclude_none=True):
-            message = "The objective is empty."
-            raise error(message, "Add latency_p99 or success_rate, or remove it.")
-        return self
 
 
 class Record(Settings):

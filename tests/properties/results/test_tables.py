@@ -33,7 +33,7 @@ def run_of(items: list[History]) -> Run:
         strategy="none",
         warmup_s=50.0,
         duration_s=100.0,
-        slo=Slo({"p99": 30.0}),
+        slo=Slo({"latency_p99": 30.0}),
     )
 
 

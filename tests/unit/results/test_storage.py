@@ -44,7 +44,7 @@ def like_the_run(tables: Recorder | Tables, **facts: Any) -> Run:
         "strategy": "round_robin",
         "warmup_s": 30.0,
         "duration_s": 90.0,
-        "slo": Slo({"p99": 4.0}, 0.99),
+        "slo": Slo({"latency_p99": 4.0, "success_rate": 0.99}),
     }
     return Run(tables, **(given | facts))
 

@@ -116,7 +116,7 @@ def summary(by: str | None = None, **changes: Any) -> pd.DataFrame:
     facts: dict[str, Any] = {
         "warmup_s": 10.0,
         "duration_s": 110.0,
-        "slo": Slo({"p50": 1.0, "p99": 5.0}),
+        "slo": Slo({"latency_p50": 1.0, "latency_p99": 5.0}),
     }
     return summarise(record().tables(), NAMES, by=by, **(facts | changes))
 

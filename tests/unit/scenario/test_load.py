@@ -318,7 +318,7 @@ class TestValues:
             FaultConfig(Slowdown(5.0), node="us-chat-0", at_s=1.0, lasts_s=2.0),
             FaultConfig(Errors(1.0), pool="us-chat", at_s=1.0, lasts_s=2.0),
         )
-        assert scenario.slo == Slo({"p50": 1.0, "p99": 8.0}, 0.999)
+        assert scenario.slo == Slo({"latency_p50": 1.0, "latency_p99": 8.0, "success_rate": 0.999})
         assert scenario.compare == CompareSpec(CONTRACT_STRATEGIES, 3, "round_robin")
 
     def test_trace_is_found_beside_the_scenario(self, tmp_path: Path):
