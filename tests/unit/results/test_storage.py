@@ -16,6 +16,7 @@ from fedsim.errors import ResultsError
 from fedsim.results.recorder import Recorder
 from fedsim.results.run import Run
 from fedsim.results.rundir import whole_directory, write_json
+from fedsim.results.plots import CHARTS
 from fedsim.results.slo import Slo
 from fedsim.results.storage import SAVED_GROUPINGS
 from fedsim.results.tables import NAMES, Tables
@@ -95,7 +96,7 @@ class TestDirectory:
         folder = run.save(tmp_path / "b")
 
         names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*"))
-        charts = [f"charts/{name}.png" for name in ("latency", "states", "timeline", "utilization")]
+        charts = [f"charts/{name}.png" for name in CHARTS]
         tables = [f"{name}.parquet" for name in NAMES]
         plain = ["manifest.json", "scenario.yaml", "summary.json"]
         assert names == sorted([*charts, *tables, *plain])
