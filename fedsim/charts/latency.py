@@ -86,12 +86,20 @@ def latency_distribution(
         least = min(least, 1.0 / len(group.times_s))
         shortest_s = min(shortest_s, float(np.quantile(group.times_s, 0.005)))
         _draw(axes, group, styles[group.name])
-    objectives = dict(objectives_s or {})
-    for row, (name, limit_s) in enumerate(objectives.items()):
-        colour = styles[name][0] if name in styles and len(objectives) > 1 else INK
-        _objective(axes, name, limit_s, colour, row)
+    untimed = {group.name for group in groups if not len(group.times_s)}
+    objectives = {
+        name: limit_s for name, limit_s in (objectives_s or {}).items() if name not in untimed
+    }
+    inks = {
+        name: styles[name][0] if name in styles and len(objectives) > 1 else INK
+        for name in objectives
+    }
+    for name, limit_s in objectives.items():
+        axes.axvline(limit_s, color=inks[name], linewidth=1.0, linestyle=(0, (4, 3)))
     # An objective is seen even where all take longer.
     _scales(axes, _NAMES[time], max(least, 1e-5), min(shortest_s, *objectives.values(), math.inf))
+    for row, (name, limit_s) in enumerate(objectives.items()):
+        _objective(axes, name, limit_s, inks[name], row)
     return chart
 
 
@@ -104,15 +112,16 @@ def _groups(requests: pd.DataFrame, by: str, column: str) -> Iterator[_Group]:
 
 
 def _objective(axes: Axes, name: str, limit_s: float, colour: str, row: int) -> None:
-    """Draw an objective, its words in a row of their own below the top of the chart."""
-    axes.axvline(limit_s, color=colour, linewidth=1.0, linestyle=(0, (4, 3)))
-    of_whom = f" of {name}" if name else ""
+    """Write an objective next to its line, in a row of its own below the top of the chart."""
+    low, high = np.log(axes.get_xlim())
+    at_right = np.log(limit_s) > low + 0.75 * (high - low)
     axes.annotate(
-        f" objective{of_whom} {limit_s:g} s",
+        f" objective{f' of {name}' if name else ''} {limit_s:g} s ",
         (limit_s, 1.0),
         xycoords=("data", "axes fraction"),
         xytext=(0, -11 * row),
         textcoords="offset points",
+        ha="right" if at_right else "left",
         va="top",
         size=8.5,
         color=colour,

@@ -18,10 +18,10 @@ from fedsim.document import (
     plain,
     words,
 )
-from fedsim.report.measures import cells, measured, placed, readable
+from fedsim.report.measures import cells, measured, placed
 from fedsim.report.parts import Saved, closing, warnings_of
 from fedsim.results.measures import MEASURES, Measure
-from fedsim.studies.plots import MEASURES_DRAWN
+from fedsim.results.slo import in_words
 from fedsim.studies.ranking import CHIEF
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def comparison_report(
         *warnings_of([*overloads, *comparison.warnings]),
     ]
     if saved is not None:
-        blocks += closing(saved, _CONTENTS, _charts(several))
+        blocks += closing(saved, _CONTENTS, _charts(comparison))
     return Document(tuple(blocks))
 
 
@@ -156,23 +156,33 @@ def _groups(comparison: Comparison, by: str, title: str) -> list[Block]:
             Column(group, cells(measure, values, group), rank=rank)
             for rank, group in enumerate(groups, start=1)
         ]
-        heading = f"{readable(measure.name).capitalize()} by {title}, {measure.unit}"
+        heading = f"{measure.words[:1].upper()}{measure.words[1:]} by {title}, {measure.unit}"
         blocks += [Heading(heading), Table(tuple(columns), "replications.parquet")]
     return blocks
 
 
 def _objectives(comparison: Comparison) -> list[Block]:
+    """Return in how many replications each strategy held each bound."""
     table = comparison.objectives
     if table.empty:
         return []
     columns = [words("strategy", comparison.ranking())]
-    for name, part in table.groupby("objective", sort=False):
-        limit = float(part["limit"].iloc[0])
-        bound = f"≤ {limit:g} s" if str(name).endswith("_s") else f"≥ {100.0 * limit:g} %"
-        counts = zip(part["held"].tolist(), part["replications"].tolist(), strict=True)
-        held = [Cell(count, text=f"{count} of {total}") for count, total in counts]
-        columns.append(Column(f"{readable(str(name))} {bound}", tuple(held)))
-    return [Heading("Objective: replications that held it"), Table(tuple(columns))]
+    bounds = table.groupby(["key", "stream"], sort=False)
+    for rank, (_, part) in enumerate(bounds, start=1):
+        rows = part.to_dict("records")
+        first = rows[0]
+        held = [
+            Cell(row["held"], text=row["missing"] or f"{row['held']} of {row['replications']}")
+            for row in rows
+        ]
+        bound = in_words(first["key"], first["limit"], first["stream"] or None)
+        columns.append(Column(bound, tuple(held), rank=rank))
+    heading = Heading("Objective: replications that held it")
+    blocks: list[Block] = [heading, Table(tuple(columns), "summary.json")]
+    if not comparison.holding:
+        text = "No strategy held the whole objective in every replication."
+        blocks.append(Sentence(text, "bad"))
+    return blocks
 
 
 def _outcomes(comparison: Comparison) -> Table:
@@ -187,11 +197,14 @@ def _outcomes(comparison: Comparison) -> Table:
     return Table((names, *columns), "summary.json")
 
 
-def _charts(several: bool) -> list[tuple[str, str]]:
-    charts = [("latency.png", "latency of successful requests by strategy")]
-    for name in MEASURES_DRAWN:
-        title = readable(name)
+def _charts(comparison: Comparison) -> list[tuple[str, str]]:
+    charts = [
+        (f"{time}.png", f"{words} of successful requests by strategy")
+        for time, words in comparison.plot.times.items()
+    ]
+    for name in comparison.plot.measures:
+        title = MEASURES[name].words
         charts.append((f"ranking-{name}.png", f"{title} by strategy"))
-        if several:
+        if len(comparison.strategies) > 1:
             charts.append((f"differences-{name}.png", f"differences in {title}"))
     return charts

@@ -13,21 +13,19 @@ if TYPE_CHECKING:
 
     from fedsim.document import Form
 
-_ABOUT_TOKENS = ("ttft_", "tpot_", "cache_")
-
 
 def placed(*, tokens: bool | None = None) -> list[Measure]:
     """Return the measures that tables show, in the order of a summary.
 
     Args:
-        tokens: Whether those of requests whose tokens have times, or the others; None for both.
+        tokens: Whether those about tokens or the others; None for both.
     """
     return [
         measure
         for measure in MEASURES.values()
         if measure.place is not None
         and measure.name != "requests"
-        and tokens in {None, measure.name.startswith(_ABOUT_TOKENS)}
+        and tokens in {None, measure.of_tokens}
     ]
 
 
@@ -65,8 +63,3 @@ def cells(
         figure(value, form, half_width=width, signed=signed)
         for value, width in zip(table[column].tolist(), widths, strict=True)
     )
-
-
-def readable(name: str) -> str:
-    """Return the name of a measure or of a part of an objective, such as ``latency p99``."""
-    return name.removesuffix("_s").replace("_", " ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fedsim.document import (
@@ -12,20 +13,22 @@ from fedsim.document import (
     Document,
     Heading,
     Sentence,
+    Style,
     Table,
     figure,
     percent,
     plain,
     words,
 )
-from fedsim.report.measures import measured, placed, readable
+from fedsim.report.measures import measured, placed
 from fedsim.report.parts import Saved, closing, warnings_of
+from fedsim.results.plots import CHARTS, TOKEN_CHARTS
+from fedsim.results.slo import Bounded, limit_in_words
 from fedsim.scenario.units import DURATION
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from fedsim.document import Form
     from fedsim.results.measures import Measure
     from fedsim.results.run import Run
     from fedsim.results.slo import Verdict
@@ -36,12 +39,14 @@ _CONTENTS = (
     "summary.json: every measure, by stream, origin, region, node and capability",
     "scenario.yaml: the scenario with its defaults; manifest.json: seed, digest, versions",
 )
-_CHARTS = (
-    ("latency.png", "latency of successful requests"),
-    ("timeline.png", "load, outcomes and latency over time"),
-    ("utilization.png", "utilization of each node over time"),
-    ("states.png", "what each gateway held of each node's health, and its circuit breakers"),
-)
+_CHARTS = {
+    "latency": "latency of successful requests",
+    "ttft": "time to first token of successful requests",
+    "tpot": "time per output token of successful requests",
+    "timeline": "load, outcomes and latency over time",
+    "utilization": "utilization of each node over time",
+    "states": "what each gateway held of each node's health, and its circuit breakers",
+}
 
 
 def run_report(
@@ -62,7 +67,8 @@ def run_report(
         Heading("By stream (latency percentiles cover successful requests)"),
         _groups(placed(tokens=False), streams, whole),
     ]
-    if whole["ttft_p50_s"].notna().any():
+    tokens = bool(whole["ttft_p50_s"].notna().any())
+    if tokens:
         timed = streams[streams["ttft_p50_s"].notna()]
         blocks += [
             Heading("By stream: time to first token (ttft) and time per output token (tpot)"),
@@ -76,9 +82,11 @@ def run_report(
         *(Sentence(text, item=True) for text in _engines(run, scenario)),
     ]
     if run.verdicts():
-        blocks += [Heading("Objective"), _objective(run.verdicts())]
+        blocks += _objective(run.verdicts())
     blocks += warnings_of(warnings)
-    blocks += closing(saved, _CONTENTS, _CHARTS) if saved is not None else []
+    shown = [name for name in CHARTS if tokens or name not in TOKEN_CHARTS]
+    charts = [(f"{name}.png", _CHARTS[name]) for name in shown]
+    blocks += closing(saved, _CONTENTS, charts) if saved is not None else []
     return Document(tuple(blocks))
 
 
@@ -152,25 +160,52 @@ def _engines(run: Run, scenario: Scenario) -> list[str]:
     return [f"{', '.join(facts)}."]
 
 
-def _objective(verdicts: Sequence[Verdict]) -> Table:
-    limits, values = [], []
-    for each in verdicts:
-        form: Form = "significant" if each.objective.endswith("_s") else "percent"
-        sign, unit = ("≤", "s") if form == "significant" else ("≥", "%")
-        limit = each.limit if form == "significant" else 100.0 * each.limit
-        limits.append(Cell(each.limit, form, text=f"{sign} {limit:g} {unit}"))
-        found = figure(each.value, form, 4)
-        text = "not measured" if found.value is None else f"{found} {unit}"
-        values.append(Cell(found.value, form, 4, text=text))
-    return Table(
-        (
-            words("objective", [readable(each.objective) for each in verdicts]),
-            Column("limit", tuple(limits)),
-            Column("measured", tuple(values)),
-            words(
-                "verdict",
-                ["held" if each.held else "missed" for each in verdicts],
-                styles={"held": "good", "missed": "bad"},
-            ),
-        )
-    )
+def _objective(verdicts: Sequence[Verdict]) -> list[Block]:
+    """Return a row per bound, and which streams have no tokens to judge."""
+    bounded = [Bounded.of(each.key) for each in verdicts]
+    pairs = list(zip(verdicts, bounded, strict=True))
+    replaced = {each.key for each in verdicts if each.stream is not None}
+    columns = [words("objective", [each.words for each in bounded])]
+    if replaced:
+        columns.append(words("stream", [_whom(each, replaced) for each in verdicts]))
+    columns += [
+        Column("limit", tuple(_limit(each, kind) for each, kind in pairs)),
+        Column("measured", tuple(_measured(each, kind) for each, kind in pairs)),
+    ]
+    every_s = verdicts[0].every_s
+    if every_s is not None:
+        held = tuple(_windows(each) for each in verdicts)
+        columns.append(Column(f"held in windows of {DURATION.format(every_s)}", held))
+    styles: dict[str, Style] = {"held": "good"}
+    styles |= {each.word: "bad" for each in verdicts if not each.held}
+    columns.append(words("verdict", [each.word for each in verdicts], styles=styles))
+    without = dict.fromkeys(name for each in verdicts for name in each.without_tokens)
+    blocks: list[Block] = [Heading("Objective"), Table(tuple(columns))]
+    if without:
+        names = f"Requests of {' and '.join(without)} have no tokens"
+        blocks.append(Sentence(f"{names}: no bound on ttft or tpot covers them."))
+    return blocks
+
+
+def _windows(verdict: Verdict) -> Cell:
+    if not verdict.windows:
+        return Cell(None)
+    return Cell(verdict.windows_held, text=f"{verdict.windows_held} of {verdict.windows}")
+
+
+def _whom(verdict: Verdict, replaced: set[str]) -> str:
+    if verdict.stream is not None:
+        return verdict.stream
+    return "others" if verdict.key in replaced else "all"
+
+
+def _limit(verdict: Verdict, bounded: Bounded) -> Cell:
+    text = limit_in_words(bounded, verdict.limit)
+    return Cell(verdict.limit, "significant" if bounded.time else "percent", text=text)
+
+
+def _measured(verdict: Verdict, bounded: Bounded) -> Cell:
+    found = figure(verdict.value, "significant" if bounded.time else "percent", 4)
+    if found.value is None:
+        return Cell(None, text=verdict.missing)
+    return replace(found, text=f"{found} {'s' if bounded.time else '%'}")

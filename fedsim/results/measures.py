@@ -30,10 +30,12 @@ class Measure:
         scale: What to multiply a value by for people: 100 for a share, which they read in percent.
         better: Which direction is an improvement, or None where neither is.
         bounds: The lowest and the highest value that it can have.
+        of_tokens: Whether it is about tokens, which not all requests have.
         successes_only: Whether it covers successful requests alone. Such a measure improves when
             slow requests fail, so it means nothing without the success rate.
         place: Its place among the columns of a table, 0 for the one that is left out last; None
             for a measure that no table shows of itself.
+        context: What a sentence puts before the heading: ``latency`` before ``p99``.
     """
 
     name: str
@@ -46,7 +48,14 @@ class Measure:
     better: Literal["higher", "lower"] | None = "lower"
     bounds: tuple[float, float] = (0.0, math.inf)
     successes_only: bool = False
+    of_tokens: bool = False
     place: int | None = None
+    context: str = ""
+
+    @property
+    def words(self) -> str:
+        """Its name in a sentence, such as ``latency p99``."""
+        return f"{self.context} {self.heading}".lstrip()
 
     @property
     def title(self) -> str:
@@ -68,17 +77,28 @@ def _share(
     *,
     better: Literal["higher", "lower"] | None = "lower",
     successes_only: bool = False,
+    of_tokens: bool = False,
     place: int | None = None,
 ) -> Measure:
     """Return a measure that is a share of a whole."""
-    bounds = (0.0, 1.0)
     return Measure(
-        name, label, heading, of, formula, "%", 100.0, better, bounds, successes_only, place
+        name,
+        label,
+        heading,
+        of,
+        formula,
+        unit="%",
+        scale=100.0,
+        better=better,
+        bounds=(0.0, 1.0),
+        successes_only=successes_only,
+        of_tokens=of_tokens,
+        place=place,
     )
 
 
 def _percentiles(
-    stem: str, label: str, heading: str, formula: str, places: tuple[int, ...]
+    stem: str, label: str, heading: str, formula: str, places: tuple[int | None, ...]
 ) -> Iterator[Measure]:
     """Yield the measures of ``PERCENTILES`` of the column ``<stem>_s`` of requests."""
     for name, place in zip(PERCENTILES, places, strict=True):
@@ -91,7 +111,9 @@ def _percentiles(
             formula,
             "s",
             successes_only=True,
+            of_tokens=stem in {"ttft", "tpot"},
             place=place,
+            context="" if heading else label,
         )
 
 
@@ -186,6 +208,7 @@ _ALL = (
         "mean of `latency_s` over O",
         "s",
         successes_only=True,
+        context="latency",
     ),
     *_percentiles(
         "latency", "latency", "", "percentiles of `latency_s` over O", (4, 16, 18, 3, 15)
@@ -212,6 +235,7 @@ _ALL = (
         "Σ `cached_tokens` / Σ `prompt_tokens`, over those of O where `cached_tokens` is known",
         better="higher",
         successes_only=True,
+        of_tokens=True,
         place=7,
     ),
     Measure(
@@ -237,7 +261,7 @@ _ALL = (
         "wait in queue",
         "wait",
         "percentiles of `queue_wait_s` over those of O where it is known",
-        (25, 26, 27, 19, 28),
+        (None, None, None, 19, None),
     ),
     Measure(
         "attempts_per_request",

@@ -196,6 +196,18 @@ def _place(key: str) -> tuple[int, float]:
     return order.index(bounded.time or bounded.measure), bounded.share
 
 
+def in_words(key: str, limit: float, stream: str | None = None) -> str:
+    """Return a bound in words, such as ``ttft p99 of chat ≤ 1 s``."""
+    bounded = Bounded.of(key)
+    of_whom = "" if stream is None else f" of {stream}"
+    return f"{bounded.words}{of_whom} {limit_in_words(bounded, limit)}"
+
+
+def limit_in_words(bounded: Bounded, limit: float) -> str:
+    """Return a limit with its relation, such as ``≤ 1 s``."""
+    return f"≤ {limit:g} s" if bounded.time else f"≥ {100.0 * limit:g} %"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether one bound of an objective was held.
@@ -207,7 +219,7 @@ class Verdict:
         value: What was measured over the whole window; NaN where nothing was.
         held: Whether the value is within the limit, in enough windows too where it must be.
         stream: The stream whose bound it is, or None for the common one.
-        missing: Why there is no value; empty where there is one.
+        missing: Why there is no value, such as ``no tokens``; empty where there is one.
         without_tokens: The streams that it covers whose requests have no such token times.
         every_s: Length of the windows in which it must be held as well, in seconds, or None.
         windows: Number of windows that have something to judge.
@@ -227,34 +239,17 @@ class Verdict:
     windows_held: int = 0
 
     @property
-    def bound(self) -> str:
-        """What was asked for, in words: ``ttft p99 of chat at most 1 s``."""
-        bounded = Bounded.of(self.key)
-        of_whom = "" if self.stream is None else f" of {self.stream}"
-        return f"{bounded.words}{of_whom} {self.relation} {self._shown(self.limit)}"
-
-    @property
-    def relation(self) -> str:
-        """``at most`` for a time, ``at least`` for a share."""
-        return "at most" if Bounded.of(self.key).time else "at least"
-
-    @property
     def word(self) -> str:
         """``held``, ``missed``, or why neither can be said."""
         return self.missing or ("held" if self.held else "missed")
 
     def __str__(self) -> str:
+        bound = in_words(self.key, self.limit, self.stream)
         if self.missing:
-            text = f"{self.bound}: not held, {self.missing}"
-        else:
-            text = f"{self.bound}: {self.word} ({self._shown(self.value)}{self._in_windows()})"
-        others = [name for name in self.without_tokens if name != self.stream]
-        return f"{text}; no tokens: {', '.join(others)}" if others and not self.missing else text
-
-    def _in_windows(self) -> str:
-        if self.every_s is None:
-            return ""
-        return f"; in {self.windows_held} of {self.windows} windows of {self.every_s:g} s"
-
-    def _shown(self, value: float) -> str:
-        return f"{value:.4g} s" if Bounded.of(self.key).time else f"{100.0 * value:.6g} %"
+            return f"{bound}: not held, {self.missing}"
+        unit, value = ("s", self.value) if Bounded.of(self.key).time else ("%", 100.0 * self.value)
+        windows = ""
+        if self.every_s is not None:
+            windows = f"; in {self.windows_held} of {self.windows} windows of {self.every_s:g} s"
+        others = f"; no tokens: {', '.join(self.without_tokens)}" if self.without_tokens else ""
+        return f"{bound}: {self.word} ({value:.6g} {unit}{windows}){others}"

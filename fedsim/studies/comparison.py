@@ -169,10 +169,11 @@ class Comparison:
     def objectives(self) -> DataFrame:
         """A row per strategy and bound of the objective; empty without one.
 
-        Columns ``strategy, objective, stream, limit, mean, mean_ci95, held, replications,
-        missing``: *stream* is the one whose own bound it is, None for the common bound; *held* is
-        the number of replications that held it; *missing* says why no replication has a value,
-        such as ``no tokens``, and is empty where one has.
+        Columns ``strategy, key, objective, stream, limit, mean, mean_ci95, held, replications,
+        missing``: *key* is the bound's in the scenario, *objective* its measure; *stream* is the
+        one whose own bound it is, empty for the common bound; *held* is the number of replications
+        that held it; *missing* says why no replication has a value, such as ``no tokens``, and is
+        empty where one has.
         """
         import pandas as pd
 
@@ -181,18 +182,21 @@ class Comparison:
             for parts in self._verdicts(name):
                 found = estimates([part.value for part in parts])
                 first = parts[0]
-                row: dict[str, Any] = {
+                row = {
                     "strategy": name,
+                    "key": first.key,
                     "objective": first.objective,
-                    "stream": first.stream,
+                    "stream": first.stream or "",
+                    "limit": first.limit,
+                    "mean": float(found.mean),
+                    "mean_ci95": float(found.half_width),
+                    "held": sum(part.held for part in parts),
+                    "replications": len(parts),
+                    "missing": first.missing if all(part.missing for part in parts) else "",
                 }
-                row |= {"limit": first.limit, "mean": float(found.mean)}
-                row |= {"mean_ci95": float(found.half_width)}
-                row |= {"held": sum(part.held for part in parts), "replications": len(parts)}
-                row |= {"missing": first.missing if all(part.missing for part in parts) else ""}
                 rows.append(row)
-        columns = ["strategy", "objective", "stream", "limit", "mean", "mean_ci95", "held"]
-        return pd.DataFrame(rows, columns=pd.Index([*columns, "replications", "missing"]))
+        columns = ["strategy", "key", "objective", "stream", "limit", "mean", "mean_ci95"]
+        return pd.DataFrame(rows, columns=pd.Index([*columns, "held", "replications", "missing"]))
 
     @property
     def holding(self) -> list[str]:

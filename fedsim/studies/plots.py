@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fedsim.results.slo import Bounded
+from fedsim.results.plots import TOKEN_CHARTS
+from fedsim.results.slo import TIMES, Bounded
 from fedsim.studies.ranking import CHIEF, measure_of
 
 if TYPE_CHECKING:
@@ -38,6 +39,16 @@ class ComparisonPlots:
         """The measures whose ranking and differences are drawn: those that have a value."""
         table = self._of.summary()
         return tuple(name for name in MEASURES_DRAWN if table[name].notna().any())
+
+    @property
+    def times(self) -> dict[str, str]:
+        """The times whose tail is drawn, and what each is in words: token times where known."""
+        known = self.measures
+        return {
+            time: words
+            for time, words in TIMES.items()
+            if time == "latency" or (time in TOKEN_CHARTS and f"{time}_p99_s" in known)
+        }
 
     def _tail(self, time: str) -> Chart:
         import pandas as pd

@@ -87,15 +87,13 @@ def _long(comparison: Comparison) -> DataFrame:
 
 def _draw(comparison: Comparison, folder: Path) -> None:
     folder.mkdir()
-    measures = comparison.plot.measures
-    comparison.plot.latency().savefig(folder / "latency.png")
-    for time in ("ttft", "tpot"):
-        if f"{time}_p99_s" in measures:
-            getattr(comparison.plot, time)().savefig(folder / f"{time}.png")
-    for measure in measures:
-        comparison.plot.ranking(measure).savefig(folder / f"ranking-{measure}.png")
+    plot = comparison.plot
+    for time in plot.times:
+        getattr(plot, time)().savefig(folder / f"{time}.png")
+    for measure in plot.measures:
+        plot.ranking(measure).savefig(folder / f"ranking-{measure}.png")
         if len(comparison.strategies) > 1:
-            comparison.plot.differences(measure).savefig(folder / f"differences-{measure}.png")
+            plot.differences(measure).savefig(folder / f"differences-{measure}.png")
 
 
 def _manifest(comparison: Comparison, places: dict[tuple[str, int], str]) -> dict[str, Any]:

@@ -121,11 +121,11 @@ class TestWords:
         [
             (
                 Verdict("latency_p99", "latency_p99_s", 8.0, 8.0, True),
-                "latency p99 at most 8 s: held (8 s)",
+                "latency p99 ≤ 8 s: held (8 s)",
             ),
             (
                 Verdict("success_rate", "success_rate", 0.99999, 0.99996, False),
-                "success rate at least 99.999 %: missed (99.996 %)",
+                "success rate ≥ 99.999 %: missed (99.996 %)",
             ),
             (
                 Verdict(
@@ -134,11 +134,11 @@ class TestWords:
                     missing="no tokens",
                     without_tokens=("embed",),
                 ),
-                "ttft p99 of embed at most 1 s: not held, no tokens",
+                "ttft p99 of embed ≤ 1 s: not held, no tokens",
             ),
             (
                 Verdict("ttft_p99", "ttft_p99_s", 1.0, 0.5, True, without_tokens=("embed",)),
-                "ttft p99 at most 1 s: held (0.5 s); no tokens: embed",
+                "ttft p99 ≤ 1 s: held (0.5 s); no tokens: embed",
             ),
             (
                 Verdict(
@@ -147,7 +147,7 @@ class TestWords:
                     windows=12,
                     windows_held=10,
                 ),
-                "goodput at least 90 %: missed (95 %; in 10 of 12 windows of 60 s)",
+                "goodput ≥ 90 %: missed (95 %; in 10 of 12 windows of 60 s)",
             ),
         ],
     )
