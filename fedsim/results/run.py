@@ -191,10 +191,10 @@ class Run:
         """
         if self.slo is None:
             return []
-        if self._verdicts is None:
-            window = Window(self.warmup_s, self.duration_s)
-            self._verdicts = verdicts(self.slo, self.tables, self.directory, window)
-        return list(self._verdicts)
+        if self._verdicts is not None:
+            return list(self._verdicts)
+        window = Window(self.warmup_s, self.duration_s)
+        return verdicts(self.slo, self.tables, self.directory, window)
 
     def _adopt(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +26,7 @@ from fedsim.report.explanation import explanation_report
 from fedsim.report.parts import Saved
 from fedsim.report.run import run_report
 from fedsim.results.measures import MEASURES
+from fedsim.results.slo import Slo
 from fedsim.scenario.offered_load import OfferedLoad
 from tests import small_scenario
 
@@ -110,7 +110,7 @@ class TestRun:
 
     def test_objective_and_warnings_have_styles(self, run, scenario):
         """A missed part is bad, a held one good, and warnings are warnings."""
-        missed = replace(run.slo, latency={"p99": 0.001})
+        missed = Slo({**run.slo.bounds, "latency_p99": 0.001})
         run.slo, slo = missed, run.slo
         try:
             document = run_report(run, scenario, ["mind this"])
@@ -122,6 +122,25 @@ class TestRun:
         assert verdicts == [("missed", "bad"), ("held", "good")]
         assert str(column(table, "limit").cells[0]) == "≤ 0.001 s"
         assert Sentence("mind this", "warning", item=True) in document.blocks
+
+    def test_objectives_of_streams_without_tokens(self, run, scenario):
+        """A stream without tokens says so, in its row and in a sentence."""
+        name = run.directory.streams[0].name
+        slo = Slo({"latency_p99": 99.0}, 30.0, {name: {"ttft_p99": 1.0, "latency_p99": 98.0}})
+        run.slo, before = slo, run.slo
+        try:
+            document = run_report(run, scenario, [])
+        finally:
+            run.slo = before
+        table = after(document, "Objective")
+
+        rows = [[str(cell) for cell in row] for row in table.rows]
+        assert rows[0] == ["ttft p99", name, "≤ 1 s", "no tokens", "–", "no tokens"]
+        assert [row[1] for row in rows[1:]] == [name]  # it is the only stream
+        assert any(
+            isinstance(block, Sentence) and "have no tokens" in block.text
+            for block in document.blocks
+        )
 
 
 class TestComparison:

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from fedsim.errors import ResultsError
+from fedsim.results.plots import CHARTS
 from fedsim.results.recorder import Recorder
 from fedsim.results.run import Run
 from fedsim.results.rundir import whole_directory, write_json
-from fedsim.results.plots import CHARTS
 from fedsim.results.slo import Slo
 from fedsim.results.storage import SAVED_GROUPINGS
 from fedsim.results.tables import NAMES, Tables
