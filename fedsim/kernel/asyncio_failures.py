@@ -32,9 +32,9 @@ class Unhandled:
 
 
 class Failures:
-    """The failures of one loop that nobody took notice of.
+    """The failures of one loop that nothing handled.
 
-    asyncio reports the exception of a task when the task is dropped and nobody had asked for it.
+    asyncio reports the exception of a task when the task is dropped and nothing had asked for it.
     A task that a cycle of references keeps alive would be reported whenever the garbage collector
     comes along, or never; `raise_first` finds those too.
 

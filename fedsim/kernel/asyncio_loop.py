@@ -255,7 +255,7 @@ class SimLoop(RefusingLoop):
             del step  # the traceback of a failure keeps this frame, and must not lead to the task
 
     def abandon(self, task: SimTask[Any]) -> None:
-        """Cancel *task*, whose result nobody wants any more.
+        """Cancel *task*, whose result is not wanted any more.
 
         It may clean up in its own time, and what it raises stops no run; `failures` counts it
         unless it does as it is told.
@@ -380,7 +380,7 @@ class SimLoop(RefusingLoop):
     # Failures
 
     def raise_unhandled(self) -> None:
-        """Raise the first failure that nobody took notice of, if there is one.
+        """Raise the first failure that nothing handled, if there is one.
 
         Raises:
             PlugInError: There is one; the failure is its cause.

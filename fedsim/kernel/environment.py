@@ -271,7 +271,7 @@ class Environment(simpy.Environment):
     def _process_stock(self, event: Event) -> None:
         """Do for an ordinary SimPy event what ``simpy.Environment.step`` does.
 
-        A failed event that nobody defused is raised as it is: SimPy would re-create the exception
+        A failed event that nothing defused is raised as it is: SimPy would re-create the exception
         from its arguments, which breaks exceptions with constructors of their own.
         """
         callbacks = event.callbacks

@@ -213,7 +213,7 @@ class Task(Wake):
         self.ended(result, error)
 
     def ended(self, result: Any, error: BaseException | None) -> None:
-        """Tell those who joined; an error that nobody waits for is raised."""
+        """Resume those who joined; an error that no task waits for is raised."""
         if self._ended:
             for ended in self._ended:
                 ended.resolve()
@@ -383,7 +383,7 @@ class _Race:
             self.cancel()
 
     def ended(self, result: Any, error: BaseException | None) -> None:
-        """Take note that a racer has ended; the others are cancelled when it returned."""
+        """Called when a racer has ended; the others are cancelled when it returned."""
         self._left -= 1
         if error is not None:
             self._error = error
@@ -521,7 +521,7 @@ class SimTasks:
         try:
             return await race.outcome()
         except GeneratorExit:
-            raise  # the run is over, and there is nobody left to cancel
+            raise  # the run is over, and there is no task left to cancel
         except BaseException:
             race.cancel()
             raise

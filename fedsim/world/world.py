@@ -31,9 +31,9 @@ from fedsim.world.insight import IdleReports, NodeInsight
 from fedsim.world.links import Links
 from fedsim.world.live import LiveRequest, OnOver
 from fedsim.world.network import Network
-from fedsim.world.nodes.base import Node
+from fedsim.world.nodes.base import Node, NodeSurroundings
 from fedsim.world.nodes.job import Job
-from fedsim.world.nodes.kinds import build_node
+from fedsim.world.nodes.kinds import build_nodes
 from fedsim.world.observer import Directory, NodeInfo, StreamInfo, WorldObserver
 from fedsim.world.reporter import FederationReporter
 from fedsim.world.source import Source
@@ -109,10 +109,10 @@ def directory_of(config: WorldConfig, gateways: Mapping[str, int]) -> Directory:
 def _request(
     config: StreamConfig, request_id: str, tenant_id: str | None, details: Details | None
 ) -> InferenceRequest:
-    """Return a request of a stream as the federation sees it."""
+    """Return what the federation sees of a request."""
     blocks: tuple[int, ...] = ()
     size = 0
-    if details is not None and isinstance(details, Prompt):
+    if isinstance(details, Prompt):
         blocks, size = details.blocks, details.block_tokens
     return InferenceRequest(
         config.capability,
@@ -189,7 +189,8 @@ class World:
         self._decisions_of = decisions_of
         self._region_codes = {region.name: code for code, region in enumerate(config.regions)}
         self._network = Network(config.network, self.directory.regions)
-        self.nodes = self._build_nodes()
+        surroundings = NodeSurroundings(self.env, self.streams, self)
+        self.nodes = build_nodes(config.pools, self._region_codes, surroundings)
         self._links = Links(self.directory, self.streams)
         for fault in config.faults:  # transports are given the links that exist when they are built
             if fault.ends is not None:
@@ -214,17 +215,6 @@ class World:
         )
 
     # Building
-
-    def _build_nodes(self) -> list[Node]:
-        nodes: list[Node] = []
-        for pool in self._config.pools:
-            for number in range(pool.count):
-                region = self._region_codes[pool.region]
-                name = f"{pool.name}-{number}"
-                nodes.append(
-                    build_node(self.env, len(nodes), name, region, pool, self.streams, self)
-                )
-        return nodes
 
     def _build_gateways(
         self, gateways: Mapping[str, int], build_gateway: BuildGateway, router_name: str

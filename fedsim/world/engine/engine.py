@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from fedsim.errors import InternalError
 from fedsim.world.engine.config import EngineConfig
-from fedsim.world.engine.runs import Run
+from fedsim.world.engine.runs import StepRun
 from fedsim.world.engine.scheduler import Scheduler
 from fedsim.world.engine.sequence import DECODING, NEW, OVER, PREFILLING, WAITING, Sequence
 
@@ -44,8 +44,8 @@ class Engine:
         self._scheduler = Scheduler(config)
         self.begun: list[Sequence] = []
         self._finished: list[Sequence] = []
-        self._run: Run | None = None
-        self._ended: Run | None = None  # the run before it
+        self._run: StepRun | None = None
+        self._ended: StepRun | None = None  # the run before it
         self._change_s = math.inf
         self._factor = 1.0
         self._now_s = -math.inf
@@ -257,7 +257,7 @@ class Engine:
 
     # Runs
 
-    def _cut(self, run: Run, now_s: float) -> None:
+    def _cut(self, run: StepRun, now_s: float) -> None:
         """Let the run end with the step in flight."""
         step = run.step_at(now_s)
         if step < run.steps:
@@ -293,12 +293,12 @@ class Engine:
         prefills, number = len(scheduler.prefilled), scheduler.step
         if prefills:
             step_s = self._steps.step_s(scheduler.prefill_s, prefills, decoding, context)
-            self._run = run = Run(now_s, factor * step_s, 0.0, 1, number)
+            self._run = run = StepRun(now_s, factor * step_s, 0.0, 1, number)
         elif decoding:
             intercept_s, slope_s, until = self._steps.decode_line(decoding, context)
             first_s = factor * (intercept_s + slope_s * context)
             steps = scheduler.steps_alike(until)
-            self._run = run = Run(now_s, first_s, factor * slope_s * decoding, steps, number)
+            self._run = run = StepRun(now_s, first_s, factor * slope_s * decoding, steps, number)
         else:
             if scheduler.queue:
                 message = f"an engine that runs nothing admits none of {self.waiting} that wait"

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 
 
-class Run:
+class StepRun:
     """Consecutive steps whose durations grow by the same amount from one to the next.
 
     Step i, from 1, ends at ``start_s + i * (first_s + growth_s * (i - 1) / 2)``.
@@ -32,7 +32,7 @@ class Run:
         self.growth_s = growth_s
         self.steps = steps
         self.number = number
-        self.following: Run | None = None
+        self.following: StepRun | None = None
 
     @property
     def longest_s(self) -> float:
@@ -74,10 +74,10 @@ class TokenTimes:
     __slots__ = ("_passed", "_spells")
 
     def __init__(self) -> None:
-        self._spells: list[tuple[int, int, Run]] = []
-        self._passed: Run | None = None
+        self._spells: list[tuple[int, int, StepRun]] = []
+        self._passed: StepRun | None = None
 
-    def begin(self, token: int, run: Run) -> None:
+    def begin(self, token: int, run: StepRun) -> None:
         """Note that the last step of *run* made token number *token*, and later steps the next."""
         self._spells.append((token, run.number + run.steps - 1, run))
 
@@ -100,5 +100,5 @@ class TokenTimes:
         return run.end_s(step - run.number + 1)
 
 
-def _token(spell: tuple[int, int, Run]) -> int:
+def _token(spell: tuple[int, int, StepRun]) -> int:
     return spell[0]

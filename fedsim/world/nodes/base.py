@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from simpy.events import Event
@@ -31,15 +32,47 @@ TELEMETRY_WINDOW_S = 60.0
 
 
 class NodeWatcher(Protocol):
-    """Is told what happens on nodes."""
+    """Is notified of what happens on nodes."""
 
     def node_event(self, node: Node, kind: str, before: str, after: str, detail: str) -> None:
-        """Take down an event of a kind of the events table."""
+        """Record an event of a kind of the events table."""
         ...
 
     def node_status(self, node: Node, status: DeploymentStatus) -> None:
-        """Take note of what the catalog is to say of a node: ready, loading or draining."""
+        """Called when a node becomes ready, loading or draining, for the catalog."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIdentity:
+    """Which node it is.
+
+    Attributes:
+        code: Its index among all nodes.
+        name: Its name.
+        region: Code of its region.
+        pool: Its pool's configuration.
+    """
+
+    code: int
+    name: str
+    region: int
+    pool: PoolConfig
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSurroundings:
+    """What all nodes have of the world.
+
+    Attributes:
+        env: The environment.
+        streams: Random streams of the run.
+        watcher: Is notified of what happens on nodes.
+    """
+
+    env: Environment
+    streams: Streams
+    watcher: NodeWatcher
 
 
 class Work(NamedTuple):
@@ -58,19 +91,14 @@ class Node(Server):
     it, slowdowns multiply, and a request escapes the errors only when it escapes each of them.
 
     Args:
-        env: The environment.
-        code: Its index among all nodes.
-        name: Its name.
-        region: Code of its region.
-        pool: Its pool's configuration.
-        streams: Random streams of the run.
-        watcher: Is told what happens on it.
+        identity: Which node it is.
+        surroundings: What it has of the world.
 
     Attributes:
-        awaits_idle: Whether somebody waits until it has nothing left to do.
+        awaits_idle: Whether `note_idle` must be called when a job has left.
         endpoint: Answers probes.
         factor: How many times as long as usual everything takes.
-        wasted_slot_s: Slot-seconds in use whose result nobody took.
+        wasted_slot_s: Slot-seconds in use whose result no gateway took.
         usd_per_slot_s: Price of a slot in USD per second; NaN where none is given.
     """
 
@@ -101,28 +129,20 @@ class Node(Server):
         "region",
     )
 
-    def __init__(
-        self,
-        env: Environment,
-        code: int,
-        name: str,
-        region: int,
-        pool: PoolConfig,
-        streams: Streams,
-        watcher: NodeWatcher,
-    ) -> None:
+    def __init__(self, identity: NodeIdentity, surroundings: NodeSurroundings) -> None:
+        env, name, pool = surroundings.env, identity.name, identity.pool
         self.env = env
-        self.code = code
+        self.code = identity.code
         self.name = name
         self.node_id = NodeId(name)
-        self.region = region
+        self.region = identity.region
         self.pool = pool
         self.factor = 1.0
         self.wasted_slot_s = 0.0
         price = math.nan if pool.cost_usd_per_hour is None else pool.cost_usd_per_hour
         self.usd_per_slot_s = price / 3600.0 / pool.slots
         self._queue_limit = math.inf if pool.queue_limit is None else pool.queue_limit
-        self._watcher = watcher
+        self._watcher = surroundings.watcher
         self._jobs: dict[Job, None] = {}
         self._down: dict[object, None] = {}
         self._loading: Signal | None = None
@@ -141,7 +161,7 @@ class Node(Server):
         self._up_s = self._up_since_s = 0.0
         self._history: deque[tuple[float, Work]] = deque([(0.0, Work(0, 0.0))])
         if pool.cold_start is not None:
-            self._cold_starts = streams.generator(f"world/{name}/cold_start")
+            self._cold_starts = surroundings.streams.generator(f"world/{name}/cold_start")
 
     # What a kind of node defines
 
@@ -186,7 +206,7 @@ class Node(Server):
     # The path of a request
 
     def _turns_away(self, job: Job) -> bool:
-        """Deal with a job otherwise if the node is in trouble, and return whether it did."""
+        """Hold, refuse or fail a job if a fault strikes the node; return whether it did."""
         if self._down or self._loading is not None:
             job.answer(NodeUnreachable(self.node_id))
         elif self._silent:
@@ -211,7 +231,7 @@ class Node(Server):
         return True
 
     def drop(self, job: Job) -> None:
-        """Stop all work on a job that nobody waits for any more, wherever it is on the node."""
+        """Stop all work on a job that was given up, wherever it is on the node."""
         if not self._held.drop(job):
             self.abort(job)
 
@@ -241,7 +261,7 @@ class Node(Server):
             self._held.fail_all(NodeUnreachable(self.node_id))
         self._down[cause] = None
         self._troubled = True
-        self._tell_status()
+        self._report_status()
 
     def bring_up(self, cause: object) -> None:
         """Start it again, empty, unless another cause holds it down."""
@@ -255,14 +275,14 @@ class Node(Server):
 
     def _load(self, load_s: float) -> None:
         self._loading = self.env.call_at(self.env.now + load_s, self._loaded)
-        self._tell_status()
+        self._report_status()
         self._watcher.node_event(self, "loading", "down", "loading", f"cold start, {load_s:.3f} s")
 
     def _loaded(self, _: Signal) -> None:
         self._loading = None
         self._begin_to_serve()
         self._watcher.node_event(self, "loading", "loading", "ready", "cold start")
-        self._tell_status()
+        self._report_status()
 
     def _begin_to_serve(self) -> None:
         self._up_since_s = self.env.now
@@ -272,12 +292,12 @@ class Node(Server):
             self.note_idle()
 
     def _look_for_trouble(self) -> None:
-        """Work out whether a request that arrives needs a closer look."""
+        """Work out whether a request that arrives needs a closer look; the fast path skips it."""
         self._troubled = (
             not self.up or bool(self._silent or self._draining) or self._errors.probability > 0.0
         )
 
-    def _tell_status(self) -> None:
+    def _report_status(self) -> None:
         """Have the catalog say what a registry of services would know of the node.
 
         That is whether it is loading or draining. That it has died is for others to find out.
@@ -298,7 +318,7 @@ class Node(Server):
         else:
             del self._draining[cause]
         self._look_for_trouble()
-        self._tell_status()
+        self._report_status()
 
     def set_silent(self, cause: object, silent: bool) -> None:
         """Take requests from now on and never answer, nor those that it has; false ends it.

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 
 from fedsim.federation.contracts import NoCapacity
-from fedsim.kernel.environment import Environment, Timer
-from fedsim.kernel.streams import Streams
-from fedsim.world.nodes.base import NodeWatcher
-from fedsim.world.nodes.config import PoolConfig
+from fedsim.kernel.environment import Timer
+from fedsim.world.nodes.base import NodeIdentity, NodeSurroundings
 from fedsim.world.nodes.counting import CountingNode
 from fedsim.world.nodes.job import Job, StreamedJob
 
@@ -28,21 +26,12 @@ class BatchNode(CountingNode):
         "_patience",
     )
 
-    def __init__(
-        self,
-        env: Environment,
-        code: int,
-        name: str,
-        region: int,
-        pool: PoolConfig,
-        streams: Streams,
-        watcher: NodeWatcher,
-    ) -> None:
-        super().__init__(env, code, name, region, pool, streams, watcher)
-        assert pool.batching is not None
-        self._batching = pool.batching
-        self._end = Timer(env, self._end_batch)
-        self._patience = Timer(env, self._begin)
+    def __init__(self, identity: NodeIdentity, surroundings: NodeSurroundings) -> None:
+        super().__init__(identity, surroundings)
+        assert self.pool.batching is not None
+        self._batching = self.pool.batching
+        self._end = Timer(self.env, self._end_batch)
+        self._patience = Timer(self.env, self._begin)
 
     def accept(self, job: Job) -> None:
         """Let a job that has arrived wait for its batch, or turn it away."""
@@ -62,7 +51,7 @@ class BatchNode(CountingNode):
         """Do nothing: jobs end with their batch."""
 
     def abort(self, job: Job) -> None:
-        """Stop working on a job that nobody waits for any more."""
+        """Stop working on a job that was given up."""
         if job.in_service:
             self._leave_slot(job)
         elif job.waiting:

@@ -67,7 +67,7 @@ class PoolConfig:
         batching: Static batching, or None.
         cold_start: Time in seconds that a node which comes back up is loading, or None for none.
         switch: Base models and adapters that its slots load, or None.
-        weight: Share of the traffic that each node is meant to have beside others, > 0.
+        weight: Share of the traffic that each node is meant to have, relative to others, > 0.
         priority: Level of its nodes, from 0; a lower one is used first.
         metadata: What is known of the model besides its id, or None.
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from fedsim.kernel.environment import Environment
-from fedsim.kernel.streams import Streams
-from fedsim.world.nodes.base import Node, NodeWatcher, Work
-from fedsim.world.nodes.config import PoolConfig
+from fedsim.world.nodes.base import Node, NodeIdentity, NodeSurroundings, Work
 from fedsim.world.nodes.job import Job
 
 
@@ -33,17 +30,8 @@ class CountingNode(Node):
     running: int
     queued: int
 
-    def __init__(
-        self,
-        env: Environment,
-        code: int,
-        name: str,
-        region: int,
-        pool: PoolConfig,
-        streams: Streams,
-        watcher: NodeWatcher,
-    ) -> None:
-        super().__init__(env, code, name, region, pool, streams, watcher)
+    def __init__(self, identity: NodeIdentity, surroundings: NodeSurroundings) -> None:
+        super().__init__(identity, surroundings)
         self.running = self.queued = 0
         self.tokens = 0
         self._queue: deque[Job] = deque()

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 
 from fedsim.federation.contracts import NoCapacity
-from fedsim.kernel.environment import Environment, Timer
-from fedsim.kernel.streams import Streams
+from fedsim.kernel.environment import Timer
 from fedsim.workload.details import Prompt
 from fedsim.world.engine.engine import Engine, Sequence
 from fedsim.world.live import LiveRequest
-from fedsim.world.nodes.base import Node, NodeWatcher, Work
-from fedsim.world.nodes.config import PoolConfig
+from fedsim.world.nodes.base import Node, NodeIdentity, NodeSurroundings, Work
 from fedsim.world.nodes.job import Job, StreamedJob
 
 
@@ -40,21 +38,12 @@ class EngineNode(Node):
     knows_first_token = True
     caches_prompts = True
 
-    def __init__(
-        self,
-        env: Environment,
-        code: int,
-        name: str,
-        region: int,
-        pool: PoolConfig,
-        streams: Streams,
-        watcher: NodeWatcher,
-    ) -> None:
-        super().__init__(env, code, name, region, pool, streams, watcher)
-        assert pool.engine is not None
-        self._config = pool.engine
-        self._engine = Engine(pool.engine)
-        self._change = Timer(env, self._advance)
+    def __init__(self, identity: NodeIdentity, surroundings: NodeSurroundings) -> None:
+        super().__init__(identity, surroundings)
+        assert self.pool.engine is not None
+        self._config = self.pool.engine
+        self._engine = Engine(self.pool.engine)
+        self._change = Timer(self.env, self._advance)
         self._preparing: dict[Job, None] = {}
         self._streams: dict[Job, None] = {}
         self._followed: dict[Job, None] = {}
@@ -94,7 +83,7 @@ class EngineNode(Node):
         """Do nothing: the engine says when a job ends."""
 
     def abort(self, job: Job) -> None:
-        """Stop working on a job that nobody waits for any more; its place and cache are free."""
+        """Stop working on a job that was given up; its place and cache are free."""
         if job not in self._jobs:
             return
         if job in self._preparing:
@@ -121,7 +110,7 @@ class EngineNode(Node):
             self._followed[job] = None
 
     def expect(self, longest_s: float) -> None:
-        """Take note that a reader expects tokens no more than *longest_s* seconds apart."""
+        """Called when a reader expects tokens no more than *longest_s* seconds apart."""
         self._patience_s = min(self._patience_s, longest_s)
 
     def first_token_s(self, job: Job) -> float:

@@ -39,7 +39,7 @@ class Server(ABC):
         code: Its index among all nodes.
         node_id: Its id.
         awaits_idle: Whether `note_idle` must be called when a job has left.
-        wasted_slot_s: Slot-seconds in use whose result nobody took.
+        wasted_slot_s: Slot-seconds in use whose result no gateway took.
         usd_per_slot_s: Price of a slot in USD per second; NaN where none is given.
         knows_first_token: Whether `first_token_s` is known.
         caches_prompts: Whether `cached_tokens` and `preemptions` are known.
@@ -73,7 +73,7 @@ class Server(ABC):
 
     @abstractmethod
     def abort(self, job: Job) -> None:
-        """Stop working on a job that nobody waits for any more."""
+        """Stop working on a job that was given up."""
 
     @abstractmethod
     def token_s(self, job: StreamedJob, number: int) -> float:
@@ -105,7 +105,7 @@ class Server(ABC):
         return
 
     def expect(self, longest_s: float) -> None:
-        """Take note that a reader expects tokens no more than *longest_s* seconds apart."""
+        """Called when a reader expects tokens no more than *longest_s* seconds apart."""
         return
 
     def note_service(self, job: Job) -> None:
@@ -128,9 +128,9 @@ class Server(ABC):
 class Job(LightEvent):
     """One attempt at a request: on its way to a node, waiting, served, on its way back.
 
-    It lives on when nobody waits for it any more: a message under way cannot be called back, and a
-    node works until the abort reaches it. One entry of the queue serves all stages; an entry that
-    does not match ``due_s`` is out of date and does nothing.
+    It lives on after it was given up: a message under way cannot be called back, and a node works
+    until the abort reaches it. It is its own entry of the queue, pushed again for every stage; an
+    entry that does not match ``due_s`` is out of date and does nothing.
 
     Attributes:
         live: The request.
@@ -144,7 +144,7 @@ class Job(LightEvent):
         begun_s: When service began, in seconds; NaN before.
         ended_s: When the node was done with it, in seconds; NaN before.
         error: How it failed, or None.
-        abandoned: Whether nobody waits for it any more.
+        abandoned: Whether it was given up.
         done: Whether the answer has arrived at the gateway.
         on_change: Is called when service begins, takes longer or is over, and when the answer
             arrives, or is lost; for streams, and for attempts that were given up.
@@ -217,6 +217,8 @@ class Job(LightEvent):
 
     def process(self) -> None:
         """End the present stage."""
+        # Compared on purpose as floats: an entry is current when it bears the very time that was
+        # pushed last (tests/unit/world/test_node.py slows and aborts jobs in service).
         if self.env.now == self.due_s:
             stage = self._stage
             if stage == _SERVED:
@@ -231,7 +233,7 @@ class Job(LightEvent):
         self._wake = wake
 
     def disarm(self) -> None:
-        """Resume nobody when the answer arrives."""
+        """Resume no task when the answer arrives."""
         self._wake = None
 
     def __await__(self) -> Generator[Job, None, None]:
@@ -259,11 +261,11 @@ class Job(LightEvent):
             env.call_at(env.now + self.leg_s, lambda _: self.node.drop(self))
 
     def wait(self) -> None:
-        """Take note that the node has put it into its queue."""
+        """Called when the node has put it into its queue."""
         self._stage = _WAITS
 
     def begin(self, now_s: float, until_s: float) -> None:
-        """Take note that service begins now and lasts until *until_s*."""
+        """Called when service begins, at *now_s*, and lasts until *until_s* seconds."""
         self._stage = _SERVED
         self.begun_s = now_s
         self.due_s = until_s
@@ -273,21 +275,21 @@ class Job(LightEvent):
             self.on_change()
 
     def join(self, begun_s: float) -> None:
-        """Take note that service began at *begun_s*, and that the node will say when it ends."""
+        """Called when service began at *begun_s* and the node will say when it ends."""
         self._stage = _SERVED
         self.begun_s = begun_s
         if self.on_change is not None:
             self.on_change()
 
     def reschedule(self, until_s: float) -> None:
-        """Take note that service lasts until *until_s* now."""
+        """Called when service lasts until *until_s* seconds instead."""
         self.due_s = until_s
         self.env.push(self, until_s)
         if self.on_change is not None:
             self.on_change()
 
     def hold(self) -> None:
-        """Take note that the node works on it no more, or never will, and has not answered."""
+        """Called when the node works on it no more, or never will, and has not answered."""
         self._stage = _HELD
         self.due_s = _NEVER_S
         if not math.isnan(self.begun_s):
@@ -381,7 +383,7 @@ class Job(LightEvent):
             self.env.push(self, self.due_s)
 
     def _lose(self) -> None:
-        """Take note that the answer never arrives, and was made in vain."""
+        """Record that the answer never arrives, and was made in vain."""
         self._stage = _LOST
         self.due_s = _NEVER_S
         if self.error is None:
@@ -422,7 +424,7 @@ class StreamedJob(Job):
     planned_s: float
 
     def hold(self) -> None:
-        """Take note that the node works on it no more, or never will, and has not answered."""
+        """Called when the node works on it no more, or never will, and has not answered."""
         self.planned_s = self.due_s
         super().hold()
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 
 from fedsim.federation.contracts import NoCapacity
-from fedsim.kernel.environment import Environment
-from fedsim.kernel.streams import ADAPTER_LOAD, MODEL_LOAD, Streams, keyed_uniform
+from fedsim.kernel.streams import ADAPTER_LOAD, MODEL_LOAD, keyed_uniform
 from fedsim.workload.details import Pictures
 from fedsim.world.live import LiveRequest
-from fedsim.world.nodes.base import NodeWatcher
-from fedsim.world.nodes.config import PoolConfig, SwitchConfig
+from fedsim.world.nodes.base import NodeIdentity, NodeSurroundings
+from fedsim.world.nodes.config import SwitchConfig
 from fedsim.world.nodes.counting import CountingNode
 from fedsim.world.nodes.job import Job, StreamedJob
 
@@ -78,23 +77,14 @@ class SlotNode(CountingNode):
         "knows_first_token",
     )
 
-    def __init__(
-        self,
-        env: Environment,
-        code: int,
-        name: str,
-        region: int,
-        pool: PoolConfig,
-        streams: Streams,
-        watcher: NodeWatcher,
-    ) -> None:
-        super().__init__(env, code, name, region, pool, streams, watcher)
-        assert pool.service is not None
-        self.knows_first_token = pool.service.knows_first_token
-        self._model = pool.service
-        self._service_s = pool.service.service_s
-        self._slots = pool.slots
-        self._models = None if pool.switch is None else Models(pool.switch)
+    def __init__(self, identity: NodeIdentity, surroundings: NodeSurroundings) -> None:
+        super().__init__(identity, surroundings)
+        assert self.pool.service is not None
+        self.knows_first_token = self.pool.service.knows_first_token
+        self._model = self.pool.service
+        self._service_s = self.pool.service.service_s
+        self._slots = self.pool.slots
+        self._models = None if self.pool.switch is None else Models(self.pool.switch)
 
     def accept(self, job: Job) -> None:
         """Serve a job that has arrived, let it wait, or turn it away."""
@@ -120,7 +110,7 @@ class SlotNode(CountingNode):
         job.answer(None)
 
     def abort(self, job: Job) -> None:
-        """Stop working on a job that nobody waits for any more."""
+        """Stop working on a job that was given up."""
         if job.in_service:
             self._leave_slot(job)
             if self.queued:

@@ -8,15 +8,15 @@ from random import Random
 
 import pytest
 
-from fedsim.world.engine.runs import Run, TokenTimes
+from fedsim.world.engine.runs import StepRun, TokenTimes
 
 
-def random_run(draw: Random) -> Run:
+def random_run(draw: Random) -> StepRun:
     """Return a run that may begin late, grow or shrink, and have one step or a million."""
     steps = draw.choice((1, 2, 10, 1_000, 10**6))
     first_s = draw.choice((1e-5, 0.01, 3.0)) * draw.uniform(0.5, 2.0)
     growth_s = draw.choice((0.0, first_s * draw.random(), -first_s * draw.random() / steps))
-    return Run(draw.choice((0.0, 1.0, 1e6)) * draw.random(), first_s, growth_s, steps)
+    return StepRun(draw.choice((0.0, 1.0, 1e6)) * draw.random(), first_s, growth_s, steps)
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -49,7 +49,7 @@ def test_no_rounding_puts_an_end_on_the_wrong_side(seed):
 
 def test_times_before_and_after_a_run():
     """The first step is the first that ends later; after the last there is no other."""
-    run = Run(10.0, 1.0, 0.5, 3)
+    run = StepRun(10.0, 1.0, 0.5, 3)
 
     assert run.step_at(-5.0) == run.step_at(10.0) == 1
     assert run.step_at(1e9) == 3
@@ -57,13 +57,17 @@ def test_times_before_and_after_a_run():
 
 def test_steps_of_no_time():
     """They all end where they begin."""
-    assert Run(1.0, 0.0, 0.0, 10).step_at(1.0) == 1
+    assert StepRun(1.0, 0.0, 0.0, 10).step_at(1.0) == 1
 
 
 def test_tokens_of_several_runs():
     """Tokens are numbered through the runs that made them, those before a preemption included."""
-    runs = [Run(0.0, 2.0, 0.0, 1, 7), Run(2.0, 1.0, 0.5, 3, 8), Run(6.5, 1.0, 0.0, 4, 11)]
-    runs += [Run(50.0, 1.0, 0.0, 1, 15), Run(51.0, 2.0, 0.0, 9, 16)]
+    runs = [
+        StepRun(0.0, 2.0, 0.0, 1, 7),
+        StepRun(2.0, 1.0, 0.5, 3, 8),
+        StepRun(6.5, 1.0, 0.0, 4, 11),
+    ]
+    runs += [StepRun(50.0, 1.0, 0.0, 1, 15), StepRun(51.0, 2.0, 0.0, 9, 16)]
     for run, following in pairwise(runs):
         run.following = following
     times = TokenTimes()
@@ -80,9 +84,9 @@ def test_tokens_of_several_runs():
 
 def test_a_long_life_leaves_nothing_behind():
     """However many runs follow one another, the first can be let go."""
-    first = run = Run(0.0, 1.0, 0.0, 1, 0)
+    first = run = StepRun(0.0, 1.0, 0.0, 1, 0)
     for number in range(1, 300_000):
-        run.following = run = Run(float(number), 1.0, 0.0, 1, number)
+        run.following = run = StepRun(float(number), 1.0, 0.0, 1, number)
     del first
 
     assert run.number == 299_999
