@@ -1,4 +1,4 @@
-"""Reads the client statistics that a scenario names, and says where they are wrong."""
+"""Reads the client statistics that a scenario names, and reports what is wrong with them."""
 
 from __future__ import annotations
 

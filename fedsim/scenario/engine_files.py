@@ -1,4 +1,4 @@
-"""Finds the profiles and reads the tables that engines name, and says where they are wrong."""
+"""Finds the profiles and reads the tables that engines name, and reports what is wrong."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The JSON Schema of scenario files, so that editors complete and check them.
 
-It is committed beside this module as ``scenario.schema.json``; ``python -m
-fedsim.scenario.json_schema`` writes it anew. To use it, begin a scenario file with
+It is committed next to this module as ``scenario.schema.json``; ``python -m
+fedsim.scenario.json_schema`` writes it again. To use it, begin a scenario file with
 ``# yaml-language-server: $schema=<path of the schema>``.
 """
 

@@ -1,4 +1,4 @@
-"""Reads the traces that token counts are drawn from, and says where they are wrong."""
+"""Reads the traces that token counts are drawn from, and reports what is wrong with them."""
 
 from __future__ import annotations
 

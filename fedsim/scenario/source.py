@@ -79,7 +79,7 @@ class Document:
         values: Places of values.
         keys: Places of the keys of mappings.
         problems: What is wrong but does not stop the reading.
-        objects: Python objects by the texts that stand for them in the tree.
+        objects: Python objects by the texts in their place in the tree.
     """
 
     file: str

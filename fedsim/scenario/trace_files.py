@@ -1,4 +1,4 @@
-"""Reads the traces that a scenario names, and says where they are wrong."""
+"""Reads the traces that a scenario names, and reports what is wrong with them."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def recorded(
     Args:
         folder: What the name of the file is relative to.
         file: The file, as the scenario calls it.
-        form: Its format, or None to tell it from its content.
+        form: Its format, or None to find it from its content.
         named: Its columns, or None where the scenario does not say.
         where: The value that a row must have, by column.
 

@@ -52,7 +52,7 @@ def token_source(tokens: AnyTokens, samples: Mapping[str, Trace]) -> TokenSource
 
 
 def tenants(stream: Stream, samples: Mapping[str, Trace], until_s: float) -> Senders | None:
-    """Return who sends the requests of a stream, or None for nobody in particular.
+    """Return who sends the requests of a stream, or None for no tenant.
 
     Args:
         stream: The settings.

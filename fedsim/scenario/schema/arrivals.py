@@ -135,7 +135,7 @@ class StepsArrivals(CurvedArrivals):
     )
     period: Period | None = Field(
         default=None,
-        description="The steps begin anew after this time; the last one stays where not given.",
+        description="The steps begin again after this time; the last one stays where not given.",
     )
     cv: Cv = Field(default=1.0, description="Burstiness, as of process: gamma; 1 is Poisson.")
 

@@ -154,7 +154,7 @@ class Choice:
 
 
 def tag_of_word(value: Any) -> str:
-    """Return the tag that tells a plain word such as ``off`` from any other value."""
+    """Return the tag that tags a plain word such as ``off`` from any other value."""
     return "<word>" if isinstance(value, str) else "<value>"
 
 

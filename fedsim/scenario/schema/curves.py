@@ -71,7 +71,7 @@ class StepsCurve(Settings):
     )
     period: Period | None = Field(
         default=None,
-        description="The steps begin anew after this time; the last one stays where not given.",
+        description="The steps begin again after this time; the last one stays where not given.",
     )
 
     @model_validator(mode="after")
@@ -100,7 +100,7 @@ def check_steps(steps: Sequence[_Timed], levels: Sequence[float], period: float 
         message = "All steps are 0, so that nothing ever arrives."
         raise error(message, "Give at least one step more than 0.", "steps")
     if period is not None and steps[-1].at >= period:
-        message = "The last step comes after the steps have begun anew."
+        message = "The last step comes after the steps have begun again."
         raise error(
             message, "Write a period that is longer than the time of the last step.", "period"
         )

@@ -24,13 +24,13 @@ from fedsim.scenario.schema.types import (
     Percentage,
     Period,
     is_plugin,
-    stands_for_class,
+    names_class,
 )
 from fedsim.scenario.units import DURATION
 
 
 def _off_or_plugin(value: str) -> str:
-    if value == "off" or stands_for_class(value):
+    if value == "off" or names_class(value):
         return value
     message = f"{shown(value)} is neither a mapping, off, nor a class."
     raise error(message, "Write a mapping with settings, off, or module:Class.")
@@ -123,7 +123,7 @@ class RateBreakerSettings(SettingsOf[RateBreakerConfig], _Rate):
 
 
 def _breaker_word(value: str) -> str:
-    if value == "off" or value in BREAKERS or stands_for_class(value):
+    if value == "off" or value in BREAKERS or names_class(value):
         return value
     message = f"{shown(value)} is neither a mapping, off, a class, nor a library's name."
     known = ", ".join(BREAKERS)

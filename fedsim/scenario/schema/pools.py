@@ -152,7 +152,7 @@ class Pool(Settings):
         default=default_of(PoolConfig, "weight"),
         gt=0.0,
         description=(
-            "Share of the traffic that each node is meant to have beside others; for strategies "
+            "Share of the traffic that each node is meant to have next to others; for strategies "
             "that go by weights, others ignore it."
         ),
     )

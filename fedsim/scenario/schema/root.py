@@ -53,7 +53,7 @@ class Compare(Settings):
     routers: list[RouterName] = Field(
         default_factory=list,
         description=(
-            "Routers in place of ours, beside the strategies: module:Class, or an adapter and what "
+            "Routers in place of ours, next to the strategies: module:Class, or an adapter and what "
             "is chosen there, such as litellm/least-busy."
         ),
     )

@@ -62,7 +62,7 @@ class TokenSample(Settings):
     format: (
         Literal["azure", "burstgpt", "bailian", "mooncake", "csv", "jsonl", "parquet"] | None
     ) = Field(
-        default=None, description="Format of the file; told from its content where not given."
+        default=None, description="Format of the file; found from its content where not given."
     )
     columns: TraceColumns | None = Field(
         default=None,
@@ -78,7 +78,7 @@ class TokenSample(Settings):
 
     @property
     def key(self) -> str:
-        """A text that tells samples apart, as long as their files are named in full."""
+        """A text that differs between samples, as long as their files are named in full."""
         return repr(self)
 
     def found_in(self, folder: Path) -> TokenSample:

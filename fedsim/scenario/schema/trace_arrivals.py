@@ -58,7 +58,7 @@ class TraceArrivals(Settings):
         Literal["azure", "burstgpt", "mooncake", "bailian", "csv", "jsonl", "parquet"] | None
     ) = Field(
         default=None,
-        description="A published format, or that of your own file; told from it if not given.",
+        description="A published format, or that of your own file; found from it if not given.",
     )
     columns: TraceColumns | None = Field(
         default=None,

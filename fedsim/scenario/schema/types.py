@@ -158,8 +158,8 @@ def is_plugin(text: object) -> bool:
     return isinstance(text, str) and re.match(_PLUGIN, text, re.ASCII) is not None
 
 
-def stands_for_class(text: object) -> bool:
-    """Return whether *text* names a class, or stands for one that was given in Python."""
+def names_class(text: object) -> bool:
+    """Return whether *text* names a class, or an object that was given in Python."""
     return is_plugin(text) or is_given(text)
 
 
@@ -171,14 +171,14 @@ def _name(value: str) -> str:
 
 
 def _plugin(value: str) -> str:
-    if not stands_for_class(value):
+    if not names_class(value):
         message = f"{shown(value)} does not name a class."
         raise error(message, "Write module:Class, for instance my_package.routers:Sticky.")
     return value
 
 
 def _strategy(value: str) -> str:
-    if stands_for_class(value) or is_name(STRATEGY, value):
+    if names_class(value) or is_name(STRATEGY, value):
         return value
     message = f"There is no strategy {shown(value)}."
     meant = _ALSO_CALLED.get(value.lower().replace("-", "_"), value)

@@ -151,13 +151,13 @@ class Stream(Settings):
         description="How each arrival goes on as a session; a single request where not given.",
     )
     audio: AudioSettings | None = Field(
-        default=None, description="The speech to be recognised or synthesised; none if not given."
+        default=None, description="The speech to be recognized or synthesized; none if not given."
     )
     pictures: PictureSettings | None = Field(
         default=None, description="The pictures to be generated; none where not given."
     )
     tenants: AnyTenants | None = Field(
-        default=None, description="Who sends the requests; nobody in particular where not given."
+        default=None, description="Who sends the requests; no tenant where not given."
     )
     priority: int = Field(
         default=default_of(StreamConfig, "priority"),
