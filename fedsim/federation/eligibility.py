@@ -26,7 +26,8 @@ from fedsim.federation.scopes import scope_of
 
 # The stages of examination, in the order in which they are examined and reported.
 CAPABILITY, PRIVACY, QOS, BREAKER, HEALTH = range(5)
-_STAGES = {"privacy": PRIVACY, "qos": QOS, "health": HEALTH}
+STAGES = {"qos": QOS, "privacy": PRIVACY, "health": HEALTH}
+"""The stage that a policy's ``rejects_as`` means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class Eligibility:
         first: tuple[int, RoutingPolicyTrait] | None = None
         for policy in self._policies:
             if not policy.is_eligible(candidate, request):
-                stage = _STAGES.get(getattr(policy, "rejects_as", PolicyHooks.rejects_as), QOS)
+                stage = STAGES.get(getattr(policy, "rejects_as", PolicyHooks.rejects_as), QOS)
                 if first is None or stage < first[0]:
                     first = (stage, policy)
         if first is None:

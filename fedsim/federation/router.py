@@ -315,7 +315,9 @@ class Router:
             if self._availability is not None:
                 self._availability.refresh(scope)
             self._make_room()
+            before = None if kind is None else kind.candidates
             kind = _Kind(len(self.fleet.node_ids), qos)
+            kind.candidates = before  # a new set of nodes goes on at its turn
             self._kinds[scope, qos] = kind
             if has(self._health, KeepsRecords):
                 self._health.add_latency_limit(qos.max_latency_s)

@@ -51,8 +51,8 @@ class Recorder:
 
     @property
     def retried(self) -> bool:
-        """Whether there were more attempts than requests so far."""
-        return len(self.rows["attempts"]) > len(self.rows["requests"])
+        """Whether a request had a second attempt, a retry or a hedge, so far."""
+        return bool((self.rows["attempts"]["attempt"] > 1).any())
 
     def tables(self) -> Tables:
         """Return the tables, which take over the columns: nothing more can be recorded.

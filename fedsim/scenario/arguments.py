@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from numbers import Integral
 from os import PathLike
 from typing import Any
@@ -50,12 +50,13 @@ def require_count(value: object, name: str) -> None:
 
 
 def require_names(value: Any, name: str, example: str) -> None:
-    """Check that *value* is a list or other iterable, and no text or mapping; or None.
+    """Check that *value* is a list or other iterable, and no text, mapping or set; or None.
 
     Raises:
-        ArgumentError: It is not.
+        ArgumentError: It is not. The order of a set differs from process to process.
     """
-    if value is None or (isinstance(value, Iterable) and not isinstance(value, str | Mapping)):
+    unordered = str | Mapping | Set
+    if value is None or (isinstance(value, Iterable) and not isinstance(value, unordered)):
         return
     inside = repr(value) if isinstance(value, str) else example
     rule = f"{name} is a list"

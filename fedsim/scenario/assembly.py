@@ -32,6 +32,7 @@ from fedsim.scenario.plugins import Find, finder, single
 from fedsim.scenario.presets import GatewayFactory, preset
 from fedsim.scenario.spec import FederationSpec, Scenario
 from fedsim.world.guards import (
+    Guard,
     MiddlewareGuard,
     PolicyGuard,
     RetryGuard,
@@ -74,6 +75,7 @@ class OwnGateways:
         self._middleware = [single(find(name, None), spec) for name in spec.middleware]
         self._health = self._find_part(spec.health)
         self._breaker = self._find_part(spec.circuit_breaker)
+        self._built: dict[str, object] = {}
         self._retry_policy = None
         if spec.retry_policy is not None:
             policy = find(spec.retry_policy.partition("/")[2], None)
@@ -89,16 +91,21 @@ class OwnGateways:
     def lacking(self, retried: bool = True) -> list[str]:
         """Return what is lost because of methods that users' plug-ins lack, as sentences.
 
+        Once a gateway is built, its objects are asked, which may have more than their classes.
+
         Args:
             retried: Whether requests are retried; what a router lacks matters to retries alone.
         """
+        retries, hedge = self._spec.config.retries, self._spec.config.hedge
+        again = (retries is not None and retries.limit > 0) or hedge is not None
+        again = again or self._spec.retry_policy is not None
         parts = {"health": self._health, "circuit_breaker": self._breaker}
-        parts |= {"router": self._router} if retried else {}
+        parts |= {"router": self._router} if retried and again else {}
         return [
             loss
-            for kind, plugin in parts.items()
+            for key, plugin in parts.items()
             if plugin is not None and not plugin_name(plugin).startswith("fedsim.")
-            for loss in without_methods(plugin, kind)
+            for loss in without_methods(self._built.get(key, plugin), key)
         ]
 
     def __call__(self, site: Site) -> Gateway:
@@ -123,6 +130,10 @@ class OwnGateways:
             context.policies.append(self._build_policy(policy, settings, context, site))
         self._add_chooser(builder, context, site)
         builder.middlewares = build_middleware(self._middleware, context, site)
+        guards = {"health": health, "circuit_breaker": context.breaker, "router": builder.router}
+        self._built = {
+            key: guard.plugin for key, guard in guards.items() if isinstance(guard, Guard)
+        }
         if self._retry_policy is not None:
             builder.with_retry_policy(RetryGuard(self._retry_policy(context), site))
         start_monitoring(health, spec, site)

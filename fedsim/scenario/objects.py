@@ -29,7 +29,8 @@ def text_for(value: object, known: Mapping[str, Any]) -> str:
     text = _import_name(value)
     if text is not None:
         return text
-    named: Any = value if hasattr(value, "__qualname__") else type(value)
+    own = isinstance(getattr(value, "__qualname__", None), str)
+    named: Any = value if own else type(value)
     kind = "class" if isinstance(value, type) else "object"
     stem = f"{kind} {named.__module__}:{named.__qualname__}"
     number, text = 1, f"<{stem}>"

@@ -61,9 +61,9 @@ class Comparison:
         compared = ", ".join(self.strategies)
         if len(compared) > 30:
             compared = f"{len(self.strategies)} strategies"
-        return (
-            f"<Comparison of {self.scenario.name:.30}: {compared}; {len(self.seeds)} replications>"
-        )
+        count = len(self.seeds)
+        times = f"{count} replication{'' if count == 1 else 's'}"
+        return f"<Comparison of {self.scenario.name:.30}: {compared}; {times}>"
 
     @property
     def replications(self) -> DataFrame:

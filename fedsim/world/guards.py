@@ -33,6 +33,7 @@ from fedsim.federation.contracts import (
     RouteCandidate,
     RouteTarget,
 )
+from fedsim.federation.eligibility import STAGES
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.policies import Columns
 from fedsim.federation.strategies.base import Candidates
@@ -66,7 +67,12 @@ class Guard:
         """Have those of the guarded *methods* under their public names that the plug-in has."""
         for method in methods:
             name = method.__name__.removeprefix("_")
-            if getattr(self.plugin, name, None) is not None:
+            try:
+                offered = getattr(self.plugin, name, None) is not None
+            except Exception as error:  # a property of the plug-in's
+                problem = f"its {name} raised {in_words(error)}"
+                raise PlugInError(self.plugin_name, problem) from error
+            if offered:
                 setattr(self, name, method)
 
     def _error(self, problem: str, request: InferenceRequest | None) -> PlugInError:
@@ -196,7 +202,12 @@ class PolicyGuard(Guard):
         super().__init__(plugin, site)
         declared = bind(plugin, PolicyHooks)
         self.weight = self._checked(getattr(plugin, "weight", declared.weight))
-        self.rejects_as = str(declared.rejects_as)
+        self.rejects_as = declared.rejects_as
+        if self.rejects_as not in STAGES:
+            problem = (
+                f"its rejects_as is {self.rejects_as!r}; it must be one of {', '.join(STAGES)}"
+            )
+            raise PlugInError(self.plugin_name, problem)
         self._offer(self._rejection, self._scores)
 
     @property
@@ -220,7 +231,12 @@ class PolicyGuard(Guard):
 
     def _scores(self, columns: Columns, request: InferenceRequest) -> list[float]:
         """Return the policy's scores of several candidates, a finite number for each."""
-        found = list(self._call("scores", request, columns, request))
+        method = "scores"
+        answer = self._call(method, request, columns, request)
+        try:
+            found = list(answer)
+        except Exception as error:  # no iterable, or a generator that raises
+            raise self._raised(method, error, request) from error
         if len(found) != len(columns.node_ids):
             problem = f"scores() returned {len(found)} numbers for {len(columns.node_ids)} nodes"
             raise self._error(problem, request)

@@ -14,7 +14,9 @@ from fedsim.federation.context import GatewayContext
 
 def plugin_name(plugin: object) -> str:
     """Return the name of a plug-in, such as ``my_routers:Sticky``."""
-    named = plugin if hasattr(plugin, "__qualname__") else type(plugin)
+    # An object that answers for every attribute has a `__qualname__` too, which is no text.
+    own = isinstance(getattr(plugin, "__qualname__", None), str)
+    named: Any = plugin if own else type(plugin)
     return f"{named.__module__}:{named.__qualname__}"
 
 

@@ -128,3 +128,65 @@ def test_what_a_plug_in_lacks_is_said(tmp_path: Path) -> None:
     warnings = json.loads(result.stdout)["warnings"]
     assert [each for each in warnings if "has no report_success" in each]
     assert [each for each in warnings if "has no report_failure" in each]
+
+
+ROUTER = """
+class First:
+    def __init__(self, context):
+        self.catalog = context.catalog
+        self.route_excluding = self._again
+
+    async def route(self, request):
+        from fedsim.federation.contracts import RouteTarget
+
+        return RouteTarget(*(await self.catalog.find_by_capability(request.capability))[0])
+
+    async def _again(self, request, excluded):
+        return await self.route(request)
+
+
+class Forgetful(First):
+    def __init__(self, context):
+        self.catalog = context.catalog
+"""
+
+
+@pytest.mark.parametrize(("name", "lacks"), [("First", False), ("Forgetful", True)])
+def test_a_run_asks_the_object(tmp_path: Path, name: str, lacks: bool) -> None:
+    """A method that a constructor sets counts; requests that fail early hide no retry."""
+    router = f"{module(tmp_path, ROUTER)}:{name}"
+    errors = {"kind": "errors", "node": "w-0", "probability": 1, "at": "10s", "lasts": "20s"}
+    found = scene(tmp_path, router=router).changed({"faults": [errors]})
+    run = fedsim.simulate(found)
+
+    assert (run.requests["outcome"] == "circuit_open").sum() > (run.attempts["attempt"] > 1).sum()
+    assert any("has no route_excluding" in warning for warning in run.warnings) == lacks
+
+
+def test_check_asks_for_no_retries_where_there_are_none(tmp_path: Path) -> None:
+    """What matters to retries alone is no loss where no request is sent again."""
+    router = f"{module(tmp_path, ROUTER)}:Forgetful"
+    for retries, lacks in (({"limit": 1}, True), ("off", False), ({"limit": 0}, False)):
+        scene(tmp_path, router=router, retries=retries)
+        result = CliRunner().invoke(app, ["check", str(tmp_path / "scene.yaml"), "--json"])
+        assert ("has no route_excluding" in result.stdout) == lacks, retries
+
+
+def test_promising_changes_changes_no_decision(tmp_path: Path) -> None:
+    """A checker that announces its changes, of which there are none, makes the same decisions."""
+
+    class Silent(Told):
+        pass
+
+    class Announcing(Told):
+        announces = True
+
+        def subscribe(self, on_change: object) -> None:
+            """Announce nothing: nothing changes."""
+
+    errors = {"kind": "errors", "node": "w-1", "probability": 0.5, "at": "10s", "lasts": "20s"}
+    found = scene(tmp_path, strategy="round_robin").changed({"faults": [errors]})
+    asked, announced = (fedsim.simulate(found, health=each) for each in (Silent, Announcing))
+
+    assert (asked.events["kind"] == "breaker").any()
+    assert asked.attempts.equals(announced.attempts)

@@ -41,7 +41,34 @@ class Even:
         return f"chat-{int(request.request_id.rpartition('-')[2]) % 2}"
 
 
+class AnswersAll(Even):
+    """A policy that has an answer for every attribute, its own name's included."""
+
+    def __getattr__(self, name):
+        return lambda *args: None
+
+
 class TestPolicies:
+    @pytest.mark.parametrize(
+        ("has", "said"),
+        [
+            ({"rejects_as": "privcy"}, "its rejects_as is 'privcy'; it must be one of qos, priv"),
+            ({"scores": lambda *args: None}, "scores() raised TypeError: 'NoneType' object is not"),
+            ({"rejection": property(lambda self: 1 / 0)}, "its rejection raised ZeroDivisionErr"),
+        ],
+    )
+    def test_what_it_has_is_checked(self, scene, has, said):
+        """What a policy has beyond its contract is the policy's mistake where it is wrong."""
+        policy = type("Odd", (Even,), has)
+        error = fails(scene, policies=[policy], strategy="weighted_random")
+
+        assert said in str(error)
+        assert error.plugin.endswith("Odd")
+
+    def test_name_of_one_that_answers_all(self, scene):
+        """An error names the class of an object that answers for every attribute."""
+        assert fails(scene, policies=[AnswersAll()]).plugin == f"{__name__}:AnswersAll"
+
     def test_decides_who_is_eligible(self, scene):
         """A policy of one's own rules nodes out, request by request."""
         run = fedsim.simulate(scene, policies=["health", Even])
