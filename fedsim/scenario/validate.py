@@ -165,7 +165,7 @@ def _text_remedy(value: object) -> str:
 
 
 def _mapping_remedy(value: object) -> str:
-    if value in {"on", "true", "yes"} or value is True:
+    if value is True or value in ("on", "true", "yes"):  # may be a list, which no set holds
         return "Write {} for all defaults, or {key: value, …}."
     return "Write {key: value, …}; {} where there is nothing to say."
 
