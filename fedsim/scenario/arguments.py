@@ -55,8 +55,9 @@ def require_names(value: Any, name: str, example: str) -> None:
     Raises:
         ArgumentError: It is not. The order of a set differs from process to process.
     """
-    unordered = str | Mapping | Set
-    if value is None or (isinstance(value, Iterable) and not isinstance(value, unordered)):
+    if value is None or (
+        isinstance(value, Iterable) and not isinstance(value, str | Mapping | Set)
+    ):
         return
     inside = repr(value) if isinstance(value, str) else example
     rule = f"{name} is a list"

@@ -130,7 +130,11 @@ class OwnGateways:
             context.policies.append(self._build_policy(policy, settings, context, site))
         self._add_chooser(builder, context, site)
         builder.middlewares = build_middleware(self._middleware, context, site)
-        guards = {"health": health, "circuit_breaker": context.breaker, "router": builder.router}
+        guards: dict[str, object] = {
+            "health": health,
+            "circuit_breaker": context.breaker,
+            "router": builder.router,
+        }
         self._built = {
             key: guard.plugin for key, guard in guards.items() if isinstance(guard, Guard)
         }
