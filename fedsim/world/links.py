@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
+from typing import TYPE_CHECKING
 
 from fedsim.kernel.streams import (
     ABORT_LOSS,
@@ -23,7 +24,9 @@ from fedsim.kernel.streams import (
 )
 from fedsim.workload.distributions import Lognormal
 from fedsim.world.network import sigma_of
-from fedsim.world.observer import Directory
+
+if TYPE_CHECKING:
+    from fedsim.world.observer import Directory
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fedsim.kernel.streams import JITTER, keyed_uniform, keyed_uniforms
 from fedsim.workload.distributions import Lognormal
-from fedsim.world.live import LiveRequest
+
+if TYPE_CHECKING:
+    from fedsim.world.live import LiveRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fedsim.world.faults.kind import Report
-from fedsim.world.nodes.base import Node
+
+if TYPE_CHECKING:
+    from fedsim.world.nodes.base import Node
 
 UP, DOWN, DRAINING = "up", "down", "draining"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fedsim.federation.settings import Example, Limits, PositiveSeconds
 from fedsim.world.faults.kind import NORMAL, NodeFault, Probability
-from fedsim.world.nodes.base import Node
 from fedsim.world.nodes.endpoint import Lie
+
+if TYPE_CHECKING:
+    from fedsim.world.nodes.base import Node
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import UnionType
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     Any,
     ClassVar,
@@ -26,10 +27,12 @@ from typing import (
 import numpy as np
 
 from fedsim.federation.settings import Bare, Limits
-from fedsim.kernel.environment import Environment
 from fedsim.world.faults.schedules import Episode, Life
-from fedsim.world.links import Link, LinkTrouble
-from fedsim.world.nodes.base import Node
+
+if TYPE_CHECKING:
+    from fedsim.kernel.environment import Environment
+    from fedsim.world.links import Link, LinkTrouble
+    from fedsim.world.nodes.base import Node
 
 NORMAL = "normal"
 """What the events table calls a subject that nothing is wrong with."""

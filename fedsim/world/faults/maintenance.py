@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fedsim.federation.settings import CountFrom1, Seconds
 from fedsim.world.faults.faulted import DRAINING, UP, FaultedNode
 from fedsim.world.faults.kind import NORMAL, FaultKind, NodeFault, Scene
 from fedsim.world.faults.schedules import Episode, Life
-from fedsim.world.nodes.base import Node
+
+if TYPE_CHECKING:
+    from fedsim.world.nodes.base import Node
 
 
 @dataclass(frozen=True, slots=True)

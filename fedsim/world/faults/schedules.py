@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fedsim.kernel.environment import Environment
 from fedsim.workload.distributions import Distribution
+
+if TYPE_CHECKING:
+    from fedsim.kernel.environment import Environment
 
 Life = Generator[Any, Any, None]
 """A SimPy process."""

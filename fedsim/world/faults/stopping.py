@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from fedsim.federation.settings import CountFrom1, Example, Limits, PositiveSeconds, Seconds
-from fedsim.kernel.environment import Environment
 from fedsim.world.faults.faulted import DOWN, UP, FaultedNode
 from fedsim.world.faults.kind import FaultKind, NodeFault, Scene
 from fedsim.world.faults.schedules import Episode, Life
-from fedsim.world.nodes.base import Node
+
+if TYPE_CHECKING:
+    from fedsim.kernel.environment import Environment
+    from fedsim.world.nodes.base import Node
 
 
 class _Stop(NodeFault):

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fedsim.federation.contracts import (
     FederationError,
     Internal,
     NodeHealth,
 )
-from fedsim.kernel.environment import Environment
+
+if TYPE_CHECKING:
+    from fedsim.kernel.environment import Environment
 
 SAMPLE_S = 1.0
 """How often an endpoint that will lag records what it would say, in seconds."""
