@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from fedsim.cli.failures import MISSED, reported
 from fedsim.cli.options import Json, Out, Overrides, Quiet, ScenarioPath, Seed, Workers, parsed
-from fedsim.cli.output import print_json, repeat_command, result_directory
+from fedsim.cli.output import load_warnings, print_json, repeat_command, result_directory
 from fedsim.cli.progress import progress_bar, writing
 
 Replications = Annotated[
@@ -50,11 +51,7 @@ def compare(
 
         loaded = load(scenario, parsed(overrides)).changed(seed=seed)
         directory = result_directory(out, loaded.name, "compare", loaded.seed)
-        from fedsim.scenario.capacity import capacity_problems
-        from fedsim.scenario.load_notes import load_notes
-        from fedsim.scenario.offered_load import OfferedLoad
         from fedsim.studies.compare import compare as run_comparison
-        from fedsim.studies.storage import comparison_json
 
         with progress_bar(quiet or as_json) as report:
             result = run_comparison(
@@ -67,15 +64,12 @@ def compare(
             )
         with writing(quiet or as_json):
             result.save(directory)
-        more = [] if replications is None else ["--replications", str(replications)]
-        for router in routers or []:
-            more += ["--router", router]
-        more += [] if baseline is None else ["--baseline", baseline]
+        more = _options(replications, routers, baseline)
         repeat = repeat_command("compare", scenario, loaded.seed, overrides, out, *more)
-        offered = OfferedLoad(loaded)
-        overloads = [problem.message for problem in capacity_problems(offered)]
-        overloads += load_notes(offered)
+        overloads = load_warnings(loaded)
         if as_json:
+            from fedsim.studies.storage import comparison_json
+
             found = comparison_json(result)
             found["warnings"] = [*overloads, *found["warnings"]]
             print_json(found | {"directory": str(directory), "repeat": repeat})
@@ -89,3 +83,15 @@ def compare(
             show(comparison_report(result, overloads, Saved(directory, repeat)))
         if loaded.slo is not None and not result.holding:
             raise typer.Exit(MISSED)
+
+
+def _options(
+    replications: int | None, routers: list[str] | None, baseline: str | None
+) -> Iterator[str]:
+    """Yield the options of this command alone that a repetition needs."""
+    if replications is not None:
+        yield from ("--replications", str(replications))
+    for router in routers or []:
+        yield from ("--router", router)
+    if baseline is not None:
+        yield from ("--baseline", baseline)

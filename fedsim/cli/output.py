@@ -6,9 +6,12 @@ import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from fedsim.scenario.spec import Scenario
 
 
 def print_json(data: Any) -> None:
@@ -47,3 +50,13 @@ def repeat_command(
     if out is not None:
         words += ["--out", str(out)]
     return shlex.join(words)
+
+
+def load_warnings(scenario: Scenario) -> list[str]:
+    """Return what to know of a scenario's load before trusting the numbers of a run."""
+    from fedsim.scenario.capacity import capacity_problems
+    from fedsim.scenario.load_notes import load_notes
+    from fedsim.scenario.offered_load import OfferedLoad
+
+    offered = OfferedLoad(scenario)
+    return [*(problem.message for problem in capacity_problems(offered)), *load_notes(offered)]

@@ -8,7 +8,7 @@ import typer
 
 from fedsim.cli.failures import MISSED, reported
 from fedsim.cli.options import Json, Out, Overrides, Quiet, ScenarioPath, Seed, parsed
-from fedsim.cli.output import print_json, repeat_command, result_directory
+from fedsim.cli.output import load_warnings, print_json, repeat_command, result_directory
 from fedsim.cli.progress import progress_bar, writing
 
 if TYPE_CHECKING:
@@ -51,18 +51,13 @@ def run(
 def _simulated(scenario: Scenario, quiet: bool) -> tuple[Run, list[str]]:
     """Return the run, and what to know before trusting its numbers."""
     from fedsim.results.conservation import require
-    from fedsim.scenario.capacity import capacity_problems
-    from fedsim.scenario.load_notes import load_notes
-    from fedsim.scenario.offered_load import OfferedLoad
     from fedsim.scenario.simulate import simulate
     from fedsim.studies.cautions import run_warnings
 
     with progress_bar(quiet) as report:
         result = simulate(scenario, progress=lambda share: report(share, 1))
     require(result.tables)
-    offered = OfferedLoad(scenario)
-    overloads = [problem.message for problem in capacity_problems(offered)]
-    return result, [*overloads, *load_notes(offered), *run_warnings(result)]
+    return result, [*load_warnings(scenario), *run_warnings(result)]
 
 
 def _json(run: Run, warnings: list[str]) -> dict[str, Any]:
