@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-_TIMES = 5
+_TIMES = 3
 
 
 def cpu_s(arguments: Sequence[str], folder: str) -> float:
