@@ -53,8 +53,8 @@ class Compare(Settings):
     routers: list[RouterName] = Field(
         default_factory=list,
         description=(
-            "Routers in place of ours, next to the strategies: module:Class, or an adapter and what "
-            "is chosen there, such as litellm/least-busy."
+            "Routers in place of ours, next to the strategies: module:Class, or an adapter and "
+            "what is chosen there, such as litellm/least-busy."
         ),
     )
     replications: CountFrom1 = Field(default=10, description="Number of seeds for each.")
