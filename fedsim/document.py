@@ -33,7 +33,8 @@ class Cell:
             None for none.
         form: How a number is written.
         digits: Significant digits, or decimals.
-        half_width: Half the width of the value's 95 % confidence interval, or None.
+        low: The lower end of the value's confidence interval, or None.
+        high: The upper end, or None.
         signed: Whether a plus sign is written.
         text: What people read in place of the value, or empty.
         style: What it means.
@@ -42,7 +43,8 @@ class Cell:
     value: str | float | None
     form: Form = "significant"
     digits: int = 3
-    half_width: float | None = None
+    low: float | None = None
+    high: float | None = None
     signed: bool = False
     text: str = ""
     style: Style = ""
@@ -53,9 +55,10 @@ class Cell:
             return self.text or str(value)
         if value is None:
             return MISSING
-        if self.half_width is not None:
+        if self.low is not None and self.high is not None:
             scale = 100.0 if self.form == "percent" else 1.0
-            return with_interval(value * scale, self.half_width * scale, signed=self.signed)
+            ends = (self.low * scale, self.high * scale)
+            return with_interval(value * scale, *ends, signed=self.signed)
         if self.form == "decimals":
             value = round(value, self.digits) + 0.0  # no minus before a zero
         text = self._number(value)
@@ -177,18 +180,22 @@ def figure(
     form: Form = "significant",
     digits: int = 3,
     *,
-    half_width: float | None = None,
+    interval: tuple[float, float] | None = None,
     signed: bool = False,
 ) -> Cell:
-    """Return a cell with a number; NaN is none, and an infinite one is written ``inf``."""
+    """Return a cell with a number; NaN is none, and an infinite one is written ``inf``.
+
+    An *interval* with an end that is NaN or infinite is left out.
+    """
     if math.isnan(value):
         return Cell(None)
     if math.isinf(value):
         return Cell(None, text=f"{value:g}")
-    if half_width is not None:
-        half_width = None if math.isnan(half_width) else float(half_width)
+    low = high = None
+    if interval is not None and all(map(math.isfinite, interval)):
+        low, high = map(float, interval)
     number = int(value) if form == "count" else float(value)
-    return Cell(number, form, digits, half_width, signed)
+    return Cell(number, form, digits, low, high, signed)
 
 
 def plain(value: float, digits: int = 3) -> str:
@@ -214,15 +221,25 @@ def percent(share: float) -> str:
     return "99.9999" if share > 0.5 else "0.0001"
 
 
-def with_interval(mean: float, half_width: float, *, signed: bool = False) -> str:
-    """Return ``mean ± half-width``, to the second significant digit of the half-width."""
+def with_interval(mean: float, low: float, high: float, *, signed: bool = False) -> str:
+    """Return ``mean ± half-width``, or ``mean [low, high]`` where the two sides are unequal.
+
+    Sides are unequal that differ by more than a tenth. Everything is written to the second
+    significant digit of the half-width.
+    """
     sign = "+" if signed else ""
+    half_width = (high - low) / 2.0
     if half_width == 0.0:
         text = plain(mean, 4)
         return f"+{text} ± 0" if signed and mean > 0.0 else f"{text} ± 0"
     decimals = min(max(0, 1 - math.floor(math.log10(half_width))), 6)
-    mean = round(mean, decimals) + 0.0  # no minus before a zero
-    return f"{mean:{sign},.{decimals}f} ± {half_width:,.{decimals}f}"
+    sides = (mean - low, high - mean)
+    # Adding 0.0 leaves no minus before a zero.
+    mean, low, high = (round(value, decimals) + 0.0 for value in (mean, low, high))
+    text = f"{mean:{sign},.{decimals}f}"
+    if max(sides) > 1.1 * min(sides):
+        return f"{text} [{low:{sign},.{decimals}f}, {high:{sign},.{decimals}f}]"
+    return f"{text} ± {half_width:,.{decimals}f}"
 
 
 class Notes:

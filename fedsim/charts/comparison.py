@@ -23,6 +23,7 @@ from fedsim.charts.figure import (
     new_chart,
     tidy,
 )
+from fedsim.document import with_interval
 
 _VERDICTS = {
     "better": GREEN,
@@ -136,11 +137,11 @@ def _interval(
     if known:
         axes.plot([low, high], [place, place], color=colour, linewidth=2.2, solid_capstyle="butt")
     axes.plot([value], [place], "o", color=colour, markersize=6.5, markeredgecolor="white")
-    text = f"{value:+.3g}".replace("-", "−") if signed else f"{value:.4g}"
+    text = f"{value:+.3g}" if signed else f"{value:.4g}"
     if known:
-        text += f" ± {(high - low) / 2:.2g}"
+        text = with_interval(value, low, high, signed=signed)
     axes.annotate(
-        f"{text} {unit}".rstrip(),
+        f"{text} {unit}".rstrip().replace("-", "−"),
         (high if known else value, place),
         xytext=(7, 0),
         textcoords="offset points",

@@ -35,7 +35,11 @@ _COMPARED = 6
 _GROUPED = (CHIEF, "latency_p99_s", "ttft_p99_s")
 """The measures that are shown by stream and by region of origin."""
 
-_INTERVAL = "mean ± half-width of the 95 % confidence interval"
+_INTERVAL = "mean with its 95 % confidence interval"
+_NARROWED = (
+    "narrowed: how many times narrower the interval of the difference is than it would be without "
+    "the same requests and faults for both; about 1 where pairing does not help."
+)
 _VERDICTS: dict[str, Style] = {"better": "good", "worse": "bad"}
 _CONTENTS = (
     "comparison.parquet: every measure of each strategy, with its difference from the baseline",
@@ -127,15 +131,18 @@ def _differences(comparison: Comparison) -> list[Block]:
 
 
 def _difference(measure: Measure, table: DataFrame) -> Table:
+    shares = table[["relative", "relative_low", "relative_high"]].to_numpy(dtype=float).tolist()
     relative = tuple(
-        figure(100.0 * share, "decimals", 1, signed=True) for share in table["relative"]
+        figure(share, "percent", interval=(low, high), signed=True) for share, low, high in shares
     )
-    differences = cells(measure, table, "difference", "ci95", signed=True)
+    narrowed = tuple(figure(factor, "decimals", 1) for factor in table["narrowed"])
+    differences = cells(measure, table, "difference", ("low", "high"), signed=True)
     return Table(
         (
             words("strategy", [str(name) for name in table.index]),
             Column(measure.heading, differences, measure.difference_unit),
             Column("relative", relative, "%", 1),
+            Column("narrowed", narrowed, "×", 2, note=_NARROWED),
             words("verdict", table["verdict"].tolist(), styles=_VERDICTS),
         )
     )

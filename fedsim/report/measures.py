@@ -32,7 +32,7 @@ def placed(*, tokens: bool | None = None) -> list[Measure]:
 def measured(measures: Iterable[Measure], table: DataFrame) -> list[Column]:
     """Return a column for each measure that *table* has a value of.
 
-    Where the table has half-widths of confidence intervals too, its cells are intervals.
+    Where the table has the ends of confidence intervals too, its cells are intervals.
     """
     return [
         Column(
@@ -44,7 +44,12 @@ def measured(measures: Iterable[Measure], table: DataFrame) -> list[Column]:
 
 
 def cells(
-    measure: Measure, table: DataFrame, column: str, half_width: str = "", *, signed: bool = False
+    measure: Measure,
+    table: DataFrame,
+    column: str,
+    ends: tuple[str, str] | None = None,
+    *,
+    signed: bool = False,
 ) -> tuple[Cell, ...]:
     """Return a column of *table* that holds values of *measure*, or differences of them.
 
@@ -52,14 +57,17 @@ def cells(
         measure: The measure.
         table: The table.
         column: The column.
-        half_width: The column of half-widths of their intervals; by default that of the name
-            which a comparison's summary gives it, if there is one.
+        ends: The columns of the ends of their intervals; by default those of the names which a
+            comparison's summary gives them, if there are such.
         signed: Whether a plus sign is written.
     """
-    interval = half_width or f"{column}_ci95"
-    widths = table[interval].tolist() if interval in table else [None] * len(table)
+    low, high = ends or (f"{column}_low", f"{column}_high")
     form: Form = "percent" if measure.unit == "%" else "significant"
+    values = table[column].tolist()
+    if low not in table:
+        return tuple(figure(value, form, signed=signed) for value in values)
+    intervals = zip(table[low].tolist(), table[high].tolist(), strict=True)
     return tuple(
-        figure(value, form, half_width=width, signed=signed)
-        for value, width in zip(table[column].tolist(), widths, strict=True)
+        figure(value, form, interval=interval, signed=signed)
+        for value, interval in zip(values, intervals, strict=True)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -19,15 +20,24 @@ from fedsim.scenario.spec import Scenario
 from fedsim.studies.cautions import merged_warnings
 from fedsim.studies.ranking import CHIEF, judged, measure_of, ranked
 from fedsim.studies.replication import ALL, Replication
-from fedsim.studies.statistics import Estimate, estimate, estimates, paired_difference, verdict
+from fedsim.studies.statistics import (
+    Difference,
+    Estimate,
+    estimate,
+    estimates,
+    paired_difference,
+    verdict,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from fedsim.studies.plots import ComparisonPlots
 
-CI = "_ci95"
-"""A column ``<measure>_ci95`` is half the width of the measure's 95 % confidence interval."""
+LOW, HIGH = "_low", "_high"
+"""Columns ``<measure>_low`` and ``<measure>_high`` are the ends of a confidence interval."""
+
+_BOUNDS = np.array([measure.bounds for measure in MEASURES.values()])
 
 
 class Comparison:
@@ -89,8 +99,9 @@ class Comparison:
         """Return a row per strategy, best first.
 
         Columns ``rank`` and ``replications``, then each measure's mean over replications and, as
-        ``<measure>_ci95``, half the width of its 95 % confidence interval. The rank is by goodput
-        share, then by success rate and 99th percentile of the latency where that is equal.
+        ``<measure>_low`` and ``<measure>_high``, the ends of its 95 % confidence interval. The
+        rank is by goodput share, then by success rate and 99th percentile of the latency where
+        that is equal.
         """
         table = self._estimated(ALL).droplevel("group").loc[self.ranking()]
         table.insert(0, "replications", len(self.seeds))
@@ -148,10 +159,11 @@ class Comparison:
             baseline: What to set the others against; None for the comparison's own.
 
         Returns:
-            Indexed by strategy: ``difference`` (strategy minus baseline, mean over seeds), its
-            half-width ``ci95``, ``low`` and ``high`` of the 95 % confidence interval, ``relative``
-            (the difference as a share of the baseline's mean), ``replications`` (seeds on which
-            both have a value) and ``verdict``; see ``fedsim.studies.statistics.Verdict``.
+            Indexed by strategy: ``difference`` (strategy minus baseline, mean over seeds), ``low``
+            and ``high`` of its 95 % confidence interval, ``relative`` (the difference as a share
+            of the baseline's mean) with ``relative_low`` and ``relative_high``, ``narrowed`` (the
+            factor by which pairing by seed narrowed the interval), ``replications`` (seeds on
+            which both have a value) and ``verdict``; see ``fedsim.studies.statistics``.
 
         Raises:
             ResultsError: There is no such measure or strategy.
@@ -169,34 +181,37 @@ class Comparison:
     def objectives(self) -> DataFrame:
         """A row per strategy and bound of the objective; empty without one.
 
-        Columns ``strategy, key, objective, stream, limit, mean, mean_ci95, held, replications,
-        missing``: *key* is the bound's in the scenario, *objective* its measure; *stream* is the
-        one whose own bound it is, empty for the common bound; *held* is the number of replications
-        that held it; *missing* says why no replication has a value, such as ``no tokens``, and is
-        empty where one has.
+        Columns ``strategy, key, objective, stream, limit, mean, mean_low, mean_high, held,
+        replications, missing``: *key* is the bound's in the scenario, *objective* its measure;
+        *stream* is the one whose own bound it is, empty for the common bound; *held* is the number
+        of replications that held it; *missing* says why no replication has a value, such as ``no
+        tokens``, and is empty where one has.
         """
         import pandas as pd
 
         rows = []
         for name in self.ranking():
             for parts in self._verdicts(name):
-                found = estimates([part.value for part in parts])
                 first = parts[0]
+                bounds = (0.0, math.inf if first.objective.endswith("_s") else 1.0)
+                found = estimate([part.value for part in parts], bounds)
                 row = {
                     "strategy": name,
                     "key": first.key,
                     "objective": first.objective,
                     "stream": first.stream or "",
                     "limit": first.limit,
-                    "mean": float(found.mean),
-                    "mean_ci95": float(found.half_width),
+                    "mean": found.mean,
+                    "mean_low": found.low,
+                    "mean_high": found.high,
                     "held": sum(part.held for part in parts),
                     "replications": len(parts),
                     "missing": first.missing if all(part.missing for part in parts) else "",
                 }
                 rows.append(row)
-        columns = ["strategy", "key", "objective", "stream", "limit", "mean", "mean_ci95"]
-        return pd.DataFrame(rows, columns=pd.Index([*columns, "held", "replications", "missing"]))
+        columns = ["strategy", "key", "objective", "stream", "limit", "mean", "mean_low"]
+        columns += ["mean_high", "held", "replications", "missing"]
+        return pd.DataFrame(rows, columns=pd.Index(columns))
 
     @property
     def holding(self) -> list[str]:
@@ -305,7 +320,7 @@ class Comparison:
         return save(self, directory, charts=charts)
 
     def _estimated(self, by: str) -> DataFrame:
-        """Return means and half-widths, indexed by strategy and group."""
+        """Return means with the ends of their intervals, indexed by strategy and group."""
         import pandas as pd
 
         if by not in self._tables:
@@ -313,10 +328,10 @@ class Comparison:
             rows = rows[(rows["by"] == by).to_numpy(dtype=bool)]
             index, values = [], []
             for key, part in rows.groupby(["strategy", "group"], sort=False, dropna=False):
-                found = estimates(part[list(MEASURES)].to_numpy(dtype=float))
+                found = estimates(part[list(MEASURES)].to_numpy(dtype=float), *_BOUNDS.T)
                 index.append(key)
-                values.append(np.column_stack([found.mean, found.half_width]).reshape(-1))
-            columns = [column for name in MEASURES for column in (name, name + CI)]
+                values.append(np.column_stack([found.mean, found.low, found.high]).reshape(-1))
+            columns = [name + end for name in MEASURES for end in ("", LOW, HIGH)]
             names = pd.MultiIndex.from_tuples(index, names=["strategy", "group"])
             self._tables[by] = pd.DataFrame(np.array(values), index=names, columns=columns)
         return self._tables[by].copy(deep=False)
@@ -330,30 +345,33 @@ class Comparison:
     def _estimate(self, strategy: str, measure: str) -> Estimate:
         key = (strategy, measure)
         if key not in self._known_estimates:
-            self._known_estimates[key] = estimate(self._values(strategy, measure))
+            values = self._values(strategy, measure)
+            self._known_estimates[key] = estimate(values, MEASURES[measure].bounds)
         return self._known_estimates[key]
 
-    def _paired(self, strategy: str, baseline: str, measure: str) -> Estimate:
-        return paired_difference(self._values(strategy, measure), self._values(baseline, measure))
+    def _paired(self, strategy: str, baseline: str, measure: str) -> Difference:
+        values, others = self._values(strategy, measure), self._values(baseline, measure)
+        return paired_difference(values, others, MEASURES[measure].bounds)
 
     def _difference(self, strategy: str, baseline: str, measure: str) -> dict[str, Any]:
         found = self._paired(strategy, baseline, measure)
-        success = self._paired(strategy, baseline, "success_rate")
-        mean = self._estimate(baseline, measure).mean
+        success = self._paired(strategy, baseline, "success_rate").absolute
         return {
-            "difference": found.mean,
-            "ci95": found.half_width,
-            "low": found.low,
-            "high": found.high,
-            "relative": found.mean / mean if mean else float("nan"),
-            "replications": found.count,
-            "verdict": judged(measure, found, success),
+            "difference": found.absolute.mean,
+            "low": found.absolute.low,
+            "high": found.absolute.high,
+            "relative": found.relative.mean,
+            "relative_low": found.relative.low,
+            "relative_high": found.relative.high,
+            "narrowed": found.narrowed,
+            "replications": found.absolute.count,
+            "verdict": judged(measure, found.absolute, success),
         }
 
     def _fails_more(self, strategy: str) -> bool:
         rates = {name: self._estimate(name, "success_rate").mean for name in self.strategies}
         best = max(self.strategies, key=lambda name: (rates[name] == rates[name], rates[name]))
-        return verdict(self._paired(strategy, best, "success_rate"), "higher") == "worse"
+        return verdict(self._paired(strategy, best, "success_rate").absolute, "higher") == "worse"
 
     def _known(self, strategy: str) -> str:
         if strategy not in self.strategies:

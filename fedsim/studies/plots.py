@@ -79,14 +79,10 @@ class ComparisonPlots:
         comparison, facts = self._of, measure_of(measure)
         comparable = set(comparison.comparable(measure))
         order = comparison.ranking(measure) if facts.better else list(comparison.strategies)
-        table = comparison.summary().loc[order, [measure, f"{measure}_ci95"]] * facts.scale
-        table.columns = table.columns.map({measure: "mean", f"{measure}_ci95": "half_width"})
+        columns = {measure: "mean", f"{measure}_low": "low", f"{measure}_high": "high"}
+        table = comparison.summary().loc[order, list(columns)].rename(columns=columns) * facts.scale
         names = [name if name in comparable else f"{name} (fails more)" for name in order]
-        table = table.assign(
-            strategy=names,
-            low=table["mean"] - table["half_width"],
-            high=table["mean"] + table["half_width"],
-        )
+        table = table.assign(strategy=names)
         all_comparable = len(comparable) == len(order)
         return ranking(
             table.reset_index(drop=True),

@@ -1,11 +1,20 @@
 """Means over replications with their confidence intervals, and paired differences.
 
 A replication is one run with one seed. Runs with different seeds are independent and identically
-distributed, so the mean of a measure over n of them has a Student-t interval with n − 1 degrees of
-freedom (Law, *Simulation Modeling and Analysis*, section 9.4.1). Two variants that ran on the same
-seeds met the same requests and faults: their difference is taken seed by seed, which removes what
-both have in common (section 11.2, common random numbers). A percentile is a measure like any
-other: the mean over replications of each replication's percentile.
+distributed, and what is estimated is the expected value of a measure over a window of this length
+and warm-up (a terminating simulation; Law, *Simulation Modeling and Analysis*, section 9.4). A
+percentile is a measure like any other: its estimate is the mean over replications of each
+replication's percentile, not the percentile of an endless run.
+
+Values over replications are often skewed, which makes Student's t interval cover too rarely. The
+interval here corrects for it (Willink, A confidence interval and test for the mean of an asymmetric
+distribution, *Communications in Statistics* 34, 2005, after Johnson 1978 and Hall 1992): with n
+values of mean m, standard deviation s and third central moment c (both unbiased), and
+a = c / (6 √n s³), it is [m − G(t) s/√n, m − G(−t) s/√n], where G(x) = (∛(1 + 6a(x − a)) − 1) / 2a
+and t is the quantile of Student's t with n − 1 degrees of freedom. Without skewness G(x) = x.
+
+Two variants that ran on the same seeds met the same requests and faults: their difference is taken
+seed by seed, which removes what both have in common (Law, section 11.2, common random numbers).
 """
 
 from __future__ import annotations
@@ -18,7 +27,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 CONFIDENCE = 0.95
-"""The coverage of every interval."""
+"""The coverage of every interval, unless another is asked for."""
+
+UNBOUNDED = (-math.inf, math.inf)
 
 Verdict = Literal[
     "better",
@@ -46,13 +57,15 @@ class Estimates:
 
     Attributes:
         mean: Mean over the replications that have a value, NaN where none has.
-        half_width: Half the width of the 95 % confidence interval, NaN where fewer than two
-            replications have a value.
+        low: Lower end of the confidence interval, NaN where fewer than two replications have a
+            value.
+        high: Upper end, likewise. Mean and ends are not equally far apart where values are skewed.
         count: Number of replications that have a value.
     """
 
     mean: NDArray[np.float64]
-    half_width: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
     count: NDArray[np.intp]
 
 
@@ -61,58 +74,140 @@ class Estimate:
     """One mean over replications; see ``Estimates``."""
 
     mean: float
-    half_width: float
+    low: float
+    high: float
     count: int
 
-    @property
-    def low(self) -> float:
-        """Lower end of the interval."""
-        return self.mean - self.half_width
 
-    @property
-    def high(self) -> float:
-        """Upper end of the interval."""
-        return self.mean + self.half_width
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What two variants differ by, over the replications in which both have a value.
+
+    Attributes:
+        absolute: Variant minus baseline.
+        relative: The same as a share of the baseline, with Fieller's interval of the ratio of the
+            two means; NaN where the baseline's mean is 0, and ends without a limit where the
+            baseline's mean is not shown to differ from 0.
+        narrowed: The factor by which pairing narrowed the interval of the difference:
+            √(Var A + Var B) / sd(A − B). Above 1 pairing helped; NaN without any spread.
+    """
+
+    absolute: Estimate
+    relative: Estimate
+    narrowed: float
 
 
-def estimates(values: ArrayLike) -> Estimates:
+def estimates(
+    values: ArrayLike,
+    low: ArrayLike = -math.inf,
+    high: ArrayLike = math.inf,
+    confidence: float = CONFIDENCE,
+) -> Estimates:
     """Return the mean of *values* over the first axis, with its interval.
 
     Args:
         values: A replication along the first axis; NaN where it has no value.
+        low: The lowest value that there can be, for all columns or for each.
+        high: The highest. Intervals end there.
+        confidence: The coverage of the interval, above 0 and below 1.
     """
-    found = np.asarray(values, dtype=np.float64)
-    known = ~np.isnan(found)
-    count = known.sum(axis=0)
-    filled = np.where(known, found, 0.0)
-    mean = _divide(filled.sum(axis=0), count)
-    squares = np.where(known, found - mean, 0.0) ** 2
-    error = np.sqrt(_divide(_divide(squares.sum(axis=0), count - 1), count))
-    half_width = t_quantiles(count - 1) * error
+    found = _Moments(values)
+    quantile = t_quantiles(found.count - 1, confidence)
+    skew = np.nan_to_num(found.skew)
     # Equal values have no spread, whatever the rounding of their mean says.
-    low = np.where(known, found, np.inf).min(axis=0, initial=np.inf)
-    high = np.where(known, found, -np.inf).max(axis=0, initial=-np.inf)
-    equal = (low == high) & (count > 1)
+    below = np.where(found.equal, 0.0, _stretched(quantile, skew) * found.error)
+    above = np.where(found.equal, 0.0, -_stretched(-quantile, skew) * found.error)
     return Estimates(
-        np.where(equal, low, mean), np.where(equal, 0.0, half_width), np.asarray(count)
+        found.mean,
+        np.maximum(found.mean - below, low),
+        np.minimum(found.mean + above, high),
+        found.count,
     )
 
 
-def estimate(values: ArrayLike) -> Estimate:
-    """Return the mean of one measure over replications, with its interval."""
-    found = estimates(np.asarray(values, dtype=np.float64).reshape(-1))
-    return Estimate(float(found.mean), float(found.half_width), int(found.count))
+def estimate(
+    values: ArrayLike,
+    bounds: tuple[float, float] = UNBOUNDED,
+    confidence: float = CONFIDENCE,
+) -> Estimate:
+    """Return the mean of one measure over replications, with its interval.
+
+    Args:
+        values: A value per replication; NaN for none.
+        bounds: The lowest and the highest value that there can be.
+        confidence: The coverage of the interval, above 0 and below 1.
+    """
+    flat = np.asarray(values, dtype=np.float64).reshape(-1)
+    found = estimates(flat, *bounds, confidence)
+    return Estimate(float(found.mean), float(found.low), float(found.high), int(found.count))
 
 
-def paired_difference(values: ArrayLike, baseline: ArrayLike) -> Estimate:
-    """Return the mean of *values* minus *baseline*, replication by replication.
+def p_value(values: ArrayLike) -> float:
+    """Return the two-sided probability of a mean as far from 0 as that of *values*, if it is 0.
+
+    It is below 1 − confidence exactly where ``estimate``'s interval excludes 0. It is NaN for fewer
+    than two values; values that are equal, and not 0, have 0.
+    """
+    above = _above_zero(values)
+    return 2.0 * min(above, 1.0 - above)
+
+
+def paired_difference(
+    values: ArrayLike,
+    baseline: ArrayLike,
+    bounds: tuple[float, float] = UNBOUNDED,
+    confidence: float = CONFIDENCE,
+) -> Difference:
+    """Return the difference of *values* from *baseline*, replication by replication.
 
     Args:
         values: One measure of one variant, a value per replication.
         baseline: The same of another, on the same seeds in the same order. A replication counts
             where both have a value.
+        bounds: The lowest and the highest value that the measure can have.
+        confidence: The coverage of the intervals, above 0 and below 1.
     """
-    return estimate(np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64))
+    first, second = np.asarray(values, dtype=float), np.asarray(baseline, dtype=float)
+    both = ~np.isnan(first) & ~np.isnan(second)
+    first, second = first[both], second[both]
+    span = bounds[1] - bounds[0]
+    absolute = estimate(first - second, (-span, span), confidence)
+    narrowed = math.nan
+    if len(first) > 1 and (spread := float(np.var(first - second, ddof=1))) > 0.0:
+        narrowed = math.sqrt(float(np.var(first, ddof=1) + np.var(second, ddof=1)) / spread)
+    return Difference(absolute, _ratio(first, second, bounds, confidence), narrowed)
+
+
+def _ratio(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    bounds: tuple[float, float],
+    confidence: float,
+) -> Estimate:
+    """Return mean(first) / mean(second) − 1 with Fieller's interval for paired values.
+
+    The interval holds every θ for which the t interval of first − θ second holds 0 (Fieller, Some
+    problems in interval estimation, JRSS B 16, 1954): the θ between the roots of
+    (y² − t²vyy) θ² − 2 (xy − t²vxy) θ + x² − t²vxx, with v the covariances of the means x and y.
+    """
+    count = len(first)
+    if not count or not second.mean():
+        return Estimate(math.nan, math.nan, math.nan, count)
+    x, y = float(first.mean()), float(second.mean())
+    center = x / y - 1.0
+    if count == 1:
+        return Estimate(center, math.nan, math.nan, count)
+    t = float(t_quantiles(count - 1, confidence))
+    (vxx, vxy), (_, vyy) = t * t * np.cov(first, second) / count
+    square, linear, constant = y * y - vyy, x * y - vxy, x * x - vxx
+    if square <= 0.0:  # the baseline's own interval holds 0, so that no ratio is ruled out
+        low, high = -math.inf, math.inf
+    else:
+        root = math.sqrt(max(linear * linear - square * constant, 0.0))
+        low, high = (linear - root) / square - 1.0, (linear + root) / square - 1.0
+    if bounds[0] >= 0.0:
+        low = max(low, -1.0)
+    return Estimate(center, low, high, count)
 
 
 def verdict(difference: Estimate, better: Literal["higher", "lower"] | None) -> Verdict:
@@ -124,8 +219,8 @@ def verdict(difference: Estimate, better: Literal["higher", "lower"] | None) -> 
     """
     if not difference.count:
         return "not measured"
-    # A NaN half-width compares as false: one replication shows nothing.
-    if not abs(difference.mean) > difference.half_width:
+    # NaN compares as false: one replication shows nothing.
+    if not (difference.low > 0.0 or difference.high < 0.0):
         return "no difference shown"
     direction: Literal["higher", "lower"] = "higher" if difference.mean > 0.0 else "lower"
     if better is None:
@@ -133,17 +228,56 @@ def verdict(difference: Estimate, better: Literal["higher", "lower"] | None) -> 
     return "better" if direction == better else "worse"
 
 
-def t_quantiles(degrees: ArrayLike) -> NDArray[np.float64]:
-    """Return the two-sided 95 % quantiles of Student's t, NaN for fewer than one degree.
+def t_quantiles(degrees: ArrayLike, confidence: float = CONFIDENCE) -> NDArray[np.float64]:
+    """Return the two-sided quantiles of Student's t, NaN for fewer than one degree.
 
     Args:
         degrees: Degrees of freedom.
+        confidence: The probability between minus the quantile and the quantile.
     """
     from scipy.special import stdtrit
 
     freedom = np.asarray(degrees, dtype=np.float64)
     known = np.where(freedom >= 1.0, freedom, math.nan)
-    return np.asarray(stdtrit(known, (1.0 + CONFIDENCE) / 2.0), dtype=np.float64)
+    return np.asarray(stdtrit(known, (1.0 + confidence) / 2.0), dtype=np.float64)
+
+
+class _Moments:
+    """Mean, standard error and skewness over the first axis, without the values that are NaN."""
+
+    def __init__(self, values: ArrayLike) -> None:
+        found = np.asarray(values, dtype=np.float64)
+        known = ~np.isnan(found)
+        self.count = count = np.asarray(known.sum(axis=0))
+        mean = _divide(np.where(known, found, 0.0).sum(axis=0), count)
+        from_mean = np.where(known, found - mean, 0.0)
+        variance = _divide((from_mean**2).sum(axis=0), count - 1)
+        third = _divide(count * (from_mean**3).sum(axis=0), (count - 1) * (count - 2))
+        lowest = np.where(known, found, np.inf).min(axis=0, initial=np.inf)
+        highest = np.where(known, found, -np.inf).max(axis=0, initial=-np.inf)
+        self.equal = (lowest == highest) & (count > 1)
+        self.mean = np.where(self.equal, lowest, mean)
+        self.error = np.sqrt(_divide(variance, count))
+        self.skew = _divide(third, 6.0 * np.sqrt(count) * variance**1.5)
+        """Willink's a; NaN for fewer than three values, or without spread."""
+
+
+def _stretched(x: NDArray[np.float64], a: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return Willink's G(x); as 3 (x − a) / (c² + c + 1) with c = ∛(1 + 6a(x − a)), a may be 0."""
+    root = np.cbrt(1.0 + 6.0 * a * (x - a))
+    return np.asarray(3.0 * (x - a) / (root * root + root + 1.0))
+
+
+def _above_zero(values: ArrayLike) -> float:
+    """Return the probability of a mean at most that of *values*, if the true one is 0."""
+    from scipy.special import stdtr
+
+    found = _Moments(np.asarray(values, dtype=np.float64).reshape(-1))
+    if found.equal:
+        return (1.0 + math.copysign(float(found.mean != 0.0), found.mean)) / 2.0
+    a, y = float(np.nan_to_num(found.skew)), float(_divide(found.mean, found.error))
+    x = a + y + 2.0 * a * y * y + 4.0 / 3.0 * a * a * y**3  # the inverse of G
+    return float(stdtr(float(found.count) - 1.0, x))
 
 
 def _divide(parts: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:

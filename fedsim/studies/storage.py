@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fedsim.results.manifest import FORMAT, provenance
 from fedsim.results.measures import MEASURES
 from fedsim.results.rundir import MANIFEST, PLUGINS, SCENARIO, whole_directory, write_json
-from fedsim.studies.comparison import CI, Comparison
+from fedsim.studies.comparison import HIGH, LOW, Comparison
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -79,7 +79,10 @@ def _long(comparison: Comparison) -> DataFrame:
     for measure in MEASURES:
         differences = comparison.differences(measure).add_prefix("baseline_")
         part = summary[["rank"]].assign(
-            measure=measure, mean=summary[measure], ci95=summary[measure + CI]
+            measure=measure,
+            mean=summary[measure],
+            low=summary[measure + LOW],
+            high=summary[measure + HIGH],
         )
         parts.append(part.join(differences).reset_index(names="strategy"))
     return pd.concat(parts, ignore_index=True)

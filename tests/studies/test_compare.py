@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -82,18 +83,22 @@ def test_summary_is_mean_and_interval_of_the_replications(comparison):
     for name in comparison.strategies:
         chosen = rows[(rows["strategy"] == name) & (rows["by"] == "all")]
         for measure in MEASURES:
-            expected = estimate(chosen[measure])
-            found = (summary.loc[name, measure], summary.loc[name, f"{measure}_ci95"])
-            assert found == pytest.approx((expected.mean, expected.half_width), nan_ok=True)
+            expected = estimate(chosen[measure], MEASURES[measure].bounds)
+            found = [summary.loc[name, measure + end] for end in ("", "_low", "_high")]
+            ends = [expected.mean, expected.low, expected.high]
+            assert found == pytest.approx(ends, nan_ok=True)
 
 
 def test_differences_are_paired(comparison):
     """A difference is the mean over seeds of strategy minus baseline, and has a verdict."""
     rows = comparison.replications
     rows = rows[rows["by"] == "all"].set_index(["strategy", "seed"])["latency_p99_s"]
-    expected = paired_difference(rows["least_connections"], rows["round_robin"])
+    paired = paired_difference(rows["least_connections"], rows["round_robin"], (0.0, math.inf))
+    expected = paired.absolute
     found = comparison.differences("latency_p99_s").loc["least_connections"]
-    assert (found["difference"], found["ci95"]) == (expected.mean, expected.half_width)
+    ends = (expected.mean, expected.low, expected.high)
+    assert tuple(found[["difference", "low", "high"]]) == ends
+    assert (found["relative"], found["narrowed"]) == (paired.relative.mean, paired.narrowed)
     turned = comparison.differences("latency_p99_s", baseline="least_connections")
     assert turned.loc["round_robin", "difference"] == pytest.approx(-expected.mean)
     assert comparison.baseline == "round_robin"
@@ -139,7 +144,7 @@ def test_objectives_count_the_replications_that_held_them(comparison):
 def test_one_replication_says_that_it_has_no_intervals(scenario):
     """With one seed there are means, no intervals, no verdicts, and a warning."""
     single = fedsim.compare(scenario, replications=1, workers=1)
-    assert np.isnan(single.summary()["goodput_share_ci95"]).all()
+    assert np.isnan(single.summary()["goodput_share_low"]).all()
     assert set(single.differences("goodput_share")["verdict"]) <= {"no difference shown"}
     assert single.warnings[0].startswith("One replication gives no confidence intervals")
 

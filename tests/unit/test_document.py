@@ -68,25 +68,31 @@ def test_percent_is_never_rounded_to_all_or_nothing(share, text):
 
 
 @pytest.mark.parametrize(
-    ("mean", "half_width", "text"),
+    ("mean", "low", "high", "text"),
     [
-        (99.1234, 0.1049, "99.12 ± 0.10"),
-        (4.2137, 1.61, "4.2 ± 1.6"),
-        (12345.6, 321.0, "12,346 ± 321"),
-        (0.5, 0.0, "0.5000 ± 0"),
+        (99.1234, 99.0185, 99.2283, "99.12 ± 0.10"),
+        (4.2137, 2.6037, 5.8237, "4.2 ± 1.6"),
+        (12345.6, 12024.6, 12666.6, "12,346 ± 321"),
+        (0.5, 0.5, 0.5, "0.5000 ± 0"),
+        (2.0, 1.05, 3.0, "2.00 ± 0.97"),
+        (2.0, 1.2, 3.0, "2.00 [1.20, 3.00]"),
+        (99.95, 99.7, 100.0, "99.95 [99.70, 100.00]"),
+        (-0.001, -0.2, 0.001, "0.00 [-0.20, 0.00]"),
+        (0.0, 0.0, 12345.6, "0 [0, 12,346]"),
     ],
 )
-def test_means_are_written_as_exactly_as_they_are_known(mean, half_width, text):
-    """The interval has two digits, and the mean as many decimals as its interval."""
-    assert with_interval(mean, half_width) == text
+def test_means_are_written_as_exactly_as_they_are_known(mean, low, high, text):
+    """The interval has two digits, the mean as many decimals, and unequal sides both ends."""
+    assert with_interval(mean, low, high) == text
 
 
 def test_differences_have_a_sign():
     """A difference says its direction even where it is positive, and zero has none."""
-    assert with_interval(1.5, 0.25, signed=True) == "+1.50 ± 0.25"
-    assert with_interval(-1.5, 0.25, signed=True) == "-1.50 ± 0.25"
-    assert with_interval(0.0, 0.0, signed=True) == "0 ± 0"
-    assert with_interval(-0.001, 0.25, signed=True) == "+0.00 ± 0.25"
+    assert with_interval(1.5, 1.25, 1.75, signed=True) == "+1.50 ± 0.25"
+    assert with_interval(-1.5, -1.75, -1.25, signed=True) == "-1.50 ± 0.25"
+    assert with_interval(0.0, 0.0, 0.0, signed=True) == "0 ± 0"
+    assert with_interval(-0.001, -0.251, 0.249, signed=True) == "+0.00 ± 0.25"
+    assert with_interval(0.4, -0.3, 1.6, signed=True) == "+0.40 [-0.30, +1.60]"
 
 
 @pytest.mark.parametrize(
@@ -97,8 +103,9 @@ def test_differences_have_a_sign():
         (figure(math.nan), "–"),
         (figure(math.inf), "inf"),
         (figure(0.97301, "percent"), "97.30"),
-        (figure(0.97301, "percent", half_width=0.0021), "97.30 ± 0.21"),
-        (figure(0.97301, "percent", half_width=math.nan), "97.30"),
+        (figure(0.97301, "percent", interval=(0.9709, 0.9751)), "97.30 ± 0.21"),
+        (figure(0.97301, "percent", interval=(math.nan, math.nan)), "97.30"),
+        (figure(0.97301, "percent", interval=(-math.inf, math.inf)), "97.30"),
         (figure(12345.0, "count"), "12,345"),
         (figure(12.345, digits=4), "12.35"),
         (figure(7.0, "decimals", 1, signed=True), "+7.0"),
@@ -125,7 +132,9 @@ DOCUMENT = Document(
             (
                 words("name", [HOSTILE, "b"], styles={"b": "bad"}),
                 Column("p99", (figure(1.25), Cell(None)), "s", 3, note=f"Note: {HOSTILE}"),
-                Column("good", (figure(0.5, "percent", half_width=0.1), Cell(0, "count")), "%"),
+                Column(
+                    "good", (figure(0.5, "percent", interval=(0.4, 0.6)), Cell(0, "count")), "%"
+                ),
             ),
             "summary.json",
         ),
@@ -143,7 +152,7 @@ def test_json_keeps_a_document_and_its_numbers():
     table = next(block for block in data["blocks"] if block["kind"] == "table")
     assert table["columns"][1]["unit"] == "s"
     assert [cell["value"] for cell in table["columns"][1]["cells"]] == [1.25, None]
-    assert table["columns"][2]["cells"][0]["half_width"] == 0.1
+    assert table["columns"][2]["cells"][0]["high"] == 0.6
     with pytest.raises(KeyError):
         from_json({"blocks": [{"kind": "picture", "text": "x"}]})
 

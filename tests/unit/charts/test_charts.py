@@ -302,10 +302,10 @@ class TestComparison:
         assert "".join(rows) == order
 
     def test_values_are_written(self) -> None:
-        """Each row has its mean and half-width, or the mean alone where the interval is unknown."""
+        """Each row has its mean and interval, or the mean alone where the interval is unknown."""
         written = texts(ranking(self.means, label="latency", unit="s"))
 
-        assert {"2 ± 0.5 s", "1 ± 0.1 s", "3 s"} <= set(written)
+        assert {"2.00 ± 0.50 s", "1.00 ± 0.10 s", "3 s"} <= set(written)
 
     def test_differences(self) -> None:
         """Verdicts have their colours, and the zero line is drawn."""
@@ -322,7 +322,9 @@ class TestComparison:
         chart = differences(table, baseline="c", label="latency", unit="s")
 
         assert isinstance(chart, Chart)
-        assert {"better", "no difference shown", "−1 ± 0.5 s", "+0.1 ± 0.2 s"} <= set(texts(chart))
+        assert {"better", "no difference shown", "−1.00 ± 0.50 s", "+0.10 ± 0.20 s"} <= set(
+            texts(chart)
+        )
         assert "worse" not in texts(chart)
         assert any(np.array_equal(line.get_xdata(), [0.0, 0.0]) for line in chart.axes[0].lines)
 

@@ -153,7 +153,8 @@ class TestComparison:
         goodput = column(ranking, "goodput")
 
         assert [cell.value for cell in goodput.cells] == summary["goodput_share"].tolist()
-        assert [cell.half_width for cell in goodput.cells] == summary["goodput_share_ci95"].tolist()
+        assert [cell.low for cell in goodput.cells] == summary["goodput_share_low"].tolist()
+        assert [cell.high for cell in goodput.cells] == summary["goodput_share_high"].tolist()
         differences = after(document, "Differences from round_robin")
         found = column(differences, "goodput")
         table = comparison.differences("goodput_share")

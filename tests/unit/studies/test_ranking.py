@@ -59,8 +59,8 @@ def test_measures_without_a_direction_cannot_rank():
 
 def test_a_shorter_tail_of_fewer_successes_is_not_comparable():
     """Latency is not better where the success rate is worse, nor worse where it is better."""
-    shorter, longer = Estimate(-2.0, 0.5, 5), Estimate(2.0, 0.5, 5)
-    fewer, more = Estimate(-0.1, 0.02, 5), Estimate(0.1, 0.02, 5)
+    shorter, longer = Estimate(-2.0, -2.5, -1.5, 5), Estimate(2.0, 1.5, 2.5, 5)
+    fewer, more = Estimate(-0.1, -0.12, -0.08, 5), Estimate(0.1, 0.08, 0.12, 5)
     assert judged("latency_p99_s", shorter, fewer) == "not comparable"
     assert judged("latency_p99_s", longer, more) == "not comparable"
     assert judged("latency_p99_s", shorter, more) == "better"
