@@ -23,7 +23,6 @@ from fedsim.charts.figure import (
     new_chart,
     tidy,
 )
-from fedsim.document import with_interval
 
 _VERDICTS = {
     "better": GREEN,
@@ -137,9 +136,13 @@ def _interval(
     if known:
         axes.plot([low, high], [place, place], color=colour, linewidth=2.2, solid_capstyle="butt")
     axes.plot([value], [place], "o", color=colour, markersize=6.5, markeredgecolor="white")
-    text = f"{value:+.3g}" if signed else f"{value:.4g}"
-    if known:
-        text = with_interval(value, low, high, signed=signed)
+    form = "+.3g" if signed else ".4g"
+    text = format(value, form)
+    sides = (value - low, high - value)
+    if known and max(sides) > 1.1 * min(sides):
+        text += f" [{low:{form}}, {high:{form}}]"
+    elif known:
+        text += f" ± {(high - low) / 2:.2g}"
     axes.annotate(
         f"{text} {unit}".rstrip().replace("-", "−"),
         (high if known else value, place),
