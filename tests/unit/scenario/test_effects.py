@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,7 @@ def test_objectives_that_cannot_be_judged(tmp_path: Path) -> None:
     """Token times of streams without tokens, bounds that all replace, goodput without a limit."""
     scenario = load(tmp_path)
 
-    def said(slo: dict[str, object]) -> list[str]:
+    def said(slo: Mapping[str, object]) -> list[str]:
         return without_effect(scenario.changed({"slo": slo}))
 
     assert said({"latency_p99": "1s", "goodput": "90%", "every": "5s"}) == []
