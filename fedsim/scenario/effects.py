@@ -1,4 +1,4 @@
-"""What of a scenario has no effect: faults that strike nothing, settings that nobody reads."""
+"""What of a scenario has no effect: faults that strike nothing, settings that nothing reads."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _unread_delay(scenario: Scenario) -> Iterator[str]:
 
 
 def _unasked(scenario: Scenario) -> Iterator[str]:
-    """Yield that a strategy goes by the load that probes report where nobody probes."""
+    """Yield that a strategy goes by the load that probes report where there are no probes."""
     federation = scenario.federation
     entry = STRATEGIES.get(federation.strategy)
     off = federation.health is None and federation.preset == "default"
