@@ -1,4 +1,4 @@
-"""What is known of a scenario file, for checks that must run although other values are wrong.
+"""What is known of a scenario file, for checks that must run although other values are invalid.
 
 What the models object to reads as absent here: they report it, and no check stumbles over it.
 """
