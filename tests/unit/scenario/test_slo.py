@@ -38,6 +38,15 @@ def test_every_key(tmp_path: Path) -> None:
     assert load(write(tmp_path, resolved, "again.yaml")).slo == expected
 
 
+def test_null_bounds_nothing(tmp_path: Path) -> None:
+    """A bound of a file can be taken back on the command line: --set slo.latency_p99=null."""
+    small = loaded(tmp_path, SMALLEST, {"slo": {"latency_p99": "1s", "success_rate": "99%"}})
+    changed = small.changed({"slo.latency_p99": None})
+
+    assert changed.slo == Slo({"success_rate": 0.99})
+    assert load(write(tmp_path, changed.to_yaml(), "again.yaml")).slo == changed.slo
+
+
 @pytest.mark.parametrize(
     ("slo", "message"),
     [
