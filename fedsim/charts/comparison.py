@@ -131,7 +131,7 @@ def _interval(
     *,
     signed: bool = False,
 ) -> None:
-    """Draw one value with its interval, and write it beside the interval."""
+    """Draw one value with its interval, and write it next to the interval."""
     known = math.isfinite(low) and math.isfinite(high)
     if known:
         axes.plot([low, high], [place, place], color=colour, linewidth=2.2, solid_capstyle="butt")

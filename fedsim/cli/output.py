@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +15,9 @@ if TYPE_CHECKING:
 
 def print_json(data: Any) -> None:
     """Print plain values as JSON, NaN as null."""
-    from fedsim.results.manifest import jsonable
+    from fedsim.results.manifest import json_text
 
-    typer.echo(json.dumps(jsonable(data), indent=2, ensure_ascii=False, allow_nan=False))
+    typer.echo(json_text(data))
 
 
 def result_directory(out: Path | None, name: str, command: str, seed: int) -> Path:

@@ -19,10 +19,7 @@ from fedsim.federation.contracts import (
 )
 
 if TYPE_CHECKING:
-    from fedsim.federation.fleet import Fleet
     from fedsim.federation.health import NodeRecord
-    from fedsim.federation.panic import Members
-    from fedsim.federation.policies import Columns
 
 C = TypeVar("C")
 
@@ -106,16 +103,6 @@ class CountsRequests:
         raise NotImplementedError
 
 
-class SetsPanicRule:
-    """A strategy with a rule of its own for panic mode."""
-
-    def panicking(
-        self, fleet: Fleet, members: Members, usable: Sequence[bool], threshold: float
-    ) -> frozenset[int]:
-        """Return the members that panic mode opens, given which of them are usable."""
-        raise NotImplementedError
-
-
 class PolicyHooks:
     """What a policy may declare; each on its own.
 
@@ -126,14 +113,6 @@ class PolicyHooks:
 
     weight: float = 1.0
     rejects_as: str = "qos"
-
-
-class ScoresMany:
-    """A policy that scores many candidates at once."""
-
-    def scores(self, columns: Columns, request: InferenceRequest) -> Sequence[float]:
-        """Return a score for each candidate, the same as ``score`` gives."""
-        raise NotImplementedError
 
 
 class ExplainsRejections:

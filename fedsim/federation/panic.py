@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fedsim.federation.runtime import Clock, Observer
 from fedsim.federation.scopes import Scope
 from fedsim.federation.settings import Share
+
+if TYPE_CHECKING:
+    from fedsim.federation.fleet import Fleet
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,16 @@ Members = Sequence[int]
 
 Rule = Callable[[Members, Sequence[bool], float], frozenset[int]]
 """Says which members are used whatever their health, by which of them are usable."""
+
+
+class SetsPanicRule:
+    """A strategy with a rule of its own for panic mode."""
+
+    def panicking(
+        self, fleet: Fleet, members: Members, usable: Sequence[bool], threshold: float
+    ) -> frozenset[int]:
+        """Return the members that panic mode opens, given which of them are usable."""
+        raise NotImplementedError
 
 
 def all_or_none(members: Members, usable: Sequence[bool], threshold: float) -> frozenset[int]:

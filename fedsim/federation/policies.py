@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol
 
-from fedsim.federation.capabilities import PolicyHooks, ScoresMany, bind, has
+from fedsim.federation.capabilities import PolicyHooks, bind, has
 from fedsim.federation.contracts import (
     InferenceRequest,
     NodeHealth,
@@ -44,6 +44,14 @@ class Columns:
     cost_score: Sequence[float]
     locality_score: Sequence[float]
     health_score: Sequence[float]
+
+
+class ScoresMany:
+    """A policy that scores many candidates at once."""
+
+    def scores(self, columns: Columns, request: InferenceRequest) -> Sequence[float]:
+        """Return a score for each candidate, the same as ``score`` gives."""
+        raise NotImplementedError
 
 
 class HealthView(Protocol):

@@ -14,7 +14,6 @@ from fedsim.federation.capabilities import (
     AttemptHooks,
     ForetellsTrials,
     KeepsRecords,
-    SetsPanicRule,
     announces,
     bind,
     has,
@@ -37,7 +36,7 @@ from fedsim.federation.contracts import (
 from fedsim.federation.eligibility import BREAKER, QOS, Eligibility, Rejection
 from fedsim.federation.fleet import Fleet
 from fedsim.federation.outliers import OutlierConfig, OutlierDetector
-from fedsim.federation.panic import PanicMode
+from fedsim.federation.panic import PanicMode, SetsPanicRule
 from fedsim.federation.runtime import Clock, Random
 from fedsim.federation.scopes import Scope, scope_of
 from fedsim.federation.slow_start import SlowStart, SlowStartConfig

@@ -59,7 +59,7 @@ class Failures:
                 task.failed_s = self._env.now
 
     def report(self, context: Mapping[str, Any]) -> bool:
-        """Record what asyncio tells an exception handler; return whether it is the first failure.
+        """Record a context of asyncio's exception handler; return whether it is the first failure.
 
         What comes without an exception, such as a pending task that is dropped, is no failure, and
         an abandoned task was judged when it ended.
@@ -73,7 +73,7 @@ class Failures:
         return len(self.unhandled) == 1
 
     def judge_abandoned(self, task: asyncio.Task[Any], abandoned_s: float) -> None:
-        """Count a task that has ended after it was cancelled, unless it did as it was told."""
+        """Count a task that has ended after it was cancelled, unless it ended as asked."""
         if task.cancelled():
             return
         error = task.exception()

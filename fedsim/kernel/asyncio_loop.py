@@ -258,7 +258,7 @@ class SimLoop(RefusingLoop):
         """Cancel *task*, whose result is not wanted any more.
 
         It may clean up in its own time, and what it raises stops no run; `failures` counts it
-        unless it does as it is told.
+        unless it ends as asked.
         """
         task.abandoned_s = self.env.now
         if task.done():
@@ -432,7 +432,7 @@ async def _wait_for(awaitable: Awaitable[T]) -> T:
 
 
 def _nothing() -> None:
-    """Stand for a callback that was not queued."""
+    """Do nothing, as a callback that was not queued."""
 
 
 def _refuse_when_closed(_action: object) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, NoReturn
 
 from fedsim.errors import UnsupportedInSimulationError
+from fedsim.kernel.asyncio_tasks import HostLoop
 
 _NETWORK = (
     "it needs a real network; model the exchange with `await asyncio.sleep(seconds)` and make up "
@@ -31,7 +31,7 @@ def _refuse(name: str, reason: str) -> Any:
     return refusal
 
 
-class RefusingLoop(asyncio.AbstractEventLoop):
+class RefusingLoop(HostLoop):
     """An event loop that refuses, by name, whatever cannot be simulated.
 
     Attributes:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from asyncio import _get_running_loop, _set_running_loop, current_task
 from asyncio.tasks import _enter_task, _leave_task
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from fedsim.kernel.asyncio_loop import SimLoop
+from fedsim.kernel.asyncio_tasks import HostLoop
 
 
 class Installed:
@@ -21,7 +19,7 @@ class Installed:
 
     __slots__ = ("_hooks", "_loop", "_outer", "_outer_task")
 
-    def __init__(self, loop: SimLoop) -> None:
+    def __init__(self, loop: HostLoop) -> None:
         self._loop = loop
 
     def __enter__(self) -> None:
@@ -47,7 +45,7 @@ class Installed:
 
 
 class AlreadyInstalled:
-    """Stands for `Installed` where the loop is the running one already."""
+    """In place of `Installed` where the loop is the running one already."""
 
     __slots__ = ()
 

@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from contextlib import AbstractContextManager
 from contextvars import Context
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from fedsim.kernel.asyncio_loop import SimLoop
     from fedsim.kernel.environment import Signal
 
 T = TypeVar("T")
 
 _ASYNCIO = str(Path(asyncio.__file__).parent)
+
+
+class HostLoop(asyncio.AbstractEventLoop):
+    """What tasks, futures and handles need of the loop that they are on, a `SimLoop`.
+
+    Attributes:
+        inside: Whether it is the running loop.
+        serials: Numbers for tasks and futures, which they are hashed by.
+    """
+
+    inside: bool
+    serials: Iterator[int]
+
+    def installed(self) -> AbstractContextManager[None]:
+        """Return a context in which it is the running loop."""
+        raise NotImplementedError
+
+    def count_callback(self) -> None:
+        """Count a callback that is about to run."""
+        raise NotImplementedError
+
+    def exited(self, error: SystemExit, callback: object) -> None:
+        """Record that a callback wanted to end the process."""
+        raise NotImplementedError
+
+    def close_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """Close an asynchronous generator that was dropped."""
+        raise NotImplementedError
 
 
 class SimTask(asyncio.Task[T]):
@@ -37,7 +65,7 @@ class SimTask(asyncio.Task[T]):
     def __init__(
         self,
         coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
-        loop: SimLoop,
+        loop: HostLoop,
         name: str | None,
         context: Context | None,
         serial: int,
@@ -63,7 +91,7 @@ class SimFuture(asyncio.Future[T]):
         try:
             return self.serial
         except AttributeError:  # nearly no future is ever hashed
-            loop: SimLoop = self.get_loop()  # type: ignore[assignment]
+            loop: HostLoop = self.get_loop()  # type: ignore[assignment]
             self.serial: int = next(loop.serials)
             return self.serial
 
@@ -79,7 +107,7 @@ class SoonHandle(asyncio.Handle):
     __slots__ = ()
 
     _callback: Callable[..., object] | None
-    _loop: SimLoop
+    _loop: HostLoop
 
     def fire(self, _signal: Signal) -> None:
         """Run the callback with the loop installed, unless the handle was cancelled."""
@@ -99,7 +127,7 @@ class SimTimerHandle(asyncio.TimerHandle):
     __slots__ = ("signal",)
 
     _callback: Callable[..., object] | None
-    _loop: SimLoop
+    _loop: HostLoop
     signal: Signal | None
 
     def fire(self, _signal: Signal) -> None:

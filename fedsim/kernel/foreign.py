@@ -40,7 +40,7 @@ async def run_foreign(loop: SimLoop, coro: Awaitable[T], name: str) -> T:
                 loop.abandon(task)
                 raise
         if task.cancelled():
-            problem = "raised asyncio.CancelledError, though nobody had cancelled it"
+            problem = "raised asyncio.CancelledError, though nothing had cancelled it"
             raise PlugInError(name, problem, time_s=loop.env.now)
         error = task.exception()
         if error is not None and not isinstance(error, Exception):  # it must not end the process

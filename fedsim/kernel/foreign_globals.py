@@ -2,7 +2,7 @@
 
 A library that imports `time`, `datetime` or `random` has them, or functions of them, among its
 globals. While a step of it runs, those globals are exchanged for ones that read simulated time and
-draw from a stream of the plug-in's own; afterwards they are what they were. Nobody else in the
+draw from a stream of the plug-in's own; afterwards they are what they were. Nothing else in the
 process sees a difference at any time, and the library's code is not changed.
 """
 

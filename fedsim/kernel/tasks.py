@@ -422,7 +422,7 @@ class _Racer(Task):
         self._race = race
 
     def ended(self, result: Any, error: BaseException | None) -> None:
-        """Tell the race."""
+        """Report to the race."""
         race = self._race
         del self._race  # each holds the other; let go without the collector
         race.ended(result, error)

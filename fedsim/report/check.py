@@ -20,6 +20,7 @@ from fedsim.document import (
 )
 from fedsim.report.faults import fault_sentence
 from fedsim.report.parts import warnings_of
+from fedsim.results.slo import in_words
 from fedsim.results.sources import count_by_label
 from fedsim.scenario.adapters import is_adapted
 from fedsim.scenario.capacity import capability_table, capacity_table
@@ -71,6 +72,7 @@ def check_report(offered: OfferedLoad, warnings: Sequence[str], *, served: bool)
         *_items(_federation(scenario)),
         Heading("Faults"),
         *_items([fault_sentence(fault) for fault in scenario.world.faults] or ["none"]),
+        *_objective(scenario),
         *warnings_of(warnings),
         Heading("Result"),
         Sentence(_inputs(scenario.figures)),
@@ -80,6 +82,22 @@ def check_report(offered: OfferedLoad, warnings: Sequence[str], *, served: bool)
             Sentence("Scenario is valid. With all nodes up, the fleet can serve this load.", "good")
         )
     return Document(tuple(blocks))
+
+
+def _objective(scenario: Scenario) -> list[Block]:
+    """Return the bounds of the objective and the streams that each covers, or nothing."""
+    slo = scenario.slo
+    if slo is None:
+        return []
+    streams = [stream.traffic.name for stream in scenario.world.streams]
+    texts = []
+    for part in slo.parts(streams):
+        some = part.stream is None and len(part.covers) < len(streams)
+        covers = f" ({', '.join(part.covers)})" if some else ""
+        texts.append(in_words(part.key, part.limit, part.stream) + covers)
+    if slo.every_s is not None:
+        texts.append(f"each in 99 % of windows of {DURATION.format(slo.every_s)} too")
+    return [Heading("Objective"), *_items(texts)]
 
 
 def _items(texts: Iterable[str]) -> list[Sentence]:

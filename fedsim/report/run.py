@@ -22,8 +22,8 @@ from fedsim.document import (
 )
 from fedsim.report.measures import measured, placed
 from fedsim.report.parts import Saved, closing, warnings_of
-from fedsim.results.plots import CHARTS, TOKEN_CHARTS
-from fedsim.results.slo import Bounded, limit_in_words
+from fedsim.results.plots import CHARTS
+from fedsim.results.slo import TOKEN_TIMES, Bounded, limit_in_words
 from fedsim.scenario.units import DURATION
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def run_report(
     if run.verdicts():
         blocks += _objective(run.verdicts())
     blocks += warnings_of(warnings)
-    shown = [name for name in CHARTS if tokens or name not in TOKEN_CHARTS]
+    shown = [name for name in CHARTS if tokens or name not in TOKEN_TIMES]
     charts = [(f"{name}.png", _CHARTS[name]) for name in shown]
     blocks += closing(saved, _CONTENTS, charts) if saved is not None else []
     return Document(tuple(blocks))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import platform
 from dataclasses import asdict
@@ -117,6 +118,11 @@ def verdict_from_json(data: dict[str, Any]) -> Verdict:
     """Return the verdict that ``verdict_to_json`` wrote."""
     value = math.nan if data["value"] is None else data["value"]
     return Verdict(**data | {"value": value, "without_tokens": tuple(data["without_tokens"])})
+
+
+def json_text(data: Any) -> str:
+    """Return *data* as JSON for people, NaN as null."""
+    return json.dumps(jsonable(data), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def jsonable(value: Any) -> Any:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Literal
 
 from fedsim.results.group import PERCENTILES, Group, mean, ratio
-from fedsim.results.slo import percentile_share
+from fedsim.results.slo import TOKEN_TIMES, percentile_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def _percentiles(
             formula,
             "s",
             successes_only=True,
-            of_tokens=stem in {"ttft", "tpot"},
+            of_tokens=stem in TOKEN_TIMES,
             place=place,
             context="" if heading else label,
         )

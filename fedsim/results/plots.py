@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fedsim.errors import ResultsError
 from fedsim.results.sample import Window
-from fedsim.results.slo import Slo
+from fedsim.results.slo import TOKEN_TIMES, Slo
 from fedsim.results.tables import Tables
 
 if TYPE_CHECKING:
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 CHARTS = ("latency", "ttft", "tpot", "timeline", "utilization", "states")
 """The methods of ``RunPlots``; each is a file in a run directory's ``charts``."""
-
-TOKEN_CHARTS = ("ttft", "tpot")
-"""Those of them that need token times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,7 @@ class RunPlots:
         """Draw each chart, those of tokens only where there are any, and yield it with its name."""
         tokens = self.tables.requests["ttft_s"].notna().any()
         for name in CHARTS:
-            if tokens or name not in TOKEN_CHARTS:
+            if tokens or name not in TOKEN_TIMES:
                 yield name, getattr(self, name)()
 
     def latency(self, by: str = "stream") -> Chart:

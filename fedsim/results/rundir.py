@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsim.errors import ArgumentError, ResultsError
-from fedsim.results.manifest import jsonable
+from fedsim.results.manifest import json_text
 
 MANIFEST = "manifest.json"
 """The file by which a directory of fedsim's is known."""
@@ -56,8 +56,7 @@ def whole_directory(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 def write_json(path: Path, data: Any) -> None:
     """Write *data* as JSON for people, NaN as null."""
-    text = json.dumps(jsonable(data), indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(json_text(data) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:

@@ -17,6 +17,9 @@ TIMES = {
 }
 """The times that an objective can bound at any percentile, and what each is in words."""
 
+TOKEN_TIMES = ("ttft", "tpot")
+"""Those of them that only requests with tokens have."""
+
 SHARES = {"success_rate": "success_rate", "goodput": "goodput_share"}
 """The shares that an objective can ask for, and the measure of each."""
 
@@ -89,7 +92,7 @@ class Bounded:
         """What is bounded, in words: ``latency p99.9`` or ``goodput``."""
         if not self.time:
             return "goodput" if self.measure == "goodput_share" else "success rate"
-        name = self.time if self.time in {"ttft", "tpot"} else TIMES[self.time]
+        name = self.time if self.time in TOKEN_TIMES else TIMES[self.time]
         return f"{name} p{100 * self.share:g}"
 
     def is_within(self, value: float, limit: float) -> bool:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fedsim.federation.gateway import TimeoutConfig
 from fedsim.kernel.streams import Streams
+from fedsim.results.slo import Bounded
 from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.scenario.request_samples import RequestSample
 from fedsim.scenario.spec import FederationSpec, Scenario
@@ -47,11 +48,13 @@ class Needs:
     Attributes:
         first_s: Until the first token.
         gap_s: At most from one token to the next.
+        token_s: On average from one token to the next; NaN for an answer of one token.
         whole_s: Until the whole answer.
     """
 
     first_s: Floats
     gap_s: Floats
+    token_s: Floats
     whole_s: Floats
 
 
@@ -73,6 +76,7 @@ class _Limit:
         what: The same in words.
         remedy: What to do.
         usual: Share of requests that may miss it without a word.
+        everywhere: Whether it is worth a word only where no pool meets it.
     """
 
     path: str
@@ -81,6 +85,7 @@ class _Limit:
     what: str
     remedy: str
     usual: float = 0.0
+    everywhere: bool = False
 
 
 def deadline_notes(offered: OfferedLoad) -> list[str]:
@@ -98,7 +103,7 @@ def idle_needs(pool: PoolConfig, sample: RequestSample) -> Needs:
 
 
 def _of_engine(config: EngineConfig, requests: list[_Request]) -> Needs:
-    found: dict[tuple[int, int], tuple[float, float, float]] = {}
+    found: dict[tuple[int, int], tuple[float, float, float, float]] = {}
     needs = []
     limits = Engine(config)
     for request in requests:
@@ -107,12 +112,11 @@ def _of_engine(config: EngineConfig, requests: list[_Request]) -> Needs:
             if size not in found:
                 found[size] = _alone_s(config, *size)
             needs.append(found[size])
-    first_s, gap_s, whole_s = np.array(needs, dtype=float).reshape(-1, 3).T
-    return Needs(first_s, gap_s, whole_s)
+    return Needs(*np.array(needs, dtype=float).reshape(-1, 4).T)
 
 
-def _alone_s(config: EngineConfig, prompt: int, output: int) -> tuple[float, float, float]:
-    """Return when the first token and the last of a request come, and the longest gap, in s."""
+def _alone_s(config: EngineConfig, prompt: int, output: int) -> tuple[float, float, float, float]:
+    """Return the needs of a request that an engine serves alone, in seconds."""
     engine, sequence, gap_s = Engine(config), Sequence(prompt, output), 0.0
     engine.submit(sequence, 0.0)
     while engine.next_change_s() < math.inf:
@@ -120,7 +124,8 @@ def _alone_s(config: EngineConfig, prompt: int, output: int) -> tuple[float, flo
         if not math.isnan(sequence.first_token_s):
             gap_s = max(gap_s, engine.longest_step_s)
     before_s = config.request_overhead_s
-    return before_s + sequence.first_token_s, gap_s, before_s + sequence.finished_s
+    first_s, last_s = before_s + sequence.first_token_s, before_s + sequence.finished_s
+    return first_s, gap_s, (last_s - first_s) / (output - 1) if output > 1 else math.nan, last_s
 
 
 def _of_service(pool: PoolConfig, requests: list[_Request]) -> Needs:
@@ -131,7 +136,7 @@ def _of_service(pool: PoolConfig, requests: list[_Request]) -> Needs:
         pairs = zip(uniforms.tolist(), requests, strict=True)
         times_s = [batching.service.batch_s([uniform], [each]) for uniform, each in pairs]
         whole_s = np.array(times_s) + (batching.max_wait_s if batching.max_batch > 1 else 0.0)
-        return Needs(whole_s, np.zeros(count), whole_s)
+        return Needs(whole_s, np.zeros(count), np.full(count, math.nan), whole_s)
     service = pool.service
     assert service is not None
     pairs = zip(uniforms.tolist(), requests, strict=True)
@@ -141,7 +146,8 @@ def _of_service(pool: PoolConfig, requests: list[_Request]) -> Needs:
     if service.knows_first_token:
         pairs = zip(whole_s.tolist(), requests, strict=True)
         first_s = np.array([service.first_token_s(whole, each) for whole, each in pairs])
-    return Needs(first_s, (whole_s - first_s) / np.maximum(tokens - 1, 1), whole_s)
+    gap_s = (whole_s - first_s) / np.maximum(tokens - 1, 1)
+    return Needs(first_s, gap_s, np.where(tokens > 1, gap_s, math.nan), whole_s)
 
 
 # Requests
@@ -159,6 +165,11 @@ def _requests(offered: OfferedLoad) -> Iterator[str]:
         }
         for limit in _limits(scenario.federation, stream):
             yield from _note(limit, stream, needs)
+        timed = {pool.name for pool in offered.pools if pool.gives_tokens}
+        for limit in _objectives(offered, row):
+            of_tokens = limit.part != "whole_s"
+            judged = {name: each for name, each in needs.items() if not of_tokens or name in timed}
+            yield from _note(limit, stream, judged)
 
 
 def _with_trip(needs: Needs, trip_s: float) -> Needs:
@@ -192,6 +203,40 @@ def _limits(federation: FederationSpec, stream: StreamConfig) -> Iterator[_Limit
         yield _Limit("federation.hedge.after", after_s, *begins, remedy, usual)
 
 
+_PARTS = {
+    "ttft": ("first_s", "their first token"),
+    "tpot": ("token_s", "a token after the first"),
+    "latency": ("whole_s", "their answer"),
+}
+
+
+def _objectives(offered: OfferedLoad, row: int) -> Iterator[_Limit]:
+    """Yield the bounds of the objective on times of a stream's requests.
+
+    A bound that covers several streams lets more of one be late, the fewer of its requests are of
+    that stream. Prompts that may be found in a cache need less than is known here.
+    """
+    slo, traffic = offered.scenario.slo, offered.streams[row].traffic
+    if slo is None or traffic.conversation is not None or traffic.sizes.prefixes is not None:
+        return
+    rates = {
+        each.traffic.name: rate
+        for each, rate in zip(offered.streams, offered.rates_rps, strict=True)
+    }
+    for part in slo.parts(rates):
+        bounded = Bounded.of(part.key)
+        if bounded.time not in _PARTS or traffic.name not in part.covers:
+            continue
+        whole = sum(rates[name] for name in part.covers)
+        if not whole:
+            continue
+        usual = (1.0 - bounded.share) * whole / max(rates[traffic.name], 1e-12)
+        usual += 3.0 * math.sqrt(max(usual * (1.0 - usual), 0.0) / MOST)  # of a sample
+        where = "slo" if part.stream is None else f"slo.streams.{part.stream}"
+        remedy = "It cannot be held: raise it, or use faster nodes."
+        yield _Limit(f"{where}.{part.key}", part.limit, *_PARTS[bounded.time], remedy, usual, True)
+
+
 def _note(limit: _Limit, stream: StreamConfig, needs: Mapping[str, Needs]) -> Iterator[str]:
     """Yield the sentence that requests need longer, with their share on each pool."""
     if limit.limit_s is None:
@@ -203,7 +248,7 @@ def _note(limit: _Limit, stream: StreamConfig, needs: Mapping[str, Needs]) -> It
         if share > limit.usual:
             times_s = f"median {np.median(needed_s):.3g} s, longest {needed_s.max():.3g} s"
             late[pool] = f"{100.0 * share:.3g} % on {pool} ({times_s})"
-    if late:
+    if late and (not limit.everywhere or len(late) == len(needs)):
         yield (
             f"{limit.path} is {DURATION.format(limit.limit_s)}, and requests of "
             f"{stream.traffic.name} need longer for {limit.what} on idle nodes: "

@@ -1,4 +1,4 @@
-"""What of a scenario has no effect: faults that strike nothing, settings that nobody reads."""
+"""What of a scenario has no effect: faults that strike nothing, settings that nothing reads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fedsim.federation.gateway import TimeoutConfig
 from fedsim.federation.health import HealthConfig
 from fedsim.federation.strategies.registry import STRATEGIES
+from fedsim.results.slo import LIMITED, TOKEN_TIMES, Bounded
 from fedsim.scenario.spec import Scenario
 from fedsim.scenario.units import DURATION
 from fedsim.world.faults.config import FaultConfig
@@ -22,7 +23,8 @@ def without_effect(scenario: Scenario) -> list[str]:
         name = f"faults[{number}], {fault.kind.name} of {fault.subject},"
         found += [f"{name} {reason}" for reason in _nothing(scenario, fault)]
     found += [*_idle_gateways(scenario), *_unread_delay(scenario), *_unasked(scenario)]
-    return [*found, *_no_streams(scenario), *_no_choice(scenario), *_unread_models(scenario)]
+    found += [*_no_streams(scenario), *_no_choice(scenario), *_unread_models(scenario)]
+    return [*found, *_unjudged(scenario)]
 
 
 def _nothing(scenario: Scenario, fault: FaultConfig) -> Iterator[str]:
@@ -111,7 +113,7 @@ def _unread_delay(scenario: Scenario) -> Iterator[str]:
 
 
 def _unasked(scenario: Scenario) -> Iterator[str]:
-    """Yield that a strategy goes by the load that probes report where nobody probes."""
+    """Yield that a strategy goes by the load that probes report where there are no probes."""
     federation = scenario.federation
     entry = STRATEGIES.get(federation.strategy)
     off = federation.health is None and federation.preset == "default"
@@ -164,4 +166,37 @@ def _unread_models(scenario: Scenario) -> Iterator[str]:
                 f"workload.{stream.traffic.name}.model has no effect: the preset {preset} routes "
                 "to any model with the capability; what others serve is counted in "
                 "model_violations."
+            )
+
+
+def _unjudged(scenario: Scenario) -> Iterator[str]:
+    """Yield what of the objective covers nothing, or cannot be judged."""
+    slo = scenario.slo
+    if slo is None:
+        return
+    timed = {
+        stream.traffic.name
+        for stream in scenario.world.streams
+        if any(
+            pool.gives_tokens and stream.capability in pool.capabilities
+            for pool in scenario.world.pools
+        )
+    }
+    parts = list(slo.parts(stream.traffic.name for stream in scenario.world.streams))
+    for key in slo.bounds:
+        if not any(part.key == key and part.stream is None for part in parts):
+            yield f"slo.{key} has no effect: every stream has one of its own. Remove it."
+    for part in parts:
+        path = f"slo.{part.key}" if part.stream is None else f"slo.streams.{part.stream}.{part.key}"
+        if Bounded.of(part.key).time in TOKEN_TIMES and not timed.intersection(part.covers):
+            yield (
+                f"{path} cannot be judged, and counts as not held: requests of "
+                f"{' and '.join(part.covers)} have no tokens. Remove it, or serve them by engines."
+            )
+        elif part.key == "goodput" and not any(
+            slo.limit_s(time, name) is not None for time in LIMITED for name in part.covers
+        ):
+            yield (
+                f"{path} says no more than success_rate, but for max_latency: no bound limits a "
+                "request. Add one, such as latency_p99."
             )

@@ -39,7 +39,7 @@ _EXCHANGES = 5
 """How often the batch is exchanged before requests count, at most the first of those shares."""
 
 _BATCH, _BATCHES, _ERROR = 100, 8, 0.01
-"""The speed is known where so many batches of requests tell it with so small a standard error."""
+"""The speed is known where so many batches of requests give it with so small a standard error."""
 
 _PART = 4
 """One of so many sessions gives a first idea of the time."""
@@ -139,7 +139,7 @@ def served_time_s(engine: EngineConfig, sample: RequestSample) -> float:
 
 
 class _Speed:
-    """Tells how fast an engine is from the weights of requests and the times at which they end.
+    """Estimates how fast an engine is from the weights of requests and the times at which they end.
 
     What comes before the batch has been exchanged a few times, and after all have been admitted, is
     left out.
@@ -171,7 +171,7 @@ class _Speed:
         return min(_EXCHANGES * self._batch, self._first)
 
     def _is_known(self) -> bool:
-        """Return whether batches of requests tell the speed to a small part of itself."""
+        """Return whether batches of requests give the speed to a small part of itself."""
         first = self._exchanged
         spans_s = np.diff(self._ends_s[first::_BATCH])
         if len(spans_s) < _BATCHES:

@@ -1,4 +1,4 @@
-"""What is known of a scenario file, for checks that must run although other values are wrong.
+"""What is known of a scenario file, for checks that must run although other values are invalid.
 
 What the models object to reads as absent here: they report it, and no check stumbles over it.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError, create_model
-from pydantic.fields import FieldInfo
 
 from fedsim.federation.contracts import PrivacyLevel
 from fedsim.scenario.catalogues.profiles import Profile
@@ -59,11 +59,12 @@ class Facts:
         if path not in self._known:
             self._known[path] = None
             model = self.models.get(id(around))
-            named = None if model is None else fields_by_key(model).get(str(path[-1]))
-            if named is not None and all(each[: len(path)] != path for each in self.wrong):
-                name, info = named
+            if model is None or str(path[-1]) not in fields_by_key(model):
+                return None
+            if all(each[: len(path)] != path for each in self.wrong):
+                name, alone = _alone(model, str(path[-1]))
                 try:
-                    valid = _alone(name, info).model_validate({path[-1]: around[path[-1]]})
+                    valid = alone.model_validate({path[-1]: around[path[-1]]})
                 except ValidationError:
                     return None  # what is around it is not read far enough to object to it
                 self._known[path] = getattr(valid, name)
@@ -71,6 +72,8 @@ class Facts:
 
     def value(self, *path: str | int) -> Any:
         """Return the value at *path*, its default where the file gives none; None where wrong."""
+        if any(path[: len(each)] == each for each in self.wrong):
+            return None  # null, where it is no value, is not the default
         depth = len(path)
         while self.written(*path[:depth]) is None:
             depth -= 1
@@ -213,11 +216,12 @@ class Facts:
         return found
 
 
-def _alone(name: str, info: FieldInfo) -> type[Settings]:
-    """Return a model of a single field."""
-    key: Any = {name: (info.annotation, info)}
-    model: type[Settings] = create_model("Alone", __base__=Settings, **key)
-    return model
+@cache
+def _alone(model: type[Settings], key: str) -> tuple[str, type[Settings]]:
+    """Return the field of a *model* that a *key* means, and a model of that field alone."""
+    name, info = fields_by_key(model)[key]
+    fields: Any = {name: (info.annotation, info)}
+    return name, create_model("Alone", __base__=Settings, **fields)
 
 
 def _inside(value: Any, step: str | int) -> Any:

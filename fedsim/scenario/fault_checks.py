@@ -50,7 +50,7 @@ def _of_link(facts: Facts, path: KeyPath) -> Iterator[Problem]:
     )
     if not joined:
         message = f"No message passes between {one} and {other}."
-        remedy = "Name gateways at one end and nodes at the other; a region stands for all of its."
+        remedy = "Name gateways at one end and nodes at the other; a region names all of its."
         yield facts.document.problem((*path, "kind"), message, remedy)
 
 

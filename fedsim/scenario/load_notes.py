@@ -97,7 +97,7 @@ def _of_trace(name: str, replay: TraceReplay, until_s: float) -> Iterator[str]:
 
 
 def _about(measured_s: float) -> str:
-    """Return the text of a time that nobody wrote, to four digits."""
+    """Return the text of a computed time, to four digits."""
     return DURATION.format(float(f"{measured_s:.4g}"))
 
 

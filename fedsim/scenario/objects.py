@@ -1,4 +1,4 @@
-"""Python objects where a scenario file has ``module:Class``: the text that stands for each.
+"""Python objects where a scenario file has ``module:Class``: the text in place of each.
 
 A class that can be imported is written as ``module:Class``, so that a saved scenario means the same
 again. One that cannot (defined in a function or a notebook cell), and any object that is no class,
@@ -25,7 +25,7 @@ _UNIMPORTABLE = ("__main__", "__mp_main__")
 
 
 def text_for(value: object, known: Mapping[str, Any]) -> str:
-    """Return the text that stands for *value*; *known* are the objects that have one, by it."""
+    """Return the text in place of *value*; *known* are the objects that have one, by it."""
     text = _import_name(value)
     if text is not None:
         return text
@@ -41,12 +41,12 @@ def text_for(value: object, known: Mapping[str, Any]) -> str:
 
 
 def is_given(text: object) -> bool:
-    """Return whether *text* stands for an object that no import gives."""
+    """Return whether *text* is in place of an object that no import gives."""
     return isinstance(text, str) and text.startswith(("<class ", "<object ")) and text[-1] == ">"
 
 
 def given_in(tree: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the texts in *tree* that stand for objects, each with the path to give it at again.
+    """Yield the texts in *tree* in place of objects, each with the path to give it at again.
 
     An object that is a key, as a policy is, is given with the mapping that holds it.
     """
@@ -63,7 +63,7 @@ def given_in(tree: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
 
 
 def missing_objects(facts: Facts) -> Iterator[Problem]:
-    """Yield a problem for each object that a scenario names and nobody gave."""
+    """Yield a problem for each object that a scenario names and that was not given."""
     document = facts.document
     for part in PLACES:
         for path, text in given_in(facts.written(part), (part,)):

@@ -26,7 +26,7 @@ _HOPELESS = 1e9
 class OfferedLoad:
     """Streams against pools, as arrays with a row per stream and a column per pool.
 
-    A closed loop counts with the rate that it has if nobody waits.
+    A closed loop counts with the rate that it has if no request waits.
 
     Args:
         scenario: The scenario.

@@ -47,8 +47,8 @@ def apply_overrides(document: Document, overrides: Mapping[str, object]) -> None
     """Set each path of *overrides* in the document's tree to its value.
 
     What a path needs and is not there is created, except a region, pool or stream that is only
-    entered, which is more likely a slip. A class or object gets a text that stands for it; a list
-    of policies stands for a mapping without settings. Problems are added to the document's.
+    entered, which is more likely a slip. A class or object gets a text in its place; a list
+    of policies means a mapping without settings. Problems are added to the document's.
     """
     for text, value in overrides.items():
         try:
@@ -160,7 +160,7 @@ def _plain(value: object, document: Document, path: KeyPath) -> Any:
 
 
 def _listed(policies: Any, document: Document, path: KeyPath) -> dict[str, Any]:
-    """Return a list of policies as the mapping that it stands for."""
+    """Return a list of policies as the mapping that it means."""
     return {_key(policy, document, path): {} for policy in policies}
 
 
@@ -170,7 +170,7 @@ def _key(value: object, document: Document, path: KeyPath) -> str:
 
 
 def _text(value: object, document: Document, path: KeyPath) -> str:
-    """Return the text that stands for a Python object, and keep the object."""
+    """Return the text in place of a Python object, and keep the object."""
     if path[0] not in PLACES:
         message = f"A value of type {type(value).__name__} cannot stand in a scenario."
         raise _WrongPathError(message, "Give a number, a text, a list or a mapping.")

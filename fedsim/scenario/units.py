@@ -136,7 +136,8 @@ class Quantity:
         return self.format(float(total)) if several else None
 
     def _not_one(self, value: object) -> UnitError:
-        shown = repr(value)
+        words = {None: "null", True: "true", False: "false"}  # as YAML has them
+        shown = words[value] if value is None or isinstance(value, bool) else repr(value)
         message = f"{shown if len(shown) <= _LONGEST else 'a long text'} is not {self.noun}."
         return UnitError(message, f"Write {self.examples}.")
 

@@ -167,7 +167,10 @@ def _text_remedy(value: object) -> str:
 def _mapping_remedy(value: object) -> str:
     if value is True or value in ("on", "true", "yes"):  # may be a list, which no set holds
         return "Write {} for all defaults, or {key: value, …}."
-    return "Write {key: value, …}; {} where there is nothing to say."
+    return _ENTRIES
+
+
+_ENTRIES = "Write {key: value, …}; {} where there is nothing to say."
 
 
 _BOUND_KEYS = {
@@ -182,12 +185,11 @@ _BOUNDS = {
     "less_than": ("large", "less than"),
     "less_than_equal": ("large", "at most"),
 }
-_MAPPING = ("a mapping", _mapping_remedy)
 _WHOLE = ("a whole number", _number_remedy)
 _NUMBER = ("a number", _share_remedy)
 _TYPES: Mapping[str, tuple[str, Callable[[object], str]]] = {
-    "model_type": _MAPPING,
-    "dict_type": _MAPPING,
+    "model_type": ("a mapping", _mapping_remedy),
+    "dict_type": ("a mapping", lambda _: _ENTRIES),  # without entries it means none, not defaults
     "list_type": ("a list", lambda _: "Write [first, second, …]; [] where there is none."),
     "int_type": _WHOLE,
     "int_from_float": _WHOLE,

@@ -40,7 +40,9 @@ def merged_warnings(
         for sentence in sentences:
             key = (strategy, _FIGURES.sub("#", sentence))
             first.setdefault(key, sentence)
-            seeds.setdefault(key, []).append(seed)
+            of_key = seeds.setdefault(key, [])
+            if seed not in of_key:  # a run may warn of the same thing twice, in other figures
+                of_key.append(seed)
     alike: dict[tuple[str, str], list[str]] = {}
     for key, sentence in first.items():
         alike.setdefault((_where(seeds[key], replications), sentence), []).append(key[0])

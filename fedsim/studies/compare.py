@@ -44,7 +44,7 @@ def compare(
         strategies: Built-in names, ``module:Class`` texts, classes or objects for our router;
             None takes the scenario's. A class or object is called by its class's name.
         routers: ``module:Class`` or ``<adapter>/<choice>`` texts, classes or objects in place of
-            our router, by name; beside the scenario's.
+            our router, by name; next to the scenario's.
         replications: Runs of each, >= 1; None takes the scenario's, or 10.
         seed: The first seed; None takes the scenario's.
         workers: Number of processes; None for one per processor, 1 for none besides this one.

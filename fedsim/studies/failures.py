@@ -6,10 +6,9 @@ import importlib
 import traceback
 from pathlib import Path
 
-import fedsim
 from fedsim.errors import PlugInError
 
-_HOUSE = str(Path(fedsim.__file__).parent)
+_HOUSE = str(Path(__file__).parent.parent)
 _IMPORTER = str(Path(importlib.__file__).parent)
 _HEADING = "In the plug-in:"
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fedsim.results.plots import TOKEN_CHARTS
-from fedsim.results.slo import TIMES, Bounded
+from fedsim.results.slo import TIMES, TOKEN_TIMES, Bounded
 from fedsim.studies.ranking import CHIEF, measure_of
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class ComparisonPlots:
         return {
             time: words
             for time, words in TIMES.items()
-            if time == "latency" or (time in TOKEN_CHARTS and f"{time}_p99_s" in known)
+            if time == "latency" or (time in TOKEN_TIMES and f"{time}_p99_s" in known)
         }
 
     def _tail(self, time: str) -> Chart:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fedsim.results.run import Run
 
 _OF_OUR_ROUTER = ("outliers", "panic", "slow_start")
-"""Keys of the federation that our router alone has, and that are off beside another."""
+"""Keys of the federation that our router alone has, and that are off with another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _strategy(scenario: Scenario, strategy: Any) -> Variant:
 
 
 def _router(scenario: Scenario, name: str, router: Any) -> Variant:
-    """Return the variant of a router, beside which the parts of ours are off."""
+    """Return the variant of a router, with which the parts of ours are off."""
     federation = scenario.resolved["federation"]
     assert isinstance(federation, Mapping)
     off = [key for key in _OF_OUR_ROUTER if federation.get(key, "off") != "off"]

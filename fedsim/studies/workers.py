@@ -42,24 +42,24 @@ def call_all(
         calls: The arguments of each call.
         workers: Number of processes, by default one per processor; 1 calls in place.
         executor: Where to call instead; it is left running.
-        progress: Is told what is done, in this thread.
+        progress: Is called with what is done, in this thread.
 
     Raises:
         Exception: Whatever the first call in the order that fails raises; calls that have not
             begun are cancelled, and processes started here are ended.
         SimulationError: A worker process died.
     """
-    tell = progress or _untold
+    report = progress or _unreported
     workers = min(workers or usable_cpus(), len(calls))
     if executor is None and workers == 1:
-        return _in_place(function, calls, tell)
+        return _in_place(function, calls, report)
     try:
         if executor is not None:
-            return _on_executor(executor, function, calls, tell)
+            return _on_executor(executor, function, calls, report)
         with _processes(workers) as pool:
             with _starting():
                 futures = [pool.submit(function, *call) for call in calls]
-            return _gather(futures, tell)
+            return _gather(futures, report)
     except BrokenProcessPool as error:
         msg = (
             "a worker process died, most likely because memory ran out; try fewer workers, "
@@ -68,22 +68,22 @@ def call_all(
         raise SimulationError(msg) from error
 
 
-def _untold(done: float, total: int) -> None:
+def _unreported(done: float, total: int) -> None:
     """Stand in for a progress callback."""
 
 
 def _in_place(
-    function: Callable[..., Result], calls: Sequence[tuple[Any, ...]], tell: Progress
+    function: Callable[..., Result], calls: Sequence[tuple[Any, ...]], report: Progress
 ) -> list[Result]:
     results = []
     for number, call in enumerate(calls):
 
         def within(share: float, number: int = number) -> None:
-            tell(number + share, len(calls))
+            report(number + share, len(calls))
 
         within(0.0)
         results.append(function(*call, progress=within))
-    tell(len(calls), len(calls))
+    report(len(calls), len(calls))
     return results
 
 
@@ -91,28 +91,28 @@ def _on_executor(
     executor: Executor,
     function: Callable[..., Result],
     calls: Sequence[tuple[Any, ...]],
-    tell: Progress,
+    report: Progress,
 ) -> list[Result]:
     futures = [executor.submit(function, *call) for call in calls]
     try:
-        return _gather(futures, tell)
+        return _gather(futures, report)
     finally:
         for future in futures:
             future.cancel()
 
 
-def _gather(futures: Sequence[Future[Result]], tell: Progress) -> list[Result]:
+def _gather(futures: Sequence[Future[Result]], report: Progress) -> list[Result]:
     """Return the results in order; of several failures, the first in that order is raised."""
     waiting = set(futures)
     wanted = len(futures)
-    tell(0, len(futures))
+    report(0, len(futures))
     while waiting:
         waiting = wait(waiting, return_when=FIRST_COMPLETED).not_done
         failed = [number for number, future in enumerate(futures) if _failed(future)]
         if failed and failed[0] < wanted:
             wanted = failed[0]
             waiting = {future for future in futures[:wanted] if not future.done()}
-        tell(sum(future.done() for future in futures), len(futures))
+        report(sum(future.done() for future in futures), len(futures))
     return [future.result() for future in futures]
 
 

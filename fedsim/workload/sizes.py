@@ -108,7 +108,7 @@ class SizeDraws:
         Args:
             draws: Their uniforms.
             keys: Their keys.
-            senders: Number of the tenant of each, or whatever else tells apart those whose
+            senders: Number of the tenant of each, or whatever else separates those whose
                 choice of a model depends on their own earlier ones.
         """
         prompt_tokens, output_tokens = self.tokens(draws, senders)

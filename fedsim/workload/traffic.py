@@ -43,7 +43,7 @@ class Traffic:
 
     Raises:
         ValueError: There are no origins, a weight is negative, their sum is 0, or token counts are
-            given beside arrivals that bring theirs.
+            given next to arrivals that bring theirs.
     """
 
     name: str

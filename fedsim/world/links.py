@@ -1,7 +1,7 @@
 """Links between gateways and nodes that faults strike: cut, late, or losing messages.
 
 A message meets the faults of the moment at which it is sent, and keeps what it met: one under way
-when a link is cut arrives, one sent while it is cut is lost for ever. What a request, an answer or
+when a link is cut arrives, one sent while it is cut is lost. What a request, an answer or
 an abort meets is a function of the request and the attempt, whichever node was chosen.
 """
 

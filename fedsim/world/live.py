@@ -16,12 +16,12 @@ class Client(Protocol):
     """Waits for the outcome of requests."""
 
     def request_over(self, live: LiveRequest, outcome: str) -> None:
-        """Take down that a request ended in ``ok`` or an error of that kind."""
+        """Record that a request ended in ``ok`` or an error of that kind."""
         ...
 
 
 OnOver = Callable[["LiveRequest", str], None]
-"""Is told that a request is over, and its outcome."""
+"""Called when a request is over, with its outcome."""
 
 
 class LiveRequest(Task):
@@ -30,7 +30,7 @@ class LiveRequest(Task):
     Its name is the request's id, by which a transport finds it again.
 
     Attributes:
-        client: Who is told of the outcome.
+        client: Notified of the outcome.
         row: Its row at the observer.
         capability: What it asks for.
         key: The 64-bit key of its draws.
@@ -123,7 +123,7 @@ class LiveRequest(Task):
         self.over = False
 
     def ended(self, result: Any, error: BaseException | None) -> None:
-        """Tell the client what came of it; what is not an outcome is raised."""
+        """Report the outcome to the client; what is not an outcome is raised."""
         if error is None:
             self.client.request_over(self, "ok")
         elif isinstance(error, FederationError):

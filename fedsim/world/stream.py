@@ -31,7 +31,7 @@ class NodeStream(LightEvent):
         on_give_up: Is called once instead when the reader gave up, with what made it.
 
     Attributes:
-        received: Tokens that have come, as far as the reader has been told.
+        received: Tokens that have come, as far as the reader knows.
     """
 
     __slots__ = (
@@ -198,7 +198,7 @@ class NodeStream(LightEvent):
         return low
 
     def _count(self) -> None:
-        """Note how many tokens have come while nobody read them."""
+        """Record how many tokens have come while the reader did not wait."""
         link = self._job.link
         if self._resting and not self._silenced and not (link is not None and link.back.cut):
             self.received = self._arrived()

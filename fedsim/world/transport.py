@@ -39,8 +39,8 @@ class WorldTransport:
         live: All requests under way by id.
         network: The network.
         ledger: Keeps account of jobs.
-        observer: Is told of attempts.
-        abort: Whether nodes are told when nobody waits any more.
+        observer: Notified of attempts.
+        abort: Whether nodes are notified when the client no longer waits.
         router_name: Name of the gateway's router, for errors.
         links: The links of the gateway that faults strike at some time, by node; or None.
         connect_timeout_s: Time after which the gateway gives up a node that none of its messages
@@ -239,7 +239,7 @@ class WorldTransport:
         )
 
     def _given_up(self, job: Job, attempt_row: int, thrown: BaseException) -> None:
-        """Report an attempt that nobody waits for any more, and again once its node is done."""
+        """Report an attempt that no client waits for any more, and again once its node is done."""
         if isinstance(thrown, GeneratorExit):
             return  # the run is over, and what was under way stays unfinished
         job.live.under_way -= 1

@@ -141,6 +141,19 @@ def test_objectives_count_the_replications_that_held_them(comparison):
     assert (table["replications"] == 3).all()
 
 
+def test_objectives_by_stream_say_where_there_are_no_tokens(scenario):
+    """A bound on the tokens of a stream without any is held by no strategy, and says why."""
+    slo = {"success_rate": "1%", "streams": {"chat": {"ttft_p99": "1s", "success_rate": "2%"}}}
+    found = fedsim.compare(scenario.changed({"slo": slo}), replications=1, workers=1)
+    table = found.objectives[found.objectives["strategy"] == "round_robin"]
+
+    assert list(table["key"]) == ["ttft_p99", "success_rate"]
+    assert list(table["stream"]) == ["chat", "chat"]
+    assert list(table["missing"]) == ["no tokens", ""]
+    assert list(table["held"]) == [0, 1]
+    assert found.holding == []
+
+
 def test_one_replication_says_that_it_has_no_intervals(scenario):
     """With one seed there are means, no intervals, no verdicts, and a warning."""
     single = fedsim.compare(scenario, replications=1, workers=1)

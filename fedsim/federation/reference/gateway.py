@@ -132,7 +132,7 @@ class ReferenceGateway:
     async def infer_stream(self, request: InferenceRequest) -> TokenStream:
         """Serve *request* token by token: one route, no retry, no middleware, and no end counted.
 
-        The stream counts as active from now on and for ever.
+        The stream counts as active from now on, forever.
         """
         self._total += 1
         self._streams += 1

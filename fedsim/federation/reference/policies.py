@@ -44,7 +44,7 @@ class ReferenceHealthPolicy:
 
 
 class ReferenceLatencyPolicy:
-    """Scores the moving average, and excludes a node above *max_latency_s* whoever asks.
+    """Scores the moving average, and excludes a node above *max_latency_s* whatever the request.
 
     With 5 s: 1 at 0 ms, 0.8 at 1000 ms, 0 at 5000 ms, which is still eligible.
     """

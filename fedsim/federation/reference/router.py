@@ -43,7 +43,7 @@ REJECTED = -math.inf
 """The total of a candidate that the policies reject."""
 
 UNREGISTERED_P50_S = 1.0
-"""Latency of a node that the health checker does not know, which is unknown for ever."""
+"""Latency of a node that the health checker does not know, which stays unknown."""
 
 
 class ReferenceRouter:

@@ -98,25 +98,25 @@ class _Level:
         total: All its nodes.
         healthy: Those that are neither degraded nor unhealthy, of those that may be chosen.
         degraded: Those that are degraded, likewise.
-        ill: Those that only panic lets be chosen.
+        failing: Those that only panic lets be chosen.
         panic: Whether it uses them all alike.
     """
 
     total: int = 0
     healthy: list[int] = field(default_factory=list)
     degraded: list[int] = field(default_factory=list)
-    ill: list[int] = field(default_factory=list)
+    failing: list[int] = field(default_factory=list)
     panic: bool = False
 
     @property
     def all(self) -> list[int]:
         """Positions of all its nodes that may be chosen, ascending."""
-        return sorted((*self.healthy, *self.degraded, *self.ill))
+        return sorted((*self.healthy, *self.degraded, *self.failing))
 
     def add(self, fleet: Fleet, position: int, *, well: bool) -> None:
-        """Take in a node that may be chosen, and that is well or ill."""
+        """Add a node that may be chosen, healthy or only in panic."""
         if not well:
-            self.ill.append(position)
+            self.failing.append(position)
         elif _is_degraded(fleet, position):
             self.degraded.append(position)
         else:

@@ -39,7 +39,7 @@ class Bounds(Settings):
     """The bounds of an objective, of all streams or of one."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra=_with_percentiles)
-    __pydantic_extra__: dict[str, PositiveDuration] = Field(init=False)
+    __pydantic_extra__: dict[str, PositiveDuration | None] = Field(init=False)
 
     success_rate: Percentage | None = Field(
         default=None, description="Least share of requests that succeed."
@@ -76,8 +76,8 @@ class Bounds(Settings):
     def bounds(self) -> Mapping[str, float]:
         """Return the bounds by key: seconds for a time, a number from 0 to 1 for a share."""
         shares = {key: getattr(self, key) for key in SHARES}
-        times: dict[str, float] = self.__pydantic_extra__ or {}
-        return times | {key: share for key, share in shares.items() if share is not None}
+        bounds = {**(self.__pydantic_extra__ or {}), **shares}
+        return {key: bound for key, bound in bounds.items() if bound is not None}
 
 
 class SloSettings(Bounds):

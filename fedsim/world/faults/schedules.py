@@ -47,7 +47,7 @@ def again_and_again(
     episode: Episode,
     rng: np.random.Generator,
 ) -> Life:
-    """Strike for ever, after times *up* and for times *down*, drawn from *rng* in turn.
+    """Strike again and again, after times *up* and for times *down*, drawn from *rng* in turn.
 
     *down* is None where episodes end by themselves.
     """

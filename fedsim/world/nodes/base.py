@@ -345,7 +345,7 @@ class Node(Server):
         return event
 
     def note_idle(self) -> None:
-        """Tell those who wait for it, if it has nothing left to do."""
+        """Notify those who wait for it, if it has nothing left to do."""
         if not (self.running or self.queued or self._held):
             self.awaits_idle = self._on_idle is not None
             _succeed(self._emptied)

@@ -94,6 +94,13 @@ class PoolConfig:
     priority: int = 0
     metadata: ModelMetadata | None = None
 
+    @property
+    def gives_tokens(self) -> bool:
+        """Whether it is known when the tokens of its requests come."""
+        return self.engine is not None or (
+            self.service is not None and self.service.knows_first_token
+        )
+
     def __post_init__(self) -> None:
         kinds = [kind for kind in (self.service, self.engine, self.batching) if kind is not None]
         if len(kinds) != 1:

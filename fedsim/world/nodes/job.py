@@ -242,7 +242,7 @@ class Job(LightEvent):
             yield self
 
     def abandon(self, abort: bool) -> None:
-        """Wait no longer; with *abort* a message tells the node, one leg later.
+        """Wait no longer; with *abort* a message aborts it at the node, one leg later.
 
         An answer that is on its way back, or is there and is not taken, was made in vain.
         """

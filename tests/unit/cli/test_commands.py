@@ -261,6 +261,14 @@ class TestCheck:
 class TestCompare:
     """``fedsim compare``."""
 
+    def test_an_objective_that_no_strategy_holds_is_status_1(self, folder):
+        """The comparison is written and printed all the same, and says so."""
+        options = ("--workers", "1", "--replications", "1", "--out", "missed")
+        done = short("compare", *options, "--set", "slo.latency_p99=10ms")
+        assert done.exit_code == 1
+        assert "No strategy held the whole objective in every replication." in done.stdout
+        assert (folder / "missed" / "summary.json").exists()
+
     def test_prints_and_writes_a_comparison(self, folder):
         """Ranking, differences with verdicts, groups, outcomes, directory and command."""
         done = short("compare", "--workers", "1", "--replications", "2")
@@ -271,7 +279,7 @@ class TestCompare:
             r"     1  (round_robin|least_connections) +\d",
             r"Differences from round_robin, paired by seed",
             r"  least_connections .*(better|worse|no difference shown)",
-            r"Goodput share by region of origin, %\n  strategy +east +west",
+            r"Goodput by region of origin, %\n  strategy +east +west",
             r"  strategy +latency p99 ≤ 5 s .*\n  .* \d of 2",
             r"  strategy +ok",
             r"Written to runs/small-compare-3/",

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from fedsim.errors import ResultsError
+from fedsim.results.measures import MEASURES
 from fedsim.results.plots import CHARTS
 from fedsim.results.recorder import Recorder
 from fedsim.results.run import Run
@@ -228,8 +229,36 @@ class TestSummaryOnly:
                 loaded.summary(by), run.summary(by), check_dtype=False, check_index_type=False
             )
         assert loaded.warnings == []
+        assert loaded.verdicts() == run.verdicts()
         with pytest.raises(ResultsError, match=r"record\.tables: summary"):
             _ = loaded.requests
+
+    def test_of_format_1(self, run: Run, tmp_path: Path) -> None:
+        """A run of before has no newer measures, which are missing, and no verdicts."""
+        folder = like_the_run(run.tables, record_tables="summary").save(tmp_path / "old")
+        data = json.loads((folder / "summary.json").read_text())
+        del data["objective"], data["all"]["queue_wait_p99_s"]
+        (folder / "summary.json").write_text(json.dumps(data))
+
+        loaded = Run.load(folder)
+
+        assert list(loaded.summary().columns) == list(MEASURES)
+        assert loaded.summary()["queue_wait_p99_s"].isna().all()
+        with pytest.raises(ResultsError, match=r"record\.tables: summary"):
+            loaded.verdicts()
+
+
+def test_a_run_of_before_lacks_time_in_use(run: Run, tmp_path: Path) -> None:
+    """Without the column that utilization rests on, utilization is missing, and nothing else."""
+    folder = run.save(tmp_path / "old", charts=False)
+    table = pd.read_parquet(folder / "node_totals.parquet").drop(columns="window_busy_s")
+    table.to_parquet(folder / "node_totals.parquet", index=False)
+
+    summary = Run.load(folder).summary()
+
+    assert summary["utilization_mean"].isna().all()
+    expected = run.summary().drop(columns="utilization_mean")
+    pd.testing.assert_frame_equal(summary.drop(columns="utilization_mean"), expected)
 
 
 class TestWarnings:

@@ -167,3 +167,35 @@ def test_a_run_that_no_deadline_lets_succeed_says_so(tmp_path: Path):
     assert "on slow timed out after 10 s (median)" in found
     assert findings(run) == []
     assert np.all(run.requests["outcome"] == "ok")
+
+
+@pytest.mark.parametrize(
+    ("slo", "found"),
+    [
+        ({"ttft_p99": "2s", "tpot_p99": "200ms", "latency_p50": "12s"}, []),
+        ({"ttft_p50": "1s"}, ["slo.ttft_p50 is 1s, and requests of chat"]),
+        ({"tpot_p99": "50ms"}, ["slo.tpot_p99 is 50ms, and requests of chat"]),
+        ({"latency_p99": "11s"}, ["slo.latency_p99 is 11s, and requests of chat"]),
+        ({"queue_wait_p99": "1ms"}, []),
+        (
+            {"latency_p99": "12s", "streams": {"chat": {"latency_p99": "11s"}}},
+            ["slo.streams.chat.latency_p99 is 11s"],
+        ),
+    ],
+)
+def test_objectives_that_idle_nodes_cannot_meet(
+    tmp_path: Path, slo: dict[str, object], found: list[str]
+):
+    """A percentile below what idle nodes need cannot be held."""
+    said = notes(tmp_path, ENGINE, slo=slo)
+
+    assert len(said) == len(found)
+    for note, beginning in zip(said, found, strict=True):
+        assert note.startswith(beginning)
+        assert "It cannot be held: raise it, or use faster nodes." in note
+
+
+def test_an_objective_that_one_pool_meets_may_be_held(tmp_path: Path):
+    """Requests may go to the faster pool."""
+    fast = {"region": "us", "service": {"base": "100ms"}}
+    assert notes(tmp_path, ENGINE, slo={"latency_p99": "11s"}, pools__fast=fast) == []

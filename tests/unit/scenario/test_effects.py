@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,25 @@ def test_a_choice_of_gateways_that_makes_no_difference(tmp_path: Path) -> None:
     assert without_effect(scenario.changed(several | {"federation.gateway_choice": "turn"})) == []
     (told,) = without_effect(scenario.changed(several | {"federation.gateway_choice": "tenant"}))
     assert "no stream has tenants" in told
+
+
+def test_objectives_that_cannot_be_judged(tmp_path: Path) -> None:
+    """Token times of streams without tokens, bounds that all replace, goodput without a limit."""
+    scenario = load(tmp_path)
+
+    def said(slo: Mapping[str, object]) -> list[str]:
+        return without_effect(scenario.changed({"slo": slo}))
+
+    assert said({"latency_p99": "1s", "goodput": "90%", "every": "5s"}) == []
+    for slo, path in (
+        ({"tpot_p99": "1s"}, "slo.tpot_p99"),
+        ({"streams": {"chat": {"ttft_p50": "1s"}}}, "slo.streams.chat.ttft_p50"),
+    ):
+        (found,) = said(slo)
+        assert found.startswith(
+            f"{path} cannot be judged, and counts as not held: requests of chat"
+        )
+    (found,) = said({"latency_p99": "1s", "streams": {"chat": {"latency_p99": "2s"}}})
+    assert found.startswith("slo.latency_p99 has no effect: every stream has one of its own.")
+    (found,) = said({"goodput": "90%"})
+    assert found.startswith("slo.goodput says no more than success_rate, but for max_latency")

@@ -50,6 +50,7 @@ def test_base_is_valid(tmp_path: Path):
     ("path", "value"),
     [
         ("pools.chat.count", -1),  # the nodes of the pool are not known then
+        ("pools.chat.count", None),
         ("pools.chat.capabilities", "generate"),  # nor is whether it can serve the stream
         ("workload.talk.capability", "jump"),
         ("regions.us.privacy", "secret"),
@@ -116,3 +117,12 @@ def test_no_value_stops_the_checks():
         for junk in JUNK[number % 3 :: 3]:
             with pytest.raises(ScenarioError):
                 load(every, {path: junk})
+
+
+@pytest.mark.parametrize("path", ["federation.policies", "workload", "network.between"])
+def test_no_defaults_are_offered_where_a_mapping_has_entries(path: str):
+    """In place of on, {} gives all defaults of settings, and no entries of a mapping of names."""
+    for changed, defaults in (("network", True), (path, False)):
+        with pytest.raises(ScenarioError) as caught:
+            load(BASE, {changed: True})
+        assert ("all defaults" in caught.value.problems[0].remedy) == defaults

@@ -127,9 +127,9 @@ class TestEffects:
 
     def test_problem_with_an_override_stands_in_the_override(self, tmp_path: Path):
         """The message names ``--set`` in place of the file, also for an unknown key."""
-        found = problems(tmp_path, SMALLEST, {"duration": 20, "slo.latency_p98": "8s"})
+        found = problems(tmp_path, SMALLEST, {"duration": 20, "slo.latency_q98": "8s"})
 
         assert found == [
             "--set: duration: 20 has no unit. Write 20ms or 20s.",
-            "--set: slo.latency_p98: There is no key 'latency_p98' here. Did you mean latency_p99?",
+            "--set: slo.latency_q98: There is no key 'latency_q98' here. Did you mean latency_p99?",
         ]

@@ -36,6 +36,15 @@ def test_equal_warnings_of_several_strategies_are_one():
     assert merged_warnings([("a", 7, ["late"])], replications=1) == ["a, seed 7: late"]
 
 
+def test_a_run_that_warns_twice_is_one_replication():
+    """Two warnings of a run that differ in figures alone do not count as two runs."""
+    found = merged_warnings(
+        [("a", 7, ["1 node lost", "2 node lost"]), ("a", 8, ["3 node lost"])], replications=2
+    )
+
+    assert found == ["a, 2 of 2 replications (here seed 7): 1 node lost"]
+
+
 def names(privacy):
     """Return names whose streams all have data of one privacy level."""
     usual = directory()
