@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fedsim.document import (
     Block,
@@ -18,14 +18,15 @@ from fedsim.document import (
     plain,
     words,
 )
-from fedsim.report.measures import cells, measured, placed
+from fedsim.report.measures import cells, measured, placed, successes
 from fedsim.report.parts import Saved, closing, warnings_of
+from fedsim.results.belief import needed, percentile_of
 from fedsim.results.measures import MEASURES, Measure
 from fedsim.results.slo import in_words
 from fedsim.studies.ranking import CHIEF
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
     from fedsim.studies.comparison import Comparison
 
@@ -35,7 +36,10 @@ _COMPARED = 6
 _GROUPED = (CHIEF, "latency_p99_s", "ttft_p99_s")
 """The measures that are shown by stream and by region of origin."""
 
-_INTERVAL = "mean with its 95 % confidence interval"
+_BEST = (
+    "best: in how many of 10,000 sets of whole replications, drawn again from those there are, "
+    "the strategy ranks first."
+)
 _NARROWED = (
     "narrowed: how many times narrower the interval of the difference is than it would be without "
     "the same requests and faults for both; about 1 where pairing does not help."
@@ -92,6 +96,9 @@ def _ranking(comparison: Comparison) -> list[Block]:
         Column("rank", tuple(figure(rank, "count") for rank in table["rank"])),
         words("strategy", [str(name) for name in table.index]),
     ]
+    chances = tuple(figure(100.0 * chance, digits=2) for chance in table["probability_best"])
+    several = len(table) > 1 and table["probability_best"].notna().all()
+    best = [Column("best", chances, "%", 2, note=_BEST)] if several else []
     text = (
         "Goodput: share of requests served within the objective, or within their stream's own "
         "max_latency. A percentile is the mean over replications of each run's percentile. "
@@ -99,8 +106,8 @@ def _ranking(comparison: Comparison) -> list[Block]:
         "fast, so compare success rates first."
     )
     blocks: list[Block] = [
-        Heading(f"Ranking by goodput ({_INTERVAL})"),
-        Table((*names, *measured(placed(tokens=False), table)), "summary.json"),
+        Heading(f"Ranking by goodput ({comparison.target})"),
+        Table((*names, *best, *measured(placed(tokens=False), table)), "summary.json"),
     ]
     of_tokens = measured(placed(tokens=True), table)
     blocks += [Table((*names, *of_tokens), "summary.json")] if of_tokens else []
@@ -125,18 +132,28 @@ def _differences(comparison: Comparison) -> list[Block]:
         for measure in sorted(placed(), key=lambda each: each.place or 0)
         if (measure.place or 0) <= _COMPARED and summary[measure.name].notna().any()
     ]
-    text = f"Differences from {comparison.baseline}, paired by seed ({_INTERVAL})"
-    tables = [_difference(measure, comparison.differences(measure.name)) for measure in chosen]
-    return [Heading(text), *tables]
+    text = f"Differences from {comparison.baseline}, paired by seed ({comparison.target})"
+    counts = successes(summary)
+    counts = counts.clip(upper=counts[comparison.baseline])
+    tables = [
+        _difference(measure, comparison.differences(measure.name), counts) for measure in chosen
+    ]
+    note = (
+        "Each interval holds for itself; a verdict allows for the number of strategies (Holm), "
+        "so that 95 % of studies show no difference where there is none."
+    )
+    return [Heading(text), *tables, *([Sentence(note)] if len(summary) > 2 else [])]
 
 
-def _difference(measure: Measure, table: DataFrame) -> Table:
+def _difference(measure: Measure, table: DataFrame, counts: Series[float]) -> Table:
     shares = table[["relative", "relative_low", "relative_high"]].to_numpy(dtype=float).tolist()
     relative = tuple(
         figure(share, "percent", interval=(low, high), signed=True) for share, low, high in shares
     )
     narrowed = tuple(figure(factor, "decimals", 1) for factor in table["narrowed"])
-    differences = cells(measure, table, "difference", ("low", "high"), signed=True)
+    rests_on = counts.loc[table.index].tolist()
+    ends = ("low", "high")
+    differences = cells(measure, table, "difference", ends, counts=rests_on, signed=True)
     return Table(
         (
             words("strategy", [str(name) for name in table.index]),
@@ -155,15 +172,17 @@ def _groups(comparison: Comparison, by: str, title: str) -> list[Block]:
     if len(groups) < 2:
         return []
     order = comparison.ranking()
+    counts = successes(table, len(comparison.seeds)).unstack("group").reindex(order)
     blocks: list[Block] = []
     for measure in (MEASURES[name] for name in _GROUPED if table[name].notna().any()):
         values = table[measure.name].unstack("group").reindex(order)
         columns = [words("strategy", order)]
         columns += [
-            Column(group, cells(measure, values, group), rank=rank)
+            Column(group, cells(measure, values, group, counts=counts[group].tolist()), rank=rank)
             for rank, group in enumerate(groups, start=1)
         ]
-        heading = f"{measure.words[:1].upper()}{measure.words[1:]} by {title}, {measure.unit}"
+        name = f"{measure.words[:1].upper()}{measure.words[1:]} by {title}, {measure.unit}"
+        heading = f"{name} ({comparison.target})"
         blocks += [Heading(heading), Table(tuple(columns), "replications.parquet")]
     return blocks
 
@@ -178,10 +197,7 @@ def _objectives(comparison: Comparison) -> list[Block]:
     for rank, (_, part) in enumerate(bounds, start=1):
         rows = part.to_dict("records")
         first = rows[0]
-        held = [
-            Cell(row["held"], text=row["missing"] or f"{row['held']} of {row['replications']}")
-            for row in rows
-        ]
+        held = [Cell(row["held"], text=row["missing"] or _held(row)) for row in rows]
         bound = in_words(first["key"], first["limit"], first["stream"] or None)
         columns.append(Column(bound, tuple(held), rank=rank))
     heading = Heading("Objective: replications that held it")
@@ -190,6 +206,13 @@ def _objectives(comparison: Comparison) -> list[Block]:
         text = "No strategy held the whole objective in every replication."
         blocks.append(Sentence(text, "bad"))
     return blocks
+
+
+def _held(row: dict[Any, Any]) -> str:
+    """Return in how many replications a bound was held, or that this cannot be decided."""
+    if row["decided"]:
+        return f"{row['held']} of {row['replications']}"
+    return f"not decided: needs {needed(percentile_of(row['objective']) or 0.0):,} requests"
 
 
 def _outcomes(comparison: Comparison) -> Table:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fedsim.document import Cell, Column, figure
+from fedsim.document import MISSING, Cell, Column, figure
+from fedsim.results.belief import belief, percentile_of
 from fedsim.results.measures import MEASURES, Measure
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
     from fedsim.document import Form
+
+FEW = (
+    "A percentile of fewer than 10/(1 − q) requests over all replications (1,000 for p99) is not "
+    "shown; * means few observations, fewer than 100/(1 − q)."
+)
 
 
 def placed(*, tokens: bool | None = None) -> list[Measure]:
@@ -34,13 +41,29 @@ def measured(measures: Iterable[Measure], table: DataFrame) -> list[Column]:
 
     Where the table has the ends of confidence intervals too, its cells are intervals.
     """
+    counts = successes(table).tolist()
     return [
         Column(
-            measure.heading, cells(measure, table, measure.name), measure.unit, measure.place or 0
+            measure.heading,
+            cells(measure, table, measure.name, counts=counts),
+            measure.unit,
+            measure.place or 0,
+            note=FEW if percentile_of(measure.name) else "",
         )
         for measure in measures
         if table[measure.name].notna().any()
     ]
+
+
+def successes(table: DataFrame, replications: int = 1) -> Series[float]:
+    """Return the number of successful requests of each row of a summary, over all replications.
+
+    Args:
+        table: The summary.
+        replications: Over how many replications its values are means, where it does not say so.
+    """
+    times = table.get("replications", replications)
+    return table["requests"] * table["success_rate"].fillna(0.0) * times
 
 
 def cells(
@@ -49,6 +72,7 @@ def cells(
     column: str,
     ends: tuple[str, str] | None = None,
     *,
+    counts: Sequence[float] | None = None,
     signed: bool = False,
 ) -> tuple[Cell, ...]:
     """Return a column of *table* that holds values of *measure*, or differences of them.
@@ -59,15 +83,29 @@ def cells(
         column: The column.
         ends: The columns of the ends of their intervals; by default those of the names which a
             comparison's summary gives them, if there are such.
+        counts: The number of requests that each value rests on, over all replications: a
+            percentile of too few is not shown, one of few has a star.
         signed: Whether a plus sign is written.
     """
     low, high = ends or (f"{column}_low", f"{column}_high")
     form: Form = "percent" if measure.unit == "%" else "significant"
     values = table[column].tolist()
-    if low not in table:
-        return tuple(figure(value, form, signed=signed) for value in values)
-    intervals = zip(table[low].tolist(), table[high].tolist(), strict=True)
-    return tuple(
+    intervals: list[tuple[float, float] | None] = [None] * len(values)
+    if low in table:
+        intervals = list(zip(table[low].tolist(), table[high].tolist(), strict=True))
+    found = [
         figure(value, form, interval=interval, signed=signed)
         for value, interval in zip(values, intervals, strict=True)
-    )
+    ]
+    share = percentile_of(measure.name)
+    if share is None or counts is None:
+        return tuple(found)
+    return tuple(_believed(*each, share) for each in zip(found, counts, strict=True))
+
+
+def _believed(cell: Cell, count: float, share: float) -> Cell:
+    """Return a percentile's cell as it is shown for a number of requests."""
+    rests = belief(count, share)
+    if cell.value is None or rests == "enough":
+        return cell
+    return replace(cell, text=MISSING if rests == "none" else f"{cell}*", style="muted")

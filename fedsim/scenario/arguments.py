@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Set
-from numbers import Integral
+from numbers import Integral, Real
 from os import PathLike
 from typing import Any
 
@@ -47,6 +48,21 @@ def require_count(value: object, name: str) -> None:
         return
     message = f"{name} is a whole number of 1 or more, not {value!r}."
     raise ArgumentError(message, f"Write {name}=10, or leave it out.")
+
+
+def require_between(value: object, name: str, low: float, high: float) -> None:
+    """Check that *value* is a number above *low* and below *high*.
+
+    Raises:
+        ArgumentError: It is not.
+    """
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if number and low < float(value) < high:  # type: ignore[arg-type]
+        return
+    limit = "" if math.isinf(high) else f" and below {high:g}"
+    message = f"{name} is a number above {low:g}{limit}, not {value!r}."
+    example = low + 0.02 if math.isinf(high) else (low + 9.0 * high) / 10.0
+    raise ArgumentError(message, f"Write {name}={example:g}.")
 
 
 def require_names(value: Any, name: str, example: str) -> None:

@@ -7,24 +7,39 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fedsim.errors import ResultsError
+from fedsim.kernel.streams import generator
+from fedsim.results.belief import belief, failure_bound, percentile_of
 from fedsim.results.measures import MEASURES
 from fedsim.results.run import Run
 from fedsim.results.slo import Verdict
 from fedsim.results.storage import SAVED_GROUPINGS
+from fedsim.scenario.arguments import require_between
 from fedsim.scenario.spec import Scenario
+from fedsim.scenario.units import DURATION
 from fedsim.studies.cautions import merged_warnings
-from fedsim.studies.ranking import CHIEF, judged, measure_of, ranked
+from fedsim.studies.ranking import (
+    CHIEF,
+    TIE_BREAKS,
+    ascending,
+    judged,
+    measure_of,
+    rankable,
+    ranked,
+)
 from fedsim.studies.replication import ALL, Replication
 from fedsim.studies.statistics import (
     Difference,
     Estimate,
+    chances_of_best,
+    equivalence,
     estimate,
     estimates,
+    holm,
     paired_difference,
     verdict,
 )
@@ -38,6 +53,8 @@ LOW, HIGH = "_low", "_high"
 """Columns ``<measure>_low`` and ``<measure>_high`` are the ends of a confidence interval."""
 
 _BOUNDS = np.array([measure.bounds for measure in MEASURES.values()])
+_NO_FAILURES = np.array([name in {"success_rate", "goodput_share"} for name in MEASURES])
+"""Where a value of 1 says that none of the requests failed; its interval has the bound of that."""
 
 
 class Comparison:
@@ -76,6 +93,14 @@ class Comparison:
         return f"<Comparison of {self.scenario.name:.30}: {compared}; {times}>"
 
     @property
+    def target(self) -> str:
+        """What every estimate is of: the expected value of a window of this length."""
+        window = DURATION.format(self.scenario.duration_s - self.scenario.warmup_s)
+        count = len(self.seeds)
+        times = f"{count} replications, 95 %" if count > 1 else "1 replication"
+        return f"mean of a window of {window}, {times}"
+
+    @property
     def replications(self) -> DataFrame:
         """A row per strategy, replication and group.
 
@@ -98,12 +123,15 @@ class Comparison:
     def summary(self) -> DataFrame:
         """Return a row per strategy, best first.
 
-        Columns ``rank`` and ``replications``, then each measure's mean over replications and, as
-        ``<measure>_low`` and ``<measure>_high``, the ends of its 95 % confidence interval. The
-        rank is by goodput share, then by success rate and 99th percentile of the latency where
-        that is equal.
+        Columns ``rank``, ``replications`` and ``probability_best`` (the share of 10,000 sets of
+        replications, drawn again from those there are, in which it ranks first), then each
+        measure's mean over replications and, as ``<measure>_low`` and ``<measure>_high``, the ends
+        of its 95 % confidence interval. The rank is by goodput share, then by success rate and
+        99th percentile of the latency where that is equal.
         """
         table = self._estimated(ALL).droplevel("group").loc[self.ranking()]
+        chances = self._chances_of_best()
+        table.insert(0, "probability_best", [chances[str(name)] for name in table.index])
         table.insert(0, "replications", len(self.seeds))
         table.insert(0, "rank", range(1, len(table) + 1))
         return table
@@ -163,7 +191,9 @@ class Comparison:
             and ``high`` of its 95 % confidence interval, ``relative`` (the difference as a share
             of the baseline's mean) with ``relative_low`` and ``relative_high``, ``narrowed`` (the
             factor by which pairing by seed narrowed the interval), ``replications`` (seeds on
-            which both have a value) and ``verdict``; see ``fedsim.studies.statistics``.
+            which both have a value), ``p`` (the difference's p-value), ``p_holm`` (the same by
+            Holm's method, with an allowance for the number of strategies) and ``verdict``, which
+            goes by ``p_holm``; see ``fedsim.studies.statistics``.
 
         Raises:
             ResultsError: There is no such measure or strategy.
@@ -174,7 +204,56 @@ class Comparison:
         against = self._known(baseline or self.baseline)
         others = [name for name in self.ranking() if name != against]
         # The baseline's own row gives the columns where there is nothing else to compare.
-        rows = [self._difference(name, against, measure) for name in (against, *others)]
+        found = [self._paired(name, against, measure) for name in (against, *others)]
+        together = [math.nan, *holm([each.p for each in found[1:]])]
+        rows = []
+        for name, each, p in zip((against, *others), found, together, strict=True):
+            success = self._paired(name, against, "success_rate")
+            row = _difference(each) | {"p_holm": float(p)}
+            rows.append(row | {"verdict": judged(measure, each, p, success)})
+        return pd.DataFrame(rows, index=pd.Index([against, *others], name="strategy")).iloc[1:]
+
+    def no_worse(
+        self, measure: str, margin: float, baseline: str | None = None, confidence: float = 0.95
+    ) -> DataFrame:
+        """Return whether each other strategy is no worse than the baseline, but for a margin.
+
+        Args:
+            measure: A measure of ``summary`` of which one direction is better.
+            margin: The difference that does not matter, > 0: in percentage points as a share (0.01
+                for one point) for a measure that is a share, else relative to the baseline.
+            baseline: What to compare the others with; None for the comparison's own.
+            confidence: That of each verdict, above 0.5 and below 1.
+
+        Returns:
+            Indexed by strategy: ``difference`` (relative, or in shares), ``low`` and ``high`` of
+            its interval of 1 − 2 (1 − *confidence*), ``p`` of being worse by the margin or more,
+            ``no_worse`` (*p* is below 1 − *confidence*) and ``equal`` (and so is that of being
+            better by as much: two one-sided tests).
+
+        Raises:
+            ResultsError: There is no such measure or strategy, or neither more nor less of the
+                measure is better.
+            ArgumentError: The margin or the confidence is out of its range.
+        """
+        import pandas as pd
+
+        facts = rankable(measure)
+        require_between(margin, "margin", 0.0, math.inf)
+        require_between(confidence, "confidence", 0.5, 1.0)
+        against = self._known(baseline or self.baseline)
+        others = [name for name in self.ranking() if name != against]
+        rows = []
+        for name in (against, *others):
+            values, base = self._values(name, measure), self._values(against, measure)
+            found = equivalence(
+                values, base, margin, relative=facts.unit != "%", confidence=confidence
+            )
+            p = found.p_high if facts.better == "lower" else found.p_low
+            shown = found.difference
+            row = {"difference": shown.mean, "low": shown.low, "high": shown.high, "p": p}
+            row |= {"no_worse": p < 1.0 - confidence, "equal": found.p < 1.0 - confidence}
+            rows.append(row)
         return pd.DataFrame(rows, index=pd.Index([against, *others], name="strategy")).iloc[1:]
 
     @property
@@ -185,7 +264,8 @@ class Comparison:
         replications, missing``: *key* is the bound's in the scenario, *objective* its measure;
         *stream* is the one whose own bound it is, empty for the common bound; *held* is the number
         of replications that held it; *missing* says why no replication has a value, such as ``no
-        tokens``, and is empty where one has.
+        tokens``, and is empty where one has; *decided* is false for a percentile of fewer than
+        10 / (1 − q) requests over all replications.
         """
         import pandas as pd
 
@@ -207,11 +287,23 @@ class Comparison:
                     "held": sum(part.held for part in parts),
                     "replications": len(parts),
                     "missing": first.missing if all(part.missing for part in parts) else "",
+                    "decided": self._decided(name, first),
                 }
                 rows.append(row)
         columns = ["strategy", "key", "objective", "stream", "limit", "mean", "mean_low"]
-        columns += ["mean_high", "held", "replications", "missing"]
+        columns += ["mean_high", "held", "replications", "missing", "decided"]
         return pd.DataFrame(rows, columns=pd.Index(columns))
+
+    def _decided(self, strategy: str, bound: Verdict) -> bool:
+        """Return whether a bound rests on enough successful requests to be decided."""
+        share = percentile_of(bound.objective)
+        if share is None:
+            return True
+        rows = self.replications
+        by, group = (ALL, ALL) if bound.stream is None else ("stream", bound.stream)
+        chosen = (rows["strategy"] == strategy) & (rows["by"] == by) & (rows["group"] == group)
+        of_it = rows[chosen.to_numpy(dtype=bool)]
+        return belief(float((of_it["requests"] * of_it["success_rate"]).sum()), share) != "none"
 
     @property
     def holding(self) -> list[str]:
@@ -329,8 +421,11 @@ class Comparison:
             index, values = [], []
             for key, part in rows.groupby(["strategy", "group"], sort=False, dropna=False):
                 found = estimates(part[list(MEASURES)].to_numpy(dtype=float), *_BOUNDS.T)
+                requests = float(part["requests"].sum())
+                whole = _NO_FAILURES & (found.mean == 1.0) & (found.count > 1)
+                low = np.where(whole, 1.0 - failure_bound(max(requests, 1.0)), found.low)
                 index.append(key)
-                values.append(np.column_stack([found.mean, found.low, found.high]).reshape(-1))
+                values.append(np.column_stack([found.mean, low, found.high]).reshape(-1))
             columns = [name + end for name in MEASURES for end in ("", LOW, HIGH)]
             names = pd.MultiIndex.from_tuples(index, names=["strategy", "group"])
             self._tables[by] = pd.DataFrame(np.array(values), index=names, columns=columns)
@@ -353,25 +448,28 @@ class Comparison:
         values, others = self._values(strategy, measure), self._values(baseline, measure)
         return paired_difference(values, others, MEASURES[measure].bounds)
 
-    def _difference(self, strategy: str, baseline: str, measure: str) -> dict[str, Any]:
-        found = self._paired(strategy, baseline, measure)
-        success = self._paired(strategy, baseline, "success_rate").absolute
-        return {
-            "difference": found.absolute.mean,
-            "low": found.absolute.low,
-            "high": found.absolute.high,
-            "relative": found.relative.mean,
-            "relative_low": found.relative.low,
-            "relative_high": found.relative.high,
-            "narrowed": found.narrowed,
-            "replications": found.absolute.count,
-            "verdict": judged(measure, found.absolute, success),
-        }
+    def _chances_of_best(self) -> dict[str, float]:
+        """Return each strategy's probability of being ranked first; NaN for one replication."""
+        if len(self.seeds) == 1:
+            return dict.fromkeys(self.strategies, math.nan)
+        scores = np.array(
+            [
+                [
+                    [ascending(measure, value) for value in self._values(name, measure)]
+                    for name in self.strategies
+                ]
+                for measure in (CHIEF, *TIE_BREAKS)
+            ]
+        ).transpose(0, 2, 1)
+        scores[np.isinf(scores)] = math.nan
+        rng = generator(self.scenario.seed, "studies/best")
+        return dict(zip(self.strategies, chances_of_best(scores, rng).tolist(), strict=True))
 
     def _fails_more(self, strategy: str) -> bool:
         rates = {name: self._estimate(name, "success_rate").mean for name in self.strategies}
         best = max(self.strategies, key=lambda name: (rates[name] == rates[name], rates[name]))
-        return verdict(self._paired(strategy, best, "success_rate").absolute, "higher") == "worse"
+        found = self._paired(strategy, best, "success_rate")
+        return verdict(found.absolute, "higher", found.p) == "worse"
 
     def _known(self, strategy: str) -> str:
         if strategy not in self.strategies:
@@ -394,3 +492,17 @@ class Comparison:
                     "replications."
                 )
         return sentences
+
+
+def _difference(found: Difference) -> dict[str, float]:
+    return {
+        "difference": found.absolute.mean,
+        "low": found.absolute.low,
+        "high": found.absolute.high,
+        "relative": found.relative.mean,
+        "relative_low": found.relative.low,
+        "relative_high": found.relative.high,
+        "narrowed": found.narrowed,
+        "replications": found.absolute.count,
+        "p": found.p,
+    }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from fedsim.errors import ResultsError
 from fedsim.results.measures import MEASURES, Measure
-from fedsim.studies.statistics import Estimate, Verdict, verdict
+from fedsim.studies.statistics import Difference, Verdict, verdict
 
 CHIEF = "goodput_share"
 """What strategies are ranked by unless another measure is asked for."""
@@ -26,6 +26,19 @@ def measure_of(name: str) -> Measure:
         msg = f"there is no measure {name!r}; choose one of {', '.join(MEASURES)}"
         raise ResultsError(msg)
     return MEASURES[name]
+
+
+def rankable(name: str) -> Measure:
+    """Return the measure of that name, of which one direction is better.
+
+    Raises:
+        ResultsError: There is no such measure, or none of its directions is better.
+    """
+    facts = measure_of(name)
+    if facts.better is None:
+        msg = f"strategies cannot be ranked by {name}: neither more nor less of it is better"
+        raise ResultsError(msg)
+    return facts
 
 
 def ranked(
@@ -48,15 +61,12 @@ def ranked(
     Raises:
         ResultsError: There is no such measure, or none of its directions is better.
     """
-    facts = measure_of(measure)
-    if facts.better is None:
-        msg = f"strategies cannot be ranked by {measure}: neither more nor less of it is better"
-        raise ResultsError(msg)
+    facts = rankable(measure)
 
     def key(strategy: str) -> tuple[float, ...]:
         values = means[strategy]
-        own = _ascending(measure, values[measure])
-        breaks = tuple(_ascending(name, values[name]) for name in TIE_BREAKS)
+        own = ascending(measure, values[measure])
+        breaks = tuple(ascending(name, values[name]) for name in TIE_BREAKS)
         if facts.successes_only and fails_more(strategy):
             return (1.0, *breaks)
         return (0.0, own, *breaks)
@@ -64,22 +74,28 @@ def ranked(
     return sorted(strategies, key=key)
 
 
-def judged(measure: str, difference: Estimate, success_rate: Estimate) -> Verdict:
+def judged(measure: str, found: Difference, p: float, success_rate: Difference) -> Verdict:
     """Return what a paired difference of a measure shows, given that of the success rate.
 
     A latency that looks better because more requests failed, or worse because fewer did, is not
     comparable.
+
+    Args:
+        measure: The measure.
+        found: Its difference.
+        p: The p-value of that, adjusted where there are several differences.
+        success_rate: The difference of the success rate between the same two.
     """
     facts = measure_of(measure)
-    found = verdict(difference, facts.better)
+    shown = verdict(found.absolute, facts.better, p)
     if not facts.successes_only:
-        return found
-    success = verdict(success_rate, "higher")
-    opposed = {found, success} == {"better", "worse"}
-    return "not comparable" if opposed else found
+        return shown
+    success = verdict(success_rate.absolute, "higher", success_rate.p)
+    opposed = {shown, success} == {"better", "worse"}
+    return "not comparable" if opposed else shown
 
 
-def _ascending(measure: str, value: float) -> float:
+def ascending(measure: str, value: float) -> float:
     """Return a number that is the lower the better the value is; infinite for none."""
     if math.isnan(value):
         return math.inf

@@ -42,12 +42,12 @@ Verdict = Literal[
 ]
 """What a paired difference shows.
 
-``better`` and ``worse``: the interval excludes zero, and the measure has a good direction.
-``higher`` and ``lower``: it excludes zero, and the measure has none. ``no difference shown``: the
-interval holds zero, or one replication gives no interval; it does not say that there is no
-difference. ``not comparable``: the difference is one of the latency of successful requests, and
-comes with a difference in the success rate the other way. ``not measured``: no replication has a
-value of both.
+``better`` and ``worse``: the difference is shown, and the measure has a good direction. ``higher``
+and ``lower``: it is shown, and the measure has none. ``no difference shown``: the interval holds
+zero, or would with an allowance for the number of differences, or one replication gives no
+interval; it does not say that there is no difference. ``not comparable``: the difference is one of
+the latency of successful requests, and comes with a difference in the success rate the other way.
+``not measured``: no replication has a value of both.
 """
 
 
@@ -85,6 +85,8 @@ class Difference:
 
     Attributes:
         absolute: Variant minus baseline.
+        p: The probability of a difference at least as large, either way, if there is none; below
+            1 − confidence exactly where the interval of ``absolute`` excludes 0.
         relative: The same as a share of the baseline, with Fieller's interval of the ratio of the
             two means; NaN where the baseline's mean is 0, and ends without a limit where the
             baseline's mean is not shown to differ from 0.
@@ -93,8 +95,30 @@ class Difference:
     """
 
     absolute: Estimate
+    p: float
     relative: Estimate
     narrowed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Equivalence:
+    """Whether two variants differ by less than a margin, by two one-sided tests (TOST).
+
+    Attributes:
+        difference: Variant minus baseline, relative or absolute as the margin is, with the interval
+            of 1 − 2 (1 − confidence), which is 90 % for 95 %.
+        p_low: The probability of such a difference if the true one is minus the margin.
+        p_high: The same if the true one is the margin.
+    """
+
+    difference: Estimate
+    p_low: float
+    p_high: float
+
+    @property
+    def p(self) -> float:
+        """The p-value of the two tests together: that the difference is within the margin."""
+        return max(self.p_low, self.p_high)
 
 
 def estimates(
@@ -142,16 +166,6 @@ def estimate(
     return Estimate(float(found.mean), float(found.low), float(found.high), int(found.count))
 
 
-def p_value(values: ArrayLike) -> float:
-    """Return the two-sided probability of a mean as far from 0 as that of *values*, if it is 0.
-
-    It is below 1 − confidence exactly where ``estimate``'s interval excludes 0. It is NaN for fewer
-    than two values; values that are equal, and not 0, have 0.
-    """
-    above = _above_zero(values)
-    return 2.0 * min(above, 1.0 - above)
-
-
 def paired_difference(
     values: ArrayLike,
     baseline: ArrayLike,
@@ -172,10 +186,97 @@ def paired_difference(
     first, second = first[both], second[both]
     span = bounds[1] - bounds[0]
     absolute = estimate(first - second, (-span, span), confidence)
+    below = _below(first - second)
     narrowed = math.nan
     if len(first) > 1 and (spread := float(np.var(first - second, ddof=1))) > 0.0:
         narrowed = math.sqrt(float(np.var(first, ddof=1) + np.var(second, ddof=1)) / spread)
-    return Difference(absolute, _ratio(first, second, bounds, confidence), narrowed)
+    p = 2.0 * min(below, 1.0 - below)
+    return Difference(absolute, p, _ratio(first, second, bounds, confidence), narrowed)
+
+
+def equivalence(
+    values: ArrayLike,
+    baseline: ArrayLike,
+    margin: float,
+    *,
+    relative: bool,
+    confidence: float = CONFIDENCE,
+) -> Equivalence:
+    """Return whether *values* differ from *baseline* by less than a margin.
+
+    Two one-sided tests, that the difference is above −margin and that it is below margin
+    (Schuirmann, *Journal of Pharmacokinetics and Biopharmaceutics* 15, 1987). A p-value below
+    1 − confidence shows it; a variant is no worse if the one on the bad side does.
+
+    Args:
+        values: One measure of one variant, a value per replication.
+        baseline: The same of another, on the same seeds in the same order.
+        margin: The largest difference that does not matter, > 0.
+        relative: Whether the margin is a share of the baseline, rather than in the measure's unit.
+        confidence: That of each test, above 0.5 and below 1.
+    """
+    first, second = np.asarray(values, dtype=float), np.asarray(baseline, dtype=float)
+    both = ~np.isnan(first) & ~np.isnan(second)
+    first, second = first[both], second[both]
+    twice = 2.0 * confidence - 1.0
+    if not relative:
+        difference = estimate(first - second, confidence=twice)
+        below = [_below(first - second + margin), _below(first - second - margin)]
+    else:
+        difference = _ratio(first, second, UNBOUNDED, twice)
+        # Fieller's interval knows no skewness, so neither do its tests.
+        rests = [first - (1.0 - margin) * second, first - (1.0 + margin) * second]
+        below = [_below(rest, skewed=False) for rest in rests]
+    return Equivalence(difference, 1.0 - below[0], below[1])
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Return p-values that hold for all of them together (Holm, *Scand. J. Statistics* 6, 1979).
+
+    The i-th smallest of m is multiplied by m − i + 1, and raised to those before it; at most 1.
+    Calling those below 5 % significant is wrong anywhere in at most 5 % of studies.
+
+    Args:
+        p_values: The p-value of each test; NaN for a test that was not made.
+    """
+    found = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(found.shape, math.nan)
+    order = [place for place in np.argsort(found, kind="stable") if not np.isnan(found[place])]
+    largest = 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * float(found[place])))
+        adjusted[place] = largest
+    return adjusted
+
+
+def chances_of_best(
+    scores: ArrayLike, rng: np.random.Generator, draws: int = 10_000
+) -> NDArray[np.float64]:
+    """Return the probability of each variant to be the best, by a bootstrap of replications.
+
+    Whole replications are drawn again with replacement, so that what variants share in a
+    replication stays shared; the result is the share of draws in which a variant's mean is the
+    lowest. Variants that are equal in everything share a draw.
+
+    Args:
+        scores: What decides, then what decides between equal means, and so on: arrays of a row
+            per replication and a column per variant. Lower is better; NaN for no value.
+        rng: Draws the replications.
+        draws: How many sets of replications are drawn.
+    """
+    keys = np.asarray(scores, dtype=np.float64)
+    count = keys.shape[1]
+    times = rng.multinomial(count, np.full(count, 1.0 / count), size=draws).astype(float)
+    best = np.ones((draws, keys.shape[2]), dtype=bool)
+    for values in keys:
+        known = ~np.isnan(values)
+        means = _divide(times @ np.where(known, values, 0.0), times @ known.astype(float))
+        means = np.where(best & ~np.isnan(means), means, np.inf)
+        lowest = means.min(axis=1, keepdims=True)
+        # Sums of equal values may differ in their last digits.
+        near = means <= lowest + 1e-12 * np.where(np.isinf(lowest), 0.0, np.abs(lowest))
+        best &= near
+    return np.asarray((best / best.sum(axis=1, keepdims=True)).mean(axis=0))
 
 
 def _ratio(
@@ -210,17 +311,24 @@ def _ratio(
     return Estimate(center, low, high, count)
 
 
-def verdict(difference: Estimate, better: Literal["higher", "lower"] | None) -> Verdict:
+def verdict(
+    difference: Estimate,
+    better: Literal["higher", "lower"] | None,
+    p: float,
+    confidence: float = CONFIDENCE,
+) -> Verdict:
     """Return what a difference shows.
 
     Args:
         difference: Variant minus baseline.
         better: Which direction of the measure is an improvement, or None for neither.
+        p: Its p-value, adjusted where there are several differences.
+        confidence: The difference is shown where *p* is below 1 − *confidence*.
     """
     if not difference.count:
         return "not measured"
     # NaN compares as false: one replication shows nothing.
-    if not (difference.low > 0.0 or difference.high < 0.0):
+    if not p < 1.0 - confidence:
         return "no difference shown"
     direction: Literal["higher", "lower"] = "higher" if difference.mean > 0.0 else "lower"
     if better is None:
@@ -268,14 +376,15 @@ def _stretched(x: NDArray[np.float64], a: NDArray[np.float64]) -> NDArray[np.flo
     return np.asarray(3.0 * (x - a) / (root * root + root + 1.0))
 
 
-def _above_zero(values: ArrayLike) -> float:
+def _below(values: ArrayLike, *, skewed: bool = True) -> float:
     """Return the probability of a mean at most that of *values*, if the true one is 0."""
     from scipy.special import stdtr
 
     found = _Moments(np.asarray(values, dtype=np.float64).reshape(-1))
     if found.equal:
-        return (1.0 + math.copysign(float(found.mean != 0.0), found.mean)) / 2.0
-    a, y = float(np.nan_to_num(found.skew)), float(_divide(found.mean, found.error))
+        return 0.5 if not found.mean else float(found.mean > 0.0)
+    a = float(np.nan_to_num(found.skew)) if skewed else 0.0
+    y = float(_divide(found.mean, found.error))
     x = a + y + 2.0 * a * y * y + 4.0 / 3.0 * a * a * y**3  # the inverse of G
     return float(stdtr(float(found.count) - 1.0, x))
 

@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 import fedsim
-from fedsim.errors import PlugInError, ResultsError, ScenarioError
+from fedsim.errors import ArgumentError, PlugInError, ResultsError, ScenarioError
+from fedsim.results.belief import failure_bound
 from fedsim.results.measures import MEASURES
 from fedsim.results.run import Run
 from fedsim.studies.statistics import estimate, paired_difference
@@ -86,6 +87,8 @@ def test_summary_is_mean_and_interval_of_the_replications(comparison):
             expected = estimate(chosen[measure], MEASURES[measure].bounds)
             found = [summary.loc[name, measure + end] for end in ("", "_low", "_high")]
             ends = [expected.mean, expected.low, expected.high]
+            if measure in {"success_rate", "goodput_share"} and expected.mean == 1.0:
+                ends[1] = 1.0 - failure_bound(chosen["requests"].sum())
             assert found == pytest.approx(ends, nan_ok=True)
 
 
@@ -106,6 +109,31 @@ def test_differences_are_paired(comparison):
         comparison.differences("latency_p99_s", baseline="nobody")
     with pytest.raises(ResultsError, match="there is no measure 'p99'"):
         comparison.differences("p99")
+
+
+def test_no_worse_by_a_margin(comparison):
+    """A large margin is met, a tiny one is not shown, and both say what they rest on."""
+    wide = comparison.no_worse("latency_mean_s", 50.0).loc["least_connections"]
+    narrow = comparison.no_worse("latency_mean_s", 1e-9).loc["least_connections"]
+    assert wide["no_worse"]
+    assert not narrow["equal"]
+    paired = comparison.differences("latency_mean_s").loc["least_connections"]
+    assert wide["difference"] == paired["relative"]
+    assert paired["relative_low"] < wide["low"] < wide["high"] < paired["relative_high"]
+    share = comparison.no_worse("goodput_share", 0.5).loc["least_connections"]
+    assert share["difference"] == comparison.differences("goodput_share")["difference"].iloc[0]
+    with pytest.raises(ResultsError, match="neither more nor less"):
+        comparison.no_worse("utilization_mean", 0.1)
+    with pytest.raises(ArgumentError, match="margin is a number above 0, not 0"):
+        comparison.no_worse("latency_mean_s", 0)
+
+
+def test_holm_decides_verdicts(comparison):
+    """With one other strategy the adjusted p-value is the plain one."""
+    table = comparison.differences("latency_mean_s")
+    assert (table["p"] == table["p_holm"]).all()
+    excludes = (table["low"] > 0.0) | (table["high"] < 0.0)
+    assert ((table["p"] < 0.05) == excludes).all()
 
 
 def test_groups_add_up(comparison):

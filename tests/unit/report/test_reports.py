@@ -10,6 +10,7 @@ import pytest
 
 import fedsim
 from fedsim.document import (
+    MISSING,
     Chart,
     Code,
     Heading,
@@ -172,6 +173,43 @@ class TestComparison:
 
         assert any("mean over replications of each run's percentile" in text for text in texts)
         assert next(text for text in texts if text == "overload")
+
+    def test_names_what_it_estimates(self, comparison):
+        """Every table of estimates says of what window, over how many replications."""
+        headings = [block.text for block in of(comparison_report(comparison), Heading)]
+        starts = ("Ranking", "Differences", "Goodput by", "Latency p99 by")
+        estimated = [text for text in headings if text.startswith(starts)]
+
+        assert len(estimated) >= 4
+        assert all(text.endswith(f"({comparison.target})") for text in estimated)
+        assert comparison.target.startswith("mean of a window of ")
+        ranking = after(comparison_report(comparison), "Ranking by goodput")
+        best = [cell.value for cell in column(ranking, "best").cells]
+        assert sum(best) == pytest.approx(100.0)
+        differences = after(comparison_report(comparison), "Differences from round_robin")
+        factor = comparison.differences("goodput_share")["narrowed"].iloc[0]
+        assert column(differences, "narrowed").cells[0].value == (
+            None if math.isnan(factor) else factor
+        )
+
+    def test_percentiles_of_few_requests_are_not_shown(self, comparison):
+        """Below 10/(1 − q) requests a percentile is a dash, and up to ten times as many a star."""
+        table = comparison.summary()
+        requests = table["requests"] * table["success_rate"] * len(comparison.seeds)
+        assert requests.between(200, 1_000).all()
+        ranking = after(comparison_report(comparison), "Ranking by goodput")
+
+        assert {str(cell) for cell in column(ranking, "p99").cells} == {MISSING}
+        assert [cell.value for cell in column(ranking, "p99").cells] == (
+            table["latency_p99_s"].tolist()
+        )
+        assert all(str(cell).endswith("*") for cell in column(ranking, "p95").cells)
+        assert "fewer than 10/(1 − q)" in column(ranking, "p99").note
+        objectives = comparison.objectives.set_index("key")
+        assert not objectives.loc["latency_p99", "decided"].any()
+        assert objectives.loc["success_rate", "decided"].all()
+        held = column(after(comparison_report(comparison), "Objective"), "latency p99 ≤ 5 s")
+        assert str(held.cells[0]) == "not decided: needs 1,000 requests"
 
     def test_charts_are_those_that_are_drawn(self, comparison, tmp_path):
         """The closing block names each file of the charts."""

@@ -8,7 +8,7 @@ import pytest
 
 from fedsim.errors import ResultsError
 from fedsim.studies.ranking import judged, ranked
-from fedsim.studies.statistics import Estimate
+from fedsim.studies.statistics import Difference, paired_difference
 
 MEANS = {
     "slow": {"goodput_share": 0.90, "success_rate": 1.00, "latency_p99_s": 9.0},
@@ -57,12 +57,18 @@ def test_measures_without_a_direction_cannot_rank():
         ranked(list(MEANS), MEANS, "latency", fails_more)
 
 
+def differing(mean: float) -> Difference:
+    """Return a difference that is shown."""
+    return paired_difference([mean, 1.01 * mean, 0.99 * mean], [0.0, 0.0, 0.0])
+
+
 def test_a_shorter_tail_of_fewer_successes_is_not_comparable():
     """Latency is not better where the success rate is worse, nor worse where it is better."""
-    shorter, longer = Estimate(-2.0, -2.5, -1.5, 5), Estimate(2.0, 1.5, 2.5, 5)
-    fewer, more = Estimate(-0.1, -0.12, -0.08, 5), Estimate(0.1, 0.08, 0.12, 5)
-    assert judged("latency_p99_s", shorter, fewer) == "not comparable"
-    assert judged("latency_p99_s", longer, more) == "not comparable"
-    assert judged("latency_p99_s", shorter, more) == "better"
-    assert judged("latency_p99_s", longer, fewer) == "worse"
-    assert judged("cost_usd_per_hour", shorter, fewer) == "better"
+    shorter, longer = differing(-2.0), differing(2.0)
+    fewer, more = differing(-0.1), differing(0.1)
+    assert judged("latency_p99_s", shorter, shorter.p, fewer) == "not comparable"
+    assert judged("latency_p99_s", longer, longer.p, more) == "not comparable"
+    assert judged("latency_p99_s", shorter, shorter.p, more) == "better"
+    assert judged("latency_p99_s", longer, longer.p, fewer) == "worse"
+    assert judged("cost_usd_per_hour", shorter, shorter.p, fewer) == "better"
+    assert judged("latency_p99_s", longer, 0.06, fewer) == "no difference shown"

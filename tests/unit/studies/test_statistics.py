@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 
 from fedsim.studies.statistics import (
+    chances_of_best,
+    equivalence,
     estimate,
     estimates,
-    p_value,
+    holm,
     paired_difference,
     t_quantiles,
     verdict,
@@ -22,6 +25,12 @@ from fedsim.studies.statistics import (
 def width(found):
     """Return the width of an interval, or of several."""
     return found.high - found.low
+
+
+def shown(values, better, adjusted=None):
+    """Return the verdict of the differences *values* from 0."""
+    found = paired_difference(values, np.zeros(len(values)))
+    return verdict(found.absolute, better, found.p if adjusted is None else adjusted)
 
 
 def coverage_z(found, truth):
@@ -99,15 +108,17 @@ def test_values_without_skewness_have_students_interval(half):
 @given(VALUES)
 def test_the_p_value_is_that_of_the_interval(values):
     """It is below 5 % where the interval excludes 0, and only there."""
-    found, p = estimate(values), p_value(values)
+    both = paired_difference(values, np.zeros(len(values)))
+    found, p = both.absolute, both.p
     if abs(p - 0.05) > 1e-6:
         assert (p < 0.05) == (found.low > 0.0 or found.high < 0.0)
 
 
 def test_p_values_of_equal_and_of_few_values():
     """Equal values show any difference from 0, and one value shows nothing."""
-    assert [p_value([1.0, 1.0]), p_value([-2.0] * 3), p_value([0.0] * 3)] == [0.0, 0.0, 1.0]
-    assert math.isnan(p_value([1.0]))
+    pairs = ([1.0, 1.0], [0.0, 0.0]), ([-2.0] * 3, [0.0] * 3), ([0.3] * 3, [0.3] * 3)
+    assert [paired_difference(*pair).p for pair in pairs] == [0.0, 0.0, 1.0]
+    assert math.isnan(paired_difference([1.0], [0.0]).p)
 
 
 def test_coverage_of_the_interval():
@@ -175,7 +186,7 @@ def test_one_value_has_no_interval():
     assert (found.mean, found.count) == (5.0, 1)
     assert math.isnan(found.low)
     assert math.isnan(found.high)
-    assert verdict(found, "lower") == "no difference shown"
+    assert shown([5.0], "lower") == "no difference shown"
 
 
 def test_missing_values_are_left_out():
@@ -186,7 +197,7 @@ def test_missing_values_are_left_out():
     assert nothing.count == 0
     assert math.isnan(nothing.mean)
     assert math.isnan(nothing.low)
-    assert verdict(nothing, "lower") == "not measured"
+    assert shown([math.nan, math.nan], "lower") == "not measured"
 
 
 def test_a_pair_counts_where_both_have_a_value():
@@ -199,8 +210,8 @@ def test_equal_values_have_no_spread():
     """Values whose mean is rounded have an interval of no width, and keep their own value."""
     found = estimate([0.1] * 3)
     assert (found.mean, found.low, found.high) == (0.1, 0.1, 0.1)
-    assert verdict(estimate([0.0] * 3), "lower") == "no difference shown"
-    assert verdict(estimate([-0.1] * 3), "lower") == "better"
+    assert shown([0.0] * 3, "lower") == "no difference shown"
+    assert shown([-0.1] * 3, "lower") == "better"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +228,71 @@ def test_equal_values_have_no_spread():
 )
 def test_verdict_knows_which_way_is_better(values, better, expected):
     """An interval without zero is better or worse by the measure's good direction."""
-    assert verdict(estimate(values), better) == expected
+    assert shown(values, better) == expected
+
+
+def test_an_adjusted_p_value_decides_the_verdict():
+    """An interval without zero shows nothing where the allowance for other differences says so."""
+    values = [1.0, 1.1, 0.9]
+    assert shown(values, "lower", 0.049) == "worse"
+    assert shown(values, "lower", 0.051) == "no difference shown"
+
+
+def test_holm_by_hand():
+    """The published example, in any order, and without those that were not tested."""
+    assert holm([0.012, 0.03, 0.04, 0.2]) == pytest.approx([0.048, 0.09, 0.09, 0.2])
+    assert holm([0.2, 0.04, math.nan, 0.012, 0.03]) == pytest.approx(
+        [0.2, 0.09, math.nan, 0.048, 0.09], nan_ok=True
+    )
+    assert holm([0.6, 0.7]).tolist() == [1.0, 1.0]
+    assert holm([]).tolist() == []
+
+
+def test_equivalence_by_hand():
+    """Ten differences of mean 0.4 and deviation 1.2 are within 2: t is 6.32 and 4.22, p 0.0011."""
+    differences = np.array([1.0, -1.0] * 5) * 1.2 * math.sqrt(0.9) + 0.4
+    found = equivalence(differences, np.zeros(10), 2.0, relative=False)
+    assert (found.difference.low, found.difference.high) == pytest.approx((-0.30, 1.10), abs=5e-3)
+    assert t_of(found.p_low, 9) == pytest.approx(6.32, abs=5e-3)
+    assert t_of(found.p_high, 9) == pytest.approx(4.22, abs=5e-3)
+    assert found.p == found.p_high == pytest.approx(0.0011, abs=5e-5)
+
+
+def t_of(p, degrees):
+    """Return the t whose one-sided p-value is *p*."""
+    return float(-stdtrit(degrees, p))
+
+
+def test_equivalence_of_ratios_goes_by_their_interval():
+    """A variant is no worse by a share where the 90 % interval of the ratio ends below it."""
+    rng = np.random.default_rng(20264)
+    base = rng.normal(10.0, 1.0, size=12)
+    other = 1.01 * base + rng.normal(0.0, 0.1, size=12)
+    high = equivalence(other, base, 0.02, relative=True).difference.high
+    assert equivalence(other, base, high + 1e-6, relative=True).p_high < 0.05
+    assert equivalence(other, base, high - 1e-6, relative=True).p_high > 0.05
+
+
+def test_chances_of_the_best():
+    """They add up to one, share what is equal, and follow what decides between equal means."""
+    rng = np.random.default_rng(20265)
+    values = rng.normal(0.0, 1.0, size=(12, 3)) + np.array([0.0, 0.1, 5.0])
+    found = chances_of_best([values], np.random.default_rng(1))
+    assert found.sum() == pytest.approx(1.0)
+    assert found[2] == 0.0
+    assert 0.2 < found[0] < 0.98
+    same = np.array([0.1, 0.2, 0.7])[:, np.newaxis] * np.ones((3, 2))
+    assert chances_of_best([same], rng).tolist() == [0.5, 0.5]
+    assert chances_of_best([same, same + np.array([1.0, 0.0])], rng).tolist() == [0.0, 1.0]
+    same[:, 0] = math.nan
+    assert chances_of_best([same], rng).tolist() == [0.0, 1.0]
+
+
+def test_the_chance_of_the_best_keeps_replications_whole():
+    """A variant that is better in every replication is the best, whatever the replications."""
+    seeds = np.random.default_rng(2).normal(0.0, 100.0, size=8)
+    found = chances_of_best([np.column_stack([seeds, seeds + 0.01])], np.random.default_rng(3))
+    assert found.tolist() == [1.0, 0.0]
 
 
 def test_estimates_of_a_table_are_those_of_its_columns():
