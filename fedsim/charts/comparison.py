@@ -41,17 +41,19 @@ def ranking(
     unit: str = "",
     better: str | None = "lower",
     objective: float | None = None,
+    confidence: float = 0.95,
     subtitle: str = "",
 ) -> Chart:
     """Draw the mean of a measure for each strategy, with its confidence interval, best on top.
 
     Args:
         means: Columns ``strategy``, ``mean``, ``low``, ``high``: a row per strategy, with the ends
-            of the 95 % confidence interval, NaN where it is not known.
+            of the confidence interval, NaN where it is not known.
         label: The measure in words.
         unit: Its unit, or empty.
         better: ``lower`` or ``higher``, or None, which keeps the table's order.
         objective: The limit that the scenario sets, in the unit of the means, or None.
+        confidence: The coverage of the intervals.
         subtitle: Where the numbers come from.
     """
     title = f"Which strategy does best: {label}"
@@ -74,7 +76,9 @@ def ranking(
     direction = {"lower": "; lower is better", "higher": "; higher is better"}.get(better or "", "")
     quantity = f"{label} ({unit})" if unit else label
     axes.set_xlabel(f"{quantity}{direction}", size=9, color=INK)
-    entries: list[tuple[str, str | None]] = [("mean and 95 % confidence interval", BLUE)]
+    entries: list[tuple[str, str | None]] = [
+        (f"mean and {100.0 * confidence:g} % confidence interval", BLUE)
+    ]
     if objective is not None:
         entries.append((f"objective {objective:g} {unit}".rstrip(), None))
     _legend(axes, entries)
@@ -93,7 +97,7 @@ def differences(
 
     Args:
         table: Columns ``strategy``, ``difference`` (strategy minus baseline, mean over seeds that
-            both have run), ``low``, ``high`` (95 % confidence interval) and ``verdict``
+            both have run), ``low``, ``high`` (confidence interval) and ``verdict``
             (``better``, ``worse`` or ``no difference shown``).
         baseline: The strategy that the others are set against.
         label: The measure in words.

@@ -7,8 +7,18 @@ from typing import Annotated
 
 import typer
 
-from fedsim.cli.failures import MISSED, reported
-from fedsim.cli.options import Json, Out, Overrides, Quiet, ScenarioPath, Seed, Workers, parsed
+from fedsim.cli.failures import MISSED, going_on, reported
+from fedsim.cli.options import (
+    Fresh,
+    Json,
+    Out,
+    Overrides,
+    Quiet,
+    ScenarioPath,
+    Seed,
+    Workers,
+    parsed,
+)
 from fedsim.cli.output import load_warnings, print_json, repeat_command, result_directory
 from fedsim.cli.progress import progress_bar, writing
 
@@ -38,13 +48,15 @@ def compare(
     baseline: Baseline = None,
     seed: Seed = None,
     out: Out = None,
+    fresh: Fresh = False,
     workers: Workers = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Compare strategies and routers on the same seeds: ranking, differences, tables and charts.
 
-    Status 1 if no strategy holds the objective in every replication.
+    With --out, what DIR has of the same comparison is not run again. Status 1 if a run failed, or
+    if no strategy holds the objective in every replication.
     """
     with reported():
         from fedsim.scenario.load import load
@@ -53,19 +65,21 @@ def compare(
         directory = result_directory(out, loaded.name, "compare", loaded.seed)
         from fedsim.studies.compare import compare as run_comparison
 
-        with progress_bar(quiet or as_json) as report:
+        more = _options(replications, routers, baseline)
+        repeat = repeat_command("compare", scenario, loaded.seed, overrides, out, *more)
+        with progress_bar(quiet or as_json) as report, going_on(repeat, directory):
             result = run_comparison(
                 loaded,
                 routers={name: name for name in routers or []},
                 replications=replications,
                 workers=workers,
                 baseline=baseline,
+                directory=directory,
+                fresh=fresh or out is None,
                 progress=report,
             )
         with writing(quiet or as_json):
             result.save(directory)
-        more = _options(replications, routers, baseline)
-        repeat = repeat_command("compare", scenario, loaded.seed, overrides, out, *more)
         overloads = load_warnings(loaded)
         if as_json:
             from fedsim.studies.storage import comparison_json
@@ -81,7 +95,7 @@ def compare(
             from fedsim.report.parts import Saved
 
             show(comparison_report(result, overloads, Saved(directory, repeat)))
-        if loaded.slo is not None and not result.holding:
+        if result.failures or (loaded.slo is not None and not result.holding):
             raise typer.Exit(MISSED)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
@@ -24,8 +26,8 @@ def reported() -> Iterator[None]:
         yield
     except typer.Exit:
         raise
-    except KeyboardInterrupt:
-        _fail("Interrupted; nothing was written.", INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        _fail(str(stop) or "Interrupted; nothing was written.", INTERRUPTED)
     except PlugInError as error:
         _fail(_plugin_message(error), INPUT_WRONG)
     except InternalError as error:
@@ -39,6 +41,23 @@ def reported() -> Iterator[None]:
         lines = "".join(traceback.format_exception(error))
         message = f"{lines}{_BUG}: {type(error).__name__}.\n{_PLEASE}"
         _fail(message, FEDSIM_WRONG)
+
+
+@contextmanager
+def going_on(command: str, directory: Path) -> Iterator[None]:
+    """Let a study that is interrupted keep what is done, and say how to go on with it.
+
+    Args:
+        command: The command line of the study, with or without ``--out``.
+        directory: Where its runs are.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if "--out" not in shlex.split(command):
+            command += f" --out {shlex.quote(str(directory))}"
+        message = f"Interrupted; {directory} keeps the runs that are done. Go on with:\n  {command}"
+        raise KeyboardInterrupt(message) from None
 
 
 _BUG = "This is a bug in fedsim, not in your input"

@@ -20,11 +20,15 @@ Overrides = Annotated[
 ]
 Seed = Annotated[
     int | None,
-    typer.Option("--seed", min=0, metavar="N", help="The first seed, in place of the scenario's."),
+    typer.Option("--seed", min=0, metavar="N", help="The seed, in place of the scenario's."),
 ]
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="Where to write; default runs/NAME-COMMAND-SEED."),
+]
+Fresh = Annotated[
+    bool,
+    typer.Option("--fresh", help="Remove what DIR holds, rather than go on with it."),
 ]
 Workers = Annotated[
     int | None,

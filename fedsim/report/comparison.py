@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fedsim.document import (
     Block,
     Cell,
+    Code,
     Column,
     Document,
     Heading,
@@ -22,7 +23,9 @@ from fedsim.report.measures import cells, measured, placed, successes
 from fedsim.report.parts import Saved, closing, warnings_of
 from fedsim.results.belief import needed, percentile_of
 from fedsim.results.measures import MEASURES, Measure
+from fedsim.results.rundir import SCENARIO
 from fedsim.results.slo import in_words
+from fedsim.studies.cells import run_command
 from fedsim.studies.ranking import CHIEF
 
 if TYPE_CHECKING:
@@ -48,8 +51,8 @@ _VERDICTS: dict[str, Style] = {"better": "good", "worse": "bad"}
 _CONTENTS = (
     "comparison.parquet: every measure of each strategy, with its difference from the baseline",
     "replications.parquet: every measure of each run, by stream, origin, region and node",
-    "summary.json: the same as JSON; scenario.yaml, manifest.json: what was run",
-    "runs/: the first run of each strategy, for fedsim explain",
+    "summary.json: the same as JSON; scenario.yaml, study.json: what was run, with every seed",
+    "runs/: what each run came to, and the first run of each strategy, for fedsim explain",
 )
 
 
@@ -78,16 +81,21 @@ def comparison_report(
         *warnings_of([*overloads, *comparison.warnings]),
     ]
     if saved is not None:
+        run = comparison.planned[0]
+        scenario = str(saved.directory / SCENARIO)
         blocks += closing(saved, _CONTENTS, _charts(comparison))
+        blocks += [
+            Heading("One run of it, the first"),
+            Code(run_command(scenario, run.seed, run.texts), "shell"),
+        ]
     return Document(tuple(blocks))
 
 
 def _extent(comparison: Comparison) -> str:
     seeds = comparison.seeds
-    span = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
     count = "1 replication" if len(seeds) == 1 else f"{len(seeds)} replications"
-    text = f"{count} per strategy, on the same requests and faults ({span})"
-    return f"{text}, in {plain(comparison.wall_s, 2)} s."
+    text = f"{count} per strategy, on the same requests and faults (seed {comparison.scenario.seed}"
+    return f"{text}; replication 0 has the seed {seeds[0]}), in {plain(comparison.wall_s, 2)} s."
 
 
 def _ranking(comparison: Comparison) -> list[Block]:
@@ -140,7 +148,7 @@ def _differences(comparison: Comparison) -> list[Block]:
     ]
     note = (
         "Each interval holds for itself; a verdict allows for the number of strategies (Holm), "
-        "so that 95 % of studies show no difference where there is none."
+        f"so that {100.0 * comparison.confidence:g} % of studies show no difference where there is none."
     )
     return [Heading(text), *tables, *([Sentence(note)] if len(summary) > 2 else [])]
 

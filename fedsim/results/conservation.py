@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,13 +76,11 @@ def require(tables: Tables) -> None:
 
 def problems(tables: Tables) -> list[str]:
     """Return what is wrong with the tables, as sentences without a full stop."""
-    requests, attempts = tables.requests, tables.attempts
-    rows = tables.request_rows
     return [
-        *_rows("requests", _request_faults(requests)),
-        *_rows("attempts", _attempt_faults(requests, attempts, rows)),
-        *_rows("requests", _joint_faults(requests, attempts, rows)),
-        *_rows("node_totals", _node_faults(tables.node_totals, attempts)),
+        *_rows("requests", _request_faults(tables)),
+        *_rows("attempts", _attempt_faults(tables)),
+        *_rows("requests", _joint_faults(tables)),
+        *_rows("node_totals", _node_faults(tables)),
     ]
 
 
@@ -92,84 +91,84 @@ def _rows(table: str, faults: Iterator[tuple[str, NDArray[np.bool_]]]) -> Iterat
             yield f"{len(where)} rows of {table}, the first {where[0]}: {sentence}"
 
 
-def _request_faults(requests: DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    arrived_s = requests["arrived_s"].to_numpy()
-    finished_s = requests["finished_s"].to_numpy()
-    yield "the id is not unique", requests["request_id"].duplicated().to_numpy()
-    yield "there is no outcome", requests["outcome"].isna().to_numpy()
+def _repeated(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which values stood before."""
+    repeated = np.ones(len(values), dtype=bool)
+    repeated[np.unique(values, return_index=True)[1]] = False
+    return repeated
+
+
+def _request_faults(tables: Tables) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    of = partial(tables.values, "requests")
+    arrived_s, finished_s = of("arrived_s"), of("finished_s")
+    yield "the id is not unique", _repeated(of("request_id"))
+    yield "there is no outcome", of("outcome") < 0
     yield "it arrived before its predecessor", np.diff(arrived_s, prepend=0.0) < 0.0
     yield "it finished before it arrived", finished_s < arrived_s
-    unfinished = (requests["outcome"] == "unfinished").to_numpy()
+    unfinished = tables.are("requests", "unfinished")
     yield "it is finished without an outcome, or the reverse", np.isnan(finished_s) != unfinished
-    left_s = requests["latency_s"].to_numpy() + _ROUNDING * np.maximum(finished_s, 1.0)
+    left_s = of("latency_s") + _ROUNDING * np.maximum(finished_s, 1.0)
     for part in ("network_s", "queue_wait_s", "service_s"):
-        part_s = requests[part].fillna(0.0).to_numpy()
+        part_s = np.nan_to_num(of(part), nan=0.0, posinf=np.inf, neginf=-np.inf)
         yield f"its {part} is negative", part_s < 0.0
         left_s -= part_s
-    ok = (requests["outcome"] == "ok").to_numpy()
+    ok = tables.are("requests", "ok")
     yield "its parts are longer than its latency", ok & (left_s < 0.0)
-    yield from _token_faults(requests, ok)
+    yield from _token_faults(tables, ok)
 
 
-def _token_faults(
-    requests: DataFrame, ok: NDArray[np.bool_]
-) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    latency_s, ttft_s = requests["latency_s"].to_numpy(), requests["ttft_s"].to_numpy()
-    latest_s = latency_s + _ROUNDING * np.maximum(requests["finished_s"].to_numpy(), 1.0)
+def _token_faults(tables: Tables, ok: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    of = partial(tables.values, "requests")
+    latency_s, ttft_s = of("latency_s"), of("ttft_s")
+    latest_s = latency_s + _ROUNDING * np.maximum(of("finished_s"), 1.0)
     yield (
         "its first token came before it, or after its answer",
         ok & ((ttft_s < 0.0) | (ttft_s > latest_s)),
     )
-    output = requests["output_tokens"].to_numpy(np.float64, na_value=np.nan)
-    last_s = ttft_s + requests["tpot_s"].to_numpy() * (output - 1.0)
-    yield "its last token came after its answer", ok & (last_s > latest_s)
-    prompt = requests["prompt_tokens"].to_numpy(np.float64, na_value=np.nan)
-    cached = requests["cached_tokens"].to_numpy(np.float64, na_value=np.nan)
-    yield "more of its prompt was cached than there is", cached > prompt
+    output, prompt, cached = of("output_tokens"), of("prompt_tokens"), of("cached_tokens")
+    last_s = ttft_s + of("tpot_s") * (output - 1.0)
+    yield "its last token came after its answer", ok & (output >= 0) & (last_s > latest_s)
+    yield "more of its prompt was cached than there is", (prompt >= 0) & (cached > prompt)
 
 
-def _attempt_faults(
-    requests: DataFrame, attempts: DataFrame, rows: NDArray[np.integer[Any]]
-) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    started_s, finished_s = attempts["started_s"].to_numpy(), attempts["finished_s"].to_numpy()
-    orphans = (rows < 0) | (rows >= len(requests))
+def _attempt_faults(tables: Tables) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    of, rows = partial(tables.values, "attempts"), tables.request_rows
+    started_s, finished_s = of("started_s"), of("finished_s")
+    orphans = (rows < 0) | (rows >= tables.count("requests"))
     yield "it belongs to no request", orphans
     if not orphans.any():
-        arrived_s = requests["arrived_s"].to_numpy()[rows]
-        left_s = requests["finished_s"].to_numpy()[rows]
+        arrived_s = tables.values("requests", "arrived_s")[rows]
+        left_s = tables.values("requests", "finished_s")[rows]
         yield "it started before its request arrived", started_s < arrived_s
         yield "it started after its request was finished", started_s > left_s
     yield "it finished before it started", finished_s < started_s
-    unfinished = (attempts["outcome"] == "unfinished").to_numpy()
+    unfinished = tables.are("attempts", "unfinished")
     yield "it is finished without an outcome, or the reverse", np.isnan(finished_s) != unfinished
 
 
-def _joint_faults(
-    requests: DataFrame, attempts: DataFrame, rows: NDArray[np.integer[Any]]
-) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    known = (rows >= 0) & (rows < len(requests))
-    counted = np.bincount(rows[known], minlength=len(requests))
-    yield "its attempts are not in their table", counted != requests["attempts"].to_numpy()
-    node = requests["node"].cat.codes.to_numpy()
-    tried = attempts["node"].cat.codes.to_numpy()
-    served = np.zeros(len(requests), dtype=bool)
-    answered = known & (attempts["outcome"] == "ok").to_numpy()
+def _joint_faults(tables: Tables) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    rows, requests = tables.request_rows, tables.count("requests")
+    known = (rows >= 0) & (rows < requests)
+    counted = np.bincount(rows[known], minlength=requests)
+    yield "its attempts are not in their table", counted != tables.values("requests", "attempts")
+    node, tried = tables.values("requests", "node"), tables.values("attempts", "node")
+    served = np.zeros(requests, dtype=bool)
+    answered = known & tables.are("attempts", "ok")
     same = tried[answered] == node[rows[answered]]
     served[rows[answered][same]] = True
-    ok = (requests["outcome"] == "ok").to_numpy()
-    yield "no attempt on its node succeeded", ok & ~served
+    yield "no attempt on its node succeeded", tables.are("requests", "ok") & ~served
 
 
-def _node_faults(totals: DataFrame, attempts: DataFrame) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    busy_s = totals["busy_slot_s"].to_numpy()
+def _node_faults(tables: Tables) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    of = partial(tables.values, "node_totals")
+    busy_s = of("busy_slot_s")
     most_s = busy_s * (1.0 + _ROUNDING) + _ROUNDING
-    yield "more was wasted than used", totals["wasted_slot_s"].to_numpy() > most_s
-    yield "the window was busier than the run", totals["window_busy_slot_s"].to_numpy() > most_s
-    up_s = totals["up_s"].to_numpy() * (1.0 + _ROUNDING) + _ROUNDING
-    yield "it was in use for longer than it was up", totals["window_busy_s"].to_numpy() > up_s
-    node = attempts["node"].cat.codes.to_numpy()
-    ok = (attempts["outcome"] == "ok").to_numpy() & (node >= 0)
-    served_s = np.bincount(
-        node[ok], weights=attempts["service_s"].fillna(0.0).to_numpy()[ok], minlength=len(totals)
-    )
+    yield "more was wasted than used", of("wasted_slot_s") > most_s
+    yield "the window was busier than the run", of("window_busy_slot_s") > most_s
+    up_s = of("up_s") * (1.0 + _ROUNDING) + _ROUNDING
+    yield "it was in use for longer than it was up", of("window_busy_s") > up_s
+    node = tables.values("attempts", "node")
+    ok = tables.are("attempts", "ok") & (node >= 0)
+    service_s = np.nan_to_num(tables.values("attempts", "service_s")[ok], nan=0.0)
+    served_s = np.bincount(node[ok], weights=service_s, minlength=len(busy_s))
     yield "it served longer than it was busy", served_s > most_s

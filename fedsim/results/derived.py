@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsim.results.kinds import CAPABILITY, POOL, PRIVACY, REGION, Name, category
+from fedsim.results.kinds import CAPABILITY, POOL, PRIVACY, REGION, Name, keys
 from fedsim.results.rows import Rows
 from fedsim.world.observer import Directory
-
-if TYPE_CHECKING:
-    from pandas import Categorical
-    from pandas.api.extensions import ExtensionArray
-
-_CHUNK_ROWS = 65536
 
 
 def _looked_up(
@@ -45,58 +39,20 @@ node_region = _looked_up("node", REGION, lambda names: [node.region for node in 
 node_pool = _looked_up("node", POOL, lambda names: [node.pool for node in names.nodes])
 
 
-def request_id(rows: Rows) -> ExtensionArray:
-    """Return the names of all requests."""
-    return _request_ids(rows, slice(None))
+def request_id(rows: Rows) -> NDArray[np.int64]:
+    """Return the stream and number of each request as one."""
+    return keys(rows["stream"], rows["index"])
 
 
-def request_id_of_row(rows: Rows) -> ExtensionArray:
-    """Return the name of the request in the row that column ``request`` says."""
-    return _request_ids(rows.recorded["requests"], rows["request"])
+def request_id_of_row(rows: Rows) -> NDArray[np.int64]:
+    """Return the stream and number of the request in the row that column ``request`` says."""
+    requests, row = rows.recorded["requests"], rows["request"]
+    return keys(requests["stream"][row], requests["index"][row])
 
 
-def _request_ids(requests: Rows, rows: NDArray[Any] | slice) -> ExtensionArray:
-    """Return the names of the requests in *rows*, a chunk at a time."""
-    import pandas as pd
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    streams = requests.names.directory.streams
-    prefixes = pa.array([stream.request_id(0)[:-1] for stream in streams], pa.large_string())
-    separator = pa.scalar("", pa.large_string())
-    stream, index = requests["stream"], requests["index"]
-    total = len(stream) if isinstance(rows, slice) else len(rows)
-    chunks = []
-    for start in range(0, total, _CHUNK_ROWS):
-        piece = slice(start, start + _CHUNK_ROWS)
-        part = piece if isinstance(rows, slice) else rows[piece]
-        prefix = prefixes.take(pa.array(stream[part]))
-        number = pc.cast(pa.array(index[part]), pa.large_string())
-        chunks.append(pc.binary_join_element_wise(prefix, number, separator))
-    ids: ExtensionArray = pd.array(pa.chunked_array(chunks, pa.large_string()), dtype="str")
-    return ids
-
-
-def tenant(rows: Rows) -> Categorical:
-    """Return each request's tenant; the categories are those seen, by stream and number.
-
-    A name that several streams have is one tenant.
-    """
-    import pandas as pd
-
-    stream, number = rows["stream"], rows["tenant_number"]
-    names: dict[str, int] = {}
-    codes = np.full(len(number), -1, dtype=np.int32)
-    for code, info in enumerate(rows.names.directory.streams):
-        of_stream = np.flatnonzero((stream == code) & (number >= 0))
-        if not len(of_stream):
-            continue
-        counts = np.bincount(number[of_stream])
-        seen = np.flatnonzero(counts)
-        position = np.zeros(len(counts), dtype=np.int32)
-        position[seen] = [names.setdefault(info.tenant_id(n), len(names)) for n in seen.tolist()]
-        codes[of_stream] = position[number[of_stream]]
-    return pd.Categorical.from_codes(codes, dtype=category(list(names)))
+def tenant(rows: Rows) -> NDArray[np.int64]:
+    """Return the stream and tenant's number of each request as one."""
+    return keys(rows["stream"], rows["tenant_number"])
 
 
 def session(rows: Rows) -> NDArray[np.int32]:

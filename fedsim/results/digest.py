@@ -18,15 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedsim.results.columns import TABLES
+from fedsim.results.rows import Column
 from fedsim.results.tables import Tables
-
-if TYPE_CHECKING:
-    from pandas import DataFrame, Series
 
 DIGESTED = ("requests", "attempts", "events")
 """The tables that a digest is made from, in order."""
@@ -38,47 +37,46 @@ def digest(tables: Tables) -> str:
     """Return the digest of a run as 32 hexadecimal digits."""
     state = blake2b(digest_size=16)
     for name in DIGESTED:
-        for data in _table(name, tables[name]):
-            state.update(data)
+        state.update(f"{name} {tables.count(name)}\n".encode())
+        for column in TABLES[name].shown:
+            state.update(f"{column.name}\n".encode())
+            for data in _column(tables, name, column):
+                state.update(data)
     return state.hexdigest()
 
 
-def _table(name: str, table: DataFrame) -> Iterator[bytes]:
-    yield f"{name} {len(table)}\n".encode()
-    for column in table.columns:
-        yield f"{column}\n".encode()
-        yield from _column(table[column])
-
-
-def _column(values: Series[Any]) -> Iterator[bytes]:
-    import pandas as pd
-
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        yield from _categories(values)
+def _column(tables: Tables, name: str, column: Column) -> Iterator[bytes]:
+    dtype, values = column.kind.dtype, tables.values(name, column.name)
+    if dtype == "category":
+        yield from _categories(values, tables.labels(name, column.name))
         return
-    if not isinstance(values.dtype, pd.StringDtype) and values.dtype.kind in "biu":
-        yield np.packbits(values.isna().to_numpy()).tobytes()
+    whole = dtype not in {"str", "float64"}
+    if whole:
+        missing = values < 0 if column.kind.can_miss else np.zeros(len(values), dtype=bool)
+        yield np.packbits(missing).tobytes()
     for start in range(0, len(values), _CHUNK_ROWS):
-        chunk = values.iloc[start : start + _CHUNK_ROWS]
-        if isinstance(values.dtype, pd.StringDtype):
-            yield _texts(chunk.tolist())
-        elif values.dtype.kind == "f":
-            floats = np.array(chunk, dtype="<f8")
+        rows = slice(start, start + _CHUNK_ROWS)
+        if whole:
+            yield np.where(missing[rows], 0, values[rows]).astype("<i8").tobytes()
+        elif dtype == "str":
+            yield _texts(tables.texts(name, column.name, rows))
+        else:
+            floats = np.array(values[rows], dtype="<f8")
             floats[np.isnan(floats)] = np.nan
             yield floats.tobytes()
-        else:
-            yield chunk.to_numpy(dtype="<i8", na_value=0).tobytes()
 
 
 def _texts(values: Iterable[Any]) -> bytes:
     return "".join(f"{value}\0" if isinstance(value, str) else "\1\0" for value in values).encode()
 
 
-def _categories(values: Series[Any]) -> Iterator[bytes]:
-    codes = values.cat.codes.to_numpy()
-    names = list(values.cat.categories)
-    used = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(names)))
-    yield _texts(names[code] for code in used.tolist())
-    renumbered: NDArray[np.int32] = np.full(len(names) + 1, -1, dtype="<i4")
+def _categories(values: NDArray[Any], labels: list[str]) -> Iterator[bytes]:
+    codes = values
+    if values.dtype == object:
+        places = {label: code for code, label in enumerate(labels)}
+        codes = np.array([places.get(label, -1) for label in values.tolist()], dtype=np.int32)
+    used = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(labels)))
+    yield _texts(labels[code] for code in used.tolist())
+    renumbered: NDArray[np.int32] = np.full(len(labels) + 1, -1, dtype="<i4")
     renumbered[used] = np.arange(len(used))
     yield renumbered[codes].tobytes()

@@ -130,6 +130,26 @@ class Kind:
             return pd.arrays.BooleanArray(values == 1, values < 0)
         return values.view(np.bool_) if self.dtype == "bool" else values
 
+    @property
+    def can_miss(self) -> bool:
+        """Whether its values are whole numbers of which -1 is a missing one."""
+        return self.dtype in {"Int32", "boolean"}
+
+    def recorded(self, values: Any, names: Names) -> NDArray[Any]:
+        """Return recorded or derived values as ``Tables.values`` has them."""
+        plain: NDArray[Any] = values.view(np.bool_) if self.dtype == "bool" else values
+        return plain
+
+    def plain(self, values: Series[Any]) -> NDArray[Any]:
+        """Return a column of a DataFrame as ``Tables.values`` has it."""
+        if self.can_miss:
+            return values.to_numpy(np.int32, na_value=-1)
+        return values.to_numpy()
+
+    def labels(self, values: Any, names: Names) -> list[str]:
+        """Return the names behind the codes of recorded or derived values; empty for numbers."""
+        return []
+
     def category(self, names: Names, values: Series[Any]) -> CategoricalDtype | None:
         """Return the categorical type of a column that was read from a file; None for no such."""
         return None
@@ -154,6 +174,14 @@ class Text(Kind):
         import pandas as pd
 
         return pd.array(names.texts.decoded(values), dtype="str")
+
+    def recorded(self, values: Any, names: Names) -> NDArray[Any]:
+        """Return the texts, None where they are missing."""
+        return names.texts.decoded(values)
+
+    def plain(self, values: Series[Any]) -> NDArray[Any]:
+        """Return the texts, None where they are missing."""
+        return values.astype(object).where(values.notna(), None).to_numpy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +211,14 @@ class Name(Kind):
 
         dtype = category(self.of(names.directory), ordered=self.ordered)
         return pd.Categorical.from_codes(values, dtype=dtype)
+
+    def plain(self, values: Series[Any]) -> NDArray[Any]:
+        """Return the codes of names, -1 where they are missing."""
+        return values.cat.codes.to_numpy()
+
+    def labels(self, values: Any, names: Names) -> list[str]:
+        """Return all names of the run."""
+        return list(dict.fromkeys(self.of(names.directory)))
 
     def category(self, names: Names, values: Series[Any]) -> CategoricalDtype | None:
         """Return the type with all names of the run."""
@@ -218,6 +254,19 @@ class SpelledName(Name):
         known = self.of(names.directory)
         return pd.Categorical(texts, dtype=category([*known, *texts] if self.more else known))
 
+    def recorded(self, values: Any, names: Names) -> NDArray[Any]:
+        """Return the names, None where they are missing."""
+        return names.texts.decoded(values)
+
+    def plain(self, values: Series[Any]) -> NDArray[Any]:
+        """Return the names, None where they are missing."""
+        return values.astype(object).where(values.notna(), None).to_numpy()
+
+    def labels(self, values: Any, names: Names) -> list[str]:
+        """Return all names of the run, and the others that there are."""
+        more = (text for text in names.texts.decoded(values) if text) if self.more else ()
+        return list(dict.fromkeys([*self.of(names.directory), *more]))
+
     def category(self, names: Names, values: Series[Any]) -> CategoricalDtype | None:
         """Return the type with all names of the run, and those that the file has."""
         known = self.of(names.directory)
@@ -243,24 +292,111 @@ class Outcome(Kind):
 
         return pd.Categorical.from_codes(values, dtype=category([*names.outcomes][1:]))
 
+    def plain(self, values: Series[Any]) -> NDArray[Any]:
+        """Return the codes of outcomes, -1 where they are missing."""
+        return values.cat.codes.to_numpy()
+
+    def labels(self, values: Any, names: Names) -> list[str]:
+        """Return all outcomes of the run."""
+        return [*names.outcomes][1:]
+
     def category(self, names: Names, values: Series[Any]) -> CategoricalDtype | None:
         """Return the type with all outcomes of the run."""
         return category([*names.outcomes][1:])
 
 
 @dataclass(frozen=True, slots=True)
-class SeenName(Kind):
-    """Names of which only those that occur are categories; derived as they are in the table."""
+class Tenant(Kind):
+    """Tenants, of which only those that occur are categories; derived as ``keys`` of two numbers.
+
+    A name that several streams have is one tenant. A tenant's number is -1 where there is none.
+    """
 
     dtype: str = "category"
 
     def shown(self, values: Any, names: Names) -> Any:
-        """Return *values*."""
-        return values
+        """Return the names of keys."""
+        import pandas as pd
+
+        codes, labels = self._coded(values, names)
+        return pd.Categorical.from_codes(codes, dtype=category(labels))
+
+    def recorded(self, values: Any, names: Names) -> NDArray[Any]:
+        """Return the codes of names, -1 where they are missing."""
+        return self._coded(values, names)[0]
+
+    def plain(self, values: Series[Any]) -> NDArray[Any]:
+        """Return the codes of names, -1 where they are missing."""
+        return values.cat.codes.to_numpy()
+
+    def labels(self, values: Any, names: Names) -> list[str]:
+        """Return the names that occur, by stream and number."""
+        return self._coded(values, names)[1]
 
     def category(self, names: Names, values: Series[Any]) -> CategoricalDtype | None:
         """Return the type that the file has; there are no names where it is missing throughout."""
         return category(values.cat.categories if hasattr(values, "cat") else ())
+
+    def _coded(self, values: Any, names: Names) -> tuple[NDArray[np.int32], list[str]]:
+        stream, number = parts_of(values)
+        found: dict[str, int] = {}
+        codes = np.full(len(number), -1, dtype=np.int32)
+        for code, info in enumerate(names.directory.streams):
+            of_stream = np.flatnonzero((stream == code) & (number >= 0))
+            if not len(of_stream):
+                continue
+            counts = np.bincount(number[of_stream])
+            seen = np.flatnonzero(counts)
+            place = np.zeros(len(counts), dtype=np.int32)
+            place[seen] = [found.setdefault(info.tenant_id(n), len(found)) for n in seen.tolist()]
+            codes[of_stream] = place[number[of_stream]]
+        return codes, list(found)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestId(Kind):
+    """Names of requests, derived as ``keys`` of their stream and their number in it."""
+
+    dtype: str = "str"
+
+    def shown(self, values: Any, names: Names) -> Any:
+        """Return the names, made a chunk at a time."""
+        import pandas as pd
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        text = pa.large_string()
+        prefixes = pa.array(self._prefixes(names), text)
+        chunks = []
+        for start in range(0, len(values), _CHUNK_ROWS):
+            stream, index = parts_of(values[start : start + _CHUNK_ROWS])
+            number = pc.cast(pa.array(index), text)
+            prefix = prefixes.take(pa.array(stream))
+            chunks.append(pc.binary_join_element_wise(prefix, number, pa.scalar("", text)))
+        return pd.array(pa.chunked_array(chunks, text), dtype="str")
+
+    def texts(self, values: Any, names: Names) -> list[str]:
+        """Return the names."""
+        prefixes = self._prefixes(names)
+        stream, index = (part.tolist() for part in parts_of(values))
+        return [f"{prefixes[code]}{number}" for code, number in zip(stream, index, strict=True)]
+
+    def _prefixes(self, names: Names) -> list[str]:
+        return [stream.request_id(0)[:-1] for stream in names.directory.streams]
+
+
+_CHUNK_ROWS = 65536
+
+
+def keys(high: NDArray[Any], low: NDArray[Any]) -> NDArray[np.int64]:
+    """Return one number for each pair of numbers, of which *low* is at least -1."""
+    pairs: NDArray[np.int64] = (high.astype(np.int64) << 33) + (low.astype(np.int64) + 1)
+    return pairs
+
+
+def parts_of(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the two numbers of each of ``keys``."""
+    return values >> 33, (values & ((1 << 33) - 1)) - 1
 
 
 def category(names: Iterable[str], *, ordered: bool = False) -> CategoricalDtype:
@@ -291,9 +427,9 @@ FLAG_KNOWN = Kind("boolean", "b", -1)
 """1 or 0, -1 where it is not known."""
 ROW = Kind("uint32", "I")
 """A number from 0 that is never missing: a row of another table, a request of a stream."""
-REQUEST_ID = Kind("str")
+REQUEST_ID = RequestId()
 TEXT = Text()
-TENANT = SeenName()
+TENANT = Tenant()
 OUTCOME = Outcome()
 STREAM = Name(of=lambda directory: [stream.name for stream in directory.streams])
 CAPABILITY = Name(of=lambda directory: [stream.capability for stream in directory.streams])

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+import numpy as np
+
 from fedsim.results.group import PERCENTILES, Group, mean, ratio
 from fedsim.results.slo import TOKEN_TIMES, percentile_share
 
@@ -135,17 +137,18 @@ def _preemptions(group: Group) -> float:
 
 def _utilization(group: Group) -> float:
     nodes = group.nodes
-    if nodes is None or "window_busy_s" not in nodes:
+    if nodes is None:
         return math.nan
-    busy_s = float((nodes["slots"] * nodes["window_busy_s"]).sum())
+    busy_s = float((nodes.slots * nodes.window_busy_s).sum())
     return ratio(busy_s, group.node_sum("slots") * group.window_s)
 
 
 def _imbalance(group: Group) -> float:
     if group.nodes is None:
         return math.nan
-    pools = group.nodes.groupby("pool", observed=True)["window_busy_slot_s"]
-    busiest_s = float((pools.max() * pools.size()).sum())
+    busy_s, pools = group.nodes.window_busy_slot_s, group.nodes.pool
+    by_pool = [busy_s[pools == pool] for pool in np.unique(pools)]
+    busiest_s = float(np.array([each.max() * len(each) for each in by_pool]).sum())
     return ratio(busiest_s, group.node_sum("window_busy_slot_s"))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fedsim.results.columns import TABLES, TURNS
@@ -63,4 +62,4 @@ class Recorder:
         builders: dict[str, Callable[[], DataFrame]] = {
             name: self.rows[name].frame for name in names
         }
-        return Tables(builders, request_rows=partial(self.rows["attempts"].__getitem__, "request"))
+        return Tables(builders, self.rows)

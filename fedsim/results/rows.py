@@ -66,6 +66,10 @@ class Table:
         """The columns that its DataFrame has, in order."""
         return tuple(column for column in self.columns if not column.hidden)
 
+    def column(self, name: str) -> Column:
+        """Return a column by its name."""
+        return next(each for each in self.columns if each.name == name)
+
     def restored(self, frame: DataFrame, names: Names) -> DataFrame:
         """Return a table read from a file with the categories that it was written with.
 
@@ -121,16 +125,21 @@ class Rows:
         """Return what was recorded of a column, without a copy."""
         return np.asarray(self.arrays[column])[: len(self)]
 
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a column as it is recorded or derived, its rows in the order of the table."""
+        column = self.table.column(name)
+        values: NDArray[Any] = self[name] if column.derived is None else column.derived(self)
+        by = self.table.sorted_by
+        return values[np.argsort(self[by], kind="stable")] if by else values
+
     def frame(self) -> DataFrame:
         """Return the table, mostly of views of the arrays: nothing more can be recorded."""
         import pandas as pd
 
-        by = self.table.sorted_by
-        order = np.argsort(self[by], kind="stable") if by else slice(None)
-        columns = {}
-        for column in self.table.shown:
-            values = self[column.name] if column.derived is None else column.derived(self)
-            columns[column.name] = column.kind.shown(values[order], self.names)
+        columns = {
+            column.name: column.kind.shown(self.column(column.name), self.names)
+            for column in self.table.shown
+        }
         return pd.DataFrame(columns, copy=False)
 
     def _reserve(self) -> int:

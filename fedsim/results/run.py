@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from fedsim.errors import ResultsError
 from fedsim.results import storage
@@ -26,7 +29,7 @@ from fedsim.results.rundir import PLUGINS
 from fedsim.results.sample import Window
 from fedsim.results.slo import Slo, Verdict
 from fedsim.results.sources import Figure
-from fedsim.results.summary import require_grouping, summarise
+from fedsim.results.summary import Summary, require_grouping
 from fedsim.results.tables import DECISIONS, Tables
 from fedsim.results.verdicts import verdicts
 from fedsim.world.observer import Directory
@@ -45,7 +48,7 @@ class Run:
         tables: The recorder of the run, or tables.
         directory: The names of streams, regions, gateways and nodes.
         name: The scenario's name.
-        scenario_yaml: The resolved scenario, which gives the same run again.
+        scenario_yaml: The resolved scenario, which gives the same run again, or what makes it.
         seed: The seed of all random streams.
         strategy: What chose the nodes: a strategy's or a router's name.
         warmup_s: Requests that arrived earlier are left out of summaries, in seconds.
@@ -67,7 +70,7 @@ class Run:
         *,
         directory: Directory,
         name: str,
-        scenario_yaml: str,
+        scenario_yaml: str | Callable[[], str],
         seed: int,
         strategy: str,
         warmup_s: float,
@@ -84,7 +87,7 @@ class Run:
         self.tables = tables if isinstance(tables, Tables) else tables.tables()
         self.directory = directory
         self.name = name
-        self.scenario_yaml = scenario_yaml
+        self._scenario_yaml = scenario_yaml
         self.seed = seed
         self.strategy = strategy
         self.warmup_s = warmup_s
@@ -104,6 +107,19 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run of {self.name:.30}: {self.strategy:.30}, seed {self.seed}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what travels to another process: nothing that can be made there again."""
+        state = {**self.__dict__, "_scenario_yaml": self.scenario_yaml}
+        state.pop("measures", None)
+        return state
+
+    @property
+    def scenario_yaml(self) -> str:
+        """The resolved scenario, which gives the same run again."""
+        if not isinstance(self._scenario_yaml, str):
+            self._scenario_yaml = self._scenario_yaml()
+        return self._scenario_yaml
 
     @property
     def requests(self) -> DataFrame:
@@ -173,15 +189,19 @@ class Run:
         """
         require_grouping(by)
         if by not in self._summaries:
-            self._summaries[by] = summarise(
-                self.tables,
-                self.directory,
-                warmup_s=self.warmup_s,
-                duration_s=self.duration_s,
-                slo=self.slo,
-                by=by,
-            )
+            self._summaries[by] = self.measures.table(by)
         return self._summaries[by].copy(deep=False)
+
+    @cached_property
+    def measures(self) -> Summary:
+        """What summaries are made from, without a DataFrame."""
+        return Summary(
+            self.tables,
+            self.directory,
+            warmup_s=self.warmup_s,
+            duration_s=self.duration_s,
+            slo=self.slo,
+        )
 
     def verdicts(self) -> list[Verdict]:
         """Return whether each bound of the objective was held; empty without an objective.
@@ -232,9 +252,9 @@ class Run:
         """What a user should know before trusting the numbers, as sentences."""
         if self._warnings_found is None:
             self._warnings_found = [
-                *_plugins(self.events),
-                *_refusals(self.events),
-                *_unfinished(self.requests),
+                *_plugins(self.tables),
+                *_refusals(self.tables),
+                *_unfinished(self.tables),
             ]
         return [*self._warnings, *self._warnings_found]
 
@@ -307,8 +327,8 @@ class Run:
         return run
 
 
-def _unfinished(requests: DataFrame) -> list[str]:
-    count = int((requests["outcome"] == "unfinished").sum())
+def _unfinished(tables: Tables) -> list[str]:
+    count = int(tables.are("requests", "unfinished").sum())
     if not count:
         return []
     return [
@@ -317,15 +337,21 @@ def _unfinished(requests: DataFrame) -> list[str]:
     ]
 
 
-def _plugins(events: DataFrame) -> list[str]:
+def _of_kind(tables: Tables, kind: str, *columns: str) -> list[list[str]]:
+    """Return columns of the events of one kind."""
+    chosen = np.flatnonzero(tables.values("events", "kind") == kind)
+    return [tables.values("events", column)[chosen].tolist() for column in columns]
+
+
+def _plugins(tables: Tables) -> list[str]:
     """Return each thing that plug-ins were reported for, once, with how often and where first.
 
     A detail that begins with ``request chat-17:`` is about that request.
     """
-    reported = events[events["kind"] == "plugin"]
+    subjects, details = _of_kind(tables, "plugin", "subject", "detail")
     first: dict[tuple[str, str], str] = {}
     counts: Counter[tuple[str, str]] = Counter()
-    for name, detail in zip(reported["subject"], reported["detail"], strict=True):
+    for name, detail in zip(subjects, details, strict=True):
         request, found, problem = detail.partition(": ")
         if not found or not request.startswith("request "):
             request, problem = "", detail
@@ -337,13 +363,13 @@ def _plugins(events: DataFrame) -> list[str]:
     ]
 
 
-def _refusals(events: DataFrame) -> list[str]:
+def _refusals(tables: Tables) -> list[str]:
     """Return how many attempts nodes refused because they could never serve them."""
-    details = events.loc[events["kind"] == "refusal", "detail"]
-    if details.empty:
+    (details,) = _of_kind(tables, "refusal", "detail")
+    if not details:
         return []
     times = "attempt was" if len(details) == 1 else "attempts were"
-    return [f"{len(details):,} {times} refused for good; the first: {details.iloc[0]}."]
+    return [f"{len(details):,} {times} refused for good; the first: {details[0]}."]
 
 
 def _occasions(count: int, request: str) -> str:

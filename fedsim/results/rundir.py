@@ -19,7 +19,10 @@ from fedsim.errors import ArgumentError, ResultsError
 from fedsim.results.manifest import json_text
 
 MANIFEST = "manifest.json"
-"""The file by which a directory of fedsim's is known."""
+"""The file by which the directory of a run is known."""
+
+STUDY = "study.json"
+"""The file by which the directory of a study is known."""
 
 SCENARIO = "scenario.yaml"
 """The resolved scenario in such a directory."""
@@ -88,8 +91,8 @@ def plugin_directory(scenario: Path) -> Path:
 
     Those of a saved run's scenario are next to the one that it was run from, if that still exists.
     """
-    if scenario.name == SCENARIO and _is_ours(scenario.parent):
-        named = read_json(scenario.parent / MANIFEST).get(PLUGINS)
+    if scenario.name == SCENARIO:
+        named = _manifest(scenario.parent).get(PLUGINS)
         if isinstance(named, str) and Path(named).is_dir():
             return Path(named)
     return scenario.parent
@@ -101,7 +104,7 @@ def refuse_foreign(path: Path) -> None:
     Raises:
         ResultsError: It is something else, which must not be overwritten.
     """
-    if not path.exists() or _is_ours(path):
+    if not path.exists() or _manifest(path):
         return
     if path.is_dir() and not any(path.iterdir()):
         return
@@ -109,13 +112,19 @@ def refuse_foreign(path: Path) -> None:
     raise ResultsError(msg)
 
 
-def _is_ours(path: Path) -> bool:
-    """Return whether the manifest says so; other programs have a file of that name, too."""
-    try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(manifest, dict) and "fedsim" in manifest.get("versions", {})
+def _manifest(path: Path) -> dict[str, Any]:
+    """Return the manifest of a directory that fedsim wrote, else an empty one.
+
+    Other programs have files of those names, too.
+    """
+    for name in (STUDY, MANIFEST):
+        try:
+            manifest = json.loads((path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(manifest, dict) and "fedsim" in manifest.get("versions", {}):
+            return manifest
+    return {}
 
 
 def _rename(new: Path, path: Path) -> None:

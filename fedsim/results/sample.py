@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,6 @@ from numpy.typing import NDArray
 from fedsim.results.slo import LIMITED, Slo
 from fedsim.results.tables import Tables
 from fedsim.world.observer import Directory, StreamInfo
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +69,26 @@ class Sample:
     @classmethod
     def of(cls, tables: Tables, directory: Directory, slo: Slo | None) -> Sample:
         """Return the sample of all requests."""
-        requests = tables.requests
-        attempts = requests["attempts"].to_numpy()
-        ok = is_ok(requests)
-        latency_s = requests["latency_s"].to_numpy()
-        ttft_s, tpot_s = requests["ttft_s"].to_numpy(), requests["tpot_s"].to_numpy()
-        limits_s = _limits_s(directory, slo)[:, requests["stream"].cat.codes.to_numpy()]
+        of = partial(tables.values, "requests")
+        ok, attempts = tables.are("requests", "ok"), of("attempts")
+        latency_s, ttft_s, tpot_s = of("latency_s"), of("ttft_s"), of("tpot_s")
+        limits_s = _limits_s(directory, slo)[:, of("stream")]
         # A missing token time is no longer than its limit: comparisons with NaN are false.
         late = (ttft_s > limits_s[0]) | (tpot_s > limits_s[1]) | (latency_s > limits_s[2])
-        served = requests["region"].cat.codes.to_numpy()
         return cls(
             ok=ok,
             good=ok & ~late,
-            cross=ok & (served != requests["origin"].cat.codes.to_numpy()),
+            cross=ok & (of("region") != of("origin")),
             attempts=attempts,
             hedges=_hedges(tables),
-            turned_away=(attempts == 0) & (requests["outcome"] == "no_capacity").to_numpy(),
+            turned_away=(attempts == 0) & tables.are("requests", "no_capacity"),
             latency_s=latency_s,
             ttft_s=ttft_s,
             tpot_s=tpot_s,
-            queue_wait_s=requests["queue_wait_s"].to_numpy(),
-            prompt_tokens=requests["prompt_tokens"].to_numpy(np.int32, na_value=-1),
-            cached_tokens=requests["cached_tokens"].to_numpy(np.int32, na_value=-1),
-            preemptions=requests["preemptions"].to_numpy(np.int32, na_value=-1),
+            queue_wait_s=of("queue_wait_s"),
+            prompt_tokens=of("prompt_tokens"),
+            cached_tokens=of("cached_tokens"),
+            preemptions=of("preemptions"),
         )
 
     def part(self, rows: NDArray[np.integer[Any]]) -> Sample:
@@ -117,14 +112,8 @@ class Sample:
 
 def _hedges(tables: Tables) -> NDArray[np.integer[Any]]:
     """Return the number of hedges of each request."""
-    rows = tables.request_rows[tables.attempts["hedge"].to_numpy(dtype=bool)]
-    return np.bincount(rows, minlength=len(tables.requests))
-
-
-def is_ok(table: DataFrame) -> NDArray[np.bool_]:
-    """Return which rows of the requests or attempts table succeeded."""
-    ok: NDArray[np.bool_] = (table["outcome"] == "ok").to_numpy(dtype=bool)
-    return ok
+    rows = tables.request_rows[tables.values("attempts", "hedge")]
+    return np.bincount(rows, minlength=tables.count("requests"))
 
 
 def _limits_s(directory: Directory, slo: Slo | None) -> NDArray[np.float64]:

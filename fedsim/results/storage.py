@@ -109,11 +109,16 @@ def write(
             for name in tables.names:
                 path = folder / f"{name}.parquet"
                 tables[name].to_parquet(path, index=False, compression="zstd")
-        for name, chart in charts:
-            (folder / "charts").mkdir(exist_ok=True)
-            chart.savefig(folder / "charts" / f"{name}.png")
+        draw(charts, folder)
         write_json(folder / MANIFEST, manifest)
     return Path(directory)
+
+
+def draw(charts: Iterable[tuple[str, Chart]], folder: Path) -> None:
+    """Write charts, each with its name, into the ``charts`` of a run's directory."""
+    for name, chart in charts:
+        (folder / "charts").mkdir(exist_ok=True)
+        chart.savefig(folder / "charts" / f"{name}.png")
 
 
 def read(directory: str | os.PathLike[str]) -> SavedRun:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.results.columns import TABLES
+from fedsim.results.kinds import RequestId
+from fedsim.results.rows import Rows
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -28,17 +30,19 @@ class Tables:
 
     Args:
         builders: What makes each table of ``NAMES``, and ``DECISIONS`` where there is one.
-        request_rows: What makes ``request_rows``; None looks the request ids up.
+        recorded: What was recorded of each table, of which values are read without building one;
+            None where tables were read from files.
     """
 
     def __init__(
         self,
         builders: Mapping[str, Callable[[], DataFrame]],
-        request_rows: Callable[[], NDArray[np.integer[Any]]] | None = None,
+        recorded: Mapping[str, Rows] | None = None,
     ) -> None:
         self._builders = dict(builders)
+        self._recorded = recorded or {}
         self._built: dict[str, DataFrame] = {}
-        self._make_request_rows = request_rows
+        self._values: dict[tuple[str, str], NDArray[Any]] = {}
         self._request_rows: NDArray[np.integer[Any]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -47,15 +51,60 @@ class Tables:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._builders = {}
+        self._recorded = {}
         self._built = state["built"]
-        self._make_request_rows = None
+        self._values = {}
         self._request_rows = state["rows"]
 
     def __getitem__(self, name: str) -> DataFrame:
         """Return the table *name*."""
+        return self._frame(name).copy(deep=False)
+
+    def values(self, table: str, column: str) -> NDArray[Any]:
+        """Return a column as plain values, which are not to be changed.
+
+        Names are their codes and -1 where they are missing, as is a missing whole number; texts
+        are objects, None where they are missing. Request ids are texts or numbers, different where
+        the ids are; ``texts`` has them as texts.
+        """
+        if (table, column) not in self._values:
+            kind, rows = TABLES[table].column(column).kind, self._recorded.get(table)
+            if rows is None:
+                found = kind.plain(self._frame(table)[column])
+            else:
+                found = kind.recorded(rows.column(column), rows.names)
+            self._values[table, column] = found
+        return self._values[table, column]
+
+    def labels(self, table: str, column: str) -> list[str]:
+        """Return the names behind the codes of a column, in their order."""
+        kind, rows = TABLES[table].column(column).kind, self._recorded.get(table)
+        if rows is None:
+            return list(self._frame(table)[column].cat.categories)
+        return kind.labels(rows.column(column), rows.names)
+
+    def texts(self, table: str, column: str, rows: slice) -> list[str | None]:
+        """Return some rows of a column of texts or request ids, None where they are missing."""
+        kind, recorded = TABLES[table].column(column).kind, self._recorded.get(table)
+        if isinstance(kind, RequestId) and recorded is not None:
+            return [*kind.texts(self.values(table, column)[rows], recorded.names)]
+        return [*self.values(table, column)[rows]]
+
+    def are(self, table: str, outcome: str) -> NDArray[np.bool_]:
+        """Return which rows of the requests or attempts have an outcome."""
+        labels = self.labels(table, "outcome")
+        code = labels.index(outcome) if outcome in labels else len(labels)
+        return np.asarray(self.values(table, "outcome") == code)
+
+    def count(self, table: str) -> int:
+        """Return the number of rows of a table."""
+        rows = self._recorded.get(table)
+        return len(self._frame(table) if rows is None else rows)
+
+    def _frame(self, name: str) -> DataFrame:
         if name not in self._built:
             self._built[name] = self._builders[name]()
-        return self._built[name].copy(deep=False)
+        return self._built[name]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,10 +141,8 @@ class Tables:
     def request_rows(self) -> NDArray[np.integer[Any]]:
         """For each attempt, the row of its request; -1 where there is none."""
         if self._request_rows is None:
-            if self._make_request_rows is not None:
-                self._request_rows = self._make_request_rows()
-            else:
-                self._request_rows = self._looked_up()
+            recorded = self._recorded.get("attempts")
+            self._request_rows = self._looked_up() if recorded is None else recorded["request"]
         return self._request_rows
 
     def _looked_up(self) -> NDArray[np.integer[Any]]:

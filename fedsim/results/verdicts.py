@@ -52,11 +52,10 @@ def verdicts(slo: Slo, tables: Tables, directory: Directory, window: Window) -> 
         directory: Its names.
         window: What summaries cover.
     """
-    table = tables.requests
     requests = _Requests(
         Sample.of(tables, directory, slo),
-        table["stream"].cat.codes.to_numpy(),
-        table["arrived_s"].to_numpy(),
+        tables.values("requests", "stream"),
+        tables.values("requests", "arrived_s"),
     )
     names = [stream.name for stream in directory.streams]
     rows = np.flatnonzero(window.holds(requests.arrived_s))

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.federation.contracts import PrivacyLevel
-from fedsim.results.sample import is_ok
 from fedsim.results.tables import Tables
 from fedsim.world.observer import Directory
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 Rows = NDArray[np.integer[Any]]
 
@@ -25,15 +21,14 @@ def privacy_violations(tables: Tables, directory: Directory) -> Rows:
     An attempt did where its node held it in a slot, to the end or not, and the node's region may
     only hold data less private than the request's.
     """
-    requests, attempts = tables.requests, tables.attempts
     levels = [int(level) for level in directory.region_privacy]
     allowed = np.array([*levels, max(PrivacyLevel)], dtype=np.int8)
-    allowed = allowed[attempts["region"].cat.codes.to_numpy()]
+    allowed = allowed[tables.values("attempts", "region")]
     strictest = max((int(stream.privacy) for stream in directory.streams), default=0)
-    suspects = np.flatnonzero(_held(attempts) & (allowed < strictest))
+    suspects = np.flatnonzero(_held(tables) & (allowed < strictest))
     if not len(suspects):
         return suspects
-    asked = requests["privacy"].cat.codes.to_numpy()[tables.request_rows[suspects]]
+    asked = tables.values("requests", "privacy")[tables.request_rows[suspects]]
     guilty: Rows = suspects[allowed[suspects] < asked]
     return guilty
 
@@ -49,10 +44,10 @@ def model_violations(tables: Tables, directory: Directory) -> Rows:
     served = [numbers.setdefault(node.model, len(numbers)) for node in directory.nodes]
     if max(asked, default=-1) < 0:
         return np.zeros(0, dtype=np.intp)
-    wanted = np.array(asked)[tables.requests["stream"].cat.codes.to_numpy()]
+    wanted = np.array(asked)[tables.values("requests", "stream")]
     wanted = wanted[tables.request_rows]
-    at = np.array(served)[tables.attempts["node"].cat.codes.to_numpy()]
-    return np.flatnonzero(_held(tables.attempts) & (wanted >= 0) & (at != wanted))
+    at = np.array(served)[tables.values("attempts", "node")]
+    return np.flatnonzero(_held(tables) & (wanted >= 0) & (at != wanted))
 
 
 VIOLATIONS: Mapping[str, Callable[[Tables, Directory], Rows]] = {
@@ -62,6 +57,6 @@ VIOLATIONS: Mapping[str, Callable[[Tables, Directory], Rows]] = {
 """Finds the rows of the attempts that a measure counts."""
 
 
-def _held(attempts: DataFrame) -> NDArray[np.bool_]:
-    held: NDArray[np.bool_] = attempts["service_s"].to_numpy() > 0.0
-    return held | is_ok(attempts)
+def _held(tables: Tables) -> NDArray[np.bool_]:
+    held: NDArray[np.bool_] = tables.values("attempts", "service_s") > 0.0
+    return held | tables.are("attempts", "ok")

@@ -97,7 +97,7 @@ def _simulate(
         recorder,
         directory=world.directory,
         name=scenario.name,
-        scenario_yaml=scenario.to_yaml(),
+        scenario_yaml=scenario.to_yaml,
         seed=config.seed,
         strategy=factory.label,
         warmup_s=scenario.warmup_s,

@@ -72,19 +72,32 @@ class FederationSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class StudySpec:
+    """What all studies of many runs have in common.
+
+    Attributes:
+        replications: Runs of each variant, >= 1.
+        confidence: The coverage of intervals, above 0.5 and below 1.
+    """
+
+    replications: int = 10
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
 class CompareSpec:
     """What ``fedsim compare`` compares.
 
     Attributes:
         strategies: Built-in names or ``module:Class``, all different.
-        replications: Number of seeds for each, >= 1.
+        replications: Runs of each, >= 1; None takes those of the scenario's studies.
         baseline: The strategy or router that the others are set against, or None for the first.
         routers: ``module:Class`` or ``<adapter>/<choice>``, all different; there is at least one
             strategy or router.
     """
 
     strategies: tuple[str, ...] = CONTRACT_STRATEGIES
-    replications: int = 10
+    replications: int | None = None
     baseline: str | None = None
     routers: tuple[str, ...] = ()
 
@@ -103,6 +116,7 @@ class Scenario:
         world: Everything that does not depend on the federation.
         federation: The real objects.
         slo: The service objective, or None.
+        study: What all studies of many runs have in common.
         compare: What to compare, or None where the file does not say.
         record_tables: ``full`` keeps every table, ``summary`` only the summary.
         record_decisions: Whether the candidates of every decision are kept.
@@ -122,6 +136,7 @@ class Scenario:
     world: WorldConfig
     federation: FederationSpec
     slo: Slo | None = None
+    study: StudySpec = StudySpec()
     compare: CompareSpec | None = None
     record_tables: Literal["full", "summary"] = "full"
     record_decisions: bool = False

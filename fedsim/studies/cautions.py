@@ -15,9 +15,14 @@ _WHERE = {
 _FIGURES = re.compile(r"\d[\d,.]*")
 
 
-def run_warnings(run: Run) -> list[str]:
-    """Return the warnings of a run: its own, violations, and known defects of routing."""
-    return [*run.warnings, *_violations(run), *findings(run)]
+def run_warnings(run: Run, *, diagnosed: bool = True) -> list[str]:
+    """Return the warnings of a run: its own, violations, and known defects of routing.
+
+    Args:
+        run: The run.
+        diagnosed: Whether to look for those defects, which takes some passes over the tables.
+    """
+    return [*run.warnings, *_violations(run), *(findings(run) if diagnosed else ())]
 
 
 def merged_warnings(
@@ -60,9 +65,9 @@ def _where(seeds: list[int], replications: int) -> str:
 
 
 def _violations(run: Run) -> list[str]:
-    summary = run.summary().iloc[0]
+    counts = run.measures.violations
     return [
         f"{count:,} {'attempt was' if count == 1 else 'attempts were'} served {where}."
         for name, where in _WHERE.items()
-        if (count := int(summary[name]))
+        if (count := counts[name])
     ]

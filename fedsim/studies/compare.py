@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any, Literal
 
@@ -15,10 +16,12 @@ from fedsim.scenario.arguments import (
     require_names,
 )
 from fedsim.scenario.spec import CompareSpec, Scenario
-from fedsim.studies.comparison import Comparison
-from fedsim.studies.replication import pack, replicate
+from fedsim.studies.cells import Cell
+from fedsim.studies.comparison import KIND, Comparison, options
+from fedsim.studies.runset import RunSet
+from fedsim.studies.store import Store
 from fedsim.studies.variants import Variant, require_known, variants
-from fedsim.studies.workers import Progress, call_all
+from fedsim.studies.workers import Progress
 
 
 def compare(
@@ -28,16 +31,19 @@ def compare(
     routers: Mapping[str, Any] | None = None,
     replications: int | None = None,
     seed: int | None = None,
+    seeds: Sequence[int] | None = None,
     workers: int | None = None,
     executor: Executor | None = None,
     baseline: str | None = None,
     keep: Literal["first", "all"] = "first",
+    directory: str | os.PathLike[str] | None = None,
+    fresh: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
     """Run every strategy and router of a comparison on the same seeds.
 
-    Replication i has the seed *seed* + i for all of them, so that they meet the same requests,
-    random draws and faults. What comes out does not depend on the number of workers.
+    A replication has the same seed for all of them, so that they meet the same requests, random
+    draws and faults. What comes out does not depend on the number of workers.
 
     Args:
         scenario: What to run.
@@ -46,19 +52,27 @@ def compare(
         routers: ``module:Class`` or ``<adapter>/<choice>`` texts, classes or objects in place of
             our router, by name; next to the scenario's.
         replications: Runs of each, >= 1; None takes the scenario's, or 10.
-        seed: The first seed; None takes the scenario's.
+        seed: The study's seed, from which those of its replications follow; None takes the
+            scenario's.
+        seeds: The seed of each replication, in place of those that follow from *seed*.
         workers: Number of processes; None for one per processor, 1 for none besides this one.
         executor: Any executor in place of processes of this machine; it is left running.
-        baseline: Name of what the others are set against; None takes the scenario's, or the first.
+        baseline: Name of what the others are compared with; None takes the scenario's, or the
+            first.
         keep: ``first`` keeps the tables of the first replication of each, ``all`` of every run,
             which needs as much memory as they are large.
+        directory: Where to write each run as it is done, and to find those that were done before;
+            None for nowhere.
+        fresh: Whether to remove what the directory has of this study or another.
         progress: Is called with the number of runs that are done, and of all.
 
     Raises:
         ScenarioError: There is nothing to compare, or a name is unknown.
         ArgumentError: An argument is of the wrong kind, or a number too small.
-        PlugInError: A plug-in misbehaved; a note holds its own traceback.
-        SimulationError: A run could not go on, or a worker process died.
+        PlugInError: A plug-in misbehaved in the first replication of a variant; a note holds its
+            own traceback. A run that fails later is in ``failures``.
+        SimulationError: A first run could not go on.
+        ResultsError: The directory is that of another study, or cannot be written.
     """
     began_s = time.perf_counter()
     _require_kinds(scenario, strategies, routers, keep)
@@ -68,12 +82,31 @@ def compare(
     spec = scenario.compare or CompareSpec()
     chosen = variants(scenario, strategies, routers)
     against = _baseline(baseline, spec, chosen)
-    count = int(replications or spec.replications)
-    calls = list(_calls(scenario, chosen, count, keep_all=keep == "all"))
-    found = call_all(replicate, calls, workers=workers, executor=executor, progress=progress)
-    in_order = [each for place in range(len(chosen)) for each in found[place :: len(chosen)]]
+    count = int(replications or spec.replications or scenario.study.replications)
+    count = count if seeds is None else len(seeds)
+    cells = [
+        Cell({"strategy": variant.name}, variant.changes, number, variant.lost)
+        for number in range(count)
+        for variant in chosen
+    ]
+    store = None
+    if directory is not None:
+        asked = options([variant.name for variant in chosen], against, count)
+        store = Store.begin(directory, KIND, scenario, asked, fresh=fresh)
+    with RunSet(
+        scenario,
+        seeds=seeds,
+        store=store,
+        keep=lambda cell: keep == "all" or cell.replication == 0,
+        stops=lambda cell: cell.replication == 0,
+        workers=workers,
+        executor=executor,
+        progress=progress,
+    ) as runs:
+        planned = runs.planned(cells)
+        found = list(runs.run(planned))
     wall_s = time.perf_counter() - began_s
-    return Comparison(scenario, in_order, baseline=against, wall_s=wall_s)
+    return Comparison(scenario, planned, found, baseline=against, wall_s=wall_s, store=store)
 
 
 def _require_kinds(scenario: object, strategies: object, routers: object, keep: object) -> None:
@@ -87,16 +120,6 @@ def _require_kinds(scenario: object, strategies: object, routers: object, keep: 
     require_names(strategies, "strategies", '"round_robin", "least_latency"')
     require_by_name(routers, "routers")
     require_choice(keep, "keep", ("first", "all"))
-
-
-def _calls(
-    scenario: Scenario, chosen: Sequence[Variant], count: int, *, keep_all: bool
-) -> Iterator[tuple[bytes, bytes, int, int, bool]]:
-    """Yield the arguments of `replicate` for each run: every variant on a seed, then the next."""
-    packed, packed_variants = pack(scenario), [pack(variant) for variant in chosen]
-    for number in range(count):
-        for variant in packed_variants:
-            yield packed, variant, number, scenario.seed + number, keep_all or number == 0
 
 
 def _baseline(asked: str | None, spec: CompareSpec, chosen: Sequence[Variant]) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedsim.errors import ResultsError
 from fedsim.kernel.streams import generator
@@ -22,6 +23,8 @@ from fedsim.scenario.arguments import require_between
 from fedsim.scenario.spec import Scenario
 from fedsim.scenario.units import DURATION
 from fedsim.studies.cautions import merged_warnings
+from fedsim.studies.cells import PlannedRun
+from fedsim.studies.pairing import require_paired
 from fedsim.studies.ranking import (
     CHIEF,
     TIE_BREAKS,
@@ -31,7 +34,7 @@ from fedsim.studies.ranking import (
     rankable,
     ranked,
 )
-from fedsim.studies.replication import ALL, Replication
+from fedsim.studies.records import ALL, MEASURE_PLACES, Failure, Record
 from fedsim.studies.statistics import (
     Difference,
     Estimate,
@@ -48,6 +51,10 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from fedsim.studies.plots import ComparisonPlots
+    from fedsim.studies.store import Store
+
+KIND = "comparison"
+"""What ``study.json`` says that such a study is."""
 
 LOW, HIGH = "_low", "_high"
 """Columns ``<measure>_low`` and ``<measure>_high`` are the ends of a confidence interval."""
@@ -62,27 +69,56 @@ class Comparison:
 
     Args:
         scenario: What was run.
-        replications: Every run: all replications of the first strategy, then of the next.
-        baseline: The strategy that the others are set against.
+        planned: Every run that was asked for.
+        found: What each of them came to, in any order.
+        baseline: The strategy that the others are compared with.
         wall_s: What it took on the wall clock, in seconds.
+        store: The directory in which the runs are, or None.
+
+    Raises:
+        ResultsError: Runs of one replication did not meet the same requests and faults.
+
+    Attributes:
+        strategies: What was compared, in the order given.
+        seeds: The seed of each replication.
+        confidence: The coverage of every interval.
+        failures: The runs that came to nothing; estimates rest on the others.
+        records: The other runs: all replications of the first strategy, then of the next.
     """
 
     def __init__(
         self,
         scenario: Scenario,
-        replications: Sequence[Replication],
+        planned: Sequence[PlannedRun],
+        found: Iterable[Record | Failure],
         *,
         baseline: str,
         wall_s: float,
+        store: Store | None = None,
     ) -> None:
         self.scenario = scenario
+        self.planned = tuple(planned)
         self.baseline = baseline
         self.wall_s = wall_s
-        self.strategies = tuple(dict.fromkeys(each.strategy for each in replications))
-        self.seeds = tuple(dict.fromkeys(each.seed for each in replications))
-        self._all = tuple(replications)
+        self.store = store
+        self.strategies: tuple[str, ...] = tuple(
+            dict.fromkeys(run.cell.key["strategy"] for run in planned)
+        )
+        self.confidence = scenario.study.confidence
+        self.seeds = tuple(dict.fromkeys(run.seed for run in planned))
+        places = {name: place for place, name in enumerate(self.strategies)}
+
+        def place(each: Record | Failure) -> tuple[int, int]:
+            return places[each.key["strategy"]], each.replication
+
+        ordered = sorted(found, key=place)
+        self.failures = tuple(each for each in ordered if isinstance(each, Failure))
+        self.records = tuple(each for each in ordered if isinstance(each, Record))
+        self._of = {(each.key["strategy"], each.replication): each for each in self.records}
+        self._runs: dict[str, Run] = {}
         self._tables: dict[str, DataFrame] = {}
         self._known_estimates: dict[tuple[str, str], Estimate] = {}
+        require_paired(self.records)
 
     def __repr__(self) -> str:
         compared = ", ".join(self.strategies)
@@ -97,8 +133,14 @@ class Comparison:
         """What every estimate is of: the expected value of a window of this length."""
         window = DURATION.format(self.scenario.duration_s - self.scenario.warmup_s)
         count = len(self.seeds)
-        times = f"{count} replications, 95 %" if count > 1 else "1 replication"
+        covered = f"{100.0 * self.confidence:g} %"
+        times = f"{count} replications, {covered}" if count > 1 else "1 replication"
         return f"mean of a window of {window}, {times}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is compared, as plain values for ``study.json``."""
+        return options(self.strategies, self.baseline, len(self.seeds))
 
     @property
     def replications(self) -> DataFrame:
@@ -110,15 +152,32 @@ class Comparison:
         import pandas as pd
 
         if "replications" not in self._tables:
-            parts = []
-            for each in self._all:
-                part = each.measures.copy(deep=False)
-                part.insert(0, "seed", each.seed)
-                part.insert(0, "replication", each.number)
-                part.insert(0, "strategy", each.strategy)
-                parts.append(part)
-            self._tables["replications"] = pd.concat(parts, ignore_index=True)
+            rows, values = [], []
+            for each in self.records:
+                for by, groups in each.measures.items():
+                    where = (each.key["strategy"], each.replication, each.seed, by)
+                    rows += [(*where, name) for name in groups.names]
+                    values.append(groups.values)
+            names = ["strategy", "replication", "seed", "by", "group"]
+            table = pd.DataFrame(rows, columns=names)
+            measures = pd.DataFrame(np.concatenate(values), columns=list(MEASURES))
+            self._tables["replications"] = pd.concat([table, measures], axis=1)
         return self._tables["replications"].copy(deep=False)
+
+    @property
+    def cells(self) -> DataFrame:
+        """A row per run that was asked for.
+
+        Columns ``strategy, replication, seed, digest, state``; *state* is ``done`` or ``failed``.
+        """
+        import pandas as pd
+
+        rows = []
+        for run in self.planned:
+            record = self._of.get((run.cell.key["strategy"], run.cell.replication))
+            digest, state = (record.digest, "done") if record else (None, "failed")
+            rows.append((run.cell.key["strategy"], run.cell.replication, run.seed, digest, state))
+        return pd.DataFrame(rows, columns=["strategy", "replication", "seed", "digest", "state"])
 
     def summary(self) -> DataFrame:
         """Return a row per strategy, best first.
@@ -126,7 +185,7 @@ class Comparison:
         Columns ``rank``, ``replications`` and ``probability_best`` (the share of 10,000 sets of
         replications, drawn again from those there are, in which it ranks first), then each
         measure's mean over replications and, as ``<measure>_low`` and ``<measure>_high``, the ends
-        of its 95 % confidence interval. The rank is by goodput share, then by success rate and
+        of its confidence interval. The rank is by goodput share, then by success rate and
         99th percentile of the latency where that is equal.
         """
         table = self._estimated(ALL).droplevel("group").loc[self.ranking()]
@@ -188,7 +247,7 @@ class Comparison:
 
         Returns:
             Indexed by strategy: ``difference`` (strategy minus baseline, mean over seeds), ``low``
-            and ``high`` of its 95 % confidence interval, ``relative`` (the difference as a share
+            and ``high`` of its confidence interval, ``relative`` (the difference as a share
             of the baseline's mean) with ``relative_low`` and ``relative_high``, ``narrowed`` (the
             factor by which pairing by seed narrowed the interval), ``replications`` (seeds on
             which both have a value), ``p`` (the difference's p-value), ``p_holm`` (the same by
@@ -210,7 +269,7 @@ class Comparison:
         for name, each, p in zip((against, *others), found, together, strict=True):
             success = self._paired(name, against, "success_rate")
             row = _difference(each) | {"p_holm": float(p)}
-            rows.append(row | {"verdict": judged(measure, each, p, success)})
+            rows.append(row | {"verdict": judged(measure, each, p, success, self.confidence)})
         return pd.DataFrame(rows, index=pd.Index([against, *others], name="strategy")).iloc[1:]
 
     def no_worse(
@@ -274,7 +333,7 @@ class Comparison:
             for parts in self._verdicts(name):
                 first = parts[0]
                 bounds = (0.0, math.inf if first.objective.endswith("_s") else 1.0)
-                found = estimate([part.value for part in parts], bounds)
+                found = estimate([part.value for part in parts], bounds, self.confidence)
                 row = {
                     "strategy": name,
                     "key": first.key,
@@ -316,7 +375,7 @@ class Comparison:
 
     def _verdicts(self, strategy: str) -> Iterator[tuple[Verdict, ...]]:
         """Yield the verdicts of a strategy's replications on each bound of the objective."""
-        runs = [each.objective for each in self._all if each.strategy == strategy]
+        runs = [each.objective for each in self.records if each.key["strategy"] == strategy]
         yield from zip(*runs, strict=True)
 
     @property
@@ -327,24 +386,22 @@ class Comparison:
         """
         import pandas as pd
 
-        index = pd.MultiIndex.from_tuples(
-            [(each.strategy, each.number) for each in self._all], names=["strategy", "replication"]
-        )
-        table = pd.DataFrame([each.outcomes for each in self._all], index=index)
+        index = pd.MultiIndex.from_tuples(list(self._of), names=["strategy", "replication"])
+        table = pd.DataFrame([each.outcomes for each in self.records], index=index)
         return table.fillna(0).astype("int64")
 
     @property
     def digests(self) -> dict[str, tuple[str, ...]]:
-        """The digest of each run by strategy, in the order of replications."""
+        """The digest of each run that was done by strategy, in the order of replications."""
         return {
-            name: tuple(each.digest for each in self._all if each.strategy == name)
+            name: tuple(each.digest for each in self.records if each.key["strategy"] == name)
             for name in self.strategies
         }
 
     @property
     def runs(self) -> Mapping[str, Run]:
         """The first replication of each strategy as a whole run."""
-        return {each.strategy: each.run for each in self._all if each.run and each.number == 0}
+        return {name: run for name, number, run in self.kept if number == 0}
 
     def run(self, strategy: str, replication: int = 0) -> Run:
         """Return a whole run.
@@ -357,19 +414,29 @@ class Comparison:
         if replication not in range(len(self.seeds)):
             msg = f"there are the replications 0 to {len(self.seeds) - 1}, and no {replication!r}"
             raise ResultsError(msg)
-        for each in self._all:
-            if (each.strategy, each.number) == (strategy, replication) and each.run is not None:
-                return each.run
-        msg = (
-            f"the run of {strategy} in replication {replication} was not kept; "
-            'compare(..., keep="all") keeps every run'
-        )
-        raise ResultsError(msg)
+        record = self._of.get((strategy, replication))
+        run = None if record is None else self.whole(record)
+        if run is None:
+            msg = (
+                f"the run of {strategy} in replication {replication} was not kept; "
+                'compare(..., keep="all") keeps every run'
+            )
+            raise ResultsError(msg)
+        return run
 
     @property
     def kept(self) -> list[tuple[str, int, Run]]:
         """Every whole run, with its strategy and replication."""
-        return [(each.strategy, each.number, each.run) for each in self._all if each.run]
+        whole = [(name, number, self.whole(each)) for (name, number), each in self._of.items()]
+        return [(name, number, run) for name, number, run in whole if run is not None]
+
+    def whole(self, record: Record) -> Run | None:
+        """Return the whole run of a record where it was kept, read once from the directory."""
+        if record.run is not None or self.store is None or not record.kept:
+            return record.run
+        if record.id not in self._runs:
+            self._runs[record.id] = self.store.run(record)
+        return self._runs[record.id]
 
     @property
     def warnings(self) -> list[str]:
@@ -380,8 +447,9 @@ class Comparison:
                 "One replication gives no confidence intervals, and shows no differences; "
                 "five or more are better."
             )
-        runs = [(each.strategy, each.seed, each.warnings) for each in self._all]
-        return [*own, *self._partly_measured(), *merged_warnings(runs, len(self.seeds))]
+        runs = [(each.key["strategy"], each.seed, each.warnings) for each in self.records]
+        found = merged_warnings(runs, len(self.seeds))
+        return [*own, *self._failed(), *self._partly_measured(), *found]
 
     @property
     def plot(self) -> ComparisonPlots:
@@ -391,11 +459,11 @@ class Comparison:
         return ComparisonPlots(self)
 
     def save(self, directory: str | os.PathLike[str], *, charts: bool = True) -> Path:
-        """Write the comparison to a directory, which exists only once it is whole.
+        """Write the comparison to a directory; that of its own store gets what is missing there.
 
-        It holds ``scenario.yaml``, ``manifest.json``, ``summary.json``, ``comparison.parquet`` (a
-        row per strategy and measure), ``replications.parquet``, ``charts/``, and in ``runs/`` the
-        directory of every run that was kept.
+        It holds ``scenario.yaml``, ``study.json``, ``summary.json``, ``comparison.parquet`` (a
+        row per strategy and measure), ``replications.parquet``, ``charts/``, and in ``runs/`` a
+        file for each run, and the directory of each that was kept.
 
         Args:
             directory: Its name. One that fedsim wrote is replaced.
@@ -416,37 +484,47 @@ class Comparison:
         import pandas as pd
 
         if by not in self._tables:
-            rows = self.replications
-            rows = rows[(rows["by"] == by).to_numpy(dtype=bool)]
             index, values = [], []
-            for key, part in rows.groupby(["strategy", "group"], sort=False, dropna=False):
-                found = estimates(part[list(MEASURES)].to_numpy(dtype=float), *_BOUNDS.T)
-                requests = float(part["requests"].sum())
+            for strategy, group, rows in self._grouped(by):
+                found = estimates(rows, *_BOUNDS.T, confidence=self.confidence)
+                requests = float(rows[:, MEASURE_PLACES["requests"]].sum())
                 whole = _NO_FAILURES & (found.mean == 1.0) & (found.count > 1)
-                low = np.where(whole, 1.0 - failure_bound(max(requests, 1.0)), found.low)
-                index.append(key)
+                bound = failure_bound(max(requests, 1.0), self.confidence)
+                low = np.where(whole, 1.0 - bound, found.low)
+                index.append((strategy, group))
                 values.append(np.column_stack([found.mean, low, found.high]).reshape(-1))
             columns = [name + end for name in MEASURES for end in ("", LOW, HIGH)]
             names = pd.MultiIndex.from_tuples(index, names=["strategy", "group"])
             self._tables[by] = pd.DataFrame(np.array(values), index=names, columns=columns)
         return self._tables[by].copy(deep=False)
 
+    def _grouped(self, by: str) -> Iterator[tuple[str, str | None, NDArray[np.float64]]]:
+        """Yield each strategy and group with its measures: a row per run that has the group."""
+        for strategy in self.strategies:
+            found: dict[str | None, list[NDArray[np.float64]]] = {}
+            for each in self.records:
+                if each.key["strategy"] == strategy:
+                    groups = each.measures[by]
+                    for name, row in zip(groups.names, groups.values, strict=True):
+                        found.setdefault(name, []).append(row)
+            for group, rows in found.items():
+                yield strategy, group, np.array(rows)
+
     def _values(self, strategy: str, measure: str) -> list[float]:
-        """Return a measure over all requests, a value per replication."""
-        return [
-            float(each.measures[measure].iloc[0]) for each in self._all if each.strategy == strategy
-        ]
+        """Return a measure over all requests by replication, NaN where the run failed."""
+        found = (self._of.get((strategy, number)) for number in range(len(self.seeds)))
+        return [math.nan if each is None else each.value(measure) for each in found]
 
     def _estimate(self, strategy: str, measure: str) -> Estimate:
         key = (strategy, measure)
         if key not in self._known_estimates:
-            values = self._values(strategy, measure)
-            self._known_estimates[key] = estimate(values, MEASURES[measure].bounds)
+            values, bounds = self._values(strategy, measure), MEASURES[measure].bounds
+            self._known_estimates[key] = estimate(values, bounds, self.confidence)
         return self._known_estimates[key]
 
     def _paired(self, strategy: str, baseline: str, measure: str) -> Difference:
         values, others = self._values(strategy, measure), self._values(baseline, measure)
-        return paired_difference(values, others, MEASURES[measure].bounds)
+        return paired_difference(values, others, MEASURES[measure].bounds, self.confidence)
 
     def _chances_of_best(self) -> dict[str, float]:
         """Return each strategy's probability of being ranked first; NaN for one replication."""
@@ -469,7 +547,7 @@ class Comparison:
         rates = {name: self._estimate(name, "success_rate").mean for name in self.strategies}
         best = max(self.strategies, key=lambda name: (rates[name] == rates[name], rates[name]))
         found = self._paired(strategy, best, "success_rate")
-        return verdict(found.absolute, "higher", found.p) == "worse"
+        return verdict(found.absolute, "higher", found.p, self.confidence) == "worse"
 
     def _known(self, strategy: str) -> str:
         if strategy not in self.strategies:
@@ -480,18 +558,33 @@ class Comparison:
             raise ResultsError(msg)
         return strategy
 
+    def _failed(self) -> list[str]:
+        """Say which runs came to nothing."""
+        return [
+            f"{each.key['strategy']}, replication {each.replication} (seed {each.seed}) failed and "
+            f"is left out: {each.message.splitlines()[0]}"
+            for each in self.failures
+        ]
+
     def _partly_measured(self) -> list[str]:
         """Say where a latency rests on fewer replications than there are."""
         sentences = []
         for name in self.strategies:
-            known = int(np.isfinite(self._values(name, "latency_p99_s")).sum())
-            if known < len(self.seeds):
+            done = [each for each in self.records if each.key["strategy"] == name]
+            known = sum(math.isfinite(each.value("latency_p99_s")) for each in done)
+            if known < len(done):
                 sentences.append(
-                    f"{name}: no request succeeded in {len(self.seeds) - known} of "
-                    f"{len(self.seeds)} replications; latencies are computed from the remaining "
+                    f"{name}: no request succeeded in {len(done) - known} of "
+                    f"{len(done)} replications; latencies are computed from the remaining "
                     "replications."
                 )
         return sentences
+
+
+def options(strategies: Sequence[str], baseline: str, replications: int) -> dict[str, Any]:
+    """Return what a comparison asks, as plain values for ``study.json``."""
+    names = list(strategies)
+    return {"strategies": names, "baseline": baseline, "replications": replications}
 
 
 def _difference(found: Difference) -> dict[str, float]:

@@ -67,7 +67,7 @@ class ComparisonPlots:
             requests,
             time=time,
             objectives_s=None if slo is None else slo.limits_s(time, streams),
-            subtitle=f"{self._of.scenario.name} · seed {self._of.seeds[0]} · "
+            subtitle=f"{self._of.scenario.name} · replication 0 (seed {self._of.seeds[0]}) · "
             f"n = {len(parts[0]):,} requests each",
         )
 
@@ -89,6 +89,7 @@ class ComparisonPlots:
             unit=facts.unit,
             better=facts.better if all_comparable else None,
             objective=self._objective(measure),
+            confidence=comparison.confidence,
             subtitle=self._subtitle(),
         )
 
@@ -131,7 +132,6 @@ class ComparisonPlots:
         return None
 
     def _subtitle(self) -> str:
-        seeds = self._of.seeds
-        span = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
-        count = f"{len(seeds)} replication" + ("s" if len(seeds) > 1 else "")
-        return f"{self._of.scenario.name} · {count} · {span}"
+        replications = len(self._of.seeds)
+        count = f"{replications} replication" + ("s" if replications > 1 else "")
+        return f"{self._of.scenario.name} · {count} · seed {self._of.scenario.seed}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from fedsim.errors import ResultsError
 from fedsim.results.measures import MEASURES, Measure
-from fedsim.studies.statistics import Difference, Verdict, verdict
+from fedsim.studies.statistics import CONFIDENCE, Difference, Verdict, verdict
 
 CHIEF = "goodput_share"
 """What strategies are ranked by unless another measure is asked for."""
@@ -74,7 +74,13 @@ def ranked(
     return sorted(strategies, key=key)
 
 
-def judged(measure: str, found: Difference, p: float, success_rate: Difference) -> Verdict:
+def judged(
+    measure: str,
+    found: Difference,
+    p: float,
+    success_rate: Difference,
+    confidence: float = CONFIDENCE,
+) -> Verdict:
     """Return what a paired difference of a measure shows, given that of the success rate.
 
     A latency that looks better because more requests failed, or worse because fewer did, is not
@@ -85,12 +91,13 @@ def judged(measure: str, found: Difference, p: float, success_rate: Difference) 
         found: Its difference.
         p: The p-value of that, adjusted where there are several differences.
         success_rate: The difference of the success rate between the same two.
+        confidence: A difference is shown where its p-value is below 1 − *confidence*.
     """
     facts = measure_of(measure)
-    shown = verdict(found.absolute, facts.better, p)
+    shown = verdict(found.absolute, facts.better, p, confidence)
     if not facts.successes_only:
         return shown
-    success = verdict(success_rate.absolute, "higher", success_rate.p)
+    success = verdict(success_rate.absolute, "higher", success_rate.p, confidence)
     opposed = {shown, success} == {"better", "worse"}
     return "not comparable" if opposed else shown
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedsim.results.manifest import FORMAT, provenance
 from fedsim.results.measures import MEASURES
-from fedsim.results.rundir import MANIFEST, PLUGINS, SCENARIO, whole_directory, write_json
-from fedsim.studies.comparison import HIGH, LOW, Comparison
+from fedsim.results.rundir import named, whole_directory, write_json
+from fedsim.results.storage import draw
+from fedsim.studies.comparison import HIGH, KIND, LOW, Comparison
+from fedsim.studies.records import Record
+from fedsim.studies.store import Store
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -18,32 +22,36 @@ if TYPE_CHECKING:
 
 def save(comparison: Comparison, directory: str | os.PathLike[str], *, charts: bool) -> Path:
     """Write *comparison* to *directory*; see ``Comparison.save``."""
-    with whole_directory(directory) as folder:
-        text = comparison.scenario.changed(seed=comparison.seeds[0]).to_yaml()
-        (folder / SCENARIO).write_text(text, encoding="utf-8")
-        write_json(folder / "summary.json", comparison_json(comparison))
-        _parquet(comparison.replications, folder / "replications.parquet")
-        _parquet(_long(comparison), folder / "comparison.parquet")
-        if charts:
-            _draw(comparison, folder / "charts")
-        places = run_places(comparison)
-        for name, number, run in comparison.kept:
-            run.save(folder / places[name, number], charts=charts)
-        write_json(folder / MANIFEST, _manifest(comparison, places))
-    return Path(directory)
+    path, own = named(directory), comparison.store
+    if own is not None and path.absolute() == own.directory.absolute():
+        _write_derived(comparison, path, comparison.records, charts=charts)
+        return path
+    with whole_directory(path) as folder:
+        store = Store.begin(folder, KIND, comparison.scenario, comparison.options)
+        store.plan(comparison.planned)
+        whole = [replace(each, run=comparison.whole(each)) for each in comparison.records]
+        records = [store.add(each) for each in whole]
+        for failure in comparison.failures:
+            store.fail(failure)
+        _write_derived(comparison, folder, records, charts=charts)
+    return path
 
 
-def run_places(comparison: Comparison) -> dict[tuple[str, int], str]:
-    """Return the folder of each run that was kept, by strategy and replication."""
-    places: dict[tuple[str, int], str] = {}
-    for name, number, run in comparison.kept:
-        place = "runs/" + re.sub(r"[^\w.-]+", "-", name).strip(".-")
-        if number:
-            place += f"-seed-{run.seed}"
-        while place in places.values():
-            place += "-"
-        places[name, number] = place
-    return places
+def _write_derived(
+    comparison: Comparison, folder: Path, records: Sequence[Record], *, charts: bool
+) -> None:
+    """Write what is made from the runs: tables, ``summary.json`` and charts."""
+    write_json(folder / "summary.json", comparison_json(comparison))
+    _parquet(comparison.replications, folder / "replications.parquet")
+    _parquet(_long(comparison), folder / "comparison.parquet")
+    shutil.rmtree(folder / "charts", ignore_errors=True)
+    if not charts:
+        return
+    _draw(comparison, folder / "charts")
+    for record in records:
+        if record.kept and not (folder / record.kept / "charts").exists():
+            run = comparison.run(record.key["strategy"], record.replication)
+            draw(run.plot.all(), folder / record.kept)
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
@@ -58,6 +66,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
         "objectives": comparison.objectives.to_dict("records"),
         "outcomes": _records(comparison.outcomes.groupby("strategy", sort=False).sum()),
         "digests": comparison.digests,
+        "failures": [failure.to_json() for failure in comparison.failures],
         "warnings": comparison.warnings,
     }
 
@@ -97,22 +106,3 @@ def _draw(comparison: Comparison, folder: Path) -> None:
         plot.ranking(measure).savefig(folder / f"ranking-{measure}.png")
         if len(comparison.strategies) > 1:
             plot.differences(measure).savefig(folder / f"differences-{measure}.png")
-
-
-def _manifest(comparison: Comparison, places: dict[tuple[str, int], str]) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "kind": "comparison",
-        "name": comparison.scenario.name,
-        "strategies": list(comparison.strategies),
-        "baseline": comparison.baseline,
-        "seeds": list(comparison.seeds),
-        "digests": comparison.digests,
-        "runs": [
-            {"strategy": name, "seed": comparison.seeds[number], "directory": place}
-            for (name, number), place in places.items()
-        ],
-        "wall_s": comparison.wall_s,
-        PLUGINS: str(comparison.scenario.plugin_directory.absolute()),
-        **provenance(),
-    }

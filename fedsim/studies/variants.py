@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fedsim.errors import Problem, ScenarioError
 from fedsim.federation.contracts import LoadBalanceStrategy
 from fedsim.scenario.spec import CompareSpec, Scenario
-
-if TYPE_CHECKING:
-    from fedsim.results.run import Run
 
 _OF_OUR_ROUTER = ("outliers", "panic", "slow_start")
 """Keys of the federation that our router alone has, and that are off with another."""
@@ -31,14 +28,6 @@ class Variant:
     name: str
     changes: Mapping[str, Any]
     lost: tuple[str, ...] = ()
-
-    def run(
-        self, scenario: Scenario, seed: int, progress: Callable[[float], None] | None = None
-    ) -> Run:
-        """Run *scenario* once with this variant."""
-        from fedsim.scenario.simulate import simulate
-
-        return simulate(scenario.changed(self.changes, seed), progress=progress)
 
 
 def variants(

@@ -1,4 +1,8 @@
-"""Calls a function many times, in place or in other processes, with results in order."""
+"""Calls a function many times, in place, in worker processes or on any executor.
+
+Results come as they complete. What all calls share travels to a worker process once. A process
+that dies costs the calls that it may have died of one more try, each alone.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,33 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
-from typing import Any, TypeVar
-
-from fedsim.errors import SimulationError
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
 Progress = Callable[[float, int], None]
 """Is called with the number of calls that are done, a fraction of one included, and of all."""
+
+MOST_DEATHS = 2
+"""A call whose worker died so often is not tried again."""
+
+_QUEUED = 2
+"""Calls given to each worker process: what it does, and what it does next. More would all have to
+be tried alone when a process dies."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """In place of the result of a call: the worker died each time that it was tried."""
+
+    reason: str
 
 
 def usable_cpus() -> int:
@@ -27,114 +46,179 @@ def usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def call_all(
-    function: Callable[..., Result],
-    calls: Sequence[tuple[Any, ...]],
-    *,
-    workers: int | None = None,
-    executor: Executor | None = None,
-    progress: Progress | None = None,
-) -> list[Result]:
-    """Return ``function(*call)`` for each of *calls*, in their order.
+class Workers(Generic[Result]):
+    """Calls ``function(shared, *call)``, on workers that are started once.
 
     Args:
         function: A function of a module; called in place, it is also given ``progress``.
-        calls: The arguments of each call.
+        shared: What all calls share.
         workers: Number of processes, by default one per processor; 1 calls in place.
         executor: Where to call instead; it is left running.
-        progress: Is called with what is done, in this thread.
-
-    Raises:
-        Exception: Whatever the first call in the order that fails raises; calls that have not
-            begun are cancelled, and processes started here are ended.
-        SimulationError: A worker process died.
     """
-    report = progress or _unreported
-    workers = min(workers or usable_cpus(), len(calls))
-    if executor is None and workers == 1:
-        return _in_place(function, calls, report)
-    try:
-        if executor is not None:
-            return _on_executor(executor, function, calls, report)
-        with _processes(workers) as pool:
+
+    def __init__(
+        self,
+        function: Callable[..., Result],
+        shared: bytes,
+        *,
+        workers: int | None = None,
+        executor: Executor | None = None,
+    ) -> None:
+        self._function = function
+        self._shared = shared
+        self._workers = workers or usable_cpus()
+        self._executor = executor
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Workers[Result]:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._end_pool(at_once=kind is not None)
+
+    def results(
+        self, calls: Sequence[tuple[Any, ...]], progress: Progress | None = None
+    ) -> Generator[tuple[int, Result | WorkerDied]]:
+        """Yield the place of each call among *calls* with its result, as they complete.
+
+        Args:
+            calls: The arguments of each call.
+            progress: Is called with what is done, in this thread.
+
+        Raises:
+            Exception: What a call raises; calls that have not begun are cancelled.
+        """
+        report = progress or _unreported
+        if self._executor is not None:
+            found = self._on_executor(self._executor, calls)
+        elif min(self._workers, len(calls)) <= 1 and self._pool is None:
+            yield from self._in_place(calls, report)
+            return
+        else:
+            found = self._on_processes(calls)
+        report(0, len(calls))
+        for done, (place, result) in enumerate(found, start=1):
+            yield place, result
+            report(done, len(calls))
+
+    def _in_place(
+        self, calls: Sequence[tuple[Any, ...]], report: Progress
+    ) -> Iterator[tuple[int, Result]]:
+        for place, call in enumerate(calls):
+
+            def within(share: float, place: int = place) -> None:
+                report(place + share, len(calls))
+
+            within(0.0)
+            yield place, self._function(self._shared, *call, progress=within)
+        report(len(calls), len(calls))
+
+    def _on_executor(
+        self, executor: Executor, calls: Sequence[tuple[Any, ...]]
+    ) -> Iterator[tuple[int, Result | WorkerDied]]:
+        """Yield the results of an executor whose workers may die, and are replaced by itself."""
+        ended: SimpleQueue[Future[Result]] = SimpleQueue()
+        active: dict[Future[Result], int] = {}
+        deaths: Counter[int] = Counter()
+
+        def submit(place: int) -> None:
+            future = executor.submit(self._function, self._shared, *calls[place])
+            active[future] = place
+            future.add_done_callback(ended.put)
+
+        try:
+            for place in range(len(calls)):
+                submit(place)
+            while active:
+                future = ended.get()
+                place = active.pop(future)
+                error = None if future.cancelled() else future.exception()
+                if error is None:
+                    yield place, future.result()
+                    continue
+                deaths[place] += 1
+                if deaths[place] < MOST_DEATHS:
+                    submit(place)
+                else:
+                    yield place, WorkerDied(f"{type(error).__name__}: {error}")
+        finally:
+            for future in active:
+                future.cancel()
+
+    def _on_processes(
+        self, calls: Sequence[tuple[Any, ...]]
+    ) -> Iterator[tuple[int, Result | WorkerDied]]:
+        ended: SimpleQueue[Future[Result]] = SimpleQueue()
+        active: dict[Future[Result], int] = {}
+        waiting = deque(range(len(calls)))
+        suspects: deque[int] = deque()
+        deaths: Counter[int] = Counter()
+        while waiting or suspects or active:
+            source, room = (suspects, 1) if suspects else (waiting, _QUEUED * self._workers)
+            while source and len(active) < room and not (suspects and active):
+                future = self._submit(calls[source[0]])
+                if future is None:
+                    break
+                active[future] = source.popleft()
+                future.add_done_callback(ended.put)
+            if not active:
+                continue
+            future = ended.get()
+            place = active.pop(future)
+            if future.cancelled() or isinstance(future.exception(), BrokenProcessPool):
+                self._end_pool(at_once=True)
+                deaths[place] += 1
+                if deaths[place] < MOST_DEATHS:
+                    suspects.append(place)
+                else:
+                    yield place, WorkerDied("its worker process died twice")
+            else:
+                yield place, future.result()
+
+    def _submit(self, call: tuple[Any, ...]) -> Future[Result] | None:
+        """Give a call to a worker process; None where one had died, and the pool is a new one."""
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self._workers,
+                mp_context=get_context("spawn"),
+                initializer=_begin,
+                initargs=(self._shared,),
+            )
+        try:
             with _starting():
-                futures = [pool.submit(function, *call) for call in calls]
-            return _gather(futures, report)
-    except BrokenProcessPool as error:
-        msg = (
-            "a worker process died, most likely because memory ran out; try fewer workers, "
-            "such as --workers 1"
-        )
-        raise SimulationError(msg) from error
+                return self._pool.submit(_call, self._function, call)
+        except BrokenProcessPool:
+            self._end_pool(at_once=True)
+            return None
+
+    def _end_pool(self, *, at_once: bool) -> None:
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        if at_once:
+            # Futures are not cancelled: Python 3.11 stumbles over cancelled ones of a pool that
+            # dies.
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+        pool.shutdown()
 
 
 def _unreported(done: float, total: int) -> None:
     """Stand in for a progress callback."""
 
 
-def _in_place(
-    function: Callable[..., Result], calls: Sequence[tuple[Any, ...]], report: Progress
-) -> list[Result]:
-    results = []
-    for number, call in enumerate(calls):
-
-        def within(share: float, number: int = number) -> None:
-            report(number + share, len(calls))
-
-        within(0.0)
-        results.append(function(*call, progress=within))
-    report(len(calls), len(calls))
-    return results
+_SHARED = b""
 
 
-def _on_executor(
-    executor: Executor,
-    function: Callable[..., Result],
-    calls: Sequence[tuple[Any, ...]],
-    report: Progress,
-) -> list[Result]:
-    futures = [executor.submit(function, *call) for call in calls]
-    try:
-        return _gather(futures, report)
-    finally:
-        for future in futures:
-            future.cancel()
+def _begin(shared: bytes) -> None:
+    """Begin a worker process, with what all of its calls share."""
+    global _SHARED  # noqa: PLW0603 - a worker process has nothing else to keep it in
+    _SHARED = shared
+    _end_with_parent()
 
 
-def _gather(futures: Sequence[Future[Result]], report: Progress) -> list[Result]:
-    """Return the results in order; of several failures, the first in that order is raised."""
-    waiting = set(futures)
-    wanted = len(futures)
-    report(0, len(futures))
-    while waiting:
-        waiting = wait(waiting, return_when=FIRST_COMPLETED).not_done
-        failed = [number for number, future in enumerate(futures) if _failed(future)]
-        if failed and failed[0] < wanted:
-            wanted = failed[0]
-            waiting = {future for future in futures[:wanted] if not future.done()}
-        report(sum(future.done() for future in futures), len(futures))
-    return [future.result() for future in futures]
-
-
-def _failed(future: Future[Any]) -> bool:
-    return future.done() and not future.cancelled() and future.exception() is not None
-
-
-@contextmanager
-def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Yield a pool of processes, which ends at once when the block raises."""
-    pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_end_with_parent
-    )
-    try:
-        yield pool
-    except BaseException:
-        # Futures are not cancelled: Python 3.11 stumbles over cancelled ones of a pool that dies.
-        for process in list(pool._processes.values()):
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown()
+def _call(function: Callable[..., Result], call: tuple[Any, ...]) -> Result:
+    return function(_SHARED, *call)
 
 
 @contextmanager

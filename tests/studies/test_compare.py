@@ -18,6 +18,7 @@ from fedsim.errors import ArgumentError, PlugInError, ResultsError, ScenarioErro
 from fedsim.results.belief import failure_bound
 from fedsim.results.measures import MEASURES
 from fedsim.results.run import Run
+from fedsim.studies.cells import replication_seed
 from fedsim.studies.statistics import estimate, paired_difference
 from tests import small_scenario
 
@@ -57,14 +58,24 @@ def test_workers_change_nothing(scenario, comparison):
         assert other.warnings == comparison.warnings
 
 
-def test_replications_are_runs_of_the_seeds_that_follow(scenario, comparison):
-    """Replication i of a strategy is the run with seed + i, by itself."""
-    assert comparison.seeds == (3, 4, 5)
-    alone = fedsim.simulate(scenario, seed=4, strategy="least_connections")
+def test_replications_have_seeds_of_their_own(scenario, comparison):
+    """A replication is the run with its seed, by itself; studies of other seeds share none."""
+    assert comparison.seeds == tuple(replication_seed(3, number) for number in range(3))
+    assert len({*comparison.seeds, *(replication_seed(4, number) for number in range(3))}) == 6
+    assert all(0 <= seed < 2**53 for seed in comparison.seeds)
+    alone = fedsim.simulate(scenario, seed=comparison.seeds[1], strategy="least_connections")
     assert comparison.digests["least_connections"][1] == alone.digest
     rows = comparison.replications
-    row = rows[(rows["strategy"] == "least_connections") & (rows["seed"] == 4)].iloc[0]
+    row = rows[(rows["strategy"] == "least_connections") & (rows["replication"] == 1)].iloc[0]
+    assert row["seed"] == alone.seed
     assert row["goodput_share"] == alone.summary()["goodput_share"].iloc[0]
+
+
+def test_seeds_can_be_given(scenario):
+    """With seeds of one's own, there is a replication for each."""
+    found = fedsim.compare(scenario, strategies=["random"], seeds=[8, 5], workers=1)
+    assert found.seeds == (8, 5)
+    assert found.digests["random"][1] == fedsim.simulate(scenario, seed=5, strategy="random").digest
 
 
 def test_strategies_meet_the_same_requests(comparison):
@@ -283,7 +294,7 @@ def test_what_a_plugin_raises_in_a_worker_reaches_its_author(folder):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_failing_plugin_stops_the_comparison(scenario, workers):
-    """The error names plug-in, request and time, whether it comes from a worker or not."""
+    """The error of a first replication is raised, whether it comes from a worker or not."""
     with pytest.raises(PlugInError) as caught:
         fedsim.compare(scenario, routers={"r": "small_routers:Raises"}, workers=workers)
     assert caught.value.plugin == "small_routers:Raises"
@@ -294,7 +305,7 @@ def test_a_failing_plugin_stops_the_comparison(scenario, workers):
 
 def test_wrong_arguments_get_a_remedy(scenario):
     """Numbers and names that make no sense are refused before anything runs."""
-    with pytest.raises(ScenarioError, match="at least one replication, not 0"):
+    with pytest.raises(ArgumentError, match="whole number of 1 or more, not 0"):
         fedsim.compare(scenario, replications=0)
     with pytest.raises(ScenarioError, match="Did you mean round_robin"):
         fedsim.compare(scenario, baseline="round_robbin")
@@ -306,7 +317,7 @@ def test_runs_are_kept_as_asked(scenario, comparison):
     with pytest.raises(ResultsError, match='keep="all"'):
         comparison.run("round_robin", 1)
     everything = fedsim.compare(scenario, replications=2, workers=1, keep="all")
-    assert everything.run("round_robin", 1).seed == 4
+    assert everything.run("round_robin", 1).seed == everything.seeds[1]
     assert len(everything.kept) == 4
 
 
@@ -316,10 +327,11 @@ def test_the_directory_holds_everything(scenario, comparison, tmp_path):
     assert sorted(path.name for path in place.iterdir()) == [
         "charts",
         "comparison.parquet",
-        "manifest.json",
+        "failed",
         "replications.parquet",
         "runs",
         "scenario.yaml",
+        "study.json",
         "summary.json",
     ]
     assert sorted(path.stem for path in (place / "charts").iterdir()) == [
@@ -336,13 +348,14 @@ def test_the_directory_holds_everything(scenario, comparison, tmp_path):
     assert long.loc[best, "mean"] == comparison.summary()["goodput_share"].iloc[0]
     run = Run.load(place / "runs" / "round_robin")
     assert run.digest == comparison.digests["round_robin"][0]
-    manifest = json.loads((place / "manifest.json").read_text())
-    assert manifest["kind"] == "comparison"
-    assert manifest["runs"][0] == {
-        "strategy": "round_robin",
-        "seed": 3,
-        "directory": "runs/round_robin",
-    }
+    study = json.loads((place / "study.json").read_text())
+    assert study["kind"] == "comparison"
+    assert study["cells"][0]["key"] == {"strategy": "round_robin"}
+    for cell in study["cells"]:
+        record = json.loads((place / "runs" / f"{cell['id']}.json").read_text())
+        assert (
+            record["digest"] == comparison.digests[record["key"]["strategy"]][record["replication"]]
+        )
     summary = json.loads((place / "summary.json").read_text())
     assert [row["strategy"] for row in summary["ranking"]] == comparison.ranking()
     assert fedsim.load(place / "scenario.yaml").world == scenario.world
@@ -363,7 +376,7 @@ def test_names_become_folders(scenario, tmp_path):
     routers = {"../up": "small_routers:FirstNode", "..:up": "small_routers:FirstNode"}
     found = fedsim.compare(scenario, strategies=[], routers=routers, replications=1, workers=1)
     place = found.save(tmp_path / "study", charts=False)
-    assert len(list((place / "runs").iterdir())) == 2
+    assert sum(path.is_dir() for path in (place / "runs").iterdir()) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["study"]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fedsim.results.slo import Slo
-from fedsim.scenario.schema.root import Compare
+from fedsim.scenario.schema.root import Compare, Study
 from fedsim.scenario.schema.slo import SloSettings
-from fedsim.scenario.spec import CompareSpec
+from fedsim.scenario.spec import CompareSpec, StudySpec
 
 
 def slo_config(slo: SloSettings | None) -> Slo | None:
@@ -23,3 +23,8 @@ def compare_spec(compare: Compare | None) -> CompareSpec | None:
     return CompareSpec(
         tuple(compare.strategies), compare.replications, compare.baseline, tuple(compare.routers)
     )
+
+
+def study_spec(study: Study) -> StudySpec:
+    """Return what all studies of many runs have in common."""
+    return StudySpec(study.replications, study.confidence)

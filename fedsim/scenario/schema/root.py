@@ -15,6 +15,7 @@ from fedsim.scenario.schema.pools import Network, Pools, Regions
 from fedsim.scenario.schema.presets import AnyFederation
 from fedsim.scenario.schema.slo import SloSettings
 from fedsim.scenario.schema.types import (
+    Confidence,
     CountFrom1,
     Duration,
     DurationOrOff,
@@ -57,7 +58,10 @@ class Compare(Settings):
             "what is chosen there, such as litellm/least-busy."
         ),
     )
-    replications: CountFrom1 = Field(default=10, description="Number of seeds for each.")
+    replications: CountFrom1 | None = Field(
+        default=None,
+        description="Replications of each; those of study where not given.",
+    )
     baseline: str | None = Field(
         default=None,
         description="What the others are set against; the first strategy where not given.",
@@ -83,6 +87,16 @@ class Compare(Settings):
             message = f"The baseline {shown(self.baseline)} is not among what is compared."
             raise error(message, suggestion(self.baseline, compared), "baseline")
         return self
+
+
+class Study(Settings):
+    """What compare and other studies of many runs have in common."""
+
+    replications: CountFrom1 = Field(
+        default=10,
+        description="Runs of each variant, each with a seed that follows from the scenario's.",
+    )
+    confidence: Confidence = Field(default=0.95, description="Confidence of every interval.")
 
 
 class ScenarioFile(Settings):
@@ -135,4 +149,7 @@ class ScenarioFile(Settings):
     faults: list[Fault] = Field(default_factory=list, description="What goes wrong.")
     slo: SloSettings | None = Field(default=None, description="The service objective.")
     record: Record = Field(default_factory=Record, description="What is kept of a run.")
+    study: Study = Field(
+        default_factory=Study, description="What all studies of many runs have in common."
+    )
     compare: Compare | None = Field(default=None, description="What fedsim compare compares.")

@@ -124,6 +124,9 @@ Percentage = Annotated[float, Unit(SHARE, at_most=1.0)]
 PercentageOrOff = Annotated[float | str, Unit(SHARE, at_most=1.0, word="off")]
 """A share from 0 to 1, written as a percentage, or ``off``."""
 
+Confidence = Annotated[float, Unit(SHARE, above=0.5, at_most=0.999)]
+"""The share of studies whose interval holds the truth, written as a percentage."""
+
 PositiveShare = Annotated[float, Unit(SHARE, above=0.0, at_most=1.0)]
 """A share of more than 0 and at most 1, written as a percentage."""
 

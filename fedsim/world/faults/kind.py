@@ -104,6 +104,8 @@ class FaultKind(ABC):
         ends_by_itself: Whether it has neither ``lasts`` nor ``mttr``.
         has_presets: Whether a published fleet can give its ``mtbf`` and ``mttr``.
         needs_probes: Whether it strikes nothing where no gateway sends probes.
+        waits_for_nodes: Whether it waits for what nodes have in hand, so that its times depend on
+            who serves.
     """
 
     name: ClassVar[str]
@@ -114,6 +116,7 @@ class FaultKind(ABC):
     ends_by_itself: ClassVar[bool] = False
     has_presets: ClassVar[bool] = False
     needs_probes: ClassVar[bool] = False
+    waits_for_nodes: ClassVar[bool] = False
 
     @classmethod
     def hints(cls) -> Mapping[str, Any]:

@@ -46,6 +46,7 @@ class RollingDeployment(FaultKind):
     targets = ("region", "pool")
     alone = ""
     ends_by_itself = True
+    waits_for_nodes = True
 
     batch: CountFrom1 = 1
     pause_s: Seconds = 0.0

@@ -21,6 +21,7 @@ from fedsim.cli import app
 from fedsim.errors import DeadlockError, InternalError
 from fedsim.results.measures import MEASURES
 from fedsim.results.run import Run
+from fedsim.studies.cells import replication_seed
 from tests import small_scenario
 
 SHORT = "duration=8s"
@@ -275,7 +276,7 @@ class TestCompare:
         assert done.exit_code == 0, done.output
         for pattern in (
             r"small: 2 strategies",
-            r"2 replications per strategy, on the same requests and faults \(seeds 3 to 4\)",
+            r"2 replications per strategy, on the same requests and faults \(seed 3; replication 0",
             r"     1  (round_robin|least_connections) +\d",
             r"Differences from round_robin, paired by seed",
             r"  least_connections .*(better|worse|no difference shown)",
@@ -284,9 +285,11 @@ class TestCompare:
             r"  strategy +ok",
             r"Written to runs/small-compare-3/",
             r"Repeat with\n  fedsim compare small.yaml --seed 3 --set .* --replications 2",
+            rf"One run of it, .*\n  fedsim run .*scenario.yaml --seed {replication_seed(3, 0)}",
         ):
             assert re.search(pattern, done.stdout), pattern
-        assert all(len(line) <= 80 for line in done.stdout.splitlines()[:-1])
+        lines = done.stdout.splitlines()
+        assert all(len(line) <= 80 for line in lines if not line.startswith("  fedsim "))
         assert (folder / "runs/small-compare-3/replications.parquet").exists()
 
     def test_json(self, folder):
@@ -297,7 +300,7 @@ class TestCompare:
         assert {key: found[key] for key in written} == written
         assert set(found) - set(written) == {"directory", "repeat"}
         assert found["differences"]["goodput_share"][0]["strategy"] == "least_connections"
-        assert found["seeds"] == [3]
+        assert found["seeds"] == [replication_seed(3, 0)]
 
     def test_routers_and_baseline(self, folder):
         """Routers join the strategies, and any of them can be the baseline."""
@@ -363,7 +366,7 @@ def test_check_imports_no_tables_or_charts(folder):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of a process group")
 def test_ctrl_c_ends_everything_with_one_line(folder):
-    """An interrupt of the terminal's group ends the workers, prints a line, and is status 130."""
+    """An interrupt of the terminal's group ends the workers, says how to go on, and is 130."""
     process = subprocess.Popen(
         [sys.executable, "-m", "fedsim", "compare", "small.yaml", "--workers", "2", "--set",
          "duration=1h", "--set", "warmup=1s"],
@@ -377,12 +380,15 @@ def test_ctrl_c_ends_everything_with_one_line(folder):
     time.sleep(0.5)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (130, "", "Interrupted; nothing was written.\n")
+    assert (process.returncode, out) == (130, "")
+    place = "runs/small-compare-3"
+    assert err.startswith(f"Interrupted; {place} keeps the runs that are done. Go on with:\n")
+    assert err.endswith(f"--out {place}\n")
     deadline = time.monotonic() + 10.0  # the tracker of Python's own resources goes last
     while _lives(process.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _lives(process.pid)
-    assert not (folder / "runs").exists()
+    assert (folder / place / "study.json").exists()
 
 
 def _lives(group: int) -> bool:

@@ -15,7 +15,7 @@ from fedsim.federation.contracts import PrivacyLevel
 from fedsim.results.measures import MEASURES
 from fedsim.results.recorder import Recorder
 from fedsim.results.slo import Slo
-from fedsim.results.summary import GROUPINGS, summarise
+from fedsim.results.summary import GROUPINGS, Summary
 from fedsim.world.observer import Directory, NodeInfo, StreamInfo
 from tests.fake_world import FakeWorld
 
@@ -118,7 +118,7 @@ def summary(by: str | None = None, **changes: Any) -> pd.DataFrame:
         "duration_s": 110.0,
         "slo": Slo({"latency_p50": 1.0, "latency_p99": 5.0}),
     }
-    return summarise(record().tables(), NAMES, by=by, **(facts | changes))
+    return Summary(record().tables(), NAMES, **(facts | changes)).table(by)
 
 
 EXPECTED = {
@@ -194,7 +194,8 @@ class TestFormulas:
         for node in range(3):
             report_totals(recorder, node, 1.0, 1.0, 0.0, 1.0)
 
-        row = summarise(recorder.tables(), NAMES, warmup_s=0.0, duration_s=1.0).loc["all"]
+        found = Summary(recorder.tables(), NAMES, warmup_s=0.0, duration_s=1.0)
+        row = found.table().loc["all"]
 
         assert pd.isna(row["cost_usd_per_hour"])
         assert row["utilization_mean"] == pytest.approx(3 / 5)
@@ -215,7 +216,8 @@ class TestFormulas:
                 service_s=service_s,
             )
 
-        table = summarise(recorder.tables(), NAMES, warmup_s=10.0, duration_s=110.0, by="region")
+        found = Summary(recorder.tables(), NAMES, warmup_s=10.0, duration_s=110.0)
+        table = found.table("region")
 
         assert table["privacy_violations"].tolist()[:2] == [0, 2]
 

@@ -48,7 +48,7 @@ def test_a_router_of_the_scenario_is_compared_too(tmp_path):
     scenario = fedsim.load(small_scenario.write(tmp_path, text))
     chosen = variants(scenario)
     assert [each.name for each in chosen][-1] == "variant_routers:FirstNode"
-    runs = [each.run(scenario, 1) for each in chosen]
+    runs = [fedsim.simulate(scenario.changed(each.changes, 1)) for each in chosen]
     assert [run.strategy for run in runs] == [each.name for each in chosen]
     assert [("router:" in run.scenario_yaml) for run in runs] == [False, False, True]
 

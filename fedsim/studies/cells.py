@@ -1,0 +1,255 @@
+"""Cells: one variant of a scenario in one replication, which is one run.
+
+A run is known by its id, a hash of all that decides what comes out of it. So a finished run is
+found again whatever study asks for it, and one that anything has changed for is another run.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import cloudpickle
+
+import fedsim
+from fedsim.scenario.spec import Scenario
+
+NOT_OF_A_RUN = ("name", "description", "compare", "study", "sweep", "plan")
+"""Keys of a scenario that change nothing in a run of it."""
+
+_PLUGIN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_INSTALLED = ("site-packages", "dist-packages")
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A variant of a scenario in one replication.
+
+    Attributes:
+        key: What tables call it, by column: ``{"strategy": "random"}``. Cells of one replication
+            differ in it.
+        changes: What is changed in the scenario, as by `Scenario.changed`.
+        replication: The replication, from 0.
+        notes: What a user should know of the variant, as sentences.
+    """
+
+    key: Mapping[str, Any]
+    changes: Mapping[str, Any] = field(default_factory=lambda: _NONE)
+    replication: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """A cell with what is known of its run before it begins.
+
+    Attributes:
+        id: The run's id, 32 hexadecimal digits.
+        seed: The run's seed.
+        cell: The cell.
+        texts: The cell's changes as plain values, an object by the text that names it.
+        plugins: The digest of the source of each plug-in, by the text that names it.
+    """
+
+    id: str
+    seed: int
+    cell: Cell
+    texts: Mapping[str, Any] = field(default_factory=lambda: _NONE)
+    plugins: Mapping[str, str] = field(default_factory=lambda: _NONE)
+
+
+def replication_seed(seed: int, replication: int) -> int:
+    """Return the seed of a replication, from 0, of a study with *seed*; it is below 2**53.
+
+    It is a hash, so that studies with the seeds 7 and 8 have no run in common.
+    """
+    name = f"{seed}/replication/{replication}".encode()
+    return int.from_bytes(blake2b(name, digest_size=8).digest(), "big") >> 11
+
+
+def run_command(scenario: str, seed: int, changes: Mapping[str, Any]) -> str:
+    """Return the command line that repeats one run.
+
+    Args:
+        scenario: The scenario file of its study.
+        seed: The run's seed.
+        changes: The changes of its cell as plain values.
+    """
+    words = ["fedsim", "run", scenario, "--seed", str(seed)]
+    for path, value in changes.items():
+        words += ["--set", f"{path}={value if isinstance(value, str) else json.dumps(value)}"]
+    return shlex.join(words)
+
+
+class Variants:
+    """The scenarios that cells make of one, each made once.
+
+    Args:
+        scenario: What the cells change.
+        seeds: The seed of each replication; None for those of ``replication_seed``.
+    """
+
+    def __init__(self, scenario: Scenario, seeds: Iterable[int] | None = None) -> None:
+        self.scenario = scenario
+        self._seeds = None if seeds is None else tuple(seeds)
+        self._known: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {}
+
+    def planned(self, cell: Cell) -> PlannedRun:
+        """Return the run of *cell*.
+
+        Raises:
+            ScenarioError: Its changes make no scenario.
+        """
+        seed = self.seed(cell.replication)
+        named = repr(sorted(cell.key.items(), key=lambda item: item[0]))
+        if named not in self._known:
+            self._known[named] = self._variant(cell)
+        begun, texts, plugins = self._known[named]
+        state = begun.copy()
+        state.update(str(seed).encode())
+        return PlannedRun(state.hexdigest(), seed, cell, texts, plugins)
+
+    def seed(self, replication: int) -> int:
+        """Return the seed of a replication."""
+        if self._seeds is not None:
+            return self._seeds[replication]
+        return replication_seed(self.scenario.seed, replication)
+
+    def _variant(self, cell: Cell) -> tuple[Any, dict[str, Any], dict[str, str]]:
+        scenario = self.scenario.changed(cell.changes)
+        plugins = plugin_digests(scenario)
+        decisive = {**of_a_run(scenario), "seed": None}
+        data = json.dumps([fedsim.__version__, plugins, decisive], default=str)
+        return blake2b(data.encode(), digest_size=16), _texts(scenario, cell.changes), plugins
+
+
+def of_a_run(scenario: Scenario) -> dict[str, Any]:
+    """Return what of a resolved scenario decides on its runs."""
+    return {key: value for key, value in scenario.resolved.items() if key not in NOT_OF_A_RUN}
+
+
+def plugin_digests(scenario: Scenario) -> dict[str, str]:
+    """Return the digest of the source of each plug-in that lies outside site-packages.
+
+    That of an imported plug-in covers the modules which it imports from next to it. That of an
+    object given in Python covers its state too, where the object can be pickled.
+    """
+    found = {}
+    for text in _texts_in(scenario.resolved.get("federation")):
+        if text in scenario.objects:
+            source = _object_source(scenario.objects[text])
+        elif _PLUGIN.fullmatch(text):
+            source = _module_source(text.partition(":")[0], scenario.plugin_directory)
+        else:
+            continue
+        if source:
+            found[text] = blake2b(source, digest_size=16).hexdigest()
+    return found
+
+
+def _texts_in(tree: Any) -> Iterator[str]:
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield str(key)
+            yield from _texts_in(value)
+    elif isinstance(tree, list | tuple):
+        for value in tree:
+            yield from _texts_in(value)
+
+
+def _texts(scenario: Scenario, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *changes* with plain values: what the changed scenario has at their paths."""
+    found = {}
+    for path, value in changes.items():
+        try:
+            json.dumps(value)
+            found[path] = value
+        except TypeError:
+            found[path] = _at(scenario.resolved, path)
+    return found
+
+
+def _at(tree: Any, path: str) -> Any:
+    for key in path.split("."):
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def _object_source(value: Any) -> bytes:
+    kind = value if isinstance(value, type) else type(value)
+    try:
+        source = inspect.getsource(kind).encode()
+    except (OSError, TypeError):
+        source = b""
+    if value is kind and source:
+        return source
+    try:
+        packed: bytes = cloudpickle.dumps(value)
+    except Exception:  # noqa: BLE001 - whatever an object of the user's raises
+        packed = b""
+    return source + packed
+
+
+def _module_source(module: str, directory: Path) -> bytes:
+    """Return the source of a module and of those next to it that it imports."""
+    places = [str(Path.cwd()), str(directory.resolve())]
+    sources: dict[Path, bytes] = {}
+    _gather(module, [*sys.path, *places], sources)
+    return b"\0".join(sources[path] for path in sorted(sources))
+
+
+def _gather(module: str, places: list[str], sources: dict[Path, bytes]) -> None:
+    for name in _parents(module):
+        found = PathFinder.find_spec(name, places)
+        origin = None if found is None else found.origin
+        if origin is None or not origin.endswith(".py") or _is_installed(origin):
+            return
+        file = Path(origin).resolve()
+        if file not in sources:
+            sources[file] = file.read_bytes()
+            for imported in _imports(sources[file], module):
+                _gather(imported, [os.fspath(file.parent), *places[-2:]], sources)
+        places = list(found.submodule_search_locations or ()) if found is not None else []
+
+
+def _parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[: end + 1]) for end in range(len(parts))]
+
+
+def _is_installed(origin: str) -> bool:
+    house, library = str(Path(fedsim.__file__).parent), str(Path(os.__file__).parent)
+    return origin.startswith((house, library)) or any(part in origin for part in _INSTALLED)
+
+
+def _imports(source: bytes, module: str) -> list[str]:
+    """Return the modules that a source imports; a relative import counts from its own package."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return []
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.append(node.module)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            stem = module.rsplit(".", node.level)[0] if "." in module else ""
+            names.append(".".join(part for part in (stem, node.module) if part))
+    return [name for name in dict.fromkeys(names) if name and name != "fedsim"]

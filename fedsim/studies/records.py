@@ -1,0 +1,299 @@
+"""What one run of a study came to, as a worker finds it and as a file keeps it."""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import cloudpickle
+import numpy as np
+from numpy.typing import NDArray
+
+from fedsim.errors import FedsimError, InternalError, PlugInError
+from fedsim.results.conservation import require
+from fedsim.results.exogenous import exogenous_digests
+from fedsim.results.manifest import verdict_from_json, verdict_to_json
+from fedsim.results.measures import MEASURES
+from fedsim.results.run import Run
+from fedsim.results.slo import Verdict
+from fedsim.results.storage import SAVED_GROUPINGS
+from fedsim.scenario.simulate import simulate
+from fedsim.scenario.spec import Scenario
+from fedsim.studies.cautions import run_warnings
+from fedsim.studies.cells import PlannedRun
+from fedsim.studies.failures import note_traceback, plugin_traceback
+from fedsim.world.plugins import exits_reported
+
+ALL = "all"
+"""The grouping that has one group, of the same name: every request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a study asks of each run; a worker computes nothing else.
+
+    Attributes:
+        by: The groupings of its measures besides ``all``.
+        diagnosed: Whether to look for known defects of routing.
+    """
+
+    by: tuple[str, ...] = SAVED_GROUPINGS
+    diagnosed: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Groups:
+    """The measures of the groups of one grouping.
+
+    Attributes:
+        names: The groups; None is the one of requests that belong to no other.
+        values: A row per group, a column per measure of ``MEASURES``; NaN for none.
+    """
+
+    names: tuple[str | None, ...]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """What one run came to.
+
+    Attributes:
+        id: The run's id.
+        key: The cell's key.
+        replication: The replication, from 0.
+        seed: The run's seed.
+        strategy: What chose the nodes: a strategy's or a router's name.
+        measures: The measures by grouping; that of ``all`` has one row.
+        objective: Whether each part of the objective was held.
+        outcomes: Number of requests by outcome, those of the warm-up included.
+        warnings: What a user should know, as sentences.
+        digest: The run's digest.
+        exogenous: The digest of what does not depend on who serves, by name: each stream's
+            arrivals, and each fault's times.
+        wall_s: What the run took on the wall clock, in seconds.
+        cpu_s: What it took of a processor, its figures included, in seconds.
+        kept: Where the whole run lies in the study's directory; empty for nowhere.
+        run: The whole run, or None where it was not kept here.
+    """
+
+    id: str
+    key: Mapping[str, Any]
+    replication: int
+    seed: int
+    strategy: str
+    measures: Mapping[str, Groups]
+    objective: tuple[Verdict, ...]
+    outcomes: Mapping[str, int]
+    warnings: tuple[str, ...]
+    digest: str
+    exogenous: Mapping[str, str]
+    wall_s: float
+    cpu_s: float
+    kept: str = ""
+    run: Run | None = field(default=None, repr=False)
+
+    def value(self, measure: str) -> float:
+        """Return a measure over all requests."""
+        return float(self.measures[ALL].values[0, MEASURE_PLACES[measure]])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as plain values, without the whole run; NaN stays."""
+        facts = {name: getattr(self, name) for name in _PLAIN}
+        return facts | {
+            "objective": [verdict_to_json(verdict) for verdict in self.objective],
+            "measures": {
+                by: {"groups": list(groups.names), "values": groups.values.tolist()}
+                for by, groups in self.measures.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Record:
+        """Return the record that ``to_json`` gave; None is NaN.
+
+        Raises:
+            KeyError: Something is missing.
+            ValueError: A measure is missing or added: another version of fedsim wrote it.
+        """
+        facts = {name: data[name] for name in _PLAIN}
+        facts["warnings"] = tuple(facts["warnings"])
+        return cls(
+            **facts,
+            objective=tuple(verdict_from_json(each) for each in data["objective"]),
+            measures={by: _groups(each) for by, each in data["measures"].items()},
+        )
+
+
+_PLAIN = (
+    "id",
+    "key",
+    "replication",
+    "seed",
+    "strategy",
+    "outcomes",
+    "warnings",
+    "digest",
+    "exogenous",
+    "wall_s",
+    "cpu_s",
+    "kept",
+)
+
+MEASURE_PLACES = {name: place for place, name in enumerate(MEASURES)}
+"""The column of each measure in ``Groups.values``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that came to nothing.
+
+    Attributes:
+        id: The run's id.
+        key: The cell's key.
+        replication: The replication, from 0.
+        seed: The run's seed.
+        message: Why, as a sentence.
+        traceback: The lines that lead there; those of a plug-in's own files for its mistakes.
+        error: What was raised, or None where a worker died or the failure was read from a file.
+    """
+
+    id: str
+    key: Mapping[str, Any]
+    replication: int
+    seed: int
+    message: str
+    traceback: tuple[str, ...] = ()
+    error: FedsimError | None = field(default=None, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the failure as plain values."""
+        return {
+            "id": self.id,
+            "key": dict(self.key),
+            "replication": self.replication,
+            "seed": self.seed,
+            "error": self.message,
+            "traceback": list(self.traceback),
+        }
+
+
+def failed(planned: PlannedRun, error: FedsimError | str) -> Failure:
+    """Return the failure of a run."""
+    cell = planned.cell
+    lines: list[str] = []
+    if isinstance(error, PlugInError):
+        lines = plugin_traceback(error)
+    elif isinstance(error, FedsimError):
+        lines = "".join(traceback.format_exception(error)).splitlines()
+    raised = error if isinstance(error, FedsimError) else None
+    return Failure(
+        planned.id, cell.key, cell.replication, planned.seed, str(error), tuple(lines), raised
+    )
+
+
+def run_planned(
+    shared: bytes,
+    changes: bytes,
+    planned: PlannedRun,
+    question: Question,
+    keep: bool,
+    progress: Callable[[float], None] | None = None,
+) -> Record | Failure:
+    """Run a cell of the scenario that is packed in *shared*, as a worker does.
+
+    Args:
+        shared: The packed scenario.
+        changes: The packed changes of the cell.
+        planned: The run, whose cell is without its changes.
+        question: What to find out of it.
+        keep: Whether to return the whole run.
+        progress: Is called now and then with the share of the run that is done.
+    """
+    began_s, cpu_s = time.perf_counter(), time.thread_time()
+    try:
+        with exits_reported():  # unpacking imports the modules of plug-ins
+            scenario = _variant(shared, changes)
+        run = simulate(scenario, seed=planned.seed, progress=progress)
+        require(run.tables)
+        record = recorded(run, planned, question)
+    except PlugInError as error:
+        note_traceback(error)
+        return failed(planned, error)
+    except FedsimError as error:
+        return failed(planned, error)
+    except Exception as error:  # noqa: BLE001 - whatever is left is a bug in fedsim
+        lines = "".join(traceback.format_exception(error))
+        return failed(planned, InternalError(f"{type(error).__name__}: {error}\n{lines}"))
+    return replace(
+        record,
+        wall_s=time.perf_counter() - began_s,
+        cpu_s=time.thread_time() - cpu_s,
+        run=run if keep else None,
+    )
+
+
+def recorded(run: Run, planned: PlannedRun, question: Question) -> Record:
+    """Return the record of *run*."""
+    cell = planned.cell
+    return Record(
+        id=planned.id,
+        key=cell.key,
+        replication=cell.replication,
+        seed=planned.seed,
+        strategy=run.strategy,
+        measures={by or ALL: _measured(run, by) for by in (None, *question.by)},
+        objective=tuple(run.verdicts()),
+        outcomes=_outcomes(run),
+        warnings=(*cell.notes, *run_warnings(run, diagnosed=question.diagnosed)),
+        digest=run.digest,
+        exogenous=exogenous_digests(run.tables, run.directory, run.duration_s),
+        wall_s=math.nan,
+        cpu_s=math.nan,
+    )
+
+
+_KEPT: dict[tuple[bytes, bytes], Scenario] = {}
+_MOST_KEPT = 16
+
+
+def _variant(shared: bytes, changes: bytes) -> Scenario:
+    """Return the scenario that packed changes make of a packed one.
+
+    It is made once in a process, but for one that holds an object given in Python, which every run
+    gets afresh.
+    """
+    known = _KEPT.get((shared, changes))
+    if known is not None:
+        return known
+    scenario: Scenario = cloudpickle.loads(shared)
+    scenario = scenario.changed(cloudpickle.loads(changes))
+    if all(isinstance(value, type) for value in scenario.objects.values()):
+        if len(_KEPT) >= _MOST_KEPT:
+            _KEPT.pop(next(iter(_KEPT)), None)
+        _KEPT[shared, changes] = scenario
+    return scenario
+
+
+def _measured(run: Run, by: str | None) -> Groups:
+    names, rows = run.measures.measured(by)
+    return Groups(tuple(names), np.array(rows, dtype=np.float64).reshape(len(rows), -1))
+
+
+def _outcomes(run: Run) -> dict[str, int]:
+    names = run.tables.labels("requests", "outcome")
+    codes = run.tables.values("requests", "outcome")
+    counts = np.bincount(codes[codes >= 0], minlength=len(names)).tolist()
+    return {name: count for name, count in zip(names, counts, strict=True) if count}
+
+
+def _groups(data: Mapping[str, Any]) -> Groups:
+    values = np.array(data["values"], dtype=np.float64).reshape(len(data["groups"]), -1)
+    if values.size and values.shape[1] != len(MEASURES):
+        msg = "it has other measures"
+        raise ValueError(msg)
+    return Groups(tuple(data["groups"]), values.reshape(-1, len(MEASURES)))

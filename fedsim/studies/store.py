@@ -1,0 +1,272 @@
+"""A study's directory, whose files are the whole truth about it.
+
+``study.json`` says what the study is of and which runs it has planned; it is there before the
+first run. Each run that is done has a file in ``runs/``, and each that failed one in ``failed/``.
+A file is written under another name and renamed once it is on the disk, so that it is whole as
+soon as it exists. What else a directory holds is made from these.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fedsim.errors import ResultsError
+from fedsim.results.manifest import FORMAT, jsonable, provenance
+from fedsim.results.run import Run
+from fedsim.results.rundir import (
+    PLUGINS,
+    SCENARIO,
+    STUDY,
+    named,
+    read_json,
+    refuse_foreign,
+)
+from fedsim.scenario.spec import Scenario
+from fedsim.studies.cells import PlannedRun, of_a_run
+from fedsim.studies.records import Failure, Record
+
+RUNS, FAILED = "runs", "failed"
+
+
+class Store:
+    """The directory of one study.
+
+    Attributes:
+        directory: Where it is.
+        manifest: What ``study.json`` holds.
+    """
+
+    def __init__(self, directory: Path, manifest: dict[str, Any]) -> None:
+        self.directory = directory
+        self.manifest = manifest
+        self._planned = {item["id"]: item for item in manifest["cells"]}
+        self._places: dict[str, str] | None = None
+
+    @classmethod
+    def begin(
+        cls,
+        directory: str | os.PathLike[str],
+        kind: str,
+        scenario: Scenario,
+        options: Mapping[str, Any],
+        *,
+        fresh: bool = False,
+    ) -> Store:
+        """Return the store of a study, which goes on with what its directory has of it.
+
+        Args:
+            directory: Its name.
+            kind: What the study is, such as ``comparison``.
+            scenario: What it is of.
+            options: What else it asks, as plain values; these may differ from time to time.
+            fresh: Whether to remove what another study, or this one, has left there.
+
+        Raises:
+            ResultsError: The directory is not fedsim's, or is that of another study.
+        """
+        path = named(directory)
+        refuse_foreign(path)
+        if fresh and path.exists():
+            shutil.rmtree(path)
+        manifest = {
+            "format": FORMAT,
+            "kind": kind,
+            "name": scenario.name,
+            "scenario": of_a_run(scenario),
+            "options": dict(options),
+            PLUGINS: str(scenario.plugin_directory.absolute()),
+            **provenance(),
+            "plugins": {},
+            "cells": [],
+        }
+        if path.exists() and any(path.iterdir()):
+            before = _read_manifest(path)
+            _require_same(path, before, manifest)
+            for kept in ("created", "plugins", "cells"):
+                manifest[kept] = before[kept]
+        for folder in (RUNS, FAILED):
+            (path / folder).mkdir(parents=True, exist_ok=True)
+        (path / SCENARIO).write_text(scenario.to_yaml(), encoding="utf-8")
+        return cls(path, manifest)
+
+    @classmethod
+    def open(cls, directory: str | os.PathLike[str]) -> Store:
+        """Return the store in a directory, as it is.
+
+        Raises:
+            ResultsError: The directory is not a study's, or is broken.
+        """
+        path = named(directory)
+        return cls(path, _read_manifest(path))
+
+    def plan(self, planned: Sequence[PlannedRun]) -> None:
+        """Add runs to what is planned, before the first of them begins.
+
+        Raises:
+            ResultsError: A plug-in has changed since other runs of the study were made.
+        """
+        plugins = self.manifest["plugins"]
+        for run in planned:
+            for text, digest in run.plugins.items():
+                if plugins.setdefault(text, digest) != digest:
+                    raise _another(
+                        self.directory, f"the source of {text}", "another", "the present"
+                    )
+        for run in planned:
+            if run.id not in self._planned:
+                self._planned[run.id] = {
+                    "id": run.id,
+                    "key": dict(run.cell.key),
+                    "changes": dict(run.texts),
+                    "replication": run.cell.replication,
+                    "seed": run.seed,
+                }
+        self.manifest["cells"] = list(self._planned.values())
+        self._write(self.directory / STUDY, self.manifest)
+
+    def record(self, run_id: str, *, kept: bool = False) -> Record | None:
+        """Return the record of a run; None where there is none, or it is broken.
+
+        Args:
+            run_id: The run's id.
+            kept: Whether the whole run has to be there, too; it is read when its tables are.
+        """
+        data = _read_whole(self.directory / RUNS / f"{run_id}.json")
+        try:
+            record = None if data is None else Record.from_json(data)
+        except (KeyError, TypeError, ValueError):
+            return None
+        return None if record is None or (kept and not record.kept) else record
+
+    def run(self, record: Record) -> Run:
+        """Return the whole run of a record that is kept.
+
+        Raises:
+            ResultsError: It is gone.
+        """
+        return Run.load(self.directory / record.kept)
+
+    def add(self, record: Record) -> Record:
+        """Write a record, with its whole run first where it has one, and return it."""
+        place = "" if record.run is None else self._place(record)
+        if record.run is not None:
+            record.run.save(self.directory / place, charts=False)
+        record = replace(record, kept=place)
+        self._write(self.directory / RUNS / f"{record.id}.json", record.to_json())
+        (self.directory / FAILED / f"{record.id}.json").unlink(missing_ok=True)
+        return record
+
+    def fail(self, failure: Failure) -> None:
+        """Write why a run came to nothing."""
+        self._write(self.directory / FAILED / f"{failure.id}.json", failure.to_json())
+
+    def states(self) -> Iterator[tuple[Mapping[str, Any], str]]:
+        """Yield each planned run as ``study.json`` has it, with done, failed or missing."""
+        for run_id, item in self._planned.items():
+            if (self.directory / RUNS / f"{run_id}.json").exists():
+                yield item, "done"
+            elif (self.directory / FAILED / f"{run_id}.json").exists():
+                yield item, "failed"
+            else:
+                yield item, "missing"
+
+    def _place(self, record: Record) -> str:
+        """Return where the whole run of *record* goes: a folder named by its key."""
+        if self._places is None:
+            self._places = {}
+            for item, state in self.states():
+                done = self.record(item["id"]) if state == "done" else None
+                if done is not None and done.kept:
+                    self._places[done.kept] = done.id
+        words = "-".join(str(value) for value in record.key.values())
+        place = f"{RUNS}/" + re.sub(r"[^\w.-]+", "-", words).strip(".-")
+        if record.replication:
+            place += f"-seed-{record.seed}"
+        while self._places.get(place, record.id) != record.id:
+            place += "-"
+        self._places[place] = record.id
+        return place
+
+    def _write(self, path: Path, data: Any) -> None:
+        """Write JSON that is whole as soon as it has its name."""
+        new = path.with_name(f".{path.name}.{os.getpid()}.new")
+        text = json.dumps(jsonable(data), ensure_ascii=False, allow_nan=False)
+        try:
+            with new.open("w", encoding="utf-8") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(path)
+        except OSError as error:
+            msg = f"cannot write {path}: {error.strerror or error}; choose another directory"
+            raise ResultsError(msg) from error
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    if not (path / STUDY).exists():
+        msg = f"{path} holds no study; choose another directory, or start over with --fresh"
+        raise ResultsError(msg)
+    manifest = read_json(path / STUDY)
+    if not isinstance(manifest, dict) or manifest.get("format", FORMAT + 1) > FORMAT:
+        msg = f"{path} was written by another or a newer fedsim; read it with that one"
+        raise ResultsError(msg)
+    return manifest
+
+
+def _read_whole(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _require_same(path: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Check that two manifests are of one study.
+
+    Raises:
+        ResultsError: They are not; it names the first path that differs.
+    """
+    now = jsonable(json.loads(json.dumps(jsonable(dict(after)), default=str)))
+    for facts in (
+        lambda each: {"kind": each["kind"]},
+        lambda each: each["scenario"],
+        lambda each: {"fedsim": each["versions"]["fedsim"]},
+    ):
+        found = _first_difference(facts(before), facts(now))
+        if found is not None:
+            raise _another(path, *found)
+
+
+def _another(path: Path, what: str, before: str, now: str) -> ResultsError:
+    return ResultsError(
+        f"{path} holds another study: {what} is {before} there, and {now} here; choose another "
+        "directory, or start over with --fresh"
+    )
+
+
+def _first_difference(before: Any, now: Any, path: str = "") -> tuple[str, str, str] | None:
+    """Return the first path at which two trees differ, with both values as texts."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        if list(before) != list(now) and set(before) == set(now):
+            return path, f"in the order {', '.join(before)}", ", ".join(now)
+        for key in dict.fromkeys((*now, *before)):
+            deeper = f"{path}.{key}" if path else key
+            found = _first_difference(before.get(key), now.get(key), deeper)
+            if found is not None:
+                return found
+        return None
+    if before == now:
+        return None
+    return path, _shown(before), _shown(now)
+
+
+def _shown(value: Any) -> str:
+    text = "not given" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
