@@ -148,7 +148,8 @@ def _differences(comparison: Comparison) -> list[Block]:
     ]
     note = (
         "Each interval holds for itself; a verdict allows for the number of strategies (Holm), "
-        f"so that {100.0 * comparison.confidence:g} % of studies show no difference where there is none."
+        f"so that {100.0 * comparison.confidence:g} % of studies show no difference where there is "
+        "none."
     )
     return [Heading(text), *tables, *([Sentence(note)] if len(summary) > 2 else [])]
 
