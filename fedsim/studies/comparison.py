@@ -59,7 +59,7 @@ KIND = "comparison"
 LOW, HIGH = "_low", "_high"
 """Columns ``<measure>_low`` and ``<measure>_high`` are the ends of a confidence interval."""
 
-_BOUNDS = np.array([measure.bounds for measure in MEASURES.values()])
+_LOWEST, _HIGHEST = np.array([measure.bounds for measure in MEASURES.values()]).T
 _NO_FAILURES = np.array([name in {"success_rate", "goodput_share"} for name in MEASURES])
 """Where a value of 1 says that none of the requests failed; its interval has the bound of that."""
 
@@ -486,7 +486,7 @@ class Comparison:
         if by not in self._tables:
             index, values = [], []
             for strategy, group, rows in self._grouped(by):
-                found = estimates(rows, *_BOUNDS.T, confidence=self.confidence)
+                found = estimates(rows, _LOWEST, _HIGHEST, self.confidence)
                 requests = float(rows[:, MEASURE_PLACES["requests"]].sum())
                 whole = _NO_FAILURES & (found.mean == 1.0) & (found.count > 1)
                 bound = failure_bound(max(requests, 1.0), self.confidence)
