@@ -253,7 +253,7 @@ class TestFiles:
         damaged = tmp_path / "damaged.gz"
         damaged.write_bytes(gzip.compress(b"x" * 1000)[:20])
 
-        with pytest.raises(TraceError, match=r"nowhere\.csv: The trace does not exist\."):
+        with pytest.raises(TraceError, match=r"nowhere\.csv: The file does not exist\."):
             read_rates(tmp_path / "nowhere.csv", "m-large")
-        with pytest.raises(TraceError, match=r"damaged\.gz: The compressed trace is cut off"):
+        with pytest.raises(TraceError, match=r"damaged\.gz: The compressed file is cut off"):
             read_rates(damaged, "m-large")
