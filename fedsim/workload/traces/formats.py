@@ -49,7 +49,7 @@ OWN_FORMATS = ("csv", "jsonl", "parquet")
 FORMATS = ("azure", "burstgpt", "mooncake", "bailian", *OWN_FORMATS)
 """All formats that ``read_trace`` reads."""
 
-_EXPECTED = "Give a trace: a CSV file with a header, JSON lines, or a Parquet file."
+_EXPECTED = "Give a CSV file with a header, JSON lines or a Parquet file, with a row per request."
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,8 @@ def gather(file: str, table: Table, layout: Layout) -> Trace:
     """
     _check_columns(file, table.names, layout)
     if layout.clock is None:
-        _, first = next(table.rows(), (0, {}))
-        layout = replace(layout, clock=time_field(layout.time, first.get(layout.time)))
+        _, first = next(table.rows())
+        layout = replace(layout, clock=time_field(layout.time, first[layout.time]))
     gatherer = _Gatherer(layout)
     try:
         with readable(file, table.expected):
@@ -47,11 +47,8 @@ def gather(file: str, table: Table, layout: Layout) -> Trace:
         reason = str(failure) or "A column has a type that does not fit."
         raise unreadable(file, reason, table.expected) from failure
     if not gatherer.rows:
-        message, remedy = "The trace has no rows.", "Give a trace with a row per request."
-        if layout.where or gatherer.failures:
-            message = "No row of the trace is left."
-            remedy = "Correct where, or give a trace with requests that succeeded."
-        raise TraceError(file, None, message, remedy)
+        remedy = "Correct where, or give a trace with requests that succeeded."
+        raise TraceError(file, None, "No row of the trace is left.", remedy)
     return gatherer.trace()
 
 

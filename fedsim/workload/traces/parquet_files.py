@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fedsim.workload.traces.content import readable
-from fedsim.workload.traces.errors import unreadable
+from fedsim.workload.traces.errors import TraceError, unreadable
 from fedsim.workload.traces.fields import Field, Hashes
 from fedsim.workload.traces.table import Chunk, Rows
 
@@ -19,14 +19,14 @@ _AT_ONCE = 1024
 
 
 class ParquetTable:
-    """A Parquet file, which may have no rows; see ``Table``.
+    """A Parquet file; see ``Table``.
 
     Args:
         file: The file.
         columns: The columns that will be read; all if none.
 
     Raises:
-        TraceError: It cannot be read.
+        TraceError: It cannot be read, or it has no rows.
     """
 
     expected = "Give a Parquet file with a row per request."
@@ -36,6 +36,8 @@ class ParquetTable:
         self._columns = [*columns] or None
         with self._opened() as content:
             self.names = [str(name) for name in content.schema_arrow.names]
+            if not content.metadata.num_rows:
+                raise TraceError(file, None, "The file has no rows.", self.expected)
 
     def rows(self) -> Rows:
         """Yield all rows, with times as texts in ISO form; see ``Table``."""

@@ -237,7 +237,11 @@ class TestFiles:
                 json.dumps({**CLIENT_LENGTHS, "output_tokens": {"q": [1, 2]}}),
                 ":1: .* q must be 16 quantiles that do not fall",
             ),
-            ("", "No client of the model 'm-large' has lengths. Leave out lengths"),
+            ("", "The file is empty."),
+            (
+                json.dumps({**CLIENT_LENGTHS, "model": "m-tiny"}),
+                "No client of the model 'm-large' has lengths. Leave out lengths",
+            ),
         ],
     )
     def test_broken_lengths(self, tmp_path, row, message):
