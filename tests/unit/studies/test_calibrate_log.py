@@ -230,7 +230,9 @@ class TestErrors:
         path = written(tmp_path, rows())
         path.write_text(path.read_text() + "1,2,3\n")
 
-        with pytest.raises(LogError, match=r"log.csv:82: The row '1,2,3' has 3 fields instead of 5"):
+        with pytest.raises(
+            LogError, match=r"log.csv:82: The row '1,2,3' has 3 fields instead of 5"
+        ):
             read_log(path)
 
     def test_a_table_without_rows_is_refused(self, tmp_path):
