@@ -9,10 +9,10 @@ from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.schema.servegen import is_servegen
 from fedsim.scenario.source import KeyPath
+from fedsim.scenario.trace_files import file_problem
 from fedsim.workload.length_tables import ClientLengths
 from fedsim.workload.servegen import ClientRates
 from fedsim.workload.servegen_files import read_lengths, read_rates
-from fedsim.workload.traces import TraceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,6 @@ def read_clients(facts: Facts, folder: Path) -> tuple[dict[str, Clients], list[P
                 key, name = "lengths", table
                 lengths = read_lengths(folder / name, model, numbers, len(rates.rates_rps))
             clients[stream] = Clients(rates, lengths)
-        except TraceError as failure:
-            place = name if failure.line is None else f"{name}:{failure.line}"
-            message = f"{place}: {failure.message}"
-            problems.append(facts.document.problem((*path, key), message, failure.remedy))
+        except ValueError as failure:
+            problems.append(file_problem(facts, (*path, key), name, failure))
     return clients, problems

@@ -9,8 +9,8 @@ from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.schema.sizes import TokenSample
 from fedsim.scenario.source import KeyPath
-from fedsim.scenario.trace_files import recorded
-from fedsim.workload.traces import Trace, TraceError
+from fedsim.scenario.trace_files import file_problem, recorded
+from fedsim.workload.traces import Trace
 
 
 def read_samples(facts: Facts, folder: Path) -> tuple[dict[str, Trace], list[Problem]]:
@@ -27,13 +27,8 @@ def read_samples(facts: Facts, folder: Path) -> tuple[dict[str, Trace], list[Pro
         try:
             if key not in samples:
                 samples[key] = recorded(folder, sample.trace, sample.format, sample.columns)
-        except TraceError as failure:
-            place = sample.trace if failure.line is None else f"{sample.trace}:{failure.line}"
-            message = f"{place}: {failure.message}"
-            problems.append(facts.document.problem(path, message, failure.remedy))
         except ValueError as failure:
-            message = f"{sample.trace!r} is not the name of a file: {failure}."
-            problems.append(facts.document.problem(path, message, "Correct the name."))
+            problems.append(file_problem(facts, path, sample.trace, failure))
     return samples, problems
 
 

@@ -42,18 +42,10 @@ def read_traces(facts: Facts, folder: Path) -> tuple[dict[str, Trace], list[Prob
         if settings is None:
             continue
         path: KeyPath = ("workload", stream, "arrivals")
-        file = settings.file
         try:
             trace, form = _read(settings, folder, read)
-        except TraceError as failure:
-            place = file if failure.line is None else f"{file}:{failure.line}"
-            message = f"{place}: {failure.message}"
-            problems.append(facts.document.problem((*path, "file"), message, failure.remedy))
-            continue
         except ValueError as failure:
-            message = f"{file!r} is not the name of a file: {failure}."
-            problem = facts.document.problem((*path, "file"), message, "Correct the name.")
-            problems.append(problem)
+            problems.append(file_problem(facts, (*path, "file"), settings.file, failure))
             continue
         found = _unknown_origins(facts, stream, settings, trace)
         if not found:
@@ -63,6 +55,22 @@ def read_traces(facts: Facts, folder: Path) -> tuple[dict[str, Trace], list[Prob
                 found = [_nothing_left(facts, path, settings, str(failure))]
         problems += found
     return traces, problems
+
+
+def file_problem(facts: Facts, path: KeyPath, file: str, failure: ValueError) -> Problem:
+    """Return the problem of a file that cannot be read.
+
+    Args:
+        facts: The scenario.
+        path: The key that names the file.
+        file: The file, as the scenario calls it.
+        failure: A ``TraceError``, or what Python has against such a name.
+    """
+    if not isinstance(failure, TraceError):
+        message = f"{file!r} is not the name of a file: {failure}."
+        return facts.document.problem(path, message, "Correct the name.")
+    place = file if failure.line is None else f"{file}:{failure.line}"
+    return facts.document.problem(path, f"{place}: {failure.message}", failure.remedy)
 
 
 def _nothing_left(facts: Facts, path: KeyPath, settings: TraceArrivals, failure: str) -> Problem:
@@ -84,7 +92,7 @@ def _read(settings: TraceArrivals, folder: Path, read: dict[str, Trace]) -> tupl
     """Return the trace as recorded, with the names of regions for origins, and its format."""
     where = {column: _text(value) for column, value in settings.where.items()}
     key = repr((settings.file, settings.format, settings.columns, where))
-    form = settings.format or _recognised(folder, settings.file)
+    form = settings.format or recognised(str(folder / settings.file))
     if key not in read:
         read[key] = recorded(folder, settings.file, form, settings.columns, where)
     trace = read[key]
@@ -106,30 +114,20 @@ def recorded(
     Args:
         folder: What the name of the file is relative to.
         file: The file, as the scenario calls it.
-        form: Its format, or None to find it from its content.
+        form: Its format, or None to recognize it.
         named: Its columns, or None where the scenario does not say.
         where: The value that a row must have, by column.
 
     Raises:
-        TraceError: It cannot be read; the error calls the file as the scenario does.
+        TraceError: It cannot be read.
     """
-    form = form or _recognised(folder, file)
+    form = form or recognised(str(folder / file))
     if named is not None and form not in OWN_FORMATS:
         message = f"The trace is in the format {form}, which has columns of its own."
         raise TraceError(file, None, message, "Remove columns.")
     settings = named or TraceColumns()
     columns = Columns(**{name: getattr(settings, name) for name in TraceColumns.model_fields})
-    try:
-        return read_trace(folder / file, form, columns, where)
-    except TraceError as failure:
-        raise TraceError(file, failure.line, failure.message, failure.remedy) from failure
-
-
-def _recognised(folder: Path, file: str) -> str:
-    try:
-        return recognised(str(folder / file))
-    except TraceError as failure:
-        raise TraceError(file, failure.line, failure.message, failure.remedy) from failure
+    return read_trace(folder / file, form, columns, where)
 
 
 def _text(value: str | float | bool) -> str:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 from os import PathLike
 from typing import Any
 
@@ -23,8 +22,9 @@ import numpy as np
 from fedsim.workload.length_tables import LEVELS, ClientLengths, LengthTables
 from fedsim.workload.servegen import LENGTH_WINDOW_S, WINDOW_S, ClientRates
 from fedsim.workload.traces import TraceError
-from fedsim.workload.traces.content import lines, readable
+from fedsim.workload.traces.content import full_lines
 
+_EXPECTED = "Give the files of ServeGen's clients."
 _HEADER = "category,model,client,t_s,rate_rps,iat_cv,iat_dist,iat_shape,iat_scale"
 _Table = tuple[np.ndarray[Any, np.dtype[np.float64]], float]
 _FAMILIES = {"Gamma": False, "Weibull": True}
@@ -85,7 +85,7 @@ def read_lengths(
     rows = np.full((of_lengths, len(clients)), -1, dtype=np.int64)
     prompt: list[_Table] = []
     output: list[_Table] = []
-    for line, row in enumerate(_lines(file), start=1):
+    for line, row in full_lines(file, _EXPECTED):
         if f'"{model}"' not in row:
             continue
         try:
@@ -112,14 +112,14 @@ def _rates(
     file: str, model: str
 ) -> tuple[list[tuple[int, int, float, bool, float]], dict[str, None]]:
     """Return client, window, rate, family and shape of each row of a model, and all models."""
-    rows_of_text = _lines(file)
-    header = next(rows_of_text, "").strip()
+    numbered = full_lines(file, _EXPECTED)
+    header = next(numbered)[1].strip()
     if header != _HEADER:
         message = f"The header is {header[:60]!r}, not {_HEADER}."
         raise TraceError(file, 1, message, "Name the file of ServeGen's client rates.")
     rows = []
     models: dict[str, None] = {}
-    for line, fields in enumerate(csv.reader(rows_of_text), start=2):
+    for line, fields in enumerate(csv.reader(text for _, text in numbered), start=2):
         if len(fields) != 9:
             message = f"The row has {len(fields)} fields instead of 9."
             raise TraceError(file, line, message, f"Write {_HEADER}.")
@@ -167,9 +167,3 @@ def _tables(tables: list[_Table]) -> LengthTables:
     return LengthTables(
         np.array([quantiles for quantiles, _ in tables]), np.array([mean for _, mean in tables])
     )
-
-
-def _lines(file: str) -> Iterator[str]:
-    """Yield the lines of a text file, compressed or not."""
-    with readable(file, "Give the files of ServeGen's clients."):
-        yield from lines(file)

@@ -10,8 +10,7 @@ from fedsim.scenario.schema.base import Settings, error, listed
 from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.types import Duration, DurationOrOff, PositiveDuration
 from fedsim.workload.arrivals.replay import TraceReplay
-from fedsim.workload.traces import OWN_FORMATS
-from fedsim.workload.traces.columns import Columns
+from fedsim.workload.traces import OWN_FORMATS, Columns
 
 
 class TraceColumns(Settings):

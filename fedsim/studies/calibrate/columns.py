@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.studies.calibrate.files import Cells, LogError
-from fedsim.workload.traces.csv_files import other_separator
+from fedsim.workload.traces.errors import shown
+from fedsim.workload.traces.fields import Stamp
 from fedsim.workload.traces.units import UNITS, split_unit, time_unit_s
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -73,7 +74,6 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 
 TIMES = ("arrival", "first_token", "ttft", "last_token", "latency", "tpot", "start", "end")
 _MAPPING = re.compile(r"\s*(?P<field>\w+)\s*=\s*(?P<column>.+?)\s*(?::(?P<unit>[a-z]+))?\s*")
-_UTC = re.compile(r"(Z|[+-]00:?00)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def parse_columns(texts: Sequence[str]) -> dict[str, Column]:
     return chosen
 
 
-class Columns:
+class LogColumns:
     """The columns of a file by field, with the caller's choice before the known names.
 
     Args:
@@ -146,6 +146,11 @@ class Columns:
         """Number of rows."""
         return len(self._cells.lines)
 
+    @property
+    def names(self) -> Set[str]:
+        """The names of the file's columns."""
+        return self._cells.columns.keys()
+
     def __contains__(self, field: str) -> bool:
         return field in self._found
 
@@ -156,9 +161,6 @@ class Columns:
             LogError: None is.
         """
         if not any(field in self for field in fields):
-            separated = other_separator([*self._cells.columns])
-            if separated is not None:
-                raise LogError(self._cells.file, [(1, separated[0])], separated[1])
             message = f"No column is {' or '.join(fields)}."
             raise LogError(self._cells.file, [(None, message)], self._choices())
 
@@ -177,7 +179,7 @@ class Columns:
         if unit is None:
             numbers = (_number(cell, 1.0) for cell in self._cells.columns[column.name])
             unit = time_unit_s(column.name, next(filter(_is_size, numbers), math.nan))
-        return self._numbers(field, unit)
+        return self.numbers(column.name, unit)
 
     def counts(self, field: str) -> NDArray[np.float64]:
         """Return the numbers of a field, NaN where a cell is empty.
@@ -185,22 +187,30 @@ class Columns:
         Raises:
             LogError: A cell is not a number.
         """
-        return self._numbers(field, None)
+        return self.numbers(self._found[field].name)
 
     def texts(self, field: str) -> list[str]:
         """Return the cells of a field as texts, empty ones as the empty text."""
         cells = self._cells.columns[self._found[field].name]
         return ["" if cell is None else str(cell) for cell in cells]
 
-    def _numbers(self, field: str, unit: float | None) -> NDArray[np.float64]:
-        name = self._found[field].name
+    def numbers(self, name: str, unit: float | None = None) -> NDArray[np.float64]:
+        """Return the numbers of a column, NaN where a cell is empty.
+
+        Args:
+            name: Its name in the file.
+            unit: What one of them is in seconds, for times, which may be dates too; else None.
+
+        Raises:
+            LogError: A cell is not a number.
+        """
         values: list[float] = []
         problems: list[tuple[int | None, str]] = []
         for line, cell in zip(self._cells.lines, self._cells.columns[name], strict=True):
             value = _number(cell, unit)
             if value is None:
                 kind = "a number" if unit is None else "a time"
-                problems.append((line, f"{name} is {_shown(cell)}, not {kind}."))
+                problems.append((line, f"{name} is {shown(cell, 40)}, not {kind}."))
             else:
                 values.append(value)
         if problems:
@@ -228,7 +238,7 @@ def _number(cell: object, unit: float | None) -> float | None:
     if isinstance(cell, int | float | str):
         try:
             value = float(cell)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None if unit is None else _timestamp_s(str(cell))
         return None if math.isinf(value) else value * (1.0 if unit is None else unit)
     return None if unit is None else _timestamp_s(str(cell))
@@ -237,12 +247,6 @@ def _number(cell: object, unit: float | None) -> float | None:
 def _timestamp_s(text: str) -> float | None:
     """Return the seconds since 1970 of a date and time in UTC, or None where it is none."""
     try:
-        time = np.datetime64(_UTC.sub("", text.strip()), "ns")
-    except ValueError:
+        return Stamp().at(text) / 1e9 if text[:1].isdigit() else None
+    except (ValueError, OverflowError):
         return None
-    return None if np.isnat(time) else int(time.astype(np.int64)) / 1e9
-
-
-def _shown(cell: object) -> str:
-    text = repr(cell)
-    return text if len(text) <= 40 else text[:39] + "…"

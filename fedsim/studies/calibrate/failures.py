@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from fedsim.studies.calibrate.columns import Column, Columns
+from fedsim.studies.calibrate.columns import Column, LogColumns
 from fedsim.studies.calibrate.files import Cells, LogError
 
 SUCCESS = frozenset(
@@ -45,7 +45,7 @@ def without_failures(cells: Cells, chosen: Mapping[str, Column]) -> tuple[Cells,
     Raises:
         LogError: All rows are failures, or there is no column that the caller named.
     """
-    reasons = _reasons(Columns(cells, chosen))
+    reasons = _reasons(LogColumns(cells, chosen))
     kept = [row for row, reason in enumerate(reasons) if not reason]
     failed = len(reasons) - len(kept)
     if not failed:
@@ -60,14 +60,19 @@ def without_failures(cells: Cells, chosen: Mapping[str, Column]) -> tuple[Cells,
             "--columns status=COLUMN."
         )
         raise LogError(cells.file, [(None, message)], remedy)
-    rows = "1 row is" if failed == 1 else f"{failed:,} rows are"
     columns = {name: [column[row] for row in kept] for name, column in cells.columns.items()}
-    return Cells(cells.file, columns, [cells.lines[row] for row in kept]), (
-        f"{rows} left out as failed ({shown}).",
+    return Cells(cells.file, columns, [cells.lines[row] for row in kept]), left_out(
+        failed, f" as failed ({shown})"
     )
 
 
-def _reasons(found: Columns) -> Sequence[str]:
+def left_out(count: int, reason: str) -> tuple[str, ...]:
+    """Return a sentence on *count* rows that are left out, none where that is 0."""
+    rows = "1 row is" if count == 1 else f"{count:,} rows are"
+    return (f"{rows} left out{reason}.",) if count else ()
+
+
+def _reasons(found: LogColumns) -> Sequence[str]:
     """Return for each row what says that its request failed; the empty text where nothing does."""
     reasons = [""] * found.rows
     if "status" in found:

@@ -1,24 +1,18 @@
-"""Files of measured requests: CSV, JSON lines or Parquet, as columns of cells with their lines."""
+"""The cells of a log of measured requests, and what is wrong with one."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import json
-import zlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
 from fedsim.errors import FedsimError
+from fedsim.workload.traces import TraceError, recognised
+from fedsim.workload.traces.formats import ENDINGS
+from fedsim.workload.traces.opening import open_table
 
-FORMATS = ".csv, .jsonl or .parquet, the first two also with .gz"
-"""The endings that ``read_cells`` knows."""
-
-ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
-_GZIP_MAGIC = b"\x1f\x8b"
 _MOST_NAMED = 5
 
 
@@ -75,96 +69,23 @@ def read_cells(path: str | PathLike[str]) -> Cells:
     """Read a table of requests.
 
     Args:
-        path: A file whose name ends in one of ``FORMATS``.
+        path: A CSV file with a header, JSON lines, either compressed by gzip or not, or Parquet.
 
     Raises:
-        LogError: The file is missing, unreadable, empty or not what its name says.
+        LogError: The file is missing, unreadable or empty, or a line of it is no row.
     """
     file = str(path)
-    name = file.lower().removesuffix(".gz")
     try:
-        if name.endswith(".csv"):
-            return _csv(file)
-        if name.endswith((".jsonl", ".ndjson")):
-            return _json_lines(file)
-        if name.endswith(".parquet"):
-            return _parquet(file)
-    except FileNotFoundError as error:
-        remedy = "Correct the name."
-        raise LogError(file, [(None, "The log does not exist.")], remedy) from error
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        message = f"The log cannot be read: {getattr(error, 'strerror', None) or error}."
-        raise LogError(file, [(None, message)]) from error
-    raise LogError(file, [(None, "Its name does not say what it is.")], f"Name it {FORMATS}.")
+        rows = list(open_table(file, recognised(file)).rows())
+    except TraceError as failure:
+        raise LogError(file, [(failure.line, failure.message)], failure.remedy) from failure
+    names = dict.fromkeys(name for _, row in rows for name in row)
+    columns = {name: [_cell(row.get(name)) for _, row in rows] for name in names}
+    return Cells(file, columns, [line for line, _ in rows])
 
 
-def _text(file: str) -> str:
-    content = Path(file).read_bytes()
-    if content.startswith(_GZIP_MAGIC):
-        content = gzip.decompress(content)
-    return content.decode("utf-8-sig")
-
-
-def _csv(file: str) -> Cells:
-    reader = csv.reader(io.StringIO(_text(file), newline=""))
-    header = [name.strip() for name in next(reader, [])]
-    if not any(header):
-        raise LogError(file, [(None, "The log is empty.")], "Give a header and a row per request.")
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    problems: list[tuple[int | None, str]] = []
-    for row in reader:
-        if not row:
-            continue
-        if len(row) != len(header):
-            message = f"The row has {len(row)} fields, the header {len(header)}."
-            problems.append((reader.line_num, message))
-        rows.append(row)
-        lines.append(reader.line_num)
-    if problems:
-        raise LogError(file, problems, "Correct or remove such rows.")
-    columns = zip(header, zip(*rows, strict=True), strict=True) if rows else ()
-    return Cells(
-        file,
-        {name: [cell.strip() or None for cell in column] for name, column in columns}
-        or {name: [] for name in header},
-        lines,
-    )
-
-
-def _json_lines(file: str) -> Cells:
-    records: list[dict[str, object]] = []
-    lines: list[int] = []
-    problems: list[tuple[int | None, str]] = []
-    for line, text in enumerate(_text(file).splitlines(), start=1):
-        if not text.strip():
-            continue
-        try:
-            record = json.loads(text)
-        except ValueError:
-            record = None
-        if not isinstance(record, dict):
-            problems.append((line, "The line is not a JSON object."))
-            continue
-        records.append(record)
-        lines.append(line)
-    if problems:
-        raise LogError(file, problems, "Correct or remove such lines.")
-    if not records:
-        raise LogError(file, [(None, "The log is empty.")], "Give a JSON object per request.")
-    names = dict.fromkeys(name for record in records for name in record)
-    return Cells(file, {name: [record.get(name) for record in records] for name in names}, lines)
-
-
-def _parquet(file: str) -> Cells:
-    import pandas as pd
-
-    try:
-        frame = pd.read_parquet(file)
-    except ValueError as error:
-        raise LogError(file, [(None, f"The log is not a Parquet file: {error}.")]) from error
-    columns = {
-        str(name): column.astype(object).where(column.notna(), None).tolist()
-        for name, column in frame.items()
-    }
-    return Cells(file, columns, range(1, len(frame) + 1))
+def _cell(value: object) -> object:
+    """Return a value without blanks around it, None where there is none or it is not a number."""
+    if isinstance(value, str):
+        return value.strip() or None
+    return None if isinstance(value, float) and math.isnan(value) else value

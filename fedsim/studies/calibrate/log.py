@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsim.studies.calibrate.columns import Column, Columns
-from fedsim.studies.calibrate.failures import without_failures
+from fedsim.studies.calibrate.columns import Column, LogColumns
+from fedsim.studies.calibrate.failures import left_out, without_failures
 from fedsim.studies.calibrate.files import Cells, LogError, log_name, read_cells
 
 LEAST_REQUESTS = 60
@@ -96,54 +96,77 @@ def read_log(path: str | PathLike[str], columns: Mapping[str, Column] | None = N
             few of them.
     """
     cells, failures = without_failures(read_cells(path), columns or {})
-    found = Columns(cells, columns or {})
-    found.require("arrival")
-    found.require("first_token", "ttft")
-    found.require("last_token", "latency", "tpot")
-    found.require("prompt_tokens")
-    found.require("output_tokens")
-    arrived_s = found.times_s("arrival")
-    first_s = (
-        found.times_s("first_token")
-        if "first_token" in found
-        else arrived_s + found.times_s("ttft")
-    )
-    prompt, output = found.counts("prompt_tokens"), found.counts("output_tokens")
-    cached = found.counts("cached_tokens") if "cached_tokens" in found else np.zeros(len(prompt))
-    last_s = _last_token_s(found, arrived_s, first_s, output)
-    if cells.columns.keys() >= _FEDSIM and not columns:
-        arrived_s, first_s, last_s = _at_the_node(cells, arrived_s, first_s, last_s)
-    complete = np.isfinite(arrived_s + first_s + last_s + prompt) & (output > 0)
-    left_out = failures + _left_out(int((~complete).sum()))
-    if left_out:
-        left_out += ("The load of such requests on the node is missing from the fit.",)
-    _require_sound(cells, complete, arrived_s, first_s, last_s, prompt, output, cached)
-    rows = np.flatnonzero(complete)
+    found = LogColumns(cells, columns or {})
+    measured = _measured(found)
+    if found.names >= _FEDSIM and not columns:
+        measured = _at_the_node(found, measured)
+    _require_sound(cells, measured)
+    rows = np.flatnonzero(measured.complete)
     if len(rows) < LEAST_REQUESTS:
         message = (
             f"It has {len(rows):,} requests with all times and token counts; a fit needs "
             f"{LEAST_REQUESTS} at least."
         )
         raise LogError(cells.file, [(None, message)], "Several hundred are better; log for longer.")
-    rows = rows[np.argsort(arrived_s[rows], kind="stable")]
-    names = found.texts("node") if "node" in found else [""] * len(prompt)
-    nodes, node = np.unique(np.array(names, dtype=str)[rows], return_inverse=True)
-    begin_s = arrived_s[rows[0]]
-    return RequestLog(
-        name=log_name(cells.file),
-        arrived_s=arrived_s[rows] - begin_s,
-        first_token_s=first_s[rows] - begin_s,
-        last_token_s=np.maximum(last_s, first_s)[rows] - begin_s,
-        prompt_tokens=prompt[rows].astype(np.int64),
-        output_tokens=output[rows].astype(np.int64),
-        cached_tokens=np.minimum(np.nan_to_num(cached), prompt - 1.0)[rows].astype(np.int64),
-        node=node.astype(np.int64),
-        nodes=tuple(str(name) for name in nodes),
-        left_out=left_out,
-    )
+    reason = ", without all times and token counts (failed, unfinished or retried)"
+    notes = failures + left_out(found.rows - len(rows), reason)
+    if notes:
+        notes += ("The load of such requests on the node is missing from the fit.",)
+    rows = rows[np.argsort(measured.arrived_s[rows], kind="stable")]
+    names = found.texts("node") if "node" in found else [""] * found.rows
+    return _request_log(log_name(cells.file), measured, rows, names, notes)
 
 
-def _last_token_s(found: Columns, arrived_s: Floats, first_s: Floats, output: Floats) -> Floats:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Measured:
+    """The requests of a log in the order of its rows, NaN where it does not have a number.
+
+    Attributes:
+        arrived_s: When each arrived, in seconds from any origin, as are the other times.
+        first_s: When its first token came.
+        last_s: When its last token came.
+        prompt: Its prompt tokens.
+        output: Its output tokens.
+        cached: Its cached tokens, 0 where no column has them.
+    """
+
+    arrived_s: Floats
+    first_s: Floats
+    last_s: Floats
+    prompt: Floats
+    output: Floats
+    cached: Floats
+
+    @property
+    def complete(self) -> NDArray[np.bool_]:
+        """Which requests have all times and token counts."""
+        times_s = self.arrived_s + self.first_s + self.last_s
+        return np.isfinite(times_s + self.prompt) & (self.output > 0)
+
+
+def _measured(found: LogColumns) -> _Measured:
+    """Return what the columns of a log say.
+
+    Raises:
+        LogError: One is missing, or a cell is neither a number nor a time.
+    """
+    found.require("arrival")
+    found.require("first_token", "ttft")
+    found.require("last_token", "latency", "tpot")
+    found.require("prompt_tokens")
+    found.require("output_tokens")
+    arrived_s = found.times_s("arrival")
+    if "first_token" in found:
+        first_s = found.times_s("first_token")
+    else:
+        first_s = arrived_s + found.times_s("ttft")
+    output = found.counts("output_tokens")
+    cached = found.counts("cached_tokens") if "cached_tokens" in found else np.zeros(found.rows)
+    last_s = _last_token_s(found, arrived_s, first_s, output)
+    return _Measured(arrived_s, first_s, last_s, found.counts("prompt_tokens"), output, cached)
+
+
+def _last_token_s(found: LogColumns, arrived_s: Floats, first_s: Floats, output: Floats) -> Floats:
     if "last_token" in found:
         return found.times_s("last_token")
     if "latency" in found:
@@ -152,43 +175,52 @@ def _last_token_s(found: Columns, arrived_s: Floats, first_s: Floats, output: Fl
     return np.asarray(first_s + np.where(steps > 0.0, found.times_s("tpot"), 0.0) * steps)
 
 
-def _at_the_node(
-    cells: Cells, arrived_s: Floats, first_s: Floats, last_s: Floats
-) -> tuple[Floats, Floats, Floats]:
+def _at_the_node(found: LogColumns, measured: _Measured) -> _Measured:
     """Return the times of a fedsim run at the node: half of the network time on either side.
 
     A request that was tried twice has no arrival at the node that served it: its times are NaN.
     """
-    network_s = np.array(cells.columns["network_s"], dtype=np.float64) / 2.0
-    once = np.array([attempts in {1, None} for attempts in cells.columns.get("attempts", [None])])
-    leg_s = np.where(once, network_s, np.nan)
-    return arrived_s + leg_s, first_s - leg_s, last_s - leg_s
-
-
-def _left_out(count: int) -> tuple[str, ...]:
-    if not count:
-        return ()
-    rows = "1 row is" if count == 1 else f"{count:,} rows are"
-    return (
-        f"{rows} left out, without all times and token counts (failed, unfinished or retried).",
+    leg_s = found.numbers("network_s") / 2.0
+    if "attempts" in found.names:
+        leg_s[found.numbers("attempts") > 1] = np.nan
+    return replace(
+        measured,
+        arrived_s=measured.arrived_s + leg_s,
+        first_s=measured.first_s - leg_s,
+        last_s=measured.last_s - leg_s,
     )
 
 
-def _require_sound(
-    cells: Cells,
-    complete: NDArray[np.bool_],
-    arrived_s: Floats,
-    first_s: Floats,
-    last_s: Floats,
-    prompt: Floats,
-    output: Floats,
-    cached: Floats,
-) -> None:
+def _request_log(
+    name: str, measured: _Measured, rows: Ints, nodes: list[str], notes: tuple[str, ...]
+) -> RequestLog:
+    """Return some rows of a log, in the order of *rows*, with the first arrival at 0."""
+    begin_s = measured.arrived_s[rows[0]]
+    cached = np.minimum(np.nan_to_num(measured.cached), measured.prompt - 1.0)
+    names, node = np.unique(np.array(nodes, dtype=str)[rows], return_inverse=True)
+    return RequestLog(
+        name=name,
+        arrived_s=measured.arrived_s[rows] - begin_s,
+        first_token_s=measured.first_s[rows] - begin_s,
+        last_token_s=np.maximum(measured.last_s, measured.first_s)[rows] - begin_s,
+        prompt_tokens=measured.prompt[rows].astype(np.int64),
+        output_tokens=measured.output[rows].astype(np.int64),
+        cached_tokens=cached[rows].astype(np.int64),
+        node=node.astype(np.int64),
+        nodes=tuple(str(name) for name in names),
+        left_out=notes,
+    )
+
+
+def _require_sound(cells: Cells, measured: _Measured) -> None:
     """Check the rows that are complete.
 
     Raises:
         LogError: It names the lines whose times or tokens cannot be.
     """
+    arrived_s, first_s, last_s = measured.arrived_s, measured.first_s, measured.last_s
+    prompt, output, cached = measured.prompt, measured.output, measured.cached
+    complete = measured.complete
     checks: tuple[tuple[NDArray[np.bool_], str], ...] = (
         (first_s < arrived_s - _TOLERANCE_S, "The first token comes before the arrival."),
         (last_s < first_s - _TOLERANCE_S, "The last token comes before the first."),

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.scenario.units import DURATION
-from fedsim.studies.calibrate.columns import Column, Columns
-from fedsim.studies.calibrate.failures import without_failures
+from fedsim.studies.calibrate.columns import Column, LogColumns
+from fedsim.studies.calibrate.failures import left_out, without_failures
 from fedsim.studies.calibrate.families import FAMILIES, Fitted
 from fedsim.studies.calibrate.files import LogError, log_name, read_cells
 from fedsim.workload.distributions import Constant, Distribution, Lognormal
@@ -139,7 +139,7 @@ def read_service_times(
         LogError: The file cannot be read, a column is missing, or times are not more than 0.
     """
     cells, failures = without_failures(read_cells(path), columns or {})
-    found = Columns(cells, columns or {})
+    found = LogColumns(cells, columns or {})
     found.require("service", "start")
     if "service" in found:
         times_s = found.times_s("service")
@@ -154,10 +154,7 @@ def read_service_times(
             for row in wrong
         ]
         raise LogError(cells.file, problems, "Correct or remove such rows.")
-    missing = int((~known).sum())
-    rows = "1 row is" if missing == 1 else f"{missing:,} rows are"
-    untimed = (f"{rows} left out, without a service time.",) if missing else ()
-    return times_s[known], failures + untimed
+    return times_s[known], failures + left_out(int((~known).sum()), ", without a service time")
 
 
 def calibrate_service(

@@ -1,19 +1,20 @@
-"""Opens traces, compressed or not, and words what can go wrong between a path and its text."""
+"""Opens files, compressed or not, and says what went wrong between a path and its text."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
-from fedsim.workload.traces.errors import TraceError
+from fedsim.workload.traces.errors import TraceError, unreadable
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _SIGNED = "utf-8-sig"
+_Line = TypeVar("_Line", str, list[str])
 
 
 @contextmanager
@@ -28,18 +29,17 @@ def readable(file: str, expected: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         remedy = "Correct the name, or the folder that it is relative to."
-        raise TraceError(file, None, "The trace does not exist.", remedy) from error
+        raise TraceError(file, None, "The file does not exist.", remedy) from error
     except gzip.BadGzipFile as error:
-        message = "The compressed trace is damaged."
+        message = "The compressed file is damaged."
         raise TraceError(file, None, message, "Fetch it again.") from error
     except (EOFError, zlib.error) as error:
-        message = "The compressed trace is cut off or damaged."
+        message = "The compressed file is cut off or damaged."
         raise TraceError(file, None, message, "Fetch it again.") from error
     except OSError as error:
-        message = f"The trace cannot be read: {error.strerror or error}."
-        raise TraceError(file, None, message, "Name a file that can be read.") from error
+        raise unreadable(file, error.strerror or error, "Name a file that can be read.") from error
     except UnicodeDecodeError as error:
-        raise TraceError(file, None, "The trace is not a text file.", expected) from error
+        raise TraceError(file, None, "The file is not a text file.", expected) from error
 
 
 @contextmanager
@@ -55,6 +55,11 @@ def opened(file: str) -> Iterator[BinaryIO]:
             yield cast("BinaryIO", io.BufferedReader(unpacked, 1 << 20))
 
 
+def full_lines(file: str, expected: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a text file with their numbers; see ``without_gaps``."""
+    return without_gaps(file, enumerate(lines(file), start=1), expected)
+
+
 def lines(file: str) -> Iterator[str]:
     """Yield the lines of a text file without their ends, which may be LF, CR or CRLF."""
     with opened(file) as content, io.TextIOWrapper(content, encoding=_SIGNED, newline=None) as text:
@@ -62,33 +67,24 @@ def lines(file: str) -> Iterator[str]:
             yield line.removesuffix("\n")
 
 
-def first_line(file: str, expected: str) -> str:
-    """Return the first line of a text file.
+def without_gaps(
+    file: str, numbered: Iterable[tuple[int, _Line]], expected: str
+) -> Iterator[tuple[int, _Line]]:
+    """Yield *numbered* lines, as texts or fields, but empty ones at the end of the file.
 
     Raises:
-        TraceError: The file cannot be read, is no text or is empty.
-    """
-    with readable(file, expected):
-        line = next(lines(file), "")
-    if not line:
-        with readable(file, expected):
-            if not any(lines(file)):
-                raise TraceError(file, None, "The trace is empty.", expected)
-    return line
-
-
-def full_lines(file: str, expected: str) -> Iterator[tuple[int, str]]:
-    """Yield all lines but empty ones at the end, each with its number.
-
-    Raises:
-        TraceError: An empty line stands between others, or the file cannot be read.
+        TraceError: An empty line stands between others, all are empty, or the file cannot be read.
     """
     empty: int | None = None
+    found = False
     with readable(file, expected):
-        for number, line in enumerate(lines(file), start=1):
-            if empty is not None and line:
+        for number, line in numbered:
+            if not line:
+                empty = empty or number
+                continue
+            if empty is not None:
                 raise TraceError(file, empty, "The line is empty.", "Remove it.")
-            if line:
-                yield number, line
-            elif empty is None:
-                empty = number
+            found = True
+            yield number, line
+    if not found:
+        raise TraceError(file, None, "The file is empty.", expected)

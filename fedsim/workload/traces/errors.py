@@ -1,4 +1,4 @@
-"""What is wrong with a trace, and in which line."""
+"""What is wrong with a table of requests, and in which line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from fedsim.errors import FedsimError
 
 
 class TraceError(FedsimError, ValueError):
-    """A trace cannot be read.
+    """A trace, or another file of requests, cannot be read.
 
     Args:
         file: The file as the caller named it.
@@ -25,6 +25,11 @@ class TraceError(FedsimError, ValueError):
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         return f"{place}: {self.message} {self.remedy}"
+
+
+def unreadable(file: str, reason: object, remedy: str) -> TraceError:
+    """Return the error of a file that a library cannot read, for the *reason* that it gives."""
+    return TraceError(file, None, f"The file cannot be read: {str(reason).rstrip('.')}.", remedy)
 
 
 class UnfitError(ValueError):

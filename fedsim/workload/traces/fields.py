@@ -183,7 +183,7 @@ class Hashes:
         return hashes, _numpy(pc.list_value_length(column)).astype(np.int64)
 
 
-_UTC = r"(?:Z|\+00:00)$"
+_UTC = r"(?:Z|[+-]00:?00)$"
 _TIMESTAMP = (
     r"(?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
     r"(?:Z|\+00:00)?"

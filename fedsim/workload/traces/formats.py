@@ -1,4 +1,4 @@
-"""The formats of traces, how each is recognized, and how each is read.
+"""The formats of traces, and how each is recognized.
 
 azure       CSV ``TIMESTAMP,ContextTokens,GeneratedTokens``: the Azure LLM inference traces of
             2023 and 2024 (github.com/Azure/AzurePublicDataset)
@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from os import PathLike
+from dataclasses import dataclass
 from pathlib import Path
 
-from fedsim.workload.traces.columns import AZURE_HEADER, Columns
-from fedsim.workload.traces.content import first_line, readable
-from fedsim.workload.traces.trace import Trace
+from fedsim.workload.traces.content import full_lines, readable
+
+AZURE_HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
 
 _BLOCKS = frozenset(("timestamp", "input_length", "output_length", "hash_ids"))
 
@@ -34,58 +34,53 @@ _MARKS: Mapping[str, tuple[str, frozenset[str]]] = {
 }
 """The kind of file, and the columns by which it is recognized; the first that fits counts."""
 
+ENDINGS: Mapping[str, str] = {
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+}
+"""The kind of file that the ending of a name means, before ``.gz``."""
+
 OWN_FORMATS = ("csv", "jsonl", "parquet")
 """Formats of files whose columns the user names."""
 
 FORMATS = ("azure", "burstgpt", "mooncake", "bailian", *OWN_FORMATS)
 """All formats that ``read_trace`` reads."""
 
-_EXPECTED = "Give a trace: a CSV file with a header, JSON lines, or a Parquet file."
+_EXPECTED = "Give a CSV file with a header, JSON lines or a Parquet file, with a row per request."
 
 
-_OWN = Columns()
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of one's own file.
 
-
-def read_trace(
-    path: str | PathLike[str],
-    form: str | None = None,
-    columns: Columns = _OWN,
-    where: Mapping[str, str] | None = None,
-) -> Trace:
-    """Read a trace as it was recorded, its first request at 0.
-
-    Args:
-        path: The file; CSV and JSON lines may be compressed by gzip, whatever its name.
-        form: One of ``FORMATS``, or None to recognize it by its content.
-        columns: The columns of one's own file.
-        where: The value that a row must have to be read, by column.
-
-    Raises:
-        TraceError: The file is missing, unreadable, empty or not in this format, or its rows are
-            not in the order of their times. It names the first line that is wrong.
+    Attributes:
+        time: Times, as numbers of seconds from any origin or as dates with times of day in UTC.
+        prompt_tokens: Tokens of the prompts.
+        output_tokens: Tokens of the answers.
+        tenant: Who sends the requests, or None.
+        origin: Where they come from, or None.
     """
-    from fedsim.workload.traces.reading import read
 
-    file = str(path)
-    return read(file, form or recognised(file), columns, where or {})
+    time: str = "time"
+    prompt_tokens: str = "prompt_tokens"
+    output_tokens: str = "output_tokens"
+    tenant: str | None = None
+    origin: str | None = None
 
 
-def read_azure(path: str | PathLike[str]) -> Trace:
-    """Read a trace in the Azure format; see ``read_trace``.
-
-    The timestamps are in UTC and have up to nine decimals.
-
-    Args:
-        path: The file.
-
-    Raises:
-        TraceError: As ``read_trace``.
-    """
-    return read_trace(path, "azure")
+def kind_of(form: str) -> str:
+    """Return which of ``OWN_FORMATS`` the files of a format are."""
+    return _MARKS[form][0] if form in _MARKS else form
 
 
 def recognised(file: str) -> str:
-    """Return the format of a file, detected from its beginning; a table of your own if none fits.
+    """Return the format of a file, detected from its beginning.
+
+    If no published format fits it is a table of one's own, of the kind that its content shows, or
+    its name where that could be anything.
 
     Raises:
         TraceError: The file cannot be read, or is empty.
@@ -93,14 +88,20 @@ def recognised(file: str) -> str:
     with readable(file, _EXPECTED), Path(file).open("rb") as content:
         if content.read(4) == b"PAR1":
             return "parquet"
-    line = first_line(file, _EXPECTED)
+    _, line = next(full_lines(file, _EXPECTED))
     keys = _keys(line)
     names = {name.strip() for name in line.split(",")} if keys is None else keys
-    own = "csv" if keys is None else "jsonl"
-    for name, (kind, marks) in _MARKS.items():
+    own = _named(file) if keys is None else "jsonl"
+    for form, (kind, marks) in _MARKS.items():
         if kind == own and marks <= names:
-            return name
+            return form
     return own
+
+
+def _named(file: str) -> str:
+    """Return the kind of file that a name's ending says, CSV if it says none."""
+    name = file.lower().removesuffix(".gz")
+    return next((kind for ending, kind in ENDINGS.items() if name.endswith(ending)), "csv")
 
 
 def _keys(line: str) -> set[str] | None:

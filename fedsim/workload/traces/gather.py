@@ -1,11 +1,11 @@
-"""Puts a trace together from chunks of its columns.
+"""Makes a trace of a table.
 
 Only numpy arrays are kept: 24 bytes a row for time and tokens, 8 for each block and each label.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,37 +13,62 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fedsim.workload.traces.errors import TraceError, UnfitError
-from fedsim.workload.traces.fields import Text
+from fedsim.workload.traces.content import readable
+from fedsim.workload.traces.errors import TraceError, UnfitError, shown, unreadable
+from fedsim.workload.traces.fields import Text, time_field
 from fedsim.workload.traces.layout import Layout
+from fedsim.workload.traces.scan import scan
+from fedsim.workload.traces.table import Chunk, Table
 from fedsim.workload.traces.trace import Blocks, Integers, Labels, Trace
 
-Chunk = Mapping[str, Any]
-"""An arrow array by column name."""
 
-
-def gather(file: str, chunks: Iterable[Chunk], layout: Layout) -> Trace:
-    """Return the trace that *chunks* of its columns make.
+def gather(file: str, table: Table, layout: Layout) -> Trace:
+    """Return the trace that a table holds.
 
     Args:
-        file: The file that it comes from, for the error.
-        chunks: The columns, a part after the other.
-        layout: What they are.
+        file: The file, for the error.
+        table: The table in it.
+        layout: Its columns; it may have more.
 
     Raises:
-        UnfitError: A field is wrong, or the rows are not in the order of their times.
-        TraceError: No row is left.
+        TraceError: It cannot be read, or no row is left; the first line that is wrong is named.
     """
+    _check_columns(file, table.names, layout)
+    if layout.clock is None:
+        _, first = next(table.rows())
+        layout = replace(layout, clock=time_field(layout.time, first[layout.time]))
     gatherer = _Gatherer(layout)
-    for chunk in chunks:
-        gatherer.add(chunk)
+    try:
+        with readable(file, table.expected):
+            for chunk in table.chunks(layout.fields()):
+                gatherer.add(chunk)
+    except (UnfitError, pa.ArrowException) as failure:
+        scan(file, table.rows(), layout)
+        reason = str(failure) or "A column has a type that does not fit."
+        raise unreadable(file, reason, table.expected) from failure
     if not gatherer.rows:
-        message, remedy = "The trace has no rows.", "Give a trace with a row per request."
-        if layout.where or gatherer.failures:
-            message = "No row of the trace is left."
-            remedy = "Correct where, or give a trace with requests that succeeded."
-        raise TraceError(file, None, message, remedy)
+        remedy = "Correct where, or give a trace with requests that succeeded."
+        raise TraceError(file, None, "No row of the trace is left.", remedy)
     return gatherer.trace()
+
+
+def _check_columns(file: str, names: list[str], layout: Layout) -> None:
+    """Check that a file has the columns of its layout.
+
+    Raises:
+        TraceError: One is missing, or there twice.
+    """
+    if layout.header is not None and (header := ",".join(names)) != layout.header:
+        message = f"The header is {shown(header)}, not {layout.header}."
+        raise TraceError(file, 1, message, "Correct the header, or name the format of this file.")
+    for name in layout.fields():
+        if name not in names:
+            message = f"There is no column {shown(name)}."
+            remedy = f"Name it under columns, out of {shown(', '.join(names), 300)[1:-1]}."
+            raise TraceError(file, 1, message, remedy)
+        if names.count(name) > 1:
+            message = f"The column {shown(name)} is there {names.count(name)} times."
+            raise TraceError(file, 1, message, "Give each column a name of its own.")
 
 
 class _Gatherer:
@@ -59,7 +84,7 @@ class _Gatherer:
     def add(self, chunk: Chunk) -> None:
         """Add the rows of a chunk that are kept."""
         layout = self._layout
-        columns = {name: kind.convert(chunk[name]) for name, kind in layout.fields()}
+        columns = {name: kind.convert(chunk[name]) for name, kind in layout.fields().items()}
         self._check_order(columns[layout.time])
         kept = self._kept(columns, chunk)
         self._keep("times", columns[layout.time][kept])

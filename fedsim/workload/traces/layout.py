@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from fedsim.workload.traces.fields import Field, Hashes, Seconds, Stamp, Text, Tokens
+from fedsim.workload.traces.formats import AZURE_HEADER, Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +39,52 @@ class Layout:
     header: str | None = None
     drops_failures: bool = False
 
-    def read_at(self, clock: Seconds | Stamp) -> Layout:
-        """Return the layout with its kind of times known."""
-        return replace(self, clock=clock)
-
-    def fields(self) -> Iterator[tuple[str, Field]]:
-        """Yield the columns that are read, and of what kind they are."""
-        yield self.time, self.clock or Seconds()
-        yield self.prompt, Tokens()
-        yield self.output, Tokens()
+    def fields(self) -> dict[str, Field]:
+        """Return the columns that are read, each once, and of what kind they are."""
+        fields: dict[str, Field] = {
+            self.time: self.clock or Seconds(),
+            self.prompt: Tokens(),
+            self.output: Tokens(),
+        }
         if self.blocks is not None:
-            yield self.blocks, Hashes()
-        labels = [name for name in (self.tenant, self.origin) if name is not None]
-        for name in labels:
-            yield name, Text()
+            fields[self.blocks] = Hashes()
+        for name in (self.tenant, self.origin):
+            if name is not None:
+                fields.setdefault(name, Text())
         for name in self.where:
-            if name not in labels:
-                yield name, Text(required=False)
+            fields.setdefault(name, Text(required=False))
+        return fields
 
-    @property
-    def columns(self) -> list[str]:
-        """The names of all columns that are read, each once."""
-        return list(dict.fromkeys(name for name, _ in self.fields()))
+
+_PUBLISHED: Mapping[str, Layout] = {
+    "azure": Layout("TIMESTAMP", "ContextTokens", "GeneratedTokens", Stamp(), header=AZURE_HEADER),
+    "burstgpt": Layout(
+        "Timestamp", "Request tokens", "Response tokens", Seconds(), drops_failures=True
+    ),
+    "bailian": Layout(
+        "timestamp", "input_length", "output_length", Seconds(), "hash_ids", block_tokens=16
+    ),
+    "mooncake": Layout(
+        "timestamp", "input_length", "output_length", Seconds(1000.0), "hash_ids", block_tokens=512
+    ),
+}
+
+
+def layout_of(form: str, columns: Columns, where: Mapping[str, str]) -> Layout:
+    """Return where a trace has what.
+
+    Args:
+        form: Its format.
+        columns: The columns of one's own file.
+        where: The value that a row must have to be kept, by column.
+    """
+    if form in _PUBLISHED:
+        return replace(_PUBLISHED[form], where=where)
+    return Layout(
+        columns.time,
+        columns.prompt_tokens,
+        columns.output_tokens,
+        tenant=columns.tenant,
+        origin=columns.origin,
+        where=where,
+    )

@@ -1,8 +1,9 @@
-"""Reads traces that are Parquet files."""
+"""Reads tables that are Parquet files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,82 +11,65 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fedsim.workload.traces.content import readable
-from fedsim.workload.traces.csv_files import check_columns
-from fedsim.workload.traces.errors import TraceError, UnfitError
-from fedsim.workload.traces.fields import Hashes, time_field
-from fedsim.workload.traces.gather import Chunk, gather
-from fedsim.workload.traces.layout import Layout
-from fedsim.workload.traces.scan import Rows, scan
-from fedsim.workload.traces.trace import Trace
+from fedsim.workload.traces.errors import TraceError, unreadable
+from fedsim.workload.traces.fields import Field, Hashes
+from fedsim.workload.traces.table import Chunk, Rows
 
-_EXPECTED = "Give a Parquet file with a row per request."
+_AT_ONCE = 1024
 
 
-def read_parquet(file: str, layout: Layout) -> Trace:
-    """Read a trace that is a Parquet file; its rows count as lines, from 1.
+class ParquetTable:
+    """A Parquet file; see ``Table``.
 
     Args:
         file: The file.
-        layout: Its columns; it may have more.
+        columns: The columns that will be read; all if none.
 
     Raises:
-        TraceError: It cannot be read; the first row that is wrong is named.
+        TraceError: It cannot be read, or it has no rows.
     """
-    with readable(file, _EXPECTED):
-        Path(file).open("rb").close()
-    try:
-        with readable(file, _EXPECTED), pq.ParquetFile(file) as content:
-            check_columns(file, content.schema_arrow.names, layout)
-            first = _first_time(content, layout.time)
-            layout = layout.read_at(time_field(layout.time, first))
-            return gather(file, _chunks(content, layout), layout)
-    except UnfitError as failure:
-        scan(file, _rows(file, layout), layout)
-        message = "A column has a type that does not fit."
-        remedy = "Write times as numbers or timestamps and tokens as integers."
-        raise TraceError(file, None, message, remedy) from failure
-    except pa.ArrowException as failure:
-        message = f"The trace cannot be read: {str(failure).rstrip('.')}."
-        raise TraceError(file, None, message, _EXPECTED) from failure
+
+    expected = "Give a Parquet file with a row per request."
+
+    def __init__(self, file: str, columns: Sequence[str] = ()) -> None:
+        self._file = file
+        self._columns = [*columns] or None
+        with self._opened() as content:
+            self.names = [str(name) for name in content.schema_arrow.names]
+            if not content.metadata.num_rows:
+                raise TraceError(file, None, "The file has no rows.", self.expected)
+
+    def rows(self) -> Rows:
+        """Yield all rows, with times as texts in ISO form; see ``Table``."""
+        number = 0
+        with self._opened() as content:
+            for batch in content.iter_batches(_AT_ONCE, columns=self._columns):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, {name: _plain_value(value) for name, value in row.items()}
+
+    def chunks(self, fields: Mapping[str, Field]) -> Iterator[Chunk]:
+        """Yield columns; see ``Table``."""
+        with self._opened() as content:
+            for batch in content.iter_batches(columns=[*fields]):
+                yield {name: _plain(batch.column(name), kind) for name, kind in fields.items()}
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        try:
+            with readable(self._file, self.expected):
+                Path(self._file).open("rb").close()  # arrow has other words for a missing file
+                with pq.ParquetFile(self._file) as content:
+                    yield content
+        except pa.ArrowException as failure:
+            raise unreadable(self._file, failure, self.expected) from failure
 
 
-def _first_time(content: Any, name: str) -> Any:
-    """Return a text where times are texts or timestamps, and else a number."""
-    kind = content.schema_arrow.field(name).type
-    return "timestamp" if pa.types.is_timestamp(kind) else _first(content, name)
-
-
-def _first(content: Any, name: str) -> Any:
-    for batch in content.iter_batches(batch_size=1, columns=[name]):
-        return batch.column(0)[0].as_py()
-    return 0
-
-
-def _chunks(content: Any, layout: Layout) -> Iterator[Chunk]:
-    hashes = {name for name, kind in layout.fields() if isinstance(kind, Hashes)}
-    for batch in content.iter_batches(columns=layout.columns):
-        columns = {name: batch.column(name) for name in layout.columns}
-        yield {
-            name: column if name in hashes else _plain(column) for name, column in columns.items()
-        }
-
-
-def _plain(column: Any) -> Any:
+def _plain(column: Any, kind: Field) -> Any:
     """Return a column of texts as such, whichever of arrow's types for texts it has."""
-    kind = column.type
-    if pa.types.is_dictionary(kind) or pa.types.is_large_string(kind):
-        return column.cast(pa.string())
-    return column
+    texts = pa.types.is_dictionary(column.type) or pa.types.is_large_string(column.type)
+    return column.cast(pa.string()) if texts and not isinstance(kind, Hashes) else column
 
 
-def _rows(file: str, layout: Layout) -> Rows:
-    number = 0
-    with pq.ParquetFile(file) as content:
-        for chunk in _chunks(content, layout):
-            names = list(chunk)
-            for values in zip(*(chunk[name].to_pylist() for name in names), strict=True):
-                number += 1
-                row = dict(zip(names, values, strict=True))
-                if hasattr(row[layout.time], "isoformat"):
-                    row[layout.time] = row[layout.time].isoformat()
-                yield number, row
+def _plain_value(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else value

@@ -1,76 +1,54 @@
-"""Reads a trace in one of the formats.
-
-It is imported when a trace is read: arrow costs a fraction of a second.
-"""
+"""Reads a trace in one of the formats."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from os import PathLike
 
-from fedsim.workload.traces.columns import AZURE_HEADER, Columns
-from fedsim.workload.traces.csv_files import read_csv
-from fedsim.workload.traces.fields import Seconds, Stamp
-from fedsim.workload.traces.jsonl_files import read_jsonl
-from fedsim.workload.traces.layout import Layout
-from fedsim.workload.traces.parquet_files import read_parquet
+from fedsim.workload.traces.formats import Columns, recognised
 from fedsim.workload.traces.trace import Trace
 
-Reader = Callable[[str, Layout], Trace]
-
-_PUBLISHED: Mapping[str, tuple[Layout, Reader]] = {
-    "azure": (
-        Layout("TIMESTAMP", "ContextTokens", "GeneratedTokens", Stamp(), header=AZURE_HEADER),
-        read_csv,
-    ),
-    "burstgpt": (
-        Layout("Timestamp", "Request tokens", "Response tokens", Seconds(), drops_failures=True),
-        read_csv,
-    ),
-    "bailian": (
-        Layout(
-            "timestamp", "input_length", "output_length", Seconds(), "hash_ids", block_tokens=16
-        ),
-        read_jsonl,
-    ),
-    "mooncake": (
-        Layout(
-            "timestamp",
-            "input_length",
-            "output_length",
-            Seconds(per_second=1000.0),
-            "hash_ids",
-            block_tokens=512,
-        ),
-        read_jsonl,
-    ),
-}
-
-_READERS: Mapping[str, Reader] = {
-    "csv": read_csv,
-    "jsonl": read_jsonl,
-    "parquet": read_parquet,
-}
+_OWN = Columns()
 
 
-def read(file: str, form: str, columns: Columns, where: Mapping[str, str]) -> Trace:
-    """Read a trace; see ``fedsim.workload.traces.read_trace``.
+def read_trace(
+    path: str | PathLike[str],
+    form: str | None = None,
+    columns: Columns = _OWN,
+    where: Mapping[str, str] | None = None,
+) -> Trace:
+    """Read a trace as it was recorded, its first request at 0.
 
     Args:
-        file: The file.
-        form: Its format.
+        path: The file; CSV and JSON lines may be compressed by gzip, whatever its name.
+        form: One of ``FORMATS``, or None to recognize it; see ``recognised``.
         columns: The columns of one's own file.
         where: The value that a row must have to be read, by column.
+
+    Raises:
+        TraceError: The file is missing, unreadable, empty or not in this format, or its rows are
+            not in the order of their times. It names the first line that is wrong.
     """
-    if form in _PUBLISHED:
-        layout, reader = _PUBLISHED[form]
-        return reader(file, replace(layout, where=where))
-    layout = Layout(
-        columns.time,
-        columns.prompt_tokens,
-        columns.output_tokens,
-        tenant=columns.tenant,
-        origin=columns.origin,
-        where=where,
-    )
-    return _READERS[form](file, layout)
+    # Imported only when a trace is read: arrow costs a fraction of a second.
+    from fedsim.workload.traces.gather import gather
+    from fedsim.workload.traces.layout import layout_of
+    from fedsim.workload.traces.opening import open_table
+
+    file = str(path)
+    form = form or recognised(file)
+    layout = layout_of(form, columns, where or {})
+    return gather(file, open_table(file, form, [*layout.fields()]), layout)
+
+
+def read_azure(path: str | PathLike[str]) -> Trace:
+    """Read a trace in the Azure format; see ``read_trace``.
+
+    The timestamps are in UTC and have up to nine decimals.
+
+    Args:
+        path: The file.
+
+    Raises:
+        TraceError: As ``read_trace``.
+    """
+    return read_trace(path, "azure")

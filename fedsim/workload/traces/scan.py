@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fedsim.workload.traces.errors import TraceError, shown
 from fedsim.workload.traces.fields import Seconds, Stamp, Text
 from fedsim.workload.traces.layout import Layout
-
-Rows = Iterator[tuple[int, Mapping[str, Any]]]
-"""The number of each row's line, and its fields by name."""
+from fedsim.workload.traces.table import Rows
 
 
 def scan(file: str, rows: Rows, layout: Layout) -> None:
@@ -20,7 +17,7 @@ def scan(file: str, rows: Rows, layout: Layout) -> None:
         TraceError: One is wrong, or earlier than the one before it.
     """
     clock = layout.clock or Seconds()
-    fields = list(layout.fields())
+    fields = layout.fields().items()
     before: tuple[float, Any] | None = None
     for line, row in rows:
         for name, kind in fields:

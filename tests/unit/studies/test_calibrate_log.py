@@ -135,7 +135,24 @@ class TestReading:
         assert len(log) == COUNT - 2
         assert log.left_out[0].startswith("2 rows are left out as failed")
 
-    def test_a_run_of_fedsim_is_seen_from_the_node(self, tmp_path):
+    def test_texts_of_several_lines_are_no_rows(self, tmp_path):
+        """A quoted text may have line ends and empty lines, and rows are known by their first."""
+        table = rows().astype(object).assign(answer='She said "no".\n\nThen, she left.')
+        assert len(read_log(written(tmp_path, table))) == COUNT
+        table.loc[4, "arrived"] = "soon"
+
+        with pytest.raises(LogError, match=r"log.csv:14: arrived is 'soon'"):
+            read_log(written(tmp_path, table))
+
+    @pytest.mark.parametrize("name", ["log.csv", "log.jsonl.gz", "log.parquet"])
+    def test_a_file_is_known_by_its_content(self, tmp_path, name):
+        """Whatever its name."""
+        log = read_log(written(tmp_path, rows(), name).rename(tmp_path / "requests.log"))
+
+        assert (len(log), log.name) == (COUNT, "requests.log")
+
+    @pytest.mark.parametrize("name", ["requests.parquet", "requests.csv"])
+    def test_a_run_of_fedsim_is_seen_from_the_node(self, tmp_path, name):
         """Half of the network time lies before the node, the other half after it."""
         number = np.arange(COUNT, dtype=np.float64)
         table = pd.DataFrame(
@@ -153,7 +170,7 @@ class TestReading:
                 "node": "chat-0",
             }
         )
-        log = read_log(written(tmp_path, table, "requests.parquet"))
+        log = read_log(written(tmp_path, table, name))
 
         assert len(log) == COUNT - 2
         assert log.ttft_s == pytest.approx(0.4)
@@ -213,17 +230,26 @@ class TestErrors:
         path = written(tmp_path, rows())
         path.write_text(path.read_text() + "1,2,3\n")
 
-        with pytest.raises(LogError, match=r"log.csv:82: The row has 3 fields, the header 5"):
+        with pytest.raises(
+            LogError, match=r"log.csv:82: The row '1,2,3' has 3 fields instead of 5"
+        ):
             read_log(path)
+
+    def test_a_table_without_rows_is_refused(self, tmp_path):
+        """In every format."""
+        for name in ("log.csv", "log.parquet"):
+            with pytest.raises(LogError, match="no rows"):
+                read_log(written(tmp_path, rows().head(0), name))
 
     @pytest.mark.parametrize(
         ("name", "content", "message"),
         [
+            ("log.csv", "arrival\n1\n\n2\n", "log.csv:3: The line is empty. Remove it."),
             ("gone.csv", None, "does not exist"),
-            ("log.txt", "a", "Name it .csv, .jsonl or .parquet"),
-            ("log.csv", "", "The log is empty"),
-            ("log.jsonl", "[1]\n", r"log.jsonl:1: The line is not a JSON object"),
-            ("log.parquet", "no", "cannot be read|not a Parquet file"),
+            ("log.txt", "a", "log.txt:1: The file has a header and no rows"),
+            ("log.csv", "", "The file is empty"),
+            ("log.jsonl", "[1]\n", r"log.jsonl:1: The line '\[1\]' is not a JSON object"),
+            ("log.parquet", "no", "The file cannot be read"),
         ],
     )
     def test_a_file_that_is_no_log_is_refused(self, tmp_path, name, content, message):

@@ -237,7 +237,11 @@ class TestFiles:
                 json.dumps({**CLIENT_LENGTHS, "output_tokens": {"q": [1, 2]}}),
                 ":1: .* q must be 16 quantiles that do not fall",
             ),
-            ("", "No client of the model 'm-large' has lengths. Leave out lengths"),
+            ("", "The file is empty."),
+            (
+                json.dumps({**CLIENT_LENGTHS, "model": "m-tiny"}),
+                "No client of the model 'm-large' has lengths. Leave out lengths",
+            ),
         ],
     )
     def test_broken_lengths(self, tmp_path, row, message):
@@ -253,7 +257,7 @@ class TestFiles:
         damaged = tmp_path / "damaged.gz"
         damaged.write_bytes(gzip.compress(b"x" * 1000)[:20])
 
-        with pytest.raises(TraceError, match=r"nowhere\.csv: The trace does not exist\."):
+        with pytest.raises(TraceError, match=r"nowhere\.csv: The file does not exist\."):
             read_rates(tmp_path / "nowhere.csv", "m-large")
-        with pytest.raises(TraceError, match=r"damaged\.gz: The compressed trace is cut off"):
+        with pytest.raises(TraceError, match=r"damaged\.gz: The compressed file is cut off"):
             read_rates(damaged, "m-large")

@@ -183,6 +183,20 @@ class TestOwn:
 
         self.check(read_trace(path, None, COLUMNS))
 
+    def test_a_row_may_be_chosen_by_its_time(self, write):
+        """A column by which rows are chosen is read as what it is all the same."""
+        path = write("time,prompt_tokens,output_tokens", "5,1,2", "6,3,4")
+
+        assert read_trace(path, where={"time": "6"}).prompt_tokens.tolist() == [3]
+
+    def test_the_name_says_what_the_content_does_not(self, tmp_path):
+        """A file of JSON lines whose first line is none is not called a CSV file."""
+        path = tmp_path / "trace.jsonl"
+        path.write_text("[1]\n")
+
+        assert recognised(str(path)) == "jsonl"
+        assert failure(path).message == "The line '[1]' is not a JSON object."
+
     def test_dates(self, write):
         """Times may be dates and times of day."""
         path = write("time,prompt_tokens,output_tokens", "2024-01-01T00:00:01Z,1,2")

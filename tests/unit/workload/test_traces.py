@@ -163,7 +163,7 @@ class TestRefusals:
         """A header alone is no trace."""
         error = failure(write(HEADER))
 
-        assert (error.line, error.message) == (1, "The trace has a header and no rows.")
+        assert (error.line, error.message) == (1, "The file has a header and no rows.")
 
     @pytest.mark.parametrize("content", [b"", b"\n", gzip.compress(b"", mtime=0)])
     def test_empty(self, write, content):
@@ -171,7 +171,7 @@ class TestRefusals:
         error = failure(write(content=content))
 
         assert error.line is None
-        assert error.message == "The trace is empty."
+        assert error.message == "The file is empty."
         assert HEADER in error.remedy
 
     def test_missing(self, tmp_path):
@@ -179,13 +179,13 @@ class TestRefusals:
         error = failure(tmp_path / "absent.csv.gz")
 
         assert str(error) == (
-            f"{tmp_path / 'absent.csv.gz'}: The trace does not exist. "
+            f"{tmp_path / 'absent.csv.gz'}: The file does not exist. "
             "Correct the name, or the folder that it is relative to."
         )
 
     def test_folder(self, tmp_path):
         """A folder is not a trace."""
-        assert "The trace cannot be read: Is a directory" in failure(tmp_path).message
+        assert "The file cannot be read: Is a directory" in failure(tmp_path).message
 
     def test_damaged(self, write):
         """A compressed file that was cut off, or changed, is called damaged."""
@@ -201,7 +201,7 @@ class TestRefusals:
         """A file that is no text is refused as such."""
         error = failure(write(content=b"\xff\xfe\x00\x01"))
 
-        assert error.message == "The trace is not a text file."
+        assert error.message == "The file is not a text file."
 
     def test_is_a_value_error_of_fedsim(self, tmp_path):
         """A caller can catch it as either, and a worker process can send it back."""
