@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from fedsim import __version__
 from fedsim.cli.calibrate import calibrate
 from fedsim.cli.catalogue import catalogue
 from fedsim.cli.check import check
@@ -16,6 +15,7 @@ from fedsim.cli.hints import Command, Group
 from fedsim.cli.new import new
 from fedsim.cli.run import run
 from fedsim.cli.trace import trace
+from fedsim.version import __version__
 
 app = typer.Typer(
     cls=Group,

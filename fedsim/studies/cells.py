@@ -23,8 +23,8 @@ from typing import Any
 
 import cloudpickle
 
-import fedsim
 from fedsim.scenario.spec import Scenario
+from fedsim.version import __version__
 
 NOT_OF_A_RUN = ("name", "description", "compare", "study", "sweep", "plan")
 """Keys of a scenario that change nothing in a run of it."""
@@ -132,7 +132,7 @@ class Variants:
         scenario = self.scenario.changed(cell.changes)
         plugins = plugin_digests(scenario)
         decisive = {**of_a_run(scenario), "seed": None}
-        data = json.dumps([fedsim.__version__, plugins, decisive], default=str)
+        data = json.dumps([__version__, plugins, decisive], default=str)
         return blake2b(data.encode(), digest_size=16), _texts(scenario, cell.changes), plugins
 
 
@@ -233,7 +233,7 @@ def _parents(module: str) -> list[str]:
 
 
 def _is_installed(origin: str) -> bool:
-    house, library = str(Path(fedsim.__file__).parent), str(Path(os.__file__).parent)
+    house, library = str(Path(__file__).parent.parent), str(Path(os.__file__).parent)
     return origin.startswith((house, library)) or any(part in origin for part in _INSTALLED)
 
 
