@@ -294,7 +294,7 @@ class Environment(simpy.Environment):
         stop = StopSimulation.callback
         rest = [each for each in callbacks[callbacks.index(stop) :] if each != stop]
         if not event._ok:
-            event.defused = True  # type: ignore[assignment]
+            event.defused = True
         if rest:
             event.callbacks = rest
             self.push(event, self.now, FIRST)
