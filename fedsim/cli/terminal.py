@@ -145,7 +145,9 @@ def fitted(columns: Sequence[Column], width: int) -> tuple[list[Column], list[Co
 
 
 def _width(column: Column) -> int:
-    return max(map(len, (column.title, *map(str, column.cells))))
+    from rich.cells import cell_len
+
+    return max(map(cell_len, (column.title, *map(str, column.cells))))
 
 
 def _sizes(columns: Sequence[Column], width: int) -> list[int]:
@@ -162,13 +164,18 @@ def _sizes(columns: Sequence[Column], width: int) -> list[int]:
 
 def _line(columns: Sequence[Column], cells: Sequence[Cell], sizes: Sequence[int]) -> Text:
     """Return a row, its cells in their colors."""
+    from rich.cells import cell_len, set_cell_size
     from rich.text import Text
 
     line = Text()
     for column, cell, size in zip(columns, cells, sizes, strict=True):
-        text = str(cell) if len(str(cell)) <= size else str(cell)[: size - 1] + "…"
-        padded = text.ljust(size) if column.align == "left" else text.rjust(size)
-        line.append(padded, _COLORS[cell.style])
+        text = str(cell)
+        if cell_len(text) > size:
+            text = set_cell_size(text, size - 1) + "…"
+        padding = " " * (size - cell_len(text))
+        line.append(
+            text + padding if column.align == "left" else padding + text, _COLORS[cell.style]
+        )
         line.append(" " * _GAP)
     line.rstrip()
     return line

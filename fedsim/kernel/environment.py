@@ -279,13 +279,25 @@ class Environment(simpy.Environment):
         try:
             for callback in callbacks:
                 callback(event)
-        except StopSimulation:
-            # The run stops here; what else waits for the event is called when it goes on.
-            event.callbacks = callbacks[callbacks.index(callback) + 1 :]
-            self.push(event, self.now, FIRST)
+        except BaseException:  # what a failed event failed with, or StopSimulation
+            if callback == StopSimulation.callback:
+                self._keep_waiting(event, callbacks)
             raise
         if not event._ok and not hasattr(event, "_defused"):
             raise event._value
+
+    def _keep_waiting(self, event: Event, callbacks: list[Callable[[Event], None]]) -> None:
+        """Have what else waits for *event*, at which a run stops, called when the next one begins.
+
+        A run that was stopped by something else may have left a callback of its own behind.
+        """
+        stop = StopSimulation.callback
+        rest = [each for each in callbacks[callbacks.index(stop) :] if each != stop]
+        if not event._ok:
+            event.defused = True
+        if rest:
+            event.callbacks = rest
+            self.push(event, self.now, FIRST)
 
     def _check_deadlock(self) -> None:
         waiting = [f"{task.name} (waits for {task.waits_for})" for task in self.live_tasks]

@@ -175,7 +175,7 @@ def _objective(verdicts: Sequence[Verdict]) -> list[Block]:
     every_s = verdicts[0].every_s
     if every_s is not None:
         held = tuple(_windows(each) for each in verdicts)
-        columns.append(Column(f"held in windows of {DURATION.format(every_s)}", held))
+        columns.append(Column(f"held in windows of {DURATION.format(every_s)}", held, rank=1))
     styles: dict[str, Style] = {"held": "good"}
     styles |= {each.word: "bad" for each in verdicts if not each.held}
     columns.append(words("verdict", [each.word for each in verdicts], styles=styles))

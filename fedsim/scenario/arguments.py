@@ -81,7 +81,7 @@ def require_names(value: Any, name: str, example: str) -> None:
 
 
 def require_by_name(value: object, name: str) -> None:
-    """Check that *value* is a mapping from texts, or None.
+    """Check that *value* is a mapping from names that can be printed, or None.
 
     Raises:
         ArgumentError: It is not.
@@ -91,8 +91,8 @@ def require_by_name(value: object, name: str) -> None:
         rule = f"{name} is a mapping by name"
         raise _wrong(rule, value, hint)
     for key in value or ():
-        if not isinstance(key, str):
-            rule = f"A name in {name} is a text"
+        if not isinstance(key, str) or not key.strip() or not key.isprintable():
+            rule = f"A name in {name} is a text of printable characters"
             raise _wrong(rule, key, hint)
 
 

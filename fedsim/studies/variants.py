@@ -43,7 +43,7 @@ def variants(
         routers: ``module:Class`` or ``<adapter>/<choice>`` texts, classes or objects by name.
 
     Raises:
-        ScenarioError: There is nothing to compare, a name stands for two, or a variant makes no
+        ScenarioError: There is nothing to compare, two have the same name, or a variant makes no
             scenario.
     """
     named = dict(routers or {})

@@ -214,8 +214,8 @@ def fit_engine(log: RequestLog, limits: Limits, *, progress: Progress | None = N
         message = "Almost no request has three output tokens or more and a time between them."
         remedy = "Log first and last tokens, or fit service times by --service."
         raise LogError(log.name, [(None, message)], remedy)
-    tell = progress or (lambda _done, _runs: None)
-    fit = Fitter(log, fitted, begun, lambda share: tell(share, 1)).fit()
+    report = progress or (lambda _done, _runs: None)
+    fit = Fitter(log, fitted, begun, lambda share: report(share, 1)).fit()
     steps, overhead_s = coefficients(fit.values_s)
     config = replace(begun, steps=steps, request_overhead_s=overhead_s)
     predicted = replay(log, config)

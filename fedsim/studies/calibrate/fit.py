@@ -98,7 +98,7 @@ class Fitter:
         log: The log; all of its requests load the simulated nodes.
         rows: Which requests are fitted.
         config: The engine; its step times and request overhead do not matter.
-        tell: Called with the share of the work that is done.
+        report: Called with the share of the work that is done.
     """
 
     def __init__(
@@ -106,9 +106,9 @@ class Fitter:
         log: RequestLog,
         rows: NDArray[np.bool_],
         config: EngineConfig,
-        tell: Callable[[float], None],
+        report: Callable[[float], None],
     ) -> None:
-        self._log, self._config, self._tell = log, config, tell
+        self._log, self._config, self._report = log, config, report
         self._rows = np.flatnonzero(rows)
         self._decoding = np.flatnonzero(rows & decodes(log))
         self._pace = rough_pace(log, rows)
@@ -166,7 +166,7 @@ class Fitter:
 
     def _done(self, rounds: int) -> None:
         most = TRIAL * len(self._starts) + ROUNDS + 1 + STEPS * (len(NAMES) + TRIALS)
-        self._tell(rounds / most)
+        self._report(rounds / most)
 
     def _replay(self, place: Floats) -> RequestLog:
         steps, overhead_s = coefficients(place * self._scale)

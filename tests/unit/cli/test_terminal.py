@@ -7,6 +7,7 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
 from fedsim.cli.terminal import PIPED_WIDTH, fitted, show, stdout
@@ -94,6 +95,14 @@ def test_a_name_that_is_too_long_is_cut():
     )
 
     assert printed(table, width=40)[1] == "  a_module.with_a_long_name…  99.1 ± 0.1"
+
+
+def test_wide_characters_are_aligned():
+    """A character of a far-eastern script takes two places, where it is cut as well."""
+    table = Table((words("router", ["振り分け", "x"]), column("p99 s", ["1.5", "2.5"])))
+
+    assert [cell_len(line) for line in printed(table, width=40)] == [17, 17, 17]
+    assert printed(Table((words("router", ["振" * 30]),)), width=40)[1] == f"  {'振' * 18} …"
 
 
 @given(

@@ -232,6 +232,40 @@ class TestUntil:
         env.run()
         assert log[1:] == [("late", "value", 3.0), ("after", "at once", 3.0)]
 
+    def test_until_an_event_that_fails_keeps_its_other_callbacks(self, env):
+        """What waits for it is thrown the failure when the run goes on, which raises no more."""
+        log = []
+        event = env.event()
+
+        def late():
+            yield env.timeout(0.5)
+            try:
+                yield event
+            except ValueError as caught:
+                log.append((env.now, str(caught)))
+
+        env.process(late())
+        env.call_at(1.0, lambda _: event.fail(ValueError("lost")))
+        with pytest.raises(ValueError, match="lost"):
+            env.run(until=event)
+        env.run()
+
+        assert log == [(1.0, "lost")]
+        assert event.processed
+
+    def test_a_run_that_breaks_off_leaves_no_stop_behind(self, env):
+        """A run until an event that something else ended stops no later run at that event."""
+        event = env.timeout(2.0, "value")
+        env.timeout(3.0)
+        env.event().fail(OddError(node="a"))
+        with pytest.raises(OddError):
+            env.run(until=event)
+
+        assert env.run(until=event) == "value"
+        assert event.processed
+        env.run()
+        assert env.now == 3.0
+
     def test_a_time_in_the_past_is_refused(self, env):
         """Run until a time that has passed says so."""
         env.run(until=2.0)
