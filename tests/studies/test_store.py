@@ -19,8 +19,7 @@ import pytest
 import fedsim
 from fedsim.errors import ResultsError
 from fedsim.studies.cells import Cell
-from fedsim.studies.pairing import require_paired
-from fedsim.studies.records import Failure, Question, Record
+from fedsim.studies.records import Failure
 from fedsim.studies.runset import RunSet
 from tests import small_scenario
 
@@ -246,22 +245,6 @@ def test_a_cell_that_fails_is_a_row(scenario, folder, workers):
     assert len(found) == 8
     assert "KeyError: 'today'" in "\n".join(failures[0].traceback)
     assert not place.exists()
-
-
-def test_pairing_is_checked(scenario):
-    """Variants that meet other arrivals are named, with the stream; other nodes are no matter."""
-    changes: dict[str, dict[str, object]] = {
-        "base": {},
-        "nodes": {"pools.west-chat.count": 1},
-        "rate": {"workload.chat.arrivals.rate": "13/s"},
-    }
-    with RunSet(scenario, question=Question(by=(), diagnosed=False), workers=1) as runs:
-        cells = [Cell({"variant": name}, change) for name, change in changes.items()]
-        found = [each for each in runs.run(runs.planned(cells)) if isinstance(each, Record)]
-    base, nodes, rate = found
-    require_paired([base, nodes])
-    with pytest.raises(ResultsError, match=r"base and rate are not paired: workload\.chat differs"):
-        require_paired([base, nodes, rate])
 
 
 def test_whatever_runs_the_cells_gives_equal_records(scenario):
