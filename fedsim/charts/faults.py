@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,8 +19,15 @@ from fedsim.charts.figure import (
     VERMILLION,
     tidy,
 )
+from fedsim.charts.intervals import (
+    HARMLESS,
+    FaultSpan,
+    StateSpan,
+    fault_spans,
+    merged,
+    state_spans,
+)
 
-_NORMAL = frozenset({"up", "normal", "", "nan"})
 _COLOURS = {
     "down": VERMILLION,
     "slow": ORANGE,
@@ -33,8 +41,6 @@ _COLOURS = {
 }
 """Colours by the first word of a state."""
 
-_HARMLESS = frozenset({"rolling"})
-"""States in which nothing is wrong with the subject itself: the nodes have events of their own."""
 MOST_LANES = 8
 """Faults are drawn by subject for at most so many; the rest share a lane."""
 
@@ -52,23 +58,17 @@ def fault_intervals(events: pd.DataFrame, end_s: float) -> pd.DataFrame:
         Columns ``subject``, ``label`` (such as ``down`` or ``slow x5``), ``start_s``, ``end_s``,
         in the order of start.
     """
-    running: dict[tuple[str, str], list[float]] = {}
-    spans: list[tuple[str, str, float, float]] = []
     faults = events[events["kind"] == "fault"]
     columns = (faults[name].tolist() for name in ("time_s", "subject", "before", "after"))
-    for time_s, subject, before, after in zip(*columns, strict=True):
-        began = running.get((subject, str(before)))
-        if began:
-            start_s = began.pop()
-            if not began:
-                spans.append((subject, str(before), start_s, time_s))
-        if str(after) not in _NORMAL:
-            depth = running.setdefault((subject, str(after)), [])
-            depth.append(depth[0] if depth else time_s)
-    spans += [(*key, began[0], end_s) for key, began in running.items() if began]
-    table = pd.DataFrame(spans, columns=pd.Index(["subject", "label", "start_s", "end_s"]))
-    table = table.astype({"start_s": "float64", "end_s": "float64"})
-    return table.sort_values(["start_s", "subject"], kind="stable", ignore_index=True)
+    spans = fault_spans(_texts(zip(*columns, strict=True)), end_s)
+    table = pd.DataFrame(spans, columns=pd.Index(FaultSpan._fields))
+    return table.astype({"start_s": "float64", "end_s": "float64"})
+
+
+def _texts(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Yield rows without what is missing: None."""
+    for row in rows:
+        yield tuple(None if pd.isna(value) else value for value in row)
 
 
 def state_intervals(events: pd.DataFrame, kind: str, end_s: float) -> pd.DataFrame:
@@ -84,29 +84,16 @@ def state_intervals(events: pd.DataFrame, kind: str, end_s: float) -> pd.DataFra
         Columns ``gateway``, ``subject``, ``state``, ``start_s``, ``end_s``; what was before the
         first change of a gateway and node is not in it.
     """
-    chosen = events.loc[events["kind"] == kind, ["gateway", "subject", "time_s", "after"]]
-    chosen = chosen.astype({"gateway": "str", "subject": "str", "after": "str"})
-    until_s = chosen.groupby(["gateway", "subject"], sort=False)["time_s"].shift(-1)
-    chosen = chosen.assign(end_s=until_s.fillna(end_s).clip(upper=end_s))
-    return chosen.rename(columns={"time_s": "start_s", "after": "state"})[
-        ["gateway", "subject", "state", "start_s", "end_s"]
-    ].reset_index(drop=True)
-
-
-def merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the union of spans, in order and without overlaps."""
-    union: list[tuple[float, float]] = []
-    for start, end in sorted(spans):
-        if union and start <= union[-1][1]:
-            union[-1] = (union[-1][0], max(end, union[-1][1]))
-        else:
-            union.append((start, end))
-    return union
+    chosen = events[events["kind"] == kind]
+    texts = (chosen[name].astype("str").tolist() for name in ("gateway", "subject", "after"))
+    spans = state_spans(zip(chosen["time_s"].tolist(), *texts, strict=True), end_s)
+    table = pd.DataFrame(spans, columns=pd.Index(StateSpan._fields))
+    return table.astype({"start_s": "float64", "end_s": "float64"})
 
 
 def harmful(faults: pd.DataFrame) -> pd.DataFrame:
     """Return the faults in which something is wrong with the subject itself."""
-    return faults[~faults["label"].isin(_HARMLESS)]
+    return faults[~faults["label"].isin(HARMLESS)]
 
 
 def shade(axes: Axes, faults: pd.DataFrame) -> None:

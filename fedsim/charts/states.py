@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from fedsim.charts.faults import fault_intervals, harmful, merged, state_intervals
+from fedsim.charts.faults import fault_intervals, harmful, state_intervals
 from fedsim.charts.figure import (
     BLUE,
     GREY,
@@ -22,6 +22,7 @@ from fedsim.charts.figure import (
     new_chart,
     tidy,
 )
+from fedsim.charts.intervals import merged
 
 _TITLE = "What gateways noticed: node health and circuit breakers against the faults"
 _HEALTH = {"degraded": ORANGE, "unhealthy": VERMILLION}

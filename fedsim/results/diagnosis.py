@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,7 +103,7 @@ class _Pool:
 
 def findings(run: Run) -> list[str]:
     """Return what the run shows of known defects of routing, as sentences; mostly nothing."""
-    trouble = troubles(run.events, run.directory, run.end_s)
+    trouble = troubles(run.tables, run.directory, run.end_s)
     found = [*removed_capacity(run), *stuck_trials(run), *_short_deadlines(run)]
     for pool in _pools(run):
         stuck = _sticking(run, pool)
@@ -120,12 +121,12 @@ def findings(run: Run) -> list[str]:
 
 def _pools(run: Run) -> Iterator[_Pool]:
     """Yield the pools of several nodes that had any attempts."""
-    attempts = run.attempts
-    started_s = attempts["started_s"].to_numpy()
-    chosen = Window(run.warmup_s, run.duration_s).holds(started_s)
-    attempts, rows = attempts[chosen], run.tables.request_rows[chosen]
-    tenants = run.requests["tenant"].cat.codes.to_numpy()[rows]
-    node = attempts["node"].cat.codes.to_numpy()
+    of = partial(run.tables.values, "attempts")
+    chosen = np.flatnonzero(Window(run.warmup_s, run.duration_s).holds(of("started_s")))
+    requests = run.tables.request_rows
+    finished_s = of("finished_s")
+    finished_s = np.where(np.isnan(finished_s), run.end_s, finished_s)
+    node = of("node")[chosen]
     pools: dict[str, list[int]] = {}
     for code, info in enumerate(run.directory.nodes):
         pools.setdefault(info.pool, []).append(code)
@@ -133,26 +134,27 @@ def _pools(run: Run) -> Iterator[_Pool]:
         mine = np.isin(node, codes)
         if len(codes) < 2 or not mine.any():
             continue
-        part = attempts[mine]
+        part = chosen[mine]
         yield _Pool(
             name,
             codes,
-            node[mine],
-            part["gateway"].cat.codes.to_numpy(),
-            tenants[mine],
-            part["started_s"].to_numpy(),
-            part["finished_s"].fillna(run.end_s).to_numpy(),
-            part["queue_wait_s"].to_numpy(),
-            part["service_s"].to_numpy(),
-            _reused(run, rows[mine]),
+            of("node")[part],
+            of("gateway")[part],
+            run.tables.values("requests", "tenant")[requests[part]],
+            of("started_s")[part],
+            finished_s[part],
+            of("queue_wait_s")[part],
+            of("service_s")[part],
+            _reused(run, requests[part]),
         )
 
 
 def _reused(run: Run, rows: Codes) -> float:
-    requests = run.requests.iloc[np.unique(rows)]
-    known = requests[requests["cached_tokens"] >= 0]
-    prompts = float(known["prompt_tokens"].sum())
-    return float(known["cached_tokens"].sum()) / prompts if prompts else 0.0
+    rows = np.unique(rows)
+    cached = run.tables.values("requests", "cached_tokens")[rows]
+    known = cached >= 0
+    prompts = int(run.tables.values("requests", "prompt_tokens")[rows][known].sum())
+    return int(cached[known].sum()) / prompts if prompts else 0.0
 
 
 # Deadlines that nothing could meet
@@ -163,25 +165,23 @@ def _short_deadlines(run: Run) -> Iterator[str]:
 
     Those attempts made their node work nearly from their start to their end: they did not wait.
     """
-    attempts, tables = run.attempts, run.tables
-    started_s = attempts["started_s"].to_numpy()
-    timed_out = (attempts["outcome"] == "timeout").to_numpy()
+    of = partial(run.tables.values, "attempts")
+    started_s, node = of("started_s"), of("node")
+    timed_out = run.tables.are("attempts", "timeout")
     if not timed_out.any():
         return
-    taken_s = attempts["finished_s"].to_numpy() - started_s
-    waited = ~(attempts["queue_wait_s"].to_numpy() <= WAITING_HURTS * taken_s)
-    node = attempts["node"].cat.codes.to_numpy()
+    taken_s = of("finished_s") - started_s
+    waited = ~(of("queue_wait_s") <= WAITING_HURTS * taken_s)
     inside = Window(run.warmup_s, run.duration_s).holds(started_s)
-    trouble = troubles(run.events, run.directory, run.end_s, seen=False)
-    inside &= ~within(started_s, link_troubles(run.events, run.end_s))
-    held_s = tables.node_totals.set_index("node")["window_busy_slot_s"]
+    trouble = troubles(run.tables, run.directory, run.end_s, seen=False)
+    inside &= ~within(started_s, link_troubles(run.tables, run.end_s))
+    held_s = run.tables.values("node_totals", "window_busy_slot_s")
     pools: dict[str, list[int]] = {}
     for code, info in enumerate(run.directory.nodes):
         pools.setdefault(info.pool, []).append(code)
     for pool, codes in pools.items():
-        infos = [run.directory.nodes[code] for code in codes]
-        room_s = sum(info.slots for info in infos) * (run.duration_s - run.warmup_s)
-        if held_s[[info.name for info in infos]].sum() > IDLE_BELOW * room_s:
+        slots = sum(run.directory.nodes[code].slots for code in codes)
+        if held_s[codes].sum() > IDLE_BELOW * slots * (run.duration_s - run.warmup_s):
             continue
         mine = np.isin(node, codes) & inside
         cut = mine & timed_out & ~waited

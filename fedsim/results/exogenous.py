@@ -48,13 +48,10 @@ def exogenous_digests(tables: Tables, directory: Directory, duration_s: float) -
 
 
 def _faults(tables: Tables, duration_s: float) -> dict[str, str]:
-    time_s = tables.values("events", "time_s")
-    rows = np.flatnonzero((tables.values("events", "kind") == "fault") & (time_s < duration_s))
-    names = ("time_s", "detail", "subject", "before", "after")
-    columns = (tables.values("events", name)[rows].tolist() for name in names)
     states: dict[str, Any] = {}
-    for when_s, kind, subject, before, after in zip(*columns, strict=True):
-        if not FAULTS[kind].waits_for_nodes:
+    events = tables.events_of("fault", "time_s", "detail", "subject", "before", "after")
+    for time_s, kind, subject, before, after in events:
+        if time_s < duration_s and not FAULTS[kind].waits_for_nodes:
             state = states.setdefault(f"{kind} of {subject}", blake2b(digest_size=8))
-            state.update(f"{when_s!r} {before} {after}\n".encode())
+            state.update(f"{time_s!r} {before} {after}\n".encode())
     return {name: state.hexdigest() for name, state in states.items()}

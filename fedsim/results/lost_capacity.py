@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fedsim.charts.faults import fault_intervals, harmful, merged, state_intervals
-from fedsim.results.troubles import GRACE_S, link_troubles
+import numpy as np
+
+from fedsim.charts.intervals import merged
+from fedsim.results.troubles import GRACE_S, faults_of, link_troubles, states_of
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-
     from fedsim.results.run import Run
     from fedsim.world.observer import NodeInfo
 
@@ -26,9 +26,9 @@ def removed_capacity(run: Run) -> Iterator[str]:
 
     A node is sound while no fault but one of its health endpoint strikes it, nor its links.
     """
-    states = state_intervals(run.events, "health", run.end_s)
-    unhealthy = states[states["state"] == "unhealthy"]
-    if unhealthy.empty:
+    states = states_of(run.tables, "health", run.end_s)
+    unhealthy = [state for state in states if state.state == "unhealthy"]
+    if not unhealthy:
         return
     excused = _excused(run)
     nodes = {info.name: code for code, info in enumerate(run.directory.nodes)}
@@ -36,11 +36,11 @@ def removed_capacity(run: Run) -> Iterator[str]:
     for info in run.directory.nodes:
         sizes[info.pool] = sizes.get(info.pool, 0) + 1
     steps: dict[tuple[str, str], list[tuple[float, int]]] = {}
-    columns = (unhealthy[name].tolist() for name in ("gateway", "subject", "start_s", "end_s"))
-    for gateway, subject, start_s, end_s in zip(*columns, strict=True):
-        node = nodes[str(subject)]
-        where = steps.setdefault((run.directory.nodes[node].pool, str(gateway)), [])
-        for begin_s, finish_s in _without(start_s, min(end_s, run.duration_s), excused[node]):
+    for state in unhealthy:
+        node = nodes[state.subject]
+        where = steps.setdefault((run.directory.nodes[node].pool, state.gateway), [])
+        end_s = min(state.end_s, run.duration_s)
+        for begin_s, finish_s in _without(state.start_s, end_s, excused[node]):
             where += [(begin_s, 1), (finish_s, -1)]
     for pool, size in sizes.items():
         found = [_worst(each, size) for (name, _), each in steps.items() if name == pool]
@@ -55,21 +55,23 @@ def removed_capacity(run: Run) -> Iterator[str]:
 
 def stuck_trials(run: Run) -> Iterator[str]:
     """Yield the finding that a trial request of a half-open circuit never had an answer."""
-    states = state_intervals(run.events, "breaker", run.end_s)
-    half_open = states[states["state"] == "half_open"]
-    if half_open.empty:
+    states = states_of(run.tables, "breaker", run.end_s)
+    half_open = [state for state in states if state.state == "half_open"]
+    if not half_open:
         return
-    attempts = run.attempts
-    open_ended = attempts[(attempts["outcome"] == "unfinished").to_numpy()]
+    open_ended = np.flatnonzero(run.tables.are("attempts", "unfinished"))
+    columns = ("started_s", "gateway", "node")
+    started_s, gateways, nodes = (run.tables.values("attempts", name) for name in columns)
+    at_s = started_s[open_ended]
+    names = {info.name: code for code, info in enumerate(run.directory.nodes)}
     reported: set[tuple[str, str]] = set()
-    columns = (half_open[name].tolist() for name in ("gateway", "subject", "start_s", "end_s"))
-    for gateway, node, start_s, end_s in zip(*columns, strict=True):
-        at_s = open_ended["started_s"].to_numpy()
-        stuck = (open_ended["gateway"] == gateway) & (open_ended["node"] == node)
+    for gateway, node, _, start_s, end_s in half_open:
+        stuck = gateways[open_ended] == run.directory.gateways.index(gateway)
+        stuck &= nodes[open_ended] == names[node]
         stuck &= (at_s >= start_s) & (at_s <= end_s - LONG_S)
         if stuck.any() and (gateway, node) not in reported:
             reported.add((gateway, node))
-            since_s = float(at_s[stuck.to_numpy()][0])
+            since_s = float(at_s[stuck][0])
             yield (
                 f"Half-open trial without an end: the request that {gateway} sent to {node} at "
                 f"{since_s:.0f} s, to try its half-open circuit, was never answered and had no "
@@ -82,17 +84,15 @@ def _excused(run: Run) -> list[list[tuple[float, float]]]:
 
     In panic a gateway does not go by health, so that this excuses all of them.
     """
-    faults = harmful(fault_intervals(run.events, run.end_s))
-    faults = faults[~faults["label"].str.startswith("health")]
-    loading = state_intervals(run.events, "loading", run.end_s)
-    loading = loading[loading["state"] != "ready"]
-    panics = state_intervals(run.events, "panic", run.end_s)
-    everywhere = [(begin_s, end_s) for _, begin_s, end_s in _rows(panics[panics["state"] == "on"])]
-    everywhere += [tuple(span) for span in link_troubles(run.events, run.end_s).tolist()]
+    tables, last_s = run.tables, run.end_s
+    panics = (each for each in states_of(tables, "panic", last_s) if each.state == "on")
+    everywhere = [(each.start_s, each.end_s) for each in panics]
+    everywhere += [(begin_s, end_s) for begin_s, end_s in link_troubles(tables, last_s).tolist()]
+    faults = (each for each in faults_of(tables, last_s) if not each.label.startswith("health"))
+    loading = (each for each in states_of(tables, "loading", last_s) if each.state != "ready")
     spans: dict[str, list[tuple[float, float]]] = {}
-    for table in (faults, loading):
-        for subject, begin_s, end_s in _rows(table):
-            spans.setdefault(subject, []).append((begin_s, end_s + GRACE_S))
+    for each in (*faults, *loading):
+        spans.setdefault(each.subject, []).append((each.start_s, each.end_s + GRACE_S))
     return [
         merged([*everywhere, *(span for name in _names(info) for span in spans.get(name, ()))])
         for info in run.directory.nodes
@@ -101,13 +101,6 @@ def _excused(run: Run) -> list[list[tuple[float, float]]]:
 
 def _names(info: NodeInfo) -> dict[str, None]:
     return dict.fromkeys((info.name, info.pool, info.region))
-
-
-def _rows(table: DataFrame) -> list[tuple[str, float, float]]:
-    columns = (table[name].tolist() for name in ("subject", "start_s", "end_s"))
-    return [
-        (str(subject), begin_s, end_s) for subject, begin_s, end_s in zip(*columns, strict=True)
-    ]
 
 
 def _without(

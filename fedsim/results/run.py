@@ -11,8 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from fedsim.errors import ResultsError
 from fedsim.results import storage
 from fedsim.results.digest import digest
@@ -337,21 +335,14 @@ def _unfinished(tables: Tables) -> list[str]:
     ]
 
 
-def _of_kind(tables: Tables, kind: str, *columns: str) -> list[list[str]]:
-    """Return columns of the events of one kind."""
-    chosen = np.flatnonzero(tables.values("events", "kind") == kind)
-    return [tables.values("events", column)[chosen].tolist() for column in columns]
-
-
 def _plugins(tables: Tables) -> list[str]:
     """Return each thing that plug-ins were reported for, once, with how often and where first.
 
     A detail that begins with ``request chat-17:`` is about that request.
     """
-    subjects, details = _of_kind(tables, "plugin", "subject", "detail")
     first: dict[tuple[str, str], str] = {}
     counts: Counter[tuple[str, str]] = Counter()
-    for name, detail in zip(subjects, details, strict=True):
+    for name, detail in tables.events_of("plugin", "subject", "detail"):
         request, found, problem = detail.partition(": ")
         if not found or not request.startswith("request "):
             request, problem = "", detail
@@ -365,7 +356,7 @@ def _plugins(tables: Tables) -> list[str]:
 
 def _refusals(tables: Tables) -> list[str]:
     """Return how many attempts nodes refused because they could never serve them."""
-    (details,) = _of_kind(tables, "refusal", "detail")
+    details = [detail for (detail,) in tables.events_of("refusal", "detail")]
     if not details:
         return []
     times = "attempt was" if len(details) == 1 else "attempts were"

@@ -90,6 +90,12 @@ class Tables:
             return [*kind.texts(self.values(table, column)[rows], recorded.names)]
         return [*self.values(table, column)[rows]]
 
+    def events_of(self, kind: str, *columns: str) -> list[tuple[Any, ...]]:
+        """Return columns of the events of one kind, a tuple per event, in the order of time."""
+        chosen = np.flatnonzero(self.values("events", "kind") == kind)
+        found = (self.values("events", column)[chosen].tolist() for column in columns)
+        return list(zip(*found, strict=True))
+
     def are(self, table: str, outcome: str) -> NDArray[np.bool_]:
         """Return which rows of the requests or attempts have an outcome."""
         labels = self.labels(table, "outcome")

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsim.charts.faults import fault_intervals, harmful, merged, state_intervals
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-    from fedsim.world.observer import Directory
+from fedsim.charts.intervals import FaultSpan, StateSpan, fault_spans, merged, state_spans
+from fedsim.results.tables import Tables
+from fedsim.world.observer import Directory
 
 GRACE_S = 30.0
 """How long after its trouble a node is not judged yet, in seconds."""
@@ -21,8 +16,23 @@ _WELL = {"loading": "ready"}
 _SEEN = {"health": "healthy", "breaker": "closed", "outlier": "admitted"}
 
 
+def faults_of(tables: Tables, end_s: float) -> list[FaultSpan]:
+    """Return the faults in which something was wrong with their subject, in the order of start."""
+    events = tables.events_of("fault", "time_s", "subject", "before", "after")
+    return [span for span in fault_spans(events, end_s) if span.is_harmful]
+
+
+def states_of(tables: Tables, kind: str, end_s: float) -> list[StateSpan]:
+    """Return how long each gateway held each view of that kind, in the order of events."""
+    events = tables.events_of(kind, "time_s", "gateway", "subject", "after")
+    return state_spans(
+        ((time_s, gateway or "", subject, after) for time_s, gateway, subject, after in events),
+        end_s,
+    )
+
+
 def troubles(
-    events: DataFrame, directory: Directory, end_s: float, *, seen: bool = True
+    tables: Tables, directory: Directory, end_s: float, *, seen: bool = True
 ) -> list[NDArray[np.float64]]:
     """Return for each node when it was in trouble: rows ``begin, end`` in seconds, apart.
 
@@ -31,15 +41,14 @@ def troubles(
     circuit at some gateway; and ``GRACE_S`` after each.
     """
     spans: dict[str, list[tuple[float, float]]] = {}
-    faults = harmful(fault_intervals(events, end_s))
     for kind, well in (_WELL | _SEEN if seen else _WELL).items():
-        states = state_intervals(events, kind, end_s)
-        troubled = states[states["state"] != well]
-        for subject, begin_s, finish_s in _rows(troubled):
-            spans.setdefault(subject, []).append((begin_s, finish_s + GRACE_S))
-    for subject, begin_s, finish_s in _rows(faults):
-        for struck in subject.replace(" <> ", " > ").split(" > "):
-            spans.setdefault(struck, []).append((begin_s, finish_s + GRACE_S))
+        for state in states_of(tables, kind, end_s):
+            if state.state != well:
+                span = (state.start_s, state.end_s + GRACE_S)
+                spans.setdefault(state.subject, []).append(span)
+    for fault in faults_of(tables, end_s):
+        for struck in fault.subject.replace(" <> ", " > ").split(" > "):
+            spans.setdefault(struck, []).append((fault.start_s, fault.end_s + GRACE_S))
     found = []
     for node in directory.nodes:
         names = dict.fromkeys((node.name, node.pool, node.region))
@@ -48,12 +57,12 @@ def troubles(
     return found
 
 
-def link_troubles(events: DataFrame, end_s: float) -> NDArray[np.float64]:
+def link_troubles(tables: Tables, end_s: float) -> NDArray[np.float64]:
     """Return when faults struck any link, and ``GRACE_S`` after: rows ``begin, end`` in seconds."""
     spans = [
-        (begin_s, finish_s + GRACE_S)
-        for subject, begin_s, finish_s in _rows(harmful(fault_intervals(events, end_s)))
-        if " > " in subject or " <> " in subject
+        (fault.start_s, fault.end_s + GRACE_S)
+        for fault in faults_of(tables, end_s)
+        if " > " in fault.subject or " <> " in fault.subject
     ]
     return np.array(merged(spans), dtype=np.float64).reshape(-1, 2)
 
@@ -65,8 +74,3 @@ def within(times_s: NDArray[np.float64], spans: NDArray[np.float64]) -> NDArray[
     if len(spans):
         inside &= times_s < spans[np.maximum(place, 0), 1]
     return inside
-
-
-def _rows(table: DataFrame) -> list[tuple[str, float, float]]:
-    columns = (table[name].tolist() for name in ("subject", "start_s", "end_s"))
-    return [(str(subject), begin, end) for subject, begin, end in zip(*columns, strict=True)]

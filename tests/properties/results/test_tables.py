@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedsim.charts.faults import merged
+from fedsim.charts.intervals import merged
 from fedsim.results.conservation import littles_law
 from fedsim.results.digest import digest
 from fedsim.results.run import Run

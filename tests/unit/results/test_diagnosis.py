@@ -221,7 +221,7 @@ def test_trouble_of_a_pool_is_its_nodes() -> None:
     for values in reported:
         recorder.event(**dict(zip(names_of_values, values, strict=True)))
 
-    spans = troubles(recorder.tables().events, names, end_s=400.0)[0]
+    spans = troubles(recorder.tables(), names, end_s=400.0)[0]
 
     assert spans.tolist() == [
         [10.0, 20.0 + GRACE_S],
