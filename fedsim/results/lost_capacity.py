@@ -91,8 +91,10 @@ def _excused(run: Run) -> list[list[tuple[float, float]]]:
     faults = (each for each in faults_of(tables, last_s) if not each.label.startswith("health"))
     loading = (each for each in states_of(tables, "loading", last_s) if each.state != "ready")
     spans: dict[str, list[tuple[float, float]]] = {}
-    for each in (*faults, *loading):
-        spans.setdefault(each.subject, []).append((each.start_s, each.end_s + GRACE_S))
+    wrong = [(each.subject, each.start_s, each.end_s) for each in faults]
+    wrong += [(each.subject, each.start_s, each.end_s) for each in loading]
+    for subject, start_s, end_s in wrong:
+        spans.setdefault(subject, []).append((start_s, end_s + GRACE_S))
     return [
         merged([*everywhere, *(span for name in _names(info) for span in spans.get(name, ()))])
         for info in run.directory.nodes

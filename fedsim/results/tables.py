@@ -69,10 +69,12 @@ class Tables:
         """
         if (table, column) not in self._values:
             kind, rows = TABLES[table].column(column).kind, self._recorded.get(table)
-            if rows is None:
-                found = kind.plain(self._frame(table)[column])
-            else:
+            if rows is not None:
                 found = kind.recorded(rows.column(column), rows.names)
+            elif column in (frame := self._frame(table)):
+                found = kind.plain(frame[column])
+            else:  # a run of an earlier version has no such column
+                found = np.full(len(frame), np.nan)
             self._values[table, column] = found
         return self._values[table, column]
 

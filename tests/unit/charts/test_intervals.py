@@ -11,9 +11,9 @@ from fedsim.charts.faults import (
     fault_intervals,
     harmful,
     lanes,
-    merged,
     state_intervals,
 )
+from fedsim.charts.intervals import merged
 
 
 def events(*rows: tuple[float, str, str, str, str, str]) -> pd.DataFrame:

@@ -136,7 +136,7 @@ def test_one_window_of_a_hundred_may_miss(late: int, held: bool) -> None:
 
     def change(requests: pd.DataFrame) -> None:
         requests["latency_s"] = 1.0
-        requests["outcome"] = "ok"
+        requests.loc[:, "outcome"] = "ok"
         requests["arrived_s"] = np.linspace(0.0, 300.0, len(requests), endpoint=False)
         in_late = (requests["arrived_s"] >= 60.0) & (requests["arrived_s"] < 60.0 + 2.7 * late)
         requests.loc[in_late, "latency_s"] = 50.0
@@ -151,7 +151,7 @@ def test_a_window_without_success_misses_and_one_without_requests_is_not_judged(
     """What nothing arrived in says nothing; what all failed in says much."""
 
     def change(requests: pd.DataFrame) -> None:
-        requests["outcome"] = "ok"
+        requests.loc[:, "outcome"] = "ok"
         requests["latency_s"] = 1.0
         requests.loc[requests["arrived_s"].between(30.0, 120.0), "outcome"] = "timeout"
         moved = requests["arrived_s"].between(120.0, 210.0)
@@ -198,7 +198,7 @@ class TestNothing:
         """Where no request succeeded, no bound is held but on shares that ask for nothing."""
 
         def change(requests: pd.DataFrame) -> None:
-            requests["outcome"] = "timeout"
+            requests.loc[:, "outcome"] = "timeout"
 
         found = judged(Slo({"latency_p99": 8.0, "success_rate": 0.0, "goodput": 0.1}), change)
 
