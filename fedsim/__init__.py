@@ -22,6 +22,7 @@ __all__ = [
     "compare",
     "explain",
     "load",
+    "open",
     "simulate",
 ]
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from fedsim.scenario.spec import Scenario
     from fedsim.studies.compare import compare
     from fedsim.studies.comparison import Comparison
+    from fedsim.studies.open import open
 
 _PLACES = {
     "Comparison": "fedsim.studies.comparison",
@@ -42,6 +44,7 @@ _PLACES = {
     "compare": "fedsim.studies.compare",
     "explain": "fedsim.scenario.explain",
     "load": "fedsim.scenario.load",
+    "open": "fedsim.studies.open",
     "simulate": "fedsim.scenario.simulate",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,8 @@ def _extent(comparison: Comparison) -> str:
     seeds = comparison.seeds
     count = "1 replication" if len(seeds) == 1 else f"{len(seeds)} replications"
     text = f"{count} per strategy, on the same requests and faults (seed {comparison.scenario.seed}"
-    return f"{text}; replication 0 has the seed {seeds[0]}), in {plain(comparison.wall_s, 2)} s."
+    took = "" if math.isnan(comparison.wall_s) else f", in {plain(comparison.wall_s, 2)} s"
+    return f"{text}; replication 0 has the seed {seeds[0]}){took}."
 
 
 def _ranking(comparison: Comparison) -> list[Block]:

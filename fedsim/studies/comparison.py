@@ -72,7 +72,7 @@ class Comparison:
         planned: Every run that was asked for.
         found: What each of them came to, in any order.
         baseline: The strategy that the others are compared with.
-        wall_s: What it took on the wall clock, in seconds.
+        wall_s: What it took on the wall clock, in seconds; NaN for one that was opened.
         store: The directory in which the runs are, or None.
 
     Raises:
@@ -168,16 +168,44 @@ class Comparison:
     def cells(self) -> DataFrame:
         """A row per run that was asked for.
 
-        Columns ``strategy, replication, seed, digest, state``; *state* is ``done`` or ``failed``.
+        Columns ``strategy, replication, seed, digest, state, error``; *state* is ``done``,
+        ``failed``, or ``missing`` where the study was interrupted. *error* is empty but for a
+        failed run.
         """
         import pandas as pd
 
+        failures = {(each.key["strategy"], each.replication): each for each in self.failures}
         rows = []
         for run in self.planned:
-            record = self._of.get((run.cell.key["strategy"], run.cell.replication))
-            digest, state = (record.digest, "done") if record else (None, "failed")
-            rows.append((run.cell.key["strategy"], run.cell.replication, run.seed, digest, state))
-        return pd.DataFrame(rows, columns=["strategy", "replication", "seed", "digest", "state"])
+            cell = (run.cell.key["strategy"], run.cell.replication)
+            digest, state, error = None, "missing", ""
+            if cell in self._of:
+                digest, state = self._of[cell].digest, "done"
+            elif cell in failures:
+                state, error = "failed", failures[cell].message
+            rows.append((*cell, run.seed, digest, state, error))
+        columns = ["strategy", "replication", "seed", "digest", "state", "error"]
+        return pd.DataFrame(rows, columns=pd.Index(columns))
+
+    def estimates(self, by: str | None = None) -> DataFrame:
+        """Return a row per strategy: the mean of each measure with its confidence interval.
+
+        Column ``strategy``, in the order given, then ``replications``, the number of runs that are
+        done, and each measure's mean over them, with the ends of its interval as
+        ``<measure>_low`` and ``<measure>_high``.
+
+        Args:
+            by: ``origin``, ``stream``, ``region``, ``node`` or ``capability`` for a row per
+                strategy and group, with the column *by* next to the strategy; None for all
+                requests.
+
+        Raises:
+            ResultsError: A comparison cannot be grouped so.
+        """
+        table = self._estimated(by or ALL).reset_index(names=["strategy", by or "group"])
+        done = {name: len(digests) for name, digests in self.digests.items()}
+        table.insert(2, "replications", table["strategy"].map(done))
+        return table.drop(columns="group") if by is None else table
 
     def summary(self) -> DataFrame:
         """Return a row per strategy, best first.
@@ -204,10 +232,6 @@ class Comparison:
         Raises:
             ResultsError: A comparison cannot be grouped so.
         """
-        if by not in SAVED_GROUPINGS:
-            choices = ", ".join(SAVED_GROUPINGS)
-            msg = f"a comparison cannot be grouped by {by!r}; choose one of {choices}"
-            raise ResultsError(msg)
         table = self._estimated(by)
         groups = list(dict.fromkeys(table.index.get_level_values("group")))
         order = [(name, group) for group in groups for name in self.ranking()]
@@ -480,9 +504,17 @@ class Comparison:
         return save(self, directory, charts=charts)
 
     def _estimated(self, by: str) -> DataFrame:
-        """Return means with the ends of their intervals, indexed by strategy and group."""
+        """Return means with the ends of their intervals, indexed by strategy and group.
+
+        Raises:
+            ResultsError: A comparison cannot be grouped so.
+        """
         import pandas as pd
 
+        if by not in {ALL, *SAVED_GROUPINGS}:
+            choices = ", ".join(SAVED_GROUPINGS)
+            msg = f"a comparison cannot be grouped by {by!r}; choose one of {choices}"
+            raise ResultsError(msg)
         if by not in self._tables:
             index, values = [], []
             for strategy, group, rows in self._grouped(by):
@@ -560,7 +592,9 @@ class Comparison:
 
     def _failed(self) -> list[str]:
         """Say which runs came to nothing."""
-        return [
+        missing = len(self.planned) - len(self.records) - len(self.failures)
+        gap = f"{missing} of {len(self.planned)} runs are missing: the study was interrupted."
+        return [gap] * bool(missing) + [
             f"{each.key['strategy']}, replication {each.replication} (seed {each.seed}) failed and "
             f"is left out: {each.message.splitlines()[0]}"
             for each in self.failures

@@ -181,6 +181,16 @@ class Failure:
             "traceback": list(self.traceback),
         }
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Failure:
+        """Return the failure that ``to_json`` gave.
+
+        Raises:
+            KeyError: Something is missing.
+        """
+        facts = (data["id"], data["key"], data["replication"], data["seed"], data["error"])
+        return cls(*facts, traceback=tuple(data["traceback"]))
+
 
 def failed(planned: PlannedRun, error: FedsimError | str) -> Failure:
     """Return the failure of a run."""

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from fedsim.results.rundir import (
     refuse_foreign,
 )
 from fedsim.scenario.spec import Scenario
-from fedsim.studies.cells import PlannedRun, of_a_run
+from fedsim.studies.cells import Cell, PlannedRun, of_a_run
 from fedsim.studies.records import Failure, Record
 
 RUNS, FAILED = "runs", "failed"
@@ -46,7 +46,8 @@ class Store:
     def __init__(self, directory: Path, manifest: dict[str, Any]) -> None:
         self.directory = directory
         self.manifest = manifest
-        self._planned = {item["id"]: item for item in manifest["cells"]}
+        self._cells = {_identity(item): item for item in manifest["cells"]}
+        self._asked: dict[str, dict[str, Any]] = {}
         self._places: dict[str, str] | None = None
 
     @classmethod
@@ -107,7 +108,9 @@ class Store:
         return cls(path, _read_manifest(path))
 
     def plan(self, planned: Sequence[PlannedRun]) -> None:
-        """Add runs to what is planned, before the first of them begins.
+        """Add runs to what is asked for now, before the first of them begins.
+
+        Those that were asked for before and are not now stay behind them.
 
         Raises:
             ResultsError: A plug-in has changed since other runs of the study were made.
@@ -120,15 +123,22 @@ class Store:
                         self.directory, f"the source of {text}", "another", "the present"
                     )
         for run in planned:
-            if run.id not in self._planned:
-                self._planned[run.id] = {
-                    "id": run.id,
-                    "key": dict(run.cell.key),
-                    "changes": dict(run.texts),
-                    "replication": run.cell.replication,
-                    "seed": run.seed,
-                }
-        self.manifest["cells"] = list(self._planned.values())
+            item = {
+                "id": run.id,
+                "key": dict(run.cell.key),
+                "changes": dict(run.texts),
+                "replication": run.cell.replication,
+                "seed": run.seed,
+                "asked": True,
+            }
+            self._asked[_identity(item)] = item
+        before = {
+            name: {**item, "asked": False}
+            for name, item in self._cells.items()
+            if name not in self._asked
+        }
+        self._cells = self._asked | before
+        self.manifest["cells"] = list(self._cells.values())
         self._write(self.directory / STUDY, self.manifest)
 
     def record(self, run_id: str, *, kept: bool = False) -> Record | None:
@@ -144,6 +154,36 @@ class Store:
         except (KeyError, TypeError, ValueError):
             return None
         return None if record is None or (kept and not record.kept) else record
+
+    def planned(self, *, asked: bool = True) -> list[PlannedRun]:
+        """Return the runs of the last command in its order; all that ever were where not *asked*.
+
+        Their cells have no changes but for those in ``texts``.
+        """
+        return [
+            PlannedRun(
+                item["id"],
+                item["seed"],
+                Cell(item["key"], replication=item["replication"]),
+                item["changes"],
+                self.manifest["plugins"],
+            )
+            for item in self._cells.values()
+            if item["asked"] or not asked
+        ]
+
+    def result(self, run: PlannedRun) -> Record | Failure | None:
+        """Return what a run came to; None where it has not been made, or its file is broken."""
+        found: Record | Failure | None = self.record(run.id)
+        if found is None:
+            data = _read_whole(self.directory / FAILED / f"{run.id}.json")
+            try:
+                found = None if data is None else Failure.from_json(data)
+            except (KeyError, TypeError):
+                return None
+        # The same run may be several cells of the study, each under its key.
+        key, replication = run.cell.key, run.cell.replication
+        return None if found is None else replace(found, key=key, replication=replication)
 
     def run(self, record: Record) -> Run:
         """Return the whole run of a record that is kept.
@@ -167,22 +207,12 @@ class Store:
         """Write why a run came to nothing."""
         self._write(self.directory / FAILED / f"{failure.id}.json", failure.to_json())
 
-    def states(self) -> Iterator[tuple[Mapping[str, Any], str]]:
-        """Yield each planned run as ``study.json`` has it, with done, failed or missing."""
-        for run_id, item in self._planned.items():
-            if (self.directory / RUNS / f"{run_id}.json").exists():
-                yield item, "done"
-            elif (self.directory / FAILED / f"{run_id}.json").exists():
-                yield item, "failed"
-            else:
-                yield item, "missing"
-
     def _place(self, record: Record) -> str:
         """Return where the whole run of *record* goes: a folder named by its key."""
         if self._places is None:
             self._places = {}
-            for item, state in self.states():
-                done = self.record(item["id"]) if state == "done" else None
+            for item in self._cells.values():
+                done = self.record(item["id"])
                 if done is not None and done.kept:
                     self._places[done.kept] = done.id
         words = "-".join(str(value) for value in record.key.values())
@@ -207,6 +237,12 @@ class Store:
         except OSError as error:
             msg = f"cannot write {path}: {error.strerror or error}; choose another directory"
             raise ResultsError(msg) from error
+
+
+def _identity(item: Mapping[str, Any]) -> str:
+    """Return what tells one planned run from another: one run may be several cells."""
+    key = jsonable({str(name): value for name, value in item["key"].items()})
+    return json.dumps([item["id"], key, item["replication"]], default=str)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

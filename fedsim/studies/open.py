@@ -1,0 +1,83 @@
+"""Gives back what was saved: a run, or a study, whose tables come from the records of its runs."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fedsim.errors import FedsimError, ResultsError
+from fedsim.results.run import Run
+from fedsim.results.rundir import MANIFEST, PLUGINS, SCENARIO, STUDY, named, read_json
+from fedsim.scenario.load import load
+from fedsim.scenario.spec import Scenario
+from fedsim.studies import comparison
+from fedsim.studies.comparison import Comparison
+from fedsim.studies.store import Store
+
+
+def open(directory: str | os.PathLike[str]) -> Run | Comparison:
+    """Return what a directory holds; nothing is run again.
+
+    A study that was interrupted is there with the runs that were done.
+
+    Args:
+        directory: The directory of a run or study.
+
+    Raises:
+        ResultsError: It is neither's, is broken, or was written by another fedsim; a variant has
+            no run that is done; or the study's plug-ins are gone, without which its scenario
+            cannot be read.
+    """
+    path = named(directory)
+    if not (path / STUDY).exists():
+        if "baseline" in (read_json(path / MANIFEST) if (path / MANIFEST).exists() else {}):
+            msg = (
+                f"{path} is a comparison of an earlier fedsim, which kept no records of its runs; "
+                "compare again with --out, or read its summary.json and tables"
+            )
+            raise ResultsError(msg)
+        return Run.load(path)
+    store = Store.open(path)
+    kind = store.manifest["kind"]
+    if kind not in _STUDIES:
+        msg = f"{path} is a study of the kind {kind!r}, which this fedsim does not have"
+        raise ResultsError(msg)
+    return _STUDIES[kind](store, _scenario(store))
+
+
+def _comparison(store: Store, scenario: Scenario) -> Comparison:
+    planned = store.planned()
+    found = [each for each in map(store.result, planned) if each is not None]
+    opened = Comparison(
+        scenario,
+        planned,
+        found,
+        baseline=store.manifest["options"]["baseline"],
+        wall_s=math.nan,
+        store=store,
+    )
+    for name, digests in opened.digests.items():
+        if not digests:
+            msg = (
+                f"{store.directory} has no run of {name} that is done; go on with the study by "
+                f"the same command, with --out {store.directory}"
+            )
+            raise ResultsError(msg)
+    return opened
+
+
+_STUDIES: Mapping[str, Callable[[Store, Scenario], Any]] = {comparison.KIND: _comparison}
+
+
+def _scenario(store: Store) -> Scenario:
+    path = store.directory / SCENARIO
+    try:
+        return load(path)
+    except FedsimError as error:
+        msg = (
+            f"{path} cannot be read: {error}\nIts plug-ins were in "
+            f"{store.manifest[PLUGINS]}; open it where they can be imported"
+        )
+        raise ResultsError(msg) from error
