@@ -14,6 +14,7 @@ from fedsim.cli.explain import explain
 from fedsim.cli.hints import Command, Group
 from fedsim.cli.new import new
 from fedsim.cli.run import run
+from fedsim.cli.study import study
 from fedsim.cli.trace import trace
 from fedsim.version import __version__
 
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (new, check, run, compare, explain, calibrate, catalogue, trace):
+for _command in (new, check, run, compare, study, explain, calibrate, catalogue, trace):
     app.command(cls=Command)(_command)
 
 

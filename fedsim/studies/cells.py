@@ -148,28 +148,55 @@ def plugin_digests(scenario: Scenario) -> dict[str, str]:
     object given in Python covers its state too, where the object can be pickled.
     """
     found = {}
-    for text in _texts_in(scenario.resolved.get("federation")):
+    for text in texts_in(scenario.resolved.get("federation")):
+        module = plugin_module(text)
         if text in scenario.objects:
             source = _object_source(scenario.objects[text])
-        elif _PLUGIN.fullmatch(text):
-            source = _module_source(text.partition(":")[0], scenario.plugin_directory)
+            digest = blake2b(source, digest_size=16).hexdigest() if source else ""
+        elif module is not None:
+            digest = source_digest(plugin_sources(module, scenario.plugin_directory))
         else:
             continue
-        if source:
-            found[text] = blake2b(source, digest_size=16).hexdigest()
+        if digest:
+            found[text] = digest
     return found
 
 
-def _texts_in(tree: Any) -> Iterator[str]:
+def plugin_module(text: str) -> str | None:
+    """Return the module of a text of the form ``module:Class``; None of another."""
+    return text.partition(":")[0] if _PLUGIN.fullmatch(text) else None
+
+
+def plugin_sources(module: str, directory: Path) -> dict[Path, bytes]:
+    """Return the sources of a module and of those next to it that it imports, by file.
+
+    Args:
+        module: Its dotted name.
+        directory: Where it may be, in addition to Python's path and the current directory.
+    """
+    places = [str(Path.cwd()), str(directory.resolve())]
+    sources: dict[Path, bytes] = {}
+    _gather(module, [*sys.path, *places], sources)
+    return {path: sources[path] for path in sorted(sources)}
+
+
+def source_digest(sources: Mapping[Path, bytes]) -> str:
+    """Return the digest of what `plugin_sources` gives; empty for no sources."""
+    source = b"\0".join(sources.values())
+    return blake2b(source, digest_size=16).hexdigest() if source else ""
+
+
+def texts_in(tree: Any) -> Iterator[str]:
+    """Yield every text of plain values, keys included."""
     if isinstance(tree, str):
         yield tree
     elif isinstance(tree, Mapping):
         for key, value in tree.items():
             yield str(key)
-            yield from _texts_in(value)
+            yield from texts_in(value)
     elif isinstance(tree, list | tuple):
         for value in tree:
-            yield from _texts_in(value)
+            yield from texts_in(value)
 
 
 def _texts(scenario: Scenario, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,14 +230,6 @@ def _object_source(value: Any) -> bytes:
     except Exception:  # noqa: BLE001 - whatever an object of the user's raises
         packed = b""
     return source + packed
-
-
-def _module_source(module: str, directory: Path) -> bytes:
-    """Return the source of a module and of those next to it that it imports."""
-    places = [str(Path.cwd()), str(directory.resolve())]
-    sources: dict[Path, bytes] = {}
-    _gather(module, [*sys.path, *places], sources)
-    return b"\0".join(sources[path] for path in sorted(sources))
 
 
 def _gather(module: str, places: list[str], sources: dict[Path, bytes]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from fedsim.errors import FedsimError, ResultsError
 from fedsim.results.run import Run
@@ -68,7 +67,7 @@ def _comparison(store: Store, scenario: Scenario) -> Comparison:
     return opened
 
 
-_STUDIES: Mapping[str, Callable[[Store, Scenario], Any]] = {comparison.KIND: _comparison}
+_STUDIES: Mapping[str, Callable[[Store, Scenario], Comparison]] = {comparison.KIND: _comparison}
 
 
 def _scenario(store: Store) -> Scenario:

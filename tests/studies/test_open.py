@@ -29,6 +29,13 @@ def scenario(folder):
     return fedsim.load(folder / "small.yaml")
 
 
+def reopened(place):
+    """Return the comparison in a directory."""
+    found = fedsim.open(place)
+    assert isinstance(found, fedsim.Comparison)
+    return found
+
+
 def test_a_run_comes_back(scenario, folder):
     """The directory of a run gives a run."""
     run = fedsim.simulate(scenario)
@@ -54,8 +61,7 @@ def test_a_comparison_comes_back_from_its_files(scenario, folder, monkeypatch):
         pytest.fail("a run was made")
 
     monkeypatch.setattr("fedsim.studies.records.simulate", runs)
-    opened = fedsim.open(place)
-    assert isinstance(opened, fedsim.Comparison)
+    opened = reopened(place)
     assert json_text(comparison_json(opened)) == json_text(comparison_json(first))
     assert opened.strategies == first.strategies
     assert opened.options == first.options
@@ -76,7 +82,7 @@ def test_the_last_command_says_what_is_compared(scenario, folder):
     last = fedsim.compare(
         scenario, strategies=["round_robin", "random"], seeds=[5], workers=1, directory=place
     )
-    opened = fedsim.open(place)
+    opened = reopened(place)
     assert opened.strategies == ("round_robin", "random")
     assert opened.seeds == (5,)
     assert opened.digests == last.digests
@@ -92,7 +98,7 @@ def test_one_run_under_two_names_is_two_cells(scenario, folder):
         scenario, strategies=[], routers=routers, replications=2, workers=1, directory=place
     )
     assert len(list((place / "runs").glob("*.json"))) == 2
-    opened = fedsim.open(place)
+    opened = reopened(place)
     assert opened.strategies == ("a", "b")
     assert opened.digests == first.digests
 
@@ -103,7 +109,7 @@ def test_an_interrupted_study_has_what_is_done(scenario, folder):
     first = fedsim.compare(scenario, workers=1, directory=place)
     ids = {(each.key["strategy"], each.replication): each.id for each in first.records}
     (place / "runs" / f"{ids['round_robin', 2]}.json").unlink()
-    opened = fedsim.open(place)
+    opened = reopened(place)
     assert opened.cells["state"].tolist().count("missing") == 1
     assert "1 of 6 runs are missing" in opened.warnings[0]
     assert opened.estimates()["replications"].tolist() == [2, 3]
@@ -122,7 +128,7 @@ def test_failures_come_back(scenario, folder):
     failure = {"id": lost.id, "key": lost.key, "replication": 1, "seed": lost.seed}
     text = json.dumps(failure | {"error": "It broke.", "traceback": ["line"]})
     (place / "failed" / f"{lost.id}.json").write_text(text)
-    opened = fedsim.open(place)
+    opened = reopened(place)
     assert [each.message for each in opened.failures] == ["It broke."]
     assert opened.failures[0].traceback == ("line",)
     failed = opened.cells[opened.cells["state"] == "failed"]
