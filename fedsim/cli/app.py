@@ -16,6 +16,7 @@ from fedsim.cli.new import new
 from fedsim.cli.run import run
 from fedsim.cli.study import study
 from fedsim.cli.trace import trace
+from fedsim.cli.verify import verify
 from fedsim.version import __version__
 
 app = typer.Typer(
@@ -27,7 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (new, check, run, compare, study, explain, calibrate, catalogue, trace):
+_COMMANDS = (new, check, run, compare, study, explain, calibrate, catalogue, trace, verify)
+for _command in _COMMANDS:
     app.command(cls=Command)(_command)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,65 +67,9 @@ class Balancing:
         )
 
 
-def mean_field_stay_s(load: float, choices: int) -> float:
-    """Return the mean time in the system where the best of some nodes is taken, of endless many.
-
-    M. Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, IEEE Transactions on
-    Parallel and Distributed Systems 12, 2001. Services take 1 s; one choice is an M/M/1 queue.
-    """
-    if choices == 1:
-        return 1.0 / (1.0 - load)
-    terms = [load ** ((choices**rank - choices) // (choices - 1)) for rank in range(1, 20)]
-    return float(sum(terms))
-
-
-Busier = Callable[[int, int], float]
-"""Gives the share of the requests that the busier of two nodes gets, by the counts on both."""
-
-
-def jumps(share: float) -> Busier:
-    """Return the rule by which the busier node always gets the same share."""
-    return lambda _least, _most: share
-
-
-def least_busy(_least: int, _most: int) -> float:
-    """Return the share of the busier node where all go to the less busy one."""
-    return 0.0
-
-
 def only_idle(least: int, _most: int) -> float:
     """Return the share of the busier node where an idle node comes first, else any."""
     return 0.5 if least else 0.0
-
-
-def two_nodes_stay_s(load: float, busier: Busier, room: int = 40) -> float:
-    """Return the mean time in the system of two nodes, from the Markov chain of their queues.
-
-    Args:
-        load: Offered load of a node in erlangs; services take 1 s, and a node has one slot.
-        busier: The rule.
-        room: Requests that a node has room for; the chain must hardly ever get there.
-    """
-    states = np.arange(room * room).reshape(room, room)
-    rates = np.zeros((room * room, room * room))
-    for one in range(room):
-        for other in range(room):
-            here = states[one, other]
-            share = busier(min(one, other), max(one, other))
-            to_one = 0.5 if one == other else share if one > other else 1.0 - share
-            if one + 1 < room:
-                rates[here, states[one + 1, other]] += 2.0 * load * to_one
-            if other + 1 < room:
-                rates[here, states[one, other + 1]] += 2.0 * load * (1.0 - to_one)
-            if one:
-                rates[here, states[one - 1, other]] += 1.0
-            if other:
-                rates[here, states[one, other - 1]] += 1.0
-    rates -= np.diag(rates.sum(axis=1))
-    rates[:, 0] = 1.0  # the shares of all states make 1
-    shares = np.linalg.solve(rates.T, np.eye(room * room)[0]).reshape(room, room)
-    counts = np.add.outer(np.arange(room), np.arange(room))
-    return float((shares * counts).sum()) / (2.0 * load)
 
 
 def jumping_stay_s(nodes: int, load: float, seed: int, steps: int) -> Estimate:

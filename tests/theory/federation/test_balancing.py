@@ -6,18 +6,16 @@ import math
 
 import pytest
 
-from fedsim.workload.distributions import Exponential
-from tests.simulated import Federation, run_world, small_world
-from tests.theory.federation.balanced import (
-    Balancing,
-    jumping_stay_s,
+from fedsim.studies.queueing import (
     jumps,
     least_busy,
+    m_m_c_wait_s,
     mean_field_stay_s,
-    only_idle,
     two_nodes_stay_s,
 )
-from tests.theory.queues import m_m_c_wait_s
+from fedsim.workload.distributions import Exponential
+from tests.simulated import Federation, run_world, small_world
+from tests.theory.federation.balanced import Balancing, jumping_stay_s, only_idle
 from tests.theory.replications import Z_MOST
 
 LOAD = 0.7

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from fedsim.studies.queueing import availability
 from fedsim.workload.distributions import Constant, Lognormal, Uniform, Weibull
 from fedsim.world.faults.config import FaultConfig
 from fedsim.world.faults.stopping import Correlated, Crash, Spot
@@ -56,7 +57,7 @@ def test_crashes(times, seed):
 
     seen = estimate(up_share(seed, kind=Crash(), up=up, down=down))
 
-    expected = MTBF_S / (MTBF_S + MTTR_S)
+    expected = availability(MTBF_S, MTTR_S)
     assert seen.z(expected) > -Z_MOST
     assert seen.z(expected + ahead(expected, MTBF_S + MTTR_S)) < Z_MOST
     assert seen.half_width < 0.01
@@ -66,7 +67,7 @@ def test_spot():
     """A node that is reclaimed serves on during the notice, and is down for the time after it."""
     seen = estimate(up_share(1, nodes=50, kind=Spot(NOTICE_S)))
 
-    expected = (MTBF_S + NOTICE_S) / (MTBF_S + NOTICE_S + MTTR_S)
+    expected = availability(MTBF_S + NOTICE_S, MTTR_S)
     assert seen.z(expected) > -Z_MOST
     assert seen.z(expected + ahead(expected, MTBF_S + NOTICE_S + MTTR_S)) < Z_MOST
     assert seen.half_width < 0.02
@@ -78,7 +79,7 @@ def test_groups():
     shares = up_share(1, kind=Correlated(size)).to_numpy().reshape(-1, size)
 
     assert (shares == shares[:, :1]).all()
-    expected = MTBF_S / (MTBF_S + MTTR_S)
+    expected = availability(MTBF_S, MTTR_S)
     seen = estimate(shares[:, 0])
     assert seen.z(expected) > -Z_MOST
     assert seen.z(expected + ahead(expected, MTBF_S + MTTR_S)) < Z_MOST

@@ -1,7 +1,7 @@
 """Means of simulated queues against closed forms, in the steady state.
 
-The formulas and their sources are in ``tests/theory/queues.py``. Sizes were chosen so that the 95 %
-confidence intervals are as narrow as the tests demand, which they assert as well.
+The formulas and their sources are in ``fedsim/studies/queueing.py``. Sizes were chosen so that the
+95 % confidence intervals are as narrow as the tests demand, which they assert as well.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import pytest
 
 from fedsim.federation.contracts import LoadBalanceStrategy
-from fedsim.workload.distributions import Constant, Lognormal
-from tests.theory.queues import (
+from fedsim.studies.queueing import (
     e_m_1_root,
     erlang_c,
     m_g_1_wait_s,
@@ -18,6 +17,7 @@ from tests.theory.queues import (
     m_m_c_k_wait_s,
     m_m_c_wait_s,
 )
+from fedsim.workload.distributions import Constant, Lognormal
 from tests.theory.replications import Z_MOST, estimate
 from tests.theory.world.steady import SEEDS, Queue, sample
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fedsim.studies.queueing import repairman
 from fedsim.workload.arrivals import ClosedLoop
 from fedsim.workload.distributions import Constant, Exponential, Lognormal
 from tests.simulated import run_world, small_world
@@ -15,23 +16,8 @@ WARMUP_S = 60.0
 UNTIL_S = 460.0
 
 
-def repairman(users: int, slots: int) -> tuple[float, float]:
-    """Return throughput and mean response time where think takes 5 s and service 1 s in the mean.
-
-    The number at the node is a birth and death process, M/M/c//N (Kleinrock, Queueing Systems,
-    volume 1, 1975, section 3.8). The think time may have any distribution, as at any node without
-    queue of a product-form network (Baskett, Chandy, Muntz and Palacios, 1975).
-    """
-    weights = [1.0]
-    for here in range(1, users + 1):
-        weights.append(weights[-1] * (users - here + 1) / THINK_S / min(here, slots))
-    total = sum(weights)
-    per_s = sum(min(here, slots) * weight for here, weight in enumerate(weights)) / total
-    return per_s, users / per_s - THINK_S
-
-
 def mean_value_analysis(users: int) -> tuple[float, float]:
-    """Return the same for one slot, by the recursion of Reiser and Lavenberg (1980)."""
+    """Return both for one slot, by the recursion of Reiser and Lavenberg (1980)."""
     queue = per_s = response_s = 0.0
     for count in range(1, users + 1):
         response_s = 1.0 + queue
@@ -43,7 +29,7 @@ def mean_value_analysis(users: int) -> tuple[float, float]:
 @pytest.mark.parametrize("users", [1, 2, 9, 30])
 def test_the_two_theories_agree(users):
     """Birth and death, and mean value analysis, give one result."""
-    assert repairman(users, 1) == pytest.approx(mean_value_analysis(users), rel=1e-12)
+    assert repairman(users, THINK_S, 1.0, 1) == pytest.approx(mean_value_analysis(users), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +43,7 @@ def test_the_two_theories_agree(users):
 )
 def test_throughput_and_response(users, slots, think_s):
     """Throughput and response are those of the machine repairman, within their intervals."""
-    per_s, response_s = repairman(users, slots)
+    per_s, response_s = repairman(users, THINK_S, 1.0, slots)
     rates, responses_s = [], []
     for seed in SEEDS:
         loop = ClosedLoop(users, think_s)

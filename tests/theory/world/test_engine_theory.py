@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fedsim.studies.queueing import lindley
 from fedsim.world.engine.config import EngineConfig
 from fedsim.world.engine.engine import Engine, Sequence
 from fedsim.world.engine.steps import Coefficients
 from tests.engine_cases import A100_8B
-from tests.theory.queues import lindley
 from tests.theory.replications import Z_MOST, estimate
 
 Floats = NDArray[np.float64]

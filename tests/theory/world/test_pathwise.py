@@ -15,6 +15,7 @@ from fedsim.federation.health import HealthConfig
 from fedsim.federation.policies import HealthPolicy, LocalityPolicy
 from fedsim.federation.retries import RetryConfig
 from fedsim.results.digest import digest
+from fedsim.studies.queueing import kiefer_wolfowitz, lindley, with_losses
 from fedsim.workload.distributions import Constant, Exponential, Lognormal, Uniform
 from fedsim.world.config import RegionConfig
 from fedsim.world.faults.config import FaultConfig
@@ -22,7 +23,6 @@ from fedsim.world.faults.gray import Errors, Slowdown
 from fedsim.world.faults.stopping import Crash, Outage
 from fedsim.world.network import NetworkConfig
 from tests.simulated import HERE, Federation, draws_of, run_world, small_world
-from tests.theory.queues import kiefer_wolfowitz, lindley, with_losses
 
 SERVICES = [Exponential(1.0), Constant(1.0), Lognormal.from_mean_cv(1.0, 2.0), Uniform(0.0, 2.0)]
 APART_S = 1e-9

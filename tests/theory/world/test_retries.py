@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fedsim.federation.budgets import BudgetConfig
 from fedsim.federation.gateway import TimeoutConfig
 from fedsim.federation.retries import RetryConfig
+from fedsim.studies.queueing import attempts_per_request
 from fedsim.workload.distributions import Constant, Exponential
 from fedsim.world.faults.config import FaultConfig
 from fedsim.world.faults.gray import Errors
@@ -125,7 +126,7 @@ class TestAmplification:
 
         numbers = np.arange(1, limit + 2)
         weights = probability ** (numbers - 1) * np.where(numbers <= limit, 1 - probability, 1.0)
-        mean = (1.0 - probability ** (limit + 1)) / (1.0 - probability)
+        mean = attempts_per_request(probability, limit)
         assert np.sum(numbers * weights) == pytest.approx(mean)
         deviation = np.sqrt(np.sum(numbers**2 * weights) - mean**2)
         z = (attempts.mean() - mean) / (deviation / np.sqrt(len(attempts)))
