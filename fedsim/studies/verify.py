@@ -12,17 +12,18 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedsim.errors import SimulationError
 from fedsim.scenario.load import load
 from fedsim.scenario.simulate import simulate
+from fedsim.studies.cells import replication_seed
 from fedsim.studies.known_systems import Check, Ratio, Seen, System, known_systems
 from fedsim.studies.statistics import estimate
-from fedsim.studies.workers import Progress, call_all
+from fedsim.studies.workers import Progress, WorkerDied, Workers
 
 Floats = NDArray[np.float64]
 
@@ -122,8 +123,8 @@ def verify(
     """
     known = _by_name()
     systems = tuple(known[name] for name in (known if only is None else only))
-    calls = [(each.name, number, seed) for each in systems for number in range(REPLICATIONS)]
-    rows = iter(call_all(observe, calls, workers=workers, progress=progress))
+    calls = [(each.name, number) for each in systems for number in range(REPLICATIONS)]
+    rows = iter(_observed(seed, calls, workers, progress))
     checks = sum(len(each.checks) for each in known.values())
     level = 1.0 - (1.0 - CONFIDENCE) / checks
     findings: list[Finding] = []
@@ -134,17 +135,33 @@ def verify(
     return Verification(seed, systems, tuple(findings), REPLICATIONS, level)
 
 
+def _observed(
+    seed: int,
+    calls: Sequence[tuple[str, int]],
+    workers: int | None,
+    progress: Progress | None,
+) -> list[list[Ratio]]:
+    """Return what each run has to say of the checks of its system."""
+    rows: list[list[Ratio]] = [[] for _ in calls]
+    with Workers(observe, str(seed).encode(), workers=workers) as pool:
+        for place, found in pool.results(calls, progress):
+            if isinstance(found, WorkerDied):
+                msg = f"{calls[place][0]}: {found.reason}"
+                raise SimulationError(msg)
+            rows[place] = found
+    return rows
+
+
 def observe(
+    seed: bytes,
     name: str,
     replication: int,
-    seed: int,
     progress: Callable[[float], None] | None = None,
 ) -> list[Ratio]:
     """Return what one run of a system has to say of each of its checks, as a worker does it."""
     system = _by_name()[name]
-    text = f"{seed}/verify/{name}/{replication}".encode()
-    own = int.from_bytes(blake2b(text, digest_size=8).digest(), "big") >> 11
     scenario = load(system.scenario_of(replication))
+    own = replication_seed(int(seed), replication)
     seen = Seen(simulate(scenario, seed=own, progress=progress))
     return [check.measure(seen) for check in system.checks]
 
