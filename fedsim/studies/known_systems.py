@@ -61,7 +61,8 @@ class Seen:
     @cached_property
     def stays_s(self) -> NDArray[np.float64]:
         """Their waits and services, in seconds."""
-        return self.waits_s + self.served["service_s"].to_numpy()
+        stays_s: NDArray[np.float64] = self.waits_s + self.served["service_s"].to_numpy()
+        return stays_s
 
 
 @dataclass(frozen=True, slots=True)
