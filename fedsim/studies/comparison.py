@@ -17,7 +17,7 @@ from fedsim.kernel.streams import generator
 from fedsim.results.belief import belief, failure_bound, percentile_of
 from fedsim.results.measures import MEASURES
 from fedsim.results.run import Run
-from fedsim.results.slo import Verdict
+from fedsim.results.slo import TIMES, Verdict
 from fedsim.results.storage import SAVED_GROUPINGS
 from fedsim.scenario.arguments import require_between
 from fedsim.scenario.spec import Scenario
@@ -46,6 +46,7 @@ from fedsim.studies.statistics import (
     paired_difference,
     verdict,
 )
+from fedsim.studies.steady import TooShort, long_run
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -338,6 +339,50 @@ class Comparison:
             row |= {"no_worse": p < 1.0 - confidence, "equal": found.p < 1.0 - confidence}
             rows.append(row)
         return pd.DataFrame(rows, index=pd.Index([against, *others], name="strategy")).iloc[1:]
+
+    def long_run(self, measure: str, confidence: float = 0.95) -> DataFrame:
+        """Return what a time would be in the long run, rather than in a window of this length.
+
+        The beginning of all runs is cut off where it is distorted, and percentiles are those of all
+        runs pooled; see ``docs/statistics.md``.
+
+        Args:
+            measure: The mean or a percentile of a time of successful requests, such as
+                ``latency_p99_s``.
+            confidence: The coverage of the intervals, above 0 and below 1.
+
+        Returns:
+            Indexed by strategy, best ranked first: ``mean``, ``low`` and ``high``, NaN where runs
+            are too short, and ``refused``, which then says why and is empty elsewhere.
+
+        Raises:
+            ResultsError: The measure is no such time, there is one replication, or a whole run was
+                not kept; ``compare(..., keep="all")`` keeps every run.
+            ArgumentError: The confidence is out of its range.
+        """
+        import pandas as pd
+
+        require_between(confidence, "confidence", 0.0, 1.0)
+        stem, share = measure_of(measure).name.removesuffix("_s"), percentile_of(measure)
+        column = f"{stem.rpartition('_')[0]}_s"
+        if column not in {f"{time}_s" for time in TIMES} or "_" not in stem or len(self.seeds) == 1:
+            msg = f"{measure} has no long run: it takes the mean or a percentile of a time, and "
+            raise ResultsError(msg + "two replications or more")
+        window_s = (self.scenario.warmup_s, self.scenario.duration_s)
+        rows = []
+        for name in self.ranking():
+            runs = []
+            for number in range(len(self.seeds)):
+                table = self.run(name, number).in_window
+                known = table[((table["outcome"] == "ok") & table[column].notna()).to_numpy()]
+                runs.append((known["arrived_s"].to_numpy(), known[column].to_numpy()))
+            found = long_run(runs, window_s, share, confidence)
+            if isinstance(found, TooShort):
+                rows.append((math.nan, math.nan, math.nan, found.reason))
+            else:
+                rows.append((found.mean, found.low, found.high, ""))
+        index = pd.Index(self.ranking(), name="strategy")
+        return pd.DataFrame(rows, index=index, columns=pd.Index(["mean", "low", "high", "refused"]))
 
     @property
     def objectives(self) -> DataFrame:

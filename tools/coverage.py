@@ -1,0 +1,185 @@
+"""Measures how often fedsim's confidence intervals hold the truth, on queues whose truth is known.
+
+``python tools/coverage.py`` writes the tables of ``docs/statistics.md``, some minutes' work.
+
+The runs are exact recursions of queues that start empty: Lindley's for one server, Kiefer and
+Wolfowitz's for several. A run has 2,000 requests after 200; the truth for a window is the mean of
+200,000 runs, and that of the long run of M/M/1 is known: its times in the system are exponential
+with rate 1 − ρ.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedsim.kernel.streams import generator
+from fedsim.studies.statistics import estimates
+from fedsim.studies.steady import TooShort, pooled_percentile
+
+PAGE = Path(__file__).parent.parent / "docs" / "statistics.md"
+SEED = 20261201
+WARMUP = 200
+STUDIES = 1_000
+TRUTH_RUNS = 200_000
+_AT_ONCE = 5_000
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How often intervals of one kind held the truth.
+
+    Attributes:
+        queue: ``M/M/1`` or ``M/M/8``.
+        load: The load of a server, ρ.
+        measure: ``mean`` or ``p99``.
+        replications: Runs of a study.
+        requests: Requests of a run, after the warm-up.
+        covered: Share of the studies whose interval held the truth; NaN where all were refused.
+        bias: Mean of the estimates relative to the truth, minus 1.
+        refused: Share of the studies that were refused.
+    """
+
+    queue: str
+    load: float
+    measure: str
+    replications: int
+    requests: int
+    covered: float
+    bias: float
+    refused: float = 0.0
+
+
+def latencies(
+    rng: np.random.Generator, servers: int, load: float, requests: int, runs: int
+) -> Floats:
+    """Return the times in the system of M/M/c with service rate 1: a row per run.
+
+    ``waits`` holds, in ascending order, how long each server is still busy when a request arrives
+    (Kiefer and Wolfowitz, 1955; with one server it is Lindley's recursion).
+    """
+    waits = [np.zeros(runs) for _ in range(servers)]
+    found = np.empty((requests, runs))
+    for number in range(-WARMUP, requests):
+        between = rng.standard_exponential(runs) / (load * servers)
+        waits = [np.maximum(wait - between, 0.0) for wait in waits]
+        free_at = waits[0] + rng.standard_exponential(runs)
+        if number >= 0:
+            found[number] = free_at
+        for place in range(servers - 1):
+            following = waits[place + 1]
+            waits[place] = np.minimum(free_at, following)
+            free_at = np.maximum(free_at, following)
+        waits[-1] = free_at
+    return np.ascontiguousarray(found.T)
+
+
+def summaries(
+    rng: np.random.Generator, servers: int, load: float, requests: int, runs: int
+) -> Floats:
+    """Return the mean and the 99th percentile of the latency of each run, in two columns."""
+    parts = []
+    for begin in range(0, runs, _AT_ONCE):
+        found = latencies(rng, servers, load, requests, min(_AT_ONCE, runs - begin))
+        parts.append(np.column_stack([found.mean(axis=1), np.quantile(found, 0.99, axis=1)]))
+    return np.concatenate(parts)
+
+
+def window_coverage(requests: int = 2_000) -> Iterator[Coverage]:
+    """Yield how often intervals hold the expected value of a window."""
+    for servers in (1, 8):
+        for load in (0.5, 0.8, 0.95):
+            rng = generator(SEED, f"coverage/{servers}/{load}")
+            truth = summaries(rng, servers, load, requests, TRUTH_RUNS).mean(axis=0)
+            for replications in (10, 30):
+                runs = summaries(rng, servers, load, requests, STUDIES * replications)
+                found = estimates(runs.reshape(replications, STUDIES, 2), 0.0)
+                covered = ((found.low <= truth) & (truth <= found.high)).mean(axis=0)
+                bias = found.mean.mean(axis=0) / truth - 1.0
+                for column, measure in enumerate(("mean", "p99")):
+                    yield Coverage(
+                        f"M/M/{servers}",
+                        load,
+                        measure,
+                        replications,
+                        requests,
+                        float(covered[column]),
+                        float(bias[column]),
+                    )
+
+
+def long_run_coverage() -> Iterator[Coverage]:
+    """Yield how often intervals hold the 99th percentile of the long run of M/M/1 at load 0.8."""
+    load, truth = 0.8, math.log(100.0) / 0.2
+    for requests in (500, 10_000):
+        for replications in (10, 30):
+            rng = generator(SEED, f"coverage/long/{requests}/{replications}")
+            found = []
+            for _ in range(STUDIES // 10):
+                runs = latencies(rng, 1, load, requests, 10 * replications)
+                found += [
+                    pooled_percentile(study, 0.99)
+                    for study in runs.reshape(10, replications, requests)
+                ]
+            kept = [each for each in found if not isinstance(each, TooShort)]
+            covered = [each.low <= truth <= each.high for each in kept]
+            means = [each.mean for each in kept]
+            yield Coverage(
+                "M/M/1",
+                load,
+                "p99",
+                replications,
+                requests,
+                float(np.mean(covered)) if kept else math.nan,
+                float(np.mean(means)) / truth - 1.0 if kept else math.nan,
+                1.0 - len(kept) / len(found),
+            )
+
+
+def window_table(found: list[Coverage]) -> str:
+    """Return the table of ``window_coverage`` in Markdown."""
+    lines = [
+        "| queue | load | measure | replications | covered |",
+        "|---|---:|---|---:|---:|",
+    ]
+    lines += [
+        f"| {each.queue} | {each.load:g} | {each.measure} | {each.replications} "
+        f"| {100.0 * each.covered:.1f} % |"
+        for each in found
+    ]
+    mean = float(np.mean([each.covered for each in found]))
+    return "\n".join([*lines, f"| all | | | | {100.0 * mean:.1f} % |"])
+
+
+def long_run_table(found: list[Coverage]) -> str:
+    """Return the table of ``long_run_coverage`` in Markdown."""
+    lines = ["| requests a run | replications | covered | bias |", "|---:|---:|---:|---:|"]
+    for each in found:
+        covered = "refused" if each.refused == 1.0 else f"{100.0 * each.covered:.1f} %"
+        bias = "" if each.refused == 1.0 else f"{100.0 * each.bias:+.1f} %"
+        lines.append(f"| {each.requests:,} | {each.replications} | {covered} | {bias} |")
+    return "\n".join(lines)
+
+
+def replaced(page: str, name: str, table: str) -> str:
+    """Return *page* with *table* between the marks of that name."""
+    begin, end = (
+        f"<!-- {name}: written by `python tools/coverage.py` -->",
+        f"<!-- end of {name} -->",
+    )
+    head, _, rest = page.partition(begin)
+    return f"{head}{begin}\n\n{table}\n\n{end}{rest.partition(end)[2]}"
+
+
+if __name__ == "__main__":
+    page = PAGE.read_text(encoding="utf-8")
+    page = replaced(page, "coverage of windows", window_table(list(window_coverage())))
+    page = replaced(page, "coverage of the long run", long_run_table(list(long_run_coverage())))
+    PAGE.write_text(page, encoding="utf-8")
