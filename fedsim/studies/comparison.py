@@ -297,9 +297,7 @@ class Comparison:
             rows.append(row | {"verdict": judged(measure, each, p, success, self.confidence)})
         return pd.DataFrame(rows, index=pd.Index([against, *others], name="strategy")).iloc[1:]
 
-    def no_worse(
-        self, measure: str, margin: float, baseline: str | None = None, confidence: float = 0.95
-    ) -> DataFrame:
+    def no_worse(self, measure: str, margin: float, baseline: str | None = None) -> DataFrame:
         """Return whether each other strategy is no worse than the baseline, but for a margin.
 
         Args:
@@ -307,40 +305,38 @@ class Comparison:
             margin: The difference that does not matter, > 0: in percentage points as a share (0.01
                 for one point) for a measure that is a share, else relative to the baseline.
             baseline: What to compare the others with; None for the comparison's own.
-            confidence: That of each verdict, above 0.5 and below 1.
 
         Returns:
             Indexed by strategy: ``difference`` (relative, or in shares), ``low`` and ``high`` of
-            its interval of 1 − 2 (1 − *confidence*), ``p`` of being worse by the margin or more,
-            ``no_worse`` (*p* is below 1 − *confidence*) and ``equal`` (and so is that of being
-            better by as much: two one-sided tests).
+            its interval of 90 %, ``p`` of being worse by the margin or more, ``no_worse`` (*p* is
+            below 5 %) and ``equal`` (and so is that of being better by as much: two one-sided
+            tests). Another ``study.confidence`` than 95 % changes both accordingly.
 
         Raises:
             ResultsError: There is no such measure or strategy, or neither more nor less of the
                 measure is better.
-            ArgumentError: The margin or the confidence is out of its range.
+            ArgumentError: The margin is not above 0.
         """
         import pandas as pd
 
         facts = rankable(measure)
         require_between(margin, "margin", 0.0, math.inf)
-        require_between(confidence, "confidence", 0.5, 1.0)
         against = self._known(baseline or self.baseline)
         others = [name for name in self.ranking() if name != against]
         rows = []
         for name in (against, *others):
             values, base = self._values(name, measure), self._values(against, measure)
             found = equivalence(
-                values, base, margin, relative=facts.unit != "%", confidence=confidence
+                values, base, margin, relative=facts.unit != "%", confidence=self.confidence
             )
             p = found.p_high if facts.better == "lower" else found.p_low
             shown = found.difference
             row = {"difference": shown.mean, "low": shown.low, "high": shown.high, "p": p}
-            row |= {"no_worse": p < 1.0 - confidence, "equal": found.p < 1.0 - confidence}
+            row |= {"no_worse": p < 1.0 - self.confidence, "equal": found.p < 1.0 - self.confidence}
             rows.append(row)
         return pd.DataFrame(rows, index=pd.Index([against, *others], name="strategy")).iloc[1:]
 
-    def long_run(self, measure: str, confidence: float = 0.95) -> DataFrame:
+    def long_run(self, measure: str) -> DataFrame:
         """Return what a time would be in the long run, rather than in a window of this length.
 
         The beginning of all runs is cut off where it is distorted, and percentiles are those of all
@@ -349,7 +345,6 @@ class Comparison:
         Args:
             measure: The mean or a percentile of a time of successful requests, such as
                 ``latency_p99_s``.
-            confidence: The coverage of the intervals, above 0 and below 1.
 
         Returns:
             Indexed by strategy, best ranked first: ``mean``, ``low`` and ``high``, NaN where runs
@@ -358,11 +353,9 @@ class Comparison:
         Raises:
             ResultsError: The measure is no such time, there is one replication, or a whole run was
                 not kept; ``compare(..., keep="all")`` keeps every run.
-            ArgumentError: The confidence is out of its range.
         """
         import pandas as pd
 
-        require_between(confidence, "confidence", 0.0, 1.0)
         stem, share = measure_of(measure).name.removesuffix("_s"), percentile_of(measure)
         column = f"{stem.rpartition('_')[0]}_s"
         if column not in {f"{time}_s" for time in TIMES} or "_" not in stem or len(self.seeds) == 1:
@@ -376,7 +369,7 @@ class Comparison:
                 table = self.run(name, number).in_window
                 known = table[((table["outcome"] == "ok") & table[column].notna()).to_numpy()]
                 runs.append((known["arrived_s"].to_numpy(), known[column].to_numpy()))
-            found = long_run(runs, window_s, share, confidence)
+            found = long_run(runs, window_s, share, self.confidence)
             if isinstance(found, TooShort):
                 rows.append((math.nan, math.nan, math.nan, found.reason))
             else:

@@ -95,7 +95,7 @@ def test_the_long_run_is_pooled_or_refused():
     mean = kept.long_run("queue_wait_mean_s").loc["round_robin"]
     assert mean["low"] < 0.1 < mean["high"]
     refused = kept.long_run("latency_p999_s").loc["round_robin", "refused"]
-    assert refused.startswith("a 99.9th percentile of the long run needs 10,000 requests")
+    assert str(refused).startswith("a 99.9th percentile of the long run needs 10,000 requests")
     for measure in ("goodput_share", "attempts_per_request"):
         with pytest.raises(ResultsError, match="has no long run"):
             kept.long_run(measure)
