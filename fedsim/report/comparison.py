@@ -27,6 +27,7 @@ from fedsim.results.measures import MEASURES, Measure
 from fedsim.results.rundir import SCENARIO
 from fedsim.results.slo import in_words
 from fedsim.studies.cells import run_command
+from fedsim.studies.precision import reached_in_words
 from fedsim.studies.ranking import CHIEF
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def comparison_report(
     names = f"{len(comparison.strategies)} strategies" if several else "1 strategy"
     blocks: list[Block] = [
         Heading(f"{comparison.scenario.name}: {names}", 1),
-        Sentence(_extent(comparison)),
+        Sentence(_extent(comparison) + _reached(comparison)),
         *_ranking(comparison),
         *(_differences(comparison) if several else []),
         *_groups(comparison, "stream", "stream"),
@@ -98,6 +99,13 @@ def _extent(comparison: Comparison) -> str:
     text = f"{count} per strategy, on the same requests and faults (seed {comparison.scenario.seed}"
     took = "" if math.isnan(comparison.wall_s) else f", in {plain(comparison.wall_s, 2)} s"
     return f"{text}; replication 0 has the seed {seeds[0]}){took}."
+
+
+def _reached(comparison: Comparison) -> str:
+    """Return how exact the estimates are that were to be so, or nothing."""
+    if not comparison.reached.half_widths or not comparison.reached.enough:
+        return ""
+    return f" Precision reached: {reached_in_words(comparison.reached)}."
 
 
 def _ranking(comparison: Comparison) -> list[Block]:

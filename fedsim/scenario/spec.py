@@ -78,10 +78,15 @@ class StudySpec:
     Attributes:
         replications: Runs of each variant, >= 1.
         confidence: The coverage of intervals, above 0.5 and below 1.
+        precision: By measure, the half-width that intervals are to have, > 0: relative, or in
+            shares for a measure that is one. Empty for any.
+        max_replications: The largest number of replications that this adds up to, >= 1.
     """
 
     replications: int = 10
     confidence: float = 0.95
+    precision: Mapping[str, float] = field(default_factory=dict)
+    max_replications: int = 100
 
 
 @dataclass(frozen=True, slots=True)

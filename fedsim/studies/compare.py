@@ -16,8 +16,10 @@ from fedsim.scenario.arguments import (
     require_names,
 )
 from fedsim.scenario.spec import CompareSpec, Scenario
-from fedsim.studies.cells import Cell
+from fedsim.studies.cells import Cell, PlannedRun
 from fedsim.studies.comparison import KIND, Comparison, options
+from fedsim.studies.precision import Precision
+from fedsim.studies.records import Failure, Record
 from fedsim.studies.runset import RunSet
 from fedsim.studies.store import Store
 from fedsim.studies.variants import Variant, require_known, variants
@@ -51,7 +53,8 @@ def compare(
             None takes the scenario's. A class or object is called by its class's name.
         routers: ``module:Class`` or ``<adapter>/<choice>`` texts, classes or objects in place of
             our router, by name; next to the scenario's.
-        replications: Runs of each, >= 1; None takes the scenario's, or 10.
+        replications: Runs of each, >= 1, and no more; None takes the scenario's, or 10, and adds
+            to them as its ``study.precision`` says.
         seed: The study's seed, from which those of its replications follow; None takes the
             scenario's.
         seeds: The seed of each replication, in place of those that follow from *seed*.
@@ -84,11 +87,10 @@ def compare(
     against = _baseline(baseline, spec, chosen)
     count = int(replications or spec.replications or scenario.study.replications)
     count = count if seeds is None else len(seeds)
-    cells = [
-        Cell({"strategy": variant.name}, variant.changes, number, variant.lost)
-        for number in range(count)
-        for variant in chosen
-    ]
+    study = scenario.study
+    asked_for = replications is None and seeds is None
+    targets = study.precision if asked_for else {}
+    precision = Precision(targets, count, study.max_replications, study.confidence)
     store = None
     if directory is not None:
         asked = options([variant.name for variant in chosen], against, count)
@@ -103,10 +105,51 @@ def compare(
         executor=executor,
         progress=progress,
     ) as runs:
-        planned = runs.planned(cells)
-        found = list(runs.run(planned))
-    wall_s = time.perf_counter() - began_s
-    return Comparison(scenario, planned, found, baseline=against, wall_s=wall_s, store=store)
+        planned, found = _in_rounds(runs, chosen, precision)
+    return Comparison(
+        scenario,
+        planned,
+        found,
+        baseline=against,
+        wall_s=time.perf_counter() - began_s,
+        store=store,
+        reached=precision.reached,
+    )
+
+
+def _in_rounds(
+    runs: RunSet, chosen: Sequence[Variant], precision: Precision
+) -> tuple[list[PlannedRun], list[Record | Failure]]:
+    """Run replications of every variant until *precision* has enough, and return what came of it.
+
+    A replication on which a variant failed has no value of it.
+    """
+    planned: list[PlannedRun] = []
+    found: list[Record | Failure] = []
+    done, more = 0, True
+    while more:
+        cells = [
+            Cell({"strategy": variant.name}, variant.changes, number, variant.lost)
+            for number in range(done, precision.replications)
+            for variant in chosen
+        ]
+        done = precision.replications
+        new = runs.planned(cells)
+        planned += new
+        found += runs.run(new)
+        of_each = [
+            [each for each in found if each.key["strategy"] == variant.name] for variant in chosen
+        ]
+        more = precision.goes_on(
+            {
+                measure: [
+                    [each.value(measure) for each in found if isinstance(each, Record)]
+                    for found in of_each
+                ]
+                for measure in precision.measures
+            }
+        )
+    return planned, found
 
 
 def _require_kinds(scenario: object, strategies: object, routers: object, keep: object) -> None:

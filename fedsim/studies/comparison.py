@@ -25,6 +25,7 @@ from fedsim.scenario.units import DURATION
 from fedsim.studies.cautions import merged_warnings
 from fedsim.studies.cells import PlannedRun
 from fedsim.studies.pairing import require_paired
+from fedsim.studies.precision import Reached, reached_in_words
 from fedsim.studies.ranking import (
     CHIEF,
     TIE_BREAKS,
@@ -75,6 +76,7 @@ class Comparison:
         baseline: The strategy that the others are compared with.
         wall_s: What it took on the wall clock, in seconds; NaN for one that was opened.
         store: The directory in which the runs are, or None.
+        reached: How exact the estimates are that were to be so; None where none were.
 
     Raises:
         ResultsError: Runs of one replication did not meet the same requests and faults.
@@ -96,12 +98,14 @@ class Comparison:
         baseline: str,
         wall_s: float,
         store: Store | None = None,
+        reached: Reached | None = None,
     ) -> None:
         self.scenario = scenario
         self.planned = tuple(planned)
         self.baseline = baseline
         self.wall_s = wall_s
         self.store = store
+        self.reached = reached or Reached(True, {})
         self.strategies: tuple[str, ...] = tuple(
             dict.fromkeys(run.cell.key["strategy"] for run in planned)
         )
@@ -511,7 +515,16 @@ class Comparison:
             )
         runs = [(each.key["strategy"], each.seed, each.warnings) for each in self.records]
         found = merged_warnings(runs, len(self.seeds))
-        return [*own, *self._failed(), *self._partly_measured(), *found]
+        return [*own, *self._inexact(), *self._failed(), *self._partly_measured(), *found]
+
+    def _inexact(self) -> list[str]:
+        """Say where there were not enough replications for the precision that was asked for."""
+        if self.reached.enough:
+            return []
+        return [
+            f"{len(self.seeds)} replications, the most allowed (study.max_replications), do not "
+            f"give the precision asked for: {reached_in_words(self.reached)}."
+        ]
 
     @property
     def plot(self) -> ComparisonPlots:

@@ -139,6 +139,33 @@ def test_no_worse_by_a_margin(comparison):
         comparison.no_worse("latency_mean_s", 0)
 
 
+def test_precision_adds_replications(scenario):
+    """Replications are added in rounds up to the most, which is said, and none where it is met."""
+    asked = {"study.precision.latency_mean": "0.01%", "study.max_replications": 8}
+    asked |= {"study.replications": 2, "compare.replications": None}
+    names = ["round_robin", "least_connections"]
+    found = fedsim.compare(scenario.changed(asked), strategies=names, workers=1)
+    assert len(found.seeds) == 8
+    assert not found.reached.enough
+    assert any("do not give the precision asked for: latency_mean_s ±" in w for w in found.warnings)
+    width = found.reached.half_widths["latency_mean_s"]
+    sides = [
+        max(
+            row["latency_mean_s_high"] / row["latency_mean_s"] - 1.0,
+            1.0 - row["latency_mean_s_low"] / row["latency_mean_s"],
+        )
+        for _, row in found.summary().iterrows()
+    ]
+    assert width == pytest.approx(max(sides))
+    easy = asked | {"study.precision.latency_mean": "90%"}
+    enough = fedsim.compare(scenario.changed(easy), strategies=names, workers=1)
+    assert len(enough.seeds) == 7
+    assert enough.reached.enough
+    fixed = fedsim.compare(scenario.changed(asked), strategies=names, replications=2, workers=1)
+    assert len(fixed.seeds) == 2
+    assert fixed.digests["round_robin"] == found.digests["round_robin"][:2]
+
+
 def test_holm_decides_verdicts(comparison):
     """With one other strategy the adjusted p-value is the plain one."""
     table = comparison.differences("latency_mean_s")

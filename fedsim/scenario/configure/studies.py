@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fedsim.results.slo import Slo
-from fedsim.scenario.schema.root import Compare, Study
+from fedsim.results.slo import SHARES, Slo
+from fedsim.scenario.schema.root import Compare, Precision, Study
 from fedsim.scenario.schema.slo import SloSettings
 from fedsim.scenario.spec import CompareSpec, StudySpec
 
@@ -27,4 +27,8 @@ def compare_spec(compare: Compare | None) -> CompareSpec | None:
 
 def study_spec(study: Study) -> StudySpec:
     """Return what all studies of many runs have in common."""
-    return StudySpec(study.replications, study.confidence)
+    asked = {key: getattr(study.precision, key) for key in Precision.model_fields}
+    precision = {
+        SHARES.get(key, f"{key}_s"): width for key, width in asked.items() if width is not None
+    }
+    return StudySpec(study.replications, study.confidence, precision, study.max_replications)

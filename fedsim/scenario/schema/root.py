@@ -19,6 +19,7 @@ from fedsim.scenario.schema.types import (
     CountFrom1,
     Duration,
     DurationOrOff,
+    InnerShare,
     Name,
     PositiveDuration,
     RouterName,
@@ -89,6 +90,54 @@ class Compare(Settings):
         return self
 
 
+class Precision(Settings):
+    """How exact the estimates of a study are to be: the half-width of their intervals."""
+
+    latency_mean: InnerShare | None = Field(default=None, description="The mean latency, relative.")
+    latency_p50: InnerShare | None = Field(
+        default=None, description="The latency, 50th percentile, relative."
+    )
+    latency_p90: InnerShare | None = Field(
+        default=None, description="The latency, 90th percentile, relative."
+    )
+    latency_p95: InnerShare | None = Field(
+        default=None, description="The latency, 95th percentile, relative."
+    )
+    latency_p99: InnerShare | None = Field(
+        default=None, description="The latency, 99th percentile, relative."
+    )
+    latency_p999: InnerShare | None = Field(
+        default=None, description="The latency, 99.9th percentile, relative."
+    )
+    ttft_p50: InnerShare | None = Field(
+        default=None, description="The time to first token, 50th percentile, relative."
+    )
+    ttft_p95: InnerShare | None = Field(
+        default=None, description="The time to first token, 95th percentile, relative."
+    )
+    ttft_p99: InnerShare | None = Field(
+        default=None, description="The time to first token, 99th percentile, relative."
+    )
+    tpot_p50: InnerShare | None = Field(
+        default=None, description="The time per output token, 50th percentile, relative."
+    )
+    tpot_p95: InnerShare | None = Field(
+        default=None, description="The time per output token, 95th percentile, relative."
+    )
+    tpot_p99: InnerShare | None = Field(
+        default=None, description="The time per output token, 99th percentile, relative."
+    )
+    queue_wait_mean: InnerShare | None = Field(
+        default=None, description="The mean wait in queue, relative."
+    )
+    success_rate: InnerShare | None = Field(
+        default=None, description="The success rate, in percentage points."
+    )
+    goodput: InnerShare | None = Field(
+        default=None, description="The share of good requests, in percentage points."
+    )
+
+
 class Study(Settings):
     """What compare and other studies of many runs have in common."""
 
@@ -97,6 +146,16 @@ class Study(Settings):
         description="Runs of each variant, each with a seed that follows from the scenario's.",
     )
     confidence: Confidence = Field(default=0.95, description="Confidence of every interval.")
+    precision: Precision = Field(
+        default_factory=Precision,
+        description=(
+            "Half-widths that the intervals of every variant are to have: replications are added "
+            "in rounds of five until two looks in a row find them."
+        ),
+    )
+    max_replications: CountFrom1 = Field(
+        default=100, description="The largest number of replications that precision adds up to."
+    )
 
 
 class ScenarioFile(Settings):

@@ -1,0 +1,104 @@
+"""How many replications a study needs: rounds of them, until its estimates are exact enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fedsim.results.measures import MEASURES
+from fedsim.studies.statistics import Estimate, estimate
+
+ROUND = 5
+"""Replications that are added at a time; the same for any number of workers."""
+
+LOOKS = 2
+"""Looks in a row that must find every estimate exact enough: one may do so by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What came of the search for enough replications.
+
+    Attributes:
+        enough: Whether every estimate was exact enough before there were too many replications.
+        half_widths: By measure, the larger side of the widest interval among the variants: as a
+            share of the mean, or in shares for a measure that is one; NaN where it is not known.
+    """
+
+    enough: bool
+    half_widths: Mapping[str, float]
+
+
+class Precision:
+    """Says after each round of replications whether to go on.
+
+    The interval of every variant is to be within ± γ of the true mean: its larger side at most
+    γ / (1 + γ) of the estimated mean (Law, *Simulation Modeling and Analysis*, section 9.4.1), or
+    γ for a measure that is a share. The slowest of all measures and variants decides.
+
+    Args:
+        targets: γ by measure, > 0; without any, the first number of replications is enough.
+        first: The number of replications before the first look.
+        most: The largest number of replications.
+        confidence: The coverage of the intervals.
+    """
+
+    def __init__(
+        self, targets: Mapping[str, float], first: int, most: int, confidence: float
+    ) -> None:
+        self._targets = dict(targets)
+        self._most = max(most, first)
+        self._confidence = confidence
+        self._looks = 0
+        self.replications = first
+        """The number of replications that there are to be at the next look."""
+        self.reached = Reached(not targets, {})
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The measures whose estimates are to be exact."""
+        return tuple(self._targets)
+
+    def goes_on(self, values: Mapping[str, Iterable[Sequence[float]]]) -> bool:
+        """Return whether more replications are needed, and set how many there are to be then.
+
+        Args:
+            values: By measure, the values of each variant, one per replication.
+        """
+        if not self._targets:
+            return False
+        widths, exact = {}, True
+        for measure, target in self._targets.items():
+            bounds = MEASURES[measure].bounds
+            found = [estimate(each, bounds, self._confidence) for each in values[measure]]
+            sides = [_side(each, relative=MEASURES[measure].unit != "%") for each in found]
+            known = [side for side in sides if not math.isnan(side)]
+            widths[measure] = max(known, default=math.nan) if len(known) == len(sides) else math.nan
+            share = MEASURES[measure].unit == "%"
+            # NaN compares as false: what is not known is not exact.
+            exact &= widths[measure] <= (target if share else target / (1.0 + target))
+        self._looks = self._looks + 1 if exact else 0
+        self.reached = Reached(self._looks >= LOOKS, widths)
+        if self.reached.enough or self.replications >= self._most:
+            return False
+        self.replications = min(self.replications + ROUND, self._most)
+        return True
+
+
+def reached_in_words(reached: Reached) -> str:
+    """Return the half-widths in words, such as ``latency_p99_s ± 1.3 %``."""
+    return ", ".join(
+        f"{measure} ± {100.0 * width:.2g} {'points' if MEASURES[measure].unit == '%' else '%'}"
+        for measure, width in reached.half_widths.items()
+    )
+
+
+def _side(found: Estimate, *, relative: bool) -> float:
+    """Return the larger side of an interval, as a share of its mean if *relative*."""
+    side = max(found.mean - found.low, found.high - found.mean)
+    if not relative:
+        return side
+    if not found.mean:
+        return 0.0 if side == 0.0 else math.nan
+    return side / abs(found.mean)
