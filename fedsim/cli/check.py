@@ -31,6 +31,7 @@ def check(
         from fedsim.scenario.offered_load import OfferedLoad
         from fedsim.scenario.oversized import oversized_problems
         from fedsim.scenario.pool_keys import keys_without_effect
+        from fedsim.scenario.undecided import undecided_notes
 
         loaded = load(scenario, parsed(overrides))
         lacking = _find_plugins(loaded)
@@ -40,6 +41,7 @@ def check(
             *keys_without_effect(loaded),
             *without_effect(loaded),
             *deadline_notes(offered),
+            *undecided_notes(offered),
             *load_notes(offered),
             *lacking,
         ]
