@@ -296,10 +296,13 @@ class Reference:
                     yield from self._kinds(each)
         elif found.keys() & {"const", "enum", "pattern"}:
             yield _of_text(found)
+        elif "type" not in found:
+            yield "anything"
         elif found["type"] == "array":
             yield f"list of: {self._value(found['items'])}"
         elif found["type"] == "object":
             inner = found.get("additionalProperties") or _first(found.get("patternProperties"))
+            inner = None if inner is True else inner
             value = f": {self._value(inner)}" if inner else ""
             yield f"mapping by name{value}".replace(": mapping,", ",")
         elif found["type"] != "null":

@@ -18,12 +18,14 @@ __all__ = [
     "Explanation",
     "Run",
     "Scenario",
+    "Sweep",
     "__version__",
     "compare",
     "explain",
     "load",
     "open",
     "simulate",
+    "sweep",
 ]
 
 if TYPE_CHECKING:
@@ -35,17 +37,21 @@ if TYPE_CHECKING:
     from fedsim.studies.compare import compare
     from fedsim.studies.comparison import Comparison
     from fedsim.studies.open import open
+    from fedsim.studies.sweep import sweep
+    from fedsim.studies.swept import Sweep
 
 _PLACES = {
     "Comparison": "fedsim.studies.comparison",
     "Explanation": "fedsim.scenario.explain",
     "Run": "fedsim.results.run",
     "Scenario": "fedsim.scenario.spec",
+    "Sweep": "fedsim.studies.swept",
     "compare": "fedsim.studies.compare",
     "explain": "fedsim.scenario.explain",
     "load": "fedsim.scenario.load",
     "open": "fedsim.studies.open",
     "simulate": "fedsim.scenario.simulate",
+    "sweep": "fedsim.studies.sweep",
 }
 
 

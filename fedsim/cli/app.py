@@ -15,6 +15,7 @@ from fedsim.cli.hints import Command, Group
 from fedsim.cli.new import new
 from fedsim.cli.run import run
 from fedsim.cli.study import study
+from fedsim.cli.sweep import sweep
 from fedsim.cli.trace import trace
 from fedsim.cli.verify import verify
 from fedsim.version import __version__
@@ -28,7 +29,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_COMMANDS = (new, check, run, compare, study, explain, calibrate, catalogue, trace, verify)
+_COMMANDS = (
+    new,
+    check,
+    run,
+    compare,
+    sweep,
+    study,
+    explain,
+    calibrate,
+    catalogue,
+    trace,
+    verify,
+)
 for _command in _COMMANDS:
     app.command(cls=Command)(_command)
 

@@ -21,7 +21,12 @@ from fedsim.scenario import (
 )
 from fedsim.scenario.arguments import require_changes
 from fedsim.scenario.configure.federation import federation_spec
-from fedsim.scenario.configure.studies import compare_spec, slo_config, study_spec
+from fedsim.scenario.configure.studies import (
+    compare_spec,
+    slo_config,
+    study_spec,
+    sweep_spec,
+)
 from fedsim.scenario.configure.world import world_config
 from fedsim.scenario.defaults import complete
 from fedsim.scenario.engine_files import read_engine_sources
@@ -164,6 +169,7 @@ def _scenario(file: ScenarioFile, source: Source, path: Path) -> Scenario:
         slo=slo_config(file.slo),
         study=study_spec(file.study),
         compare=compare_spec(file.compare),
+        sweep=sweep_spec(file.sweep),
         record_tables=file.record.tables,
         record_decisions=file.record.decisions == "on",
         resolved=resolved,

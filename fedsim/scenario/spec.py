@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
@@ -107,6 +107,25 @@ class CompareSpec:
     routers: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class SweepSpec:
+    """What ``fedsim sweep`` varies; one of the first three is given.
+
+    Attributes:
+        grid: Values by dotted path, of which every combination is a point.
+        points: The points, each a value by path.
+        latin_hypercube: The two ends of a range by path, over which points are spread.
+        count: Number of points of ``latin_hypercube``, >= 1.
+        replications: Runs of each point, >= 1; None takes those of the scenario's studies.
+    """
+
+    grid: Mapping[str, Sequence[Any]] | None = None
+    points: Sequence[Mapping[str, Any]] | None = None
+    latin_hypercube: Mapping[str, Sequence[Any]] | None = None
+    count: int = 64
+    replications: int | None = None
+
+
 @dataclass(frozen=True)
 class Scenario:
     """A scenario that is known to be well-formed.
@@ -123,6 +142,7 @@ class Scenario:
         slo: The service objective, or None.
         study: What all studies of many runs have in common.
         compare: What to compare, or None where the file does not say.
+        sweep: What to sweep, or None where the file does not say.
         record_tables: ``full`` keeps every table, ``summary`` only the summary.
         record_decisions: Whether the candidates of every decision are kept.
         resolved: The scenario with all defaults filled in, as plain JSON values with units.
@@ -143,6 +163,7 @@ class Scenario:
     slo: Slo | None = None
     study: StudySpec = StudySpec()
     compare: CompareSpec | None = None
+    sweep: SweepSpec | None = None
     record_tables: Literal["full", "summary"] = "full"
     record_decisions: bool = False
     resolved: Mapping[str, object] = field(default_factory=dict, repr=False)

@@ -160,6 +160,31 @@ class Quantity:
         return UnitError(message, f"Did you mean {number}{meant}?")
 
 
+def number_and_unit(value: object) -> tuple[float, str] | None:
+    """Return the number and the unit, which may be empty, of a text such as ``20 req/s``.
+
+    A number has no unit. None for all else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    match = _QUANTITY.match(str(value).strip())
+    return None if match is None else (float(match["number"]), (match["unit"] or "").strip())
+
+
+def measured_in(value: object) -> tuple[float, str] | None:
+    """Return what a quantity of any kind is in its base unit, and that unit; None for all else.
+
+    A number has no unit. A percentage is a share, whose unit is ``%`` all the same.
+    """
+    parsed = number_and_unit(value)
+    if parsed is None or not parsed[1]:
+        return parsed
+    for quantity, unit in _BASE_UNITS:
+        if parsed[1] in quantity.units:
+            return quantity.parse(value), unit
+    return None
+
+
 def _to_float(exact: Fraction, text: str) -> float:
     try:
         value = float(exact)
@@ -254,3 +279,12 @@ SHARE = Quantity(
     slips=dict.fromkeys(("percent", "pct", "per cent"), "%"),
 )
 """Shares, written as percentages; the base is the share, 0.999 for 99.9%."""
+
+_BASE_UNITS = (
+    (DURATION, "s"),
+    (RATE, "req/s"),
+    (TOKEN_RATE, "tokens/s"),
+    (SIZE, "B"),
+    (PRICE, "USD/h"),
+    (SHARE, "%"),
+)

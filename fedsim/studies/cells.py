@@ -23,11 +23,9 @@ from typing import Any
 
 import cloudpickle
 
+from fedsim.scenario.schema.sweep import NOT_OF_A_RUN
 from fedsim.scenario.spec import Scenario
 from fedsim.version import __version__
-
-NOT_OF_A_RUN = ("name", "description", "compare", "study", "sweep", "plan")
-"""Keys of a scenario that change nothing in a run of it."""
 
 _PLUGIN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _INSTALLED = ("site-packages", "dist-packages")

@@ -136,11 +136,7 @@ class Comparison:
     @property
     def target(self) -> str:
         """What every estimate is of: the expected value of a window of this length."""
-        window = DURATION.format(self.scenario.duration_s - self.scenario.warmup_s)
-        count = len(self.seeds)
-        covered = f"{100.0 * self.confidence:g} %"
-        times = f"{count} replications, {covered}" if count > 1 else "1 replication"
-        return f"mean of a window of {window}, {times}"
+        return target(self.scenario, len(self.seeds))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -664,6 +660,14 @@ class Comparison:
                     "replications."
                 )
         return sentences
+
+
+def target(scenario: Scenario, replications: int) -> str:
+    """Return what estimates are of: the expected value of a window of the scenario's length."""
+    window = DURATION.format(scenario.duration_s - scenario.warmup_s)
+    covered = f"{100.0 * scenario.study.confidence:g} %"
+    times = f"{replications} replications, {covered}" if replications > 1 else "1 replication"
+    return f"mean of a window of {window}, {times}"
 
 
 def options(strategies: Sequence[str], baseline: str, replications: int) -> dict[str, Any]:

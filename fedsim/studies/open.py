@@ -11,12 +11,13 @@ from fedsim.results.run import Run
 from fedsim.results.rundir import MANIFEST, PLUGINS, SCENARIO, STUDY, named, read_json
 from fedsim.scenario.load import load
 from fedsim.scenario.spec import Scenario
-from fedsim.studies import comparison
+from fedsim.studies import comparison, swept
 from fedsim.studies.comparison import Comparison
 from fedsim.studies.store import Store
+from fedsim.studies.swept import Sweep
 
 
-def open(directory: str | os.PathLike[str]) -> Run | Comparison:
+def open(directory: str | os.PathLike[str]) -> Run | Comparison | Sweep:
     """Return what a directory holds; nothing is run again.
 
     A study that was interrupted is there with the runs that were done.
@@ -67,7 +68,16 @@ def _comparison(store: Store, scenario: Scenario) -> Comparison:
     return opened
 
 
-_STUDIES: Mapping[str, Callable[[Store, Scenario], Comparison]] = {comparison.KIND: _comparison}
+def _sweep(store: Store, scenario: Scenario) -> Sweep:
+    planned = store.planned()
+    found = [each for each in map(store.result, planned) if each is not None]
+    return Sweep(scenario, planned, found, wall_s=math.nan, store=store)
+
+
+_STUDIES: Mapping[str, Callable[[Store, Scenario], Comparison | Sweep]] = {
+    comparison.KIND: _comparison,
+    swept.KIND: _sweep,
+}
 
 
 def _scenario(store: Store) -> Scenario:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fedsim.results.slo import SHARES, Slo
 from fedsim.scenario.schema.root import Compare, Precision, Study
 from fedsim.scenario.schema.slo import SloSettings
-from fedsim.scenario.spec import CompareSpec, StudySpec
+from fedsim.scenario.schema.sweep import Sweep
+from fedsim.scenario.spec import CompareSpec, StudySpec, SweepSpec
 
 
 def slo_config(slo: SloSettings | None) -> Slo | None:
@@ -32,3 +33,16 @@ def study_spec(study: Study) -> StudySpec:
         SHARES.get(key, f"{key}_s"): width for key, width in asked.items() if width is not None
     }
     return StudySpec(study.replications, study.confidence, precision, study.max_replications)
+
+
+def sweep_spec(sweep: Sweep | None) -> SweepSpec | None:
+    """Return what to sweep, or None where the file does not say."""
+    if sweep is None:
+        return None
+    return SweepSpec(
+        sweep.grid,
+        sweep.each,
+        sweep.latin_hypercube,
+        64 if sweep.points is None else sweep.points,
+        sweep.replications,
+    )

@@ -14,6 +14,7 @@ from fedsim.scenario.schema.federation import Federation
 from fedsim.scenario.schema.pools import Network, Pools, Regions
 from fedsim.scenario.schema.presets import AnyFederation
 from fedsim.scenario.schema.slo import SloSettings
+from fedsim.scenario.schema.sweep import Sweep
 from fedsim.scenario.schema.types import (
     Confidence,
     CountFrom1,
@@ -162,7 +163,6 @@ class ScenarioFile(Settings):
     """A fedsim scenario: regions, pools of nodes, what arrives, and the federation between."""
 
     unbuilt: ClassVar = {
-        "sweep": "Loop over overrides in Python, or run the variants with --set.",
         "plan": "Run the counts of interest with --set.",
     }
 
@@ -212,3 +212,4 @@ class ScenarioFile(Settings):
         default_factory=Study, description="What all studies of many runs have in common."
     )
     compare: Compare | None = Field(default=None, description="What fedsim compare compares.")
+    sweep: Sweep | None = Field(default=None, description="What fedsim sweep varies.")

@@ -52,7 +52,7 @@ def test_resolved_scenarios_keep_to_the_schema(path: Path):
         ("federation.strategy", "randomly"),
         ("federation.health", "no"),
         ("workload.chat.arrivals.process", "closed_loop"),
-        ("sweep", {}),
+        ("plan", {}),
     ],
 )
 def test_schema_finds_what_is_wrong(path: str, value: object):

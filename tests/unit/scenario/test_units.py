@@ -13,6 +13,7 @@ from fedsim.scenario.units import (
     TOKEN_RATE,
     Quantity,
     UnitError,
+    measured_in,
 )
 
 
@@ -114,3 +115,25 @@ def test_wrong_unit_is_refused_with_the_right_one(quantity: Quantity, value: obj
         quantity.parse(value)
 
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("120 req/min", (2.0, "req/s")),
+        ("250ms", (0.25, "s")),
+        ("95%", (0.95, "%")),
+        ("5 tokens/s", (5.0, "tokens/s")),
+        ("2 USD/d", (2.0 / 24.0, "USD/h")),
+        ("1KiB", (1024.0, "B")),
+        (7, (7.0, "")),
+        ("7", (7.0, "")),
+        ("7 apples", None),
+        ("round_robin", None),
+        (True, None),
+        (None, None),
+    ],
+)
+def test_any_quantity_is_measured_in_its_base_unit(value: object, expected: object):
+    """Whatever kind it is of; what is no quantity has no measure."""
+    assert measured_in(value) == expected

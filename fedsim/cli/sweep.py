@@ -1,0 +1,77 @@
+"""``fedsim sweep``: a scenario at every point of a grid, a list or a Latin hypercube."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fedsim.cli.failures import MISSED, going_on, reported
+from fedsim.cli.options import (
+    Fresh,
+    Json,
+    Out,
+    Overrides,
+    Quiet,
+    ScenarioPath,
+    Seed,
+    Workers,
+    parsed,
+)
+from fedsim.cli.output import print_json, repeat_command, result_directory
+from fedsim.cli.progress import progress_bar, writing
+
+Replications = Annotated[
+    int | None,
+    typer.Option("--replications", min=1, metavar="N", help="Replications per point."),
+]
+
+
+def sweep(
+    scenario: ScenarioPath,
+    overrides: Overrides = None,
+    replications: Replications = None,
+    seed: Seed = None,
+    out: Out = None,
+    fresh: Fresh = False,
+    workers: Workers = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Run the points of the scenario's sweep: tables, charts, knees and crossovers.
+
+    With --out, what DIR has of the same sweep is not run again. Status 1 if a run failed.
+    """
+    with reported():
+        from fedsim.scenario.load import load
+
+        loaded = load(scenario, parsed(overrides)).changed(seed=seed)
+        directory = result_directory(out, loaded.name, "sweep", loaded.seed)
+        from fedsim.studies.sweep import sweep as run_sweep
+        from fedsim.studies.sweep_storage import sweep_json
+
+        more = [] if replications is None else ["--replications", str(replications)]
+        repeat = repeat_command("sweep", scenario, loaded.seed, overrides, out, *more)
+        with progress_bar(quiet or as_json) as report, going_on(repeat, directory):
+            result = run_sweep(
+                loaded,
+                replications=replications,
+                workers=workers,
+                directory=directory,
+                fresh=fresh or out is None,
+                progress=report,
+            )
+        with writing(quiet or as_json):
+            result.save(directory)
+        if as_json:
+            print_json(sweep_json(result) | {"directory": str(directory), "repeat": repeat})
+        elif quiet:
+            typer.echo(directory)
+        else:
+            from fedsim.cli.terminal import show
+            from fedsim.report.parts import Saved
+            from fedsim.report.sweep import sweep_report
+
+            show(sweep_report(result, Saved(directory, repeat)))
+        if result.failures:
+            raise typer.Exit(MISSED)

@@ -1,0 +1,210 @@
+"""The report of a sweep: the measures at each point, knees, crossovers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fedsim.document import (
+    Block,
+    Cell,
+    Code,
+    Column,
+    Document,
+    Heading,
+    Sentence,
+    Table,
+    figure,
+    plain,
+    with_interval,
+)
+from fedsim.report.measures import measured, placed
+from fedsim.report.parts import Saved, closing, warnings_of
+from fedsim.results.measures import MEASURES, Measure
+from fedsim.results.rundir import SCENARIO
+from fedsim.studies.cells import run_command
+from fedsim.studies.ranking import CHIEF
+
+if TYPE_CHECKING:
+    from fedsim.studies.swept import Key, Sweep
+
+_MOST_ROWS = 40
+_MOST_VARIANTS = 6
+"""Crossovers are looked for between all pairs of up to so many values of a key."""
+
+_CROSSED = (CHIEF, "latency_p50_s", "latency_p99_s", "ttft_p99_s")
+"""The measures whose crossovers are reported."""
+
+_OF_KNEES = (
+    "Up to the knee, or from it on, the mean keeps to its limit; between two swept values it is "
+    "interpolated. The interval covers the replications, not the distance between two values."
+)
+_CONTENTS = (
+    "estimates.parquet: every measure at each point with its interval; cells.parquet: every run",
+    "summary.json: the same as JSON; scenario.yaml, study.json: what was run, with every seed",
+    "runs/: what each run came to; failed/: why a run came to nothing",
+)
+
+
+def sweep_report(sweep: Sweep, saved: Saved | None = None) -> Document:
+    """Return the report of a sweep.
+
+    Args:
+        sweep: The sweep.
+        saved: Where it was written, or None for nowhere.
+    """
+    varied = ", ".join(key.heading for key in sweep.keys.values())
+    blocks: list[Block] = [
+        Heading(f"{sweep.scenario.name}: {_count(len(sweep.points), 'point')} of {varied}", 1),
+        Sentence(_extent(sweep)),
+        *_estimates(sweep),
+        *_knees(sweep),
+        *_crossovers(sweep),
+        *warnings_of(sweep.warnings),
+    ]
+    if saved is not None:
+        run = sweep.planned[0]
+        scenario = str(saved.directory / SCENARIO)
+        blocks += closing(saved, _CONTENTS, [(name, title) for name, title, _ in sweep.plot.all()])
+        blocks += [
+            Heading("One run of it, the first"),
+            Code(run_command(scenario, run.seed, run.texts), "shell"),
+        ]
+    return Document(tuple(blocks))
+
+
+def _extent(sweep: Sweep) -> str:
+    return (
+        f"{_count(len(sweep.seeds), 'replication')} per point, with the same seeds at all points "
+        f"(seed {sweep.scenario.seed}; replication 0 has the seed {sweep.seeds[0]}), in "
+        f"{plain(sweep.wall_s, 2)} s."
+    )
+
+
+def _estimates(sweep: Sweep) -> list[Block]:
+    table = sweep.estimates().head(_MOST_ROWS)
+    points = sweep.points[:_MOST_ROWS]
+    names = [_texts(key, [point[key.path] for point in points]) for key in sweep.keys.values()]
+    short = len(sweep.seeds) > table["replications"]
+    if short.any():
+        counts = tuple(figure(count, "count") for count in table["replications"])
+        names.append(Column("done", counts))
+    blocks: list[Block] = [Heading(f"Measures at each point ({sweep.target})")]
+    for tokens in (False, True):
+        columns = measured(placed(tokens=tokens), table)
+        blocks += [Table((*names, *columns), "estimates.parquet")] if columns else []
+    if len(blocks) == 1:
+        blocks.append(Sentence("No run is done."))
+    if len(sweep.points) > _MOST_ROWS:
+        text = f"The first {_MOST_ROWS} points of {len(sweep.points)}; estimates.parquet has all."
+        blocks.append(Sentence(text))
+    return blocks
+
+
+def _texts(key: Key, values: Sequence[Any]) -> Column:
+    """Return the column of a key, its values as the scenario has them."""
+    cells = tuple(Cell(None if value is None else str(value)) for value in values)
+    return Column(key.heading, cells, align="right" if key.numeric else "left")
+
+
+def _knees(sweep: Sweep) -> list[Block]:
+    """Return a table of the knee of each measure with a limit, along each key of numbers."""
+    blocks: list[Block] = []
+    limited = [measure for measure in MEASURES.values() if sweep.limit(measure.name) is not None]
+    for key in _along(sweep):
+        for measure in limited:
+            if not np.isnan(sweep.values(measure.name)).all():
+                blocks += [_knee(sweep, measure, key)]
+    if not blocks:
+        return []
+    return [Heading("Knees: where the objective is no longer held"), *blocks, Sentence(_OF_KNEES)]
+
+
+def _knee(sweep: Sweep, measure: Measure, key: Key) -> Table:
+    table = sweep.knee(measure.name, key.path)
+    others = [other for other in sweep.keys.values() if other is not key]
+    columns = [_texts(other, table[other.path].tolist()) for other in others]
+    sign = "≤" if measure.better == "lower" else "≥"
+    limit = f"{float(table['limit'].iloc[0]) * measure.scale:g}"
+    held = [_held(row, key) for row in table.to_dict("records")]
+    heading = f"{measure.words} {sign} {limit} {measure.unit}".rstrip() + f" held for {key.heading}"
+    return Table(
+        (*columns, Column(heading, tuple(Cell(text) for text in held), key.unit, align="left"))
+    )
+
+
+def _held(row: Mapping[Any, Any], key: Key) -> str:
+    if row["held"] in {"everywhere", "nowhere"}:
+        return str(row["held"])
+    side = "up to" if row["held"] == "below" else "from"
+    return f"{side} {_position(row['knee'], row['low'], row['high'], key)}"
+
+
+def _position(at: float, low: float, high: float, key: Key) -> str:
+    """Return a value of a key with its interval, whose ends may be unknown or not swept."""
+    at, low, high = (each * key.scale for each in (at, low, high))
+    if math.isfinite(low) and math.isfinite(high):
+        return with_interval(at, low, high)
+    if math.isnan(low):
+        return plain(at)
+    ends = [
+        "below all swept" if math.isinf(low) else plain(low),
+        "above all swept" if math.isinf(high) else plain(high),
+    ]
+    return f"{plain(at)} [{', '.join(ends)}]"
+
+
+def _crossovers(sweep: Sweep) -> list[Block]:
+    """Return a sentence for each crossover that is shown, along each key of numbers."""
+    sentences = []
+    for key in _along(sweep):
+        for other in _variants(sweep):
+            values = list(dict.fromkeys(other.values))
+            for measure in (MEASURES[name] for name in _CROSSED):
+                for a, b in combinations(values, 2):
+                    table = sweep.crossover(measure.name, key.path, a, b)
+                    sentences += [
+                        _overtakes(row, measure, key, sweep) for row in table.to_dict("records")
+                    ]
+    if not sentences:
+        return []
+    return [Heading("Crossovers"), *(Sentence(text, item=True) for text in sentences)]
+
+
+def _variants(sweep: Sweep) -> list[Key]:
+    """Return the keys of a few texts, without those that follow from another one."""
+    found: list[Key] = []
+    for key in sweep.keys.values():
+        if not key.numeric and len(set(key.values)) <= _MOST_VARIANTS:
+            found += [] if any(key.follows(other) for other in found) else [key]
+    return found
+
+
+def _overtakes(row: Mapping[Any, Any], measure: Measure, key: Key, sweep: Sweep) -> str:
+    position = _position(row["crossover"], row["low"], row["high"], key)
+    rest = [
+        f"{sweep.keys[path].heading} {value}" for path, value in row.items() if path in sweep.keys
+    ]
+    where = f" ({', '.join(rest)})" if rest else ""
+    return (
+        f"{row['above']} overtakes {row['below']} in {measure.words} above {key.heading} "
+        f"{position} {key.unit}".rstrip()
+        + f"{where}."
+    )
+
+
+def _along(sweep: Sweep) -> list[Key]:
+    """Return the keys of numbers along which there are lines, not single points."""
+    return [
+        key
+        for key in sweep.keys.values()
+        if key.numeric and any(len(places) > 1 for _, places in sweep.lines(key))
+    ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,130 @@
+"""The charts of a sweep, behind ``sweep.plot``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fedsim.errors import ResultsError
+from fedsim.results.measures import MEASURES, Measure
+from fedsim.studies.ranking import CHIEF, measure_of
+from fedsim.studies.statistics import estimates
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from fedsim.charts.figure import Chart
+    from fedsim.studies.swept import Key, Sweep
+
+_DRAWN = (CHIEF, "latency_p99_s", "ttft_p99_s")
+"""The measures that ``all`` draws, where they have values."""
+
+
+class SweepPlots:
+    """Draws the charts of a sweep; each method returns a new matplotlib figure."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self._of = sweep
+
+    def curves(self, measure: str = CHIEF, key: str | None = None) -> Chart:
+        """Draw a measure against one key, a line with its band per combination of the others.
+
+        Args:
+            measure: A measure of a summary.
+            key: Path or heading of a key; None for the first one of numbers, or else the first.
+        """
+        from fedsim.charts.sweep import curves
+
+        along, facts = self._first() if key is None else self._of.key(key), measure_of(measure)
+        limit = self._of.limit(measure)
+        return curves(
+            self._table(
+                facts, along, [other for other in self._of.keys.values() if other != along]
+            ),
+            label=facts.label,
+            key=along.label,
+            unit=facts.unit,
+            limit=None if limit is None else limit * facts.scale,
+            subtitle=self._subtitle(),
+        )
+
+    def heat_map(self, measure: str = CHIEF, x: str | None = None, y: str | None = None) -> Chart:
+        """Draw the mean of a measure over two keys.
+
+        Args:
+            measure: A measure of a summary.
+            x: Path or heading of the horizontal key; None for the first one of numbers, or else
+                the first.
+            y: That of the vertical one; None for the first other.
+
+        Raises:
+            ResultsError: There is one key, or other keys than these two tell points apart.
+        """
+        from fedsim.charts.sweep import heat_map
+
+        across, facts = self._first() if x is None else self._of.key(x), measure_of(measure)
+        others = [key for key in self._of.keys.values() if key != across]
+        if not others:
+            msg = "a heat map takes two keys, and one was swept; draw curves()"
+            raise ResultsError(msg)
+        up = others[0] if y is None else self._of.key(y)
+        table = self._table(facts, across, [up])
+        if table.duplicated(["at", "line"]).any():
+            msg = f"{across.heading} and {up.heading} alone do not tell all points apart"
+            raise ResultsError(msg)
+        return heat_map(
+            table.assign(line=self._shown(up)),
+            label=facts.label,
+            keys=[across.label, up.label],
+            unit=facts.unit,
+            subtitle=self._subtitle(),
+        )
+
+    def all(self) -> Iterator[tuple[str, str, Callable[[], Chart]]]:
+        """Yield file name and title of each chart that a directory has, and what draws it."""
+        keys = list(self._of.keys.values())
+        first = self._first()
+        for name in _DRAWN:
+            if np.isnan(self._of.values(name)).all():
+                continue
+            words = MEASURES[name].words
+            yield f"{name}.png", f"{words} against {first.heading}", partial(self.curves, name)
+            if len(keys) == 2 and all(len(set(key.values)) < len(key.values) for key in keys):
+                title = f"{words} by {keys[0].heading} and {keys[1].heading}"
+                yield f"{name}-map.png", title, partial(self.heat_map, name)
+
+    def _first(self) -> Key:
+        keys = list(self._of.keys.values())
+        return next((key for key in keys if key.numeric), keys[0])
+
+    def _shown(self, key: Key) -> list[Any]:
+        return [each * key.scale for each in key.values] if key.numeric else list(key.values)
+
+    def _table(self, measure: Measure, along: Key, others: list[Key]) -> DataFrame:
+        """Return a row per point: ``line``, ``at``, ``mean``, ``low`` and ``high``, for people."""
+        import pandas as pd
+
+        found = estimates(self._of.values(measure.name), *measure.bounds, self._of.confidence)
+        table = pd.DataFrame({"at": self._shown(along), "line": _names(others, self._of.points)})
+        ends = {"mean": found.mean, "low": found.low, "high": found.high}
+        return table.assign(**{name: each * measure.scale for name, each in ends.items()})
+
+    def _subtitle(self) -> str:
+        scenario = self._of.scenario
+        return f"{scenario.name} · seed {scenario.seed} · {self._of.target}"
+
+
+def _names(keys: list[Key], points: Any) -> list[str]:
+    """Return what tells each point apart by *keys*, without those that add nothing."""
+    telling: list[Key] = []
+    known: set[tuple[Any, ...]] = set()
+    for key in keys:
+        seen = {(*(each.values[n] for each in telling), key.values[n]) for n in range(len(points))}
+        if len(seen) > max(len(known), 1):
+            telling, known = [*telling, key], seen
+    if not telling:
+        return [""] * len(points)
+    return [" · ".join(str(point[key.path]) for key in telling) for point in points]
