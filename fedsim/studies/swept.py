@@ -345,6 +345,11 @@ class Sweep:
         own = []
         if len(self.seeds) == 1:
             own.append("One replication gives no intervals; five or more are better.")
+        if self.scenario.study.precision:
+            own.append(
+                "study.precision does not add replications to a sweep: every point has "
+                f"{len(self.seeds)}."
+            )
         if self.failures:
             first = self.failures[0]
             own.append(

@@ -238,7 +238,9 @@ def test_is_opened_as_it_was(sweep, tmp_path):
     pd.testing.assert_frame_equal(opened.cells, sweep.cells)
     pd.testing.assert_frame_equal(opened.estimates(), sweep.estimates())
     (place / "runs" / f"{sweep.records[0].id}.json").unlink()
-    assert fedsim.open(place).cells["state"].tolist() == ["missing"] + ["done"] * 17
+    again = fedsim.open(place)
+    assert isinstance(again, fedsim.Sweep)
+    assert again.cells["state"].tolist() == ["missing"] + ["done"] * 17
 
 
 def test_report_has_points_and_knees(sweep):
