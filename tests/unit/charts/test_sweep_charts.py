@@ -23,8 +23,8 @@ def test_curves_has_a_line_and_a_band_for_each_combination():
     chart = curves(table(), label="latency", key="rate (req/s)", unit="s", limit=2.5)
     (axes,) = chart.axes
     named = {line.get_label(): line for line in axes.get_lines()}
-    assert list(named["a"].get_xdata()) == [1.0, 2.0, 4.0]
-    assert list(named["b"].get_ydata()) == [1.0, 2.0, 3.0]
+    assert np.asarray(named["a"].get_xdata()).tolist() == [1.0, 2.0, 4.0]
+    assert np.asarray(named["b"].get_ydata()).tolist() == [1.0, 2.0, 3.0]
     assert len(axes.collections) == 2
     assert axes.get_ylabel() == "latency (s)"
     assert axes.get_xlabel() == "rate (req/s)"
