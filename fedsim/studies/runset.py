@@ -83,23 +83,24 @@ class RunSet:
             ResultsError: The directory cannot be written.
             FedsimError: A cell failed for which the study stops.
         """
-        todo = []
+        cells: dict[str, list[PlannedRun]] = {}
         for run in planned:
-            known = self._known(run)
+            cells.setdefault(run.id, []).append(run)
+        todo = []
+        for runs in cells.values():
+            known = self._known(runs)
             if known is None:
-                todo.append(run)
+                todo.append(runs[0])
             else:
-                yield known
-        yield from self._run(todo, done=len(planned) - len(todo))
+                yield from _for_each(known, runs)
+        for found in self._run(todo, done=len(cells) - len(todo)):
+            yield from _for_each(found, cells[found.id])
 
-    def _known(self, run: PlannedRun) -> Record | None:
+    def _known(self, runs: Sequence[PlannedRun]) -> Record | None:
         if self._store is None:
             return None
-        record = self._store.record(run.id, kept=self._keep(run.cell))
-        if record is None:
-            return None
-        # The same run may have been another cell of the study, under another key.
-        return replace(record, key=run.cell.key, replication=run.cell.replication)
+        kept = any(self._keep(run.cell) for run in runs)
+        return self._store.record(runs[0].id, kept=kept)
 
     def _run(self, planned: Sequence[PlannedRun], done: int) -> Iterator[Record | Failure]:
         report = self._progress
@@ -140,6 +141,12 @@ class RunSet:
             self._store.fail(result)
             return result
         return self._store.add(result)
+
+
+def _for_each(found: Record | Failure, runs: Sequence[PlannedRun]) -> Iterator[Record | Failure]:
+    """Yield what a run came to for each cell that it is the run of."""
+    for run in runs:
+        yield replace(found, key=run.cell.key, replication=run.cell.replication)
 
 
 def _raised(failure: Failure) -> FedsimError:

@@ -15,6 +15,7 @@ import pytest
 
 import fedsim
 from fedsim.errors import ArgumentError, PlugInError, ResultsError, ScenarioError
+from fedsim.federation.contracts import RouteTarget
 from fedsim.results.belief import failure_bound
 from fedsim.results.measures import MEASURES
 from fedsim.results.run import Run
@@ -400,7 +401,12 @@ def test_a_directory_of_somebody_else_is_refused(comparison, tmp_path):
 
 def test_names_become_folders(scenario, tmp_path):
     """The name of a plug-in is no path, and two names never share a folder."""
-    routers = {"../up": "small_routers:FirstNode", "..:up": "small_routers:FirstNode"}
+
+    class Last:
+        def route(self, request):
+            return RouteTarget("west-chat-1", "west")
+
+    routers = {"../up": "small_routers:FirstNode", "..:up": Last}
     found = fedsim.compare(scenario, strategies=[], routers=routers, replications=1, workers=1)
     place = found.save(tmp_path / "study", charts=False)
     assert sum(path.is_dir() for path in (place / "runs").iterdir()) == 2

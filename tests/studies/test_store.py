@@ -146,6 +146,18 @@ def test_a_run_directory_is_no_study(scenario, folder):
     assert (folder / "thesis" / "text").exists()
 
 
+def test_one_world_is_run_once(scenario, folder):
+    """Two variants that come to the same are one run, which both of them have."""
+    place = folder / "study"
+    routers = {"one": "stored_routers:FirstNode", "other": "stored_routers:FirstNode"}
+    found = fedsim.compare(
+        scenario, strategies=[], routers=routers, replications=2, workers=1, directory=place
+    )
+    assert len(times(place)) == 2
+    assert found.digests["one"] == found.digests["other"]
+    assert found.run("one").digest == found.run("other").digest
+
+
 def test_a_broken_record_is_run_again(scenario, folder):
     """A file that is cut off, or of other measures, counts as none."""
     place = folder / "study"

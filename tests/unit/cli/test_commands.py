@@ -276,7 +276,7 @@ class TestCompare:
         assert done.exit_code == 0, done.output
         for pattern in (
             r"small: 2 strategies",
-            r"2 replications per strategy, on the same requests and faults \(seed 3; replication 0",
+            r"2 replications per strategy, on the same requests and faults \(seed 3;",
             r"     1  (round_robin|least_connections) +\d",
             r"Differences from round_robin, paired by seed",
             r"  least_connections .*(better|worse|no difference shown)",
