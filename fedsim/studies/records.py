@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fedsim.errors import FedsimError, InternalError, PlugInError
 from fedsim.results.conservation import require
 from fedsim.results.exogenous import exogenous_digests
-from fedsim.results.manifest import verdict_from_json, verdict_to_json
+from fedsim.results.manifest import jsonable, verdict_from_json, verdict_to_json
 from fedsim.results.measures import MEASURES
 from fedsim.results.run import Run
 from fedsim.results.slo import Verdict
@@ -102,15 +102,18 @@ class Record:
         return float(self.measures[ALL].values[0, MEASURE_PLACES[measure]])
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record as plain values, without the whole run; NaN stays."""
+        """Return the record as plain values, without the whole run; None is no number."""
         facts = {name: getattr(self, name) for name in _PLAIN}
-        return facts | {
-            "objective": [verdict_to_json(verdict) for verdict in self.objective],
-            "measures": {
-                by: {"groups": list(groups.names), "values": groups.values.tolist()}
-                for by, groups in self.measures.items()
-            },
+        facts["objective"] = [verdict_to_json(verdict) for verdict in self.objective]
+        measures = {
+            by: {
+                "groups": list(groups.names),
+                "values": np.where(np.isfinite(groups.values), groups.values, None).tolist(),
+            }
+            for by, groups in self.measures.items()
         }
+        plain: dict[str, Any] = jsonable(facts)
+        return plain | {"measures": measures}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Record:

@@ -139,7 +139,7 @@ class Store:
         }
         self._cells = self._asked | before
         self.manifest["cells"] = list(self._cells.values())
-        self._write(self.directory / STUDY, self.manifest)
+        self._write(self.directory / STUDY, jsonable(self.manifest))
 
     def record(self, run_id: str, *, kept: bool = False) -> Record | None:
         """Return the record of a run; None where there is none, or it is broken.
@@ -153,7 +153,9 @@ class Store:
             record = None if data is None else Record.from_json(data)
         except (KeyError, TypeError, ValueError):
             return None
-        return None if record is None or (kept and not record.kept) else record
+        if record is None or (kept and not (record.kept and self._has(record.kept))):
+            return None
+        return record
 
     def planned(self, *, asked: bool = True) -> list[PlannedRun]:
         """Return the runs of the last command in its order; all that ever were where not *asked*.
@@ -207,6 +209,9 @@ class Store:
         """Write why a run came to nothing."""
         self._write(self.directory / FAILED / f"{failure.id}.json", failure.to_json())
 
+    def _has(self, place: str) -> bool:
+        return (self.directory / place).is_dir()
+
     def _place(self, record: Record) -> str:
         """Return where the whole run of *record* goes: a folder named by its key."""
         if self._places is None:
@@ -227,7 +232,7 @@ class Store:
     def _write(self, path: Path, data: Any) -> None:
         """Write JSON that is whole as soon as it has its name."""
         new = path.with_name(f".{path.name}.{os.getpid()}.new")
-        text = json.dumps(jsonable(data), ensure_ascii=False, allow_nan=False)
+        text = json.dumps(data, ensure_ascii=False, allow_nan=False)
         try:
             with new.open("w", encoding="utf-8") as file:
                 file.write(text + "\n")

@@ -15,7 +15,7 @@ import pytest
 
 import fedsim
 from fedsim.errors import ArgumentError, PlugInError, ResultsError, ScenarioError
-from fedsim.federation.contracts import RouteTarget
+from fedsim.federation.contracts import NodeId, RegionId, RouteTarget
 from fedsim.results.belief import failure_bound
 from fedsim.results.measures import MEASURES
 from fedsim.results.run import Run
@@ -273,7 +273,7 @@ def _written(folder, text):
 
 SCRIPT = """
 import fedsim
-from fedsim.federation.contracts import RouteTarget
+from fedsim.federation.contracts import NodeId, RegionId, RouteTarget
 
 TRIES = 0
 
@@ -404,7 +404,7 @@ def test_names_become_folders(scenario, tmp_path):
 
     class Last:
         def route(self, request):
-            return RouteTarget("west-chat-1", "west")
+            return RouteTarget(NodeId("west-chat-1"), RegionId("west"))
 
     routers = {"../up": "small_routers:FirstNode", "..:up": Last}
     found = fedsim.compare(scenario, strategies=[], routers=routers, replications=1, workers=1)
