@@ -106,10 +106,7 @@ class Record:
         facts = {name: getattr(self, name) for name in _PLAIN}
         facts["objective"] = [verdict_to_json(verdict) for verdict in self.objective]
         measures = {
-            by: {
-                "groups": list(groups.names),
-                "values": np.where(np.isfinite(groups.values), groups.values, None).tolist(),
-            }
+            by: {"groups": list(groups.names), "values": _plain(groups.values)}
             for by, groups in self.measures.items()
         }
         plain: dict[str, Any] = jsonable(facts)
@@ -302,6 +299,14 @@ def _outcomes(run: Run) -> dict[str, int]:
     codes = run.tables.values("requests", "outcome")
     counts = np.bincount(codes[codes >= 0], minlength=len(names)).tolist()
     return {name: count for name, count in zip(names, counts, strict=True) if count}
+
+
+def _plain(values: NDArray[np.float64]) -> list[list[float | None]]:
+    """Return the rows of *values*, None for what is no number: JSON has no NaN."""
+    rows = values.astype(object)
+    rows[~np.isfinite(values)] = None
+    plain: list[list[float | None]] = rows.tolist()
+    return plain
 
 
 def _groups(data: Mapping[str, Any]) -> Groups:
