@@ -117,6 +117,7 @@ def _ranking(comparison: Comparison) -> list[Block]:
     chances = tuple(figure(100.0 * chance, digits=2) for chance in table["probability_best"])
     several = len(table) > 1 and table["probability_best"].notna().all()
     best = [Column("best", chances, "%", 2, note=_BEST)] if several else []
+    rests_on = _steady(comparison, successes(table))
     text = (
         "Goodput: share of requests served within the objective, or within their stream's own "
         "max_latency. A percentile is the mean over replications of each run's percentile. "
@@ -125,11 +126,16 @@ def _ranking(comparison: Comparison) -> list[Block]:
     )
     blocks: list[Block] = [
         Heading(f"Ranking by goodput ({comparison.target})"),
-        Table((*names, *best, *measured(placed(tokens=False), table)), "summary.json"),
+        Table((*names, *best, *measured(placed(tokens=False), table, rests_on)), "summary.json"),
     ]
-    of_tokens = measured(placed(tokens=True), table)
+    of_tokens = measured(placed(tokens=True), table, rests_on)
     blocks += [Table((*names, *of_tokens), "summary.json")] if of_tokens else []
     return [*blocks, Sentence(_ties(comparison) + text)]
+
+
+def _steady(comparison: Comparison, counts: Series[float]) -> Series[float]:
+    """Return numbers of requests, none for saturated strategies, whose percentiles say nothing."""
+    return counts.where(~counts.index.isin(list(comparison.saturated)), 0.0)
 
 
 def _ties(comparison: Comparison) -> str:
@@ -151,7 +157,7 @@ def _differences(comparison: Comparison) -> list[Block]:
         if (measure.place or 0) <= _COMPARED and summary[measure.name].notna().any()
     ]
     text = f"Differences from {comparison.baseline}, paired by seed ({comparison.target})"
-    counts = successes(summary)
+    counts = _steady(comparison, successes(summary))
     counts = counts.clip(upper=counts[comparison.baseline])
     tables = [
         _difference(measure, comparison.differences(measure.name), counts) for measure in chosen
@@ -192,6 +198,7 @@ def _groups(comparison: Comparison, by: str, title: str) -> list[Block]:
         return []
     order = comparison.ranking()
     counts = successes(table, len(comparison.seeds)).unstack("group").reindex(order)
+    counts.loc[list(comparison.saturated)] = 0.0
     blocks: list[Block] = []
     for measure in (MEASURES[name] for name in _GROUPED if table[name].notna().any()):
         values = table[measure.name].unstack("group").reindex(order)

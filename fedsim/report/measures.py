@@ -36,12 +36,20 @@ def placed(*, tokens: bool | None = None) -> list[Measure]:
     ]
 
 
-def measured(measures: Iterable[Measure], table: DataFrame) -> list[Column]:
+def measured(
+    measures: Iterable[Measure], table: DataFrame, rests_on: Series[float] | None = None
+) -> list[Column]:
     """Return a column for each measure that *table* has a value of.
 
     Where the table has the ends of confidence intervals too, its cells are intervals.
+
+    Args:
+        measures: The measures.
+        table: A summary.
+        rests_on: The number of requests that percentiles rest on, a value per row; None for all
+            that succeeded.
     """
-    counts = successes(table).tolist()
+    counts = (successes(table) if rests_on is None else rests_on).tolist()
     return [
         Column(
             measure.heading,

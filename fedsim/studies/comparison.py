@@ -36,6 +36,7 @@ from fedsim.studies.ranking import (
     ranked,
 )
 from fedsim.studies.records import ALL, MEASURE_PLACES, Failure, Record
+from fedsim.studies.saturation import grows, is_overloaded
 from fedsim.studies.statistics import (
     Difference,
     Estimate,
@@ -122,6 +123,7 @@ class Comparison:
         self._of = {(each.key["strategy"], each.replication): each for each in self.records}
         self._runs: dict[str, Run] = {}
         self._tables: dict[str, DataFrame] = {}
+        self._saturated: dict[str, float] | None = None
         self._known_estimates: dict[tuple[str, str], Estimate] = {}
         require_paired(self.records)
 
@@ -427,6 +429,23 @@ class Comparison:
         return belief(float((of_it["requests"] * of_it["success_rate"]).sum()), share) != "none"
 
     @property
+    def saturated(self) -> dict[str, float]:
+        """The strategies that were saturated, with the rate of requests in 1/s.
+
+        As much or more is offered than all nodes together can serve, and the requests in the system
+        grow over the window. Latencies then say how long the window is, and little else.
+        """
+        if self._saturated is None:
+            self._saturated = {}
+            if is_overloaded(self.scenario):
+                window_s = self.scenario.duration_s - self.scenario.warmup_s
+                for name in self.strategies:
+                    of_it = [each for each in self.records if each.key["strategy"] == name]
+                    if len(of_it) > 1 and grows([each.in_system for each in of_it]):
+                        self._saturated[name] = self._estimate(name, "requests").mean / window_s
+        return dict(self._saturated)
+
+    @property
     def holding(self) -> list[str]:
         """The strategies that held every bound of the objective in every replication."""
         return [
@@ -511,6 +530,12 @@ class Comparison:
             )
         runs = [(each.key["strategy"], each.seed, each.warnings) for each in self.records]
         found = merged_warnings(runs, len(self.seeds))
+        own += [
+            f"{name}: saturated at {rate:.3g} req/s: more is offered than the fleet can serve, and "
+            "the requests in the system grow over the window. Its latencies depend on the window's "
+            "length; percentiles are not shown."
+            for name, rate in self.saturated.items()
+        ]
         return [*own, *self._inexact(), *self._failed(), *self._partly_measured(), *found]
 
     def _inexact(self) -> list[str]:

@@ -26,6 +26,7 @@ from fedsim.scenario.spec import Scenario
 from fedsim.studies.cautions import run_warnings
 from fedsim.studies.cells import PlannedRun
 from fedsim.studies.failures import note_traceback, plugin_traceback
+from fedsim.studies.saturation import in_system
 from fedsim.world.plugins import exits_reported
 
 ALL = "all"
@@ -75,6 +76,7 @@ class Record:
         digest: The run's digest.
         exogenous: The digest of what does not depend on who serves, by name: each stream's
             arrivals, and each fault's times.
+        in_system: Number of requests in the system, at equal steps of the window.
         wall_s: What the run took on the wall clock, in seconds.
         cpu_s: What it took of a processor, its figures included, in seconds.
         kept: Where the whole run lies in the study's directory; empty for nowhere.
@@ -92,6 +94,7 @@ class Record:
     warnings: tuple[str, ...]
     digest: str
     exogenous: Mapping[str, str]
+    in_system: tuple[int, ...]
     wall_s: float
     cpu_s: float
     kept: str = ""
@@ -122,6 +125,7 @@ class Record:
         """
         facts = {name: data[name] for name in _PLAIN}
         facts["warnings"] = tuple(facts["warnings"])
+        facts["in_system"] = tuple(facts["in_system"])
         return cls(
             **facts,
             objective=tuple(verdict_from_json(each) for each in data["objective"]),
@@ -139,6 +143,7 @@ _PLAIN = (
     "warnings",
     "digest",
     "exogenous",
+    "in_system",
     "wall_s",
     "cpu_s",
     "kept",
@@ -262,6 +267,7 @@ def recorded(run: Run, planned: PlannedRun, question: Question) -> Record:
         warnings=(*cell.notes, *run_warnings(run, diagnosed=question.diagnosed)),
         digest=run.digest,
         exogenous=exogenous_digests(run.tables, run.directory, run.duration_s),
+        in_system=in_system(run.tables, run.warmup_s, run.duration_s),
         wall_s=math.nan,
         cpu_s=math.nan,
     )
