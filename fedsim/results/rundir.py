@@ -104,12 +104,17 @@ def refuse_foreign(path: Path) -> None:
     Raises:
         ResultsError: It is something else, which must not be overwritten.
     """
-    if not path.exists() or _manifest(path):
-        return
-    if path.is_dir() and not any(path.iterdir()):
+    if is_free(path) or _manifest(path):
         return
     msg = f"{path} exists and is not a directory that fedsim wrote; choose another name"
     raise ResultsError(msg)
+
+
+def is_free(path: Path) -> bool:
+    """Return whether there is nothing at *path*, or a directory whose study never began."""
+    if not path.exists():
+        return True
+    return path.is_dir() and all(each.name.startswith(f".{STUDY}.") for each in path.iterdir())
 
 
 def _manifest(path: Path) -> dict[str, Any]:

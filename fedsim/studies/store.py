@@ -24,6 +24,7 @@ from fedsim.results.rundir import (
     PLUGINS,
     SCENARIO,
     STUDY,
+    is_free,
     named,
     read_json,
     refuse_foreign,
@@ -87,15 +88,21 @@ class Store:
             "plugins": {},
             "cells": [],
         }
-        if path.exists() and any(path.iterdir()):
+        if not is_free(path):
             before = _read_manifest(path)
             _require_same(path, before, manifest)
             for kept in ("created", "plugins", "cells"):
                 manifest[kept] = before[kept]
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        store = cls(path, manifest)
+        store._write(path / STUDY, jsonable(manifest))  # first, so that all else is known as ours
         for folder in (RUNS, FAILED):
-            (path / folder).mkdir(parents=True, exist_ok=True)
+            (path / folder).mkdir(exist_ok=True)
         (path / SCENARIO).write_text(scenario.to_yaml(), encoding="utf-8")
-        return cls(path, manifest)
+        return store
 
     @classmethod
     def open(cls, directory: str | os.PathLike[str]) -> Store:
@@ -240,8 +247,7 @@ class Store:
                 os.fsync(file.fileno())
             new.replace(path)
         except OSError as error:
-            msg = f"cannot write {path}: {error.strerror or error}; choose another directory"
-            raise ResultsError(msg) from error
+            raise _unwritable(path, error) from error
 
 
 def _identity(item: Mapping[str, Any]) -> str:
@@ -283,6 +289,11 @@ def _require_same(path: Path, before: Mapping[str, Any], after: Mapping[str, Any
         found = _first_difference(facts(before), facts(now))
         if found is not None:
             raise _another(path, *found)
+
+
+def _unwritable(path: Path, error: OSError) -> ResultsError:
+    reason = error.strerror or error
+    return ResultsError(f"cannot write {path}: {reason}; choose another directory")
 
 
 def _another(path: Path, what: str, before: str, now: str) -> ResultsError:

@@ -158,6 +158,19 @@ def test_one_world_is_run_once(scenario, folder):
     assert found.run("one").digest == found.run("other").digest
 
 
+def test_a_study_that_never_began_leaves_its_directory_free(scenario, folder):
+    """What a process leaves that is killed before the first run is no hindrance."""
+    place = folder / "study"
+    place.mkdir()
+    (place / ".study.json.17.new").write_text("{")
+    fedsim.compare(scenario, replications=1, workers=1, directory=place)
+    (place / "study.json").write_text(
+        json.dumps(json.loads((place / "study.json").read_text()) | {"cells": []})
+    )
+    found = fedsim.compare(scenario, replications=1, workers=1, directory=place)
+    assert (found.cells["state"] == "done").all()
+
+
 def test_a_broken_record_is_run_again(scenario, folder):
     """A file that is cut off, or of other measures, counts as none."""
     place = folder / "study"
