@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ def curves(
     *,
     label: str,
     key: str,
+    lines: str = "",
     unit: str = "",
     limit: float | None = None,
     title: str = "",
@@ -37,6 +38,7 @@ def curves(
             confidence interval, NaN where they are not known), in the order to draw.
         label: The measure in words.
         key: The key in words, with its unit.
+        lines: The keys that tell lines apart in words.
         unit: The measure's unit, or empty.
         limit: What the measure is to keep to, or None.
         title: What the chart is evidence for; by default measure and key.
@@ -48,7 +50,7 @@ def curves(
         return blank_chart(title, subtitle, f"No point has a value of {label}.")
     names = list(dict.fromkeys(table["line"].astype(str)))
     columns = max(1, min(4, 80 // max(1, *map(len, names))))
-    chart = new_chart(title, subtitle, 3.9 + 0.22 * -(-len(names) // columns))
+    chart = new_chart(title, subtitle, 4.1 + 0.22 * -(-len(names) // columns))
     axes = chart.add_subplot()
     places = _places(table["at"])
     joined = _are_numbers(list(places))
@@ -76,9 +78,8 @@ def curves(
         )
     axes.set_ylabel(f"{label} ({unit})" if unit else label, size=9, color=INK)
     if names != [""]:
-        chart.legend(
-            loc="outside lower center", ncols=columns, fontsize=8.5, frameon=False, labelcolor=INK
-        )
+        look = {"fontsize": 8.5, "title_fontsize": 8.5, "frameon": False, "labelcolor": INK}
+        chart.legend(loc="outside lower center", ncols=columns, title=lines or None, **look)
     return chart
 
 
@@ -112,7 +113,8 @@ def heat_map(
     chart = new_chart(title, subtitle, 1.9 + 0.36 * max(len(rows), 4))
     axes = chart.add_subplot()
     norm = "log" if unit != "%" and 0.0 < np.nanmin(grid) * _FACTOR < np.nanmax(grid) else "linear"
-    image = axes.imshow(grid, cmap="cividis", aspect="auto", origin="lower", norm=norm)
+    origin: Literal["lower", "upper"] = "lower" if _are_numbers(rows) else "upper"
+    image = axes.imshow(grid, cmap="cividis", aspect="auto", origin=origin, norm=norm)
     axes.spines[:].set_visible(False)
     for ticks, values in ((axes.set_xticks, columns), (axes.set_yticks, rows)):
         ticks(range(len(values)), [_text(value) for value in values])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +40,12 @@ class SweepPlots:
 
         along, facts = self._first() if key is None else self._of.key(key), measure_of(measure)
         limit = self._of.limit(measure)
+        telling = _telling([key for key in self._of.keys.values() if key != along])
         return curves(
-            self._table(
-                facts, along, [other for other in self._of.keys.values() if other != along]
-            ),
+            self._table(facts, along, telling),
             label=facts.label,
             key=along.label,
+            lines=" · ".join(key.heading for key in telling),
             unit=facts.unit,
             limit=None if limit is None else limit * facts.scale,
             subtitle=self._subtitle(),
@@ -63,6 +63,8 @@ class SweepPlots:
         Raises:
             ResultsError: There is one key, or other keys than these two tell points apart.
         """
+        import pandas as pd
+
         from fedsim.charts.sweep import heat_map
 
         across, facts = self._first() if x is None else self._of.key(x), measure_of(measure)
@@ -76,7 +78,7 @@ class SweepPlots:
             msg = f"{across.heading} and {up.heading} alone do not tell all points apart"
             raise ResultsError(msg)
         return heat_map(
-            table.assign(line=self._shown(up)),
+            table.assign(line=pd.Series(self._shown(up))),
             label=facts.label,
             keys=[across.label, up.label],
             unit=facts.unit,
@@ -110,21 +112,26 @@ class SweepPlots:
         found = estimates(self._of.values(measure.name), *measure.bounds, self._of.confidence)
         table = pd.DataFrame({"at": self._shown(along), "line": _names(others, self._of.points)})
         ends = {"mean": found.mean, "low": found.low, "high": found.high}
-        return table.assign(**{name: each * measure.scale for name, each in ends.items()})
+        table = table.assign(**{name: each * measure.scale for name, each in ends.items()})
+        numbers = [key.values for key in others if key.numeric]
+        return table.loc[sorted(table.index, key=lambda n: [values[n] for values in numbers])]
 
     def _subtitle(self) -> str:
         scenario = self._of.scenario
         return f"{scenario.name} · seed {scenario.seed} · {self._of.target}"
 
 
-def _names(keys: list[Key], points: Any) -> list[str]:
-    """Return what tells each point apart by *keys*, without those that add nothing."""
-    telling: list[Key] = []
-    known: set[tuple[Any, ...]] = set()
+def _telling(keys: list[Key]) -> list[Key]:
+    """Return the keys that tell points apart, without those that add nothing to the first ones."""
+    found: list[Key] = []
+    known = 1
     for key in keys:
-        seen = {(*(each.values[n] for each in telling), key.values[n]) for n in range(len(points))}
-        if len(seen) > max(len(known), 1):
-            telling, known = [*telling, key], seen
-    if not telling:
-        return [""] * len(points)
-    return [" · ".join(str(point[key.path]) for key in telling) for point in points]
+        seen = len(set(zip(*(each.values for each in (*found, key)), strict=True)))
+        if seen > known:
+            found, known = [*found, key], seen
+    return found
+
+
+def _names(keys: list[Key], points: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what tells each point apart by *keys*: their values as the scenario has them."""
+    return [" · ".join(str(point[key.path]) for key in keys) for point in points]

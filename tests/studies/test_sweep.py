@@ -203,6 +203,16 @@ def test_python_values_are_checked_as_those_of_a_file(scenario):
         fedsim.sweep(scenario.changed({"sweep": None}))
 
 
+def test_charts_have_each_point_at_its_place(sweep):
+    """The keys may come in any order; lines and fields have the means of their points."""
+    means = sweep.estimates().set_index([RATE, STRATEGY])["latency_p50_s"]
+    (axes,) = sweep.plot.curves("latency_p50_s").axes
+    named = {line.get_label(): line.get_ydata() for line in axes.get_lines()}
+    assert list(named["random"]) == means.xs("random", level=STRATEGY).tolist()
+    (image,) = sweep.plot.heat_map("latency_p50_s", x="strategy").axes[0].get_images()
+    assert np.asarray(image.get_array()).tolist() == means.unstack().to_numpy().tolist()
+
+
 def test_takes_arrays_and_latin_hypercubes(scenario):
     """Numbers of numpy are numbers; a point of a Latin hypercube has a line of its own."""
     counts = fedsim.sweep(scenario, grid={"pools.chat.count": np.arange(1, 3)}, replications=1)

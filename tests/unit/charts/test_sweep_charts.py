@@ -20,7 +20,9 @@ def table(at=(1.0, 2.0, 4.0), lines=("a", "b"), factor=1.0):
 
 def test_curves_has_a_line_and_a_band_for_each_combination():
     """Numbers stand where they are, the limit is a line."""
-    chart = curves(table(), label="latency", key="rate (req/s)", unit="s", limit=2.5)
+    chart = curves(
+        table(), label="latency", key="rate (req/s)", lines="strategy", unit="s", limit=2.5
+    )
     (axes,) = chart.axes
     named = {line.get_label(): line for line in axes.get_lines()}
     assert np.asarray(named["a"].get_xdata()).tolist() == [1.0, 2.0, 4.0]
@@ -30,6 +32,7 @@ def test_curves_has_a_line_and_a_band_for_each_combination():
     assert axes.get_xlabel() == "rate (req/s)"
     assert "limit 2.5 s" in [text.get_text() for text in axes.texts]
     assert axes.get_yscale() == "linear"
+    assert chart.legends[0].get_title().get_text() == "strategy"
 
 
 def test_curves_does_not_join_texts():
@@ -55,6 +58,7 @@ def test_heat_map_has_a_field_for_each_combination():
     chart = heat_map(shuffled, label="latency", keys=["rate (req/s)", "strategy"], unit="s")
     axes = chart.axes[0]
     (image,) = axes.get_images()
+    assert image.origin == "upper"  # texts read from the top
     assert np.asarray(image.get_array()).tolist() == [[2.0, 3.0, 1.0]] * 2
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "2", "4"]
     assert sorted(text.get_text() for text in axes.texts) == ["1", "1", "2", "2", "3", "3"]
