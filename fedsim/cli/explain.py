@@ -47,4 +47,5 @@ def _json(found: Explanation) -> dict[str, Any]:
         "repeated": found.repeated,
         "strategy": found.strategy,
         "no_retry": found.no_retry,
+        "model": found.model,
     }

@@ -8,6 +8,7 @@ class does, mostly nothing, for the rest. Built-in objects and users' are asked 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar, TypeGuard, TypeVar
 
 from fedsim.federation.contracts import (
@@ -24,9 +25,14 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 
 
-def names(kind: type) -> list[str]:
+def names(kind: type) -> tuple[str, ...]:
     """Return the names of the methods and attributes of a capability."""
-    return [name for name in dir(kind) if not name.startswith("_")]
+    return _names(kind)
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(name for name in dir(kind) if not name.startswith("_"))
 
 
 def has(plugin: object, kind: type[C]) -> TypeGuard[C]:

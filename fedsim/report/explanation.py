@@ -41,7 +41,7 @@ def explanation_report(found: Explanation) -> Document:
     request = found.request
     blocks: list[Block] = [
         Heading(f"{request['request_id']}: {request['outcome']}", 1),
-        Sentence(f"{_request(request)} Strategy: {found.strategy}."),
+        Sentence(f"{_request(request, found.model)} Strategy: {found.strategy}."),
     ]
     for _, decision in found.decisions.groupby(["attempt", "time_s"], sort=False):
         blocks += _decision(decision, found.attempts)
@@ -59,11 +59,12 @@ def _notes(found: Explanation) -> list[str]:
     return notes
 
 
-def _request(request: Series[Any]) -> str:
+def _request(request: Series[Any], model: str | None) -> str:
+    by_model = "" if model is None else f", model {model},"
     tenant = f", tenant {request['tenant']}" if isinstance(request["tenant"], str) else ""
     text = (
         f"Stream {request['stream']}{tenant}, from {request['origin']}; asks for "
-        f"{request['capability']} at privacy level {request['privacy']}. Arrived at "
+        f"{request['capability']}{by_model} at privacy level {request['privacy']}. Arrived at "
         f"{request['arrived_s']:.6f} s"
     )
     if math.isnan(request["latency_s"]):

@@ -329,9 +329,13 @@ def _unfinished(tables: Tables) -> list[str]:
     count = int(tables.are("requests", "unfinished").sum())
     if not count:
         return []
+    if count == 1:
+        were, they, them = "request was", "it counts", "it"
+    else:
+        were, they, them = "requests were", "they count", "them"
     return [
-        f"{count:,} requests were unfinished when the drain ended; "
-        "they count as not successful, and a longer drain would let them end"
+        f"{count:,} {were} unfinished when the drain ended; "
+        f"{they} as not successful, and a longer drain would let {them} end"
     ]
 
 

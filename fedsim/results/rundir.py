@@ -70,7 +70,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         msg = f"{path.parent} is not a run directory: it has no {path.name}"
         raise ResultsError(msg) from error
     except (OSError, ValueError) as error:

@@ -132,6 +132,9 @@ def read(directory: str | os.PathLike[str]) -> SavedRun:
     if not isinstance(manifest, dict) or manifest.get("format", FORMAT + 1) > FORMAT:
         msg = f"{folder} was written by another or a newer fedsim; read it with that one"
         raise ResultsError(msg)
+    if manifest.get("kind") == "comparison":
+        msg = f"{folder} is a comparison's directory, not a run's; see those in {folder / 'runs'}"
+        raise ResultsError(msg)
     try:
         names = directory_from_json(manifest["directory"])
         summarised = manifest["record_tables"] == "summary"

@@ -43,6 +43,7 @@ class Explanation:
         strategy: The name of the strategy or router that chose.
         no_retry: Why the last attempt of a request that failed was not followed by another, as a
             sentence; None where it succeeded, and where something of another project decided.
+        model: The model that it asks for; None where any with the capability may serve it.
     """
 
     request: Series
@@ -51,6 +52,7 @@ class Explanation:
     repeated: bool
     strategy: str = ""
     no_retry: str | None = None
+    model: str | None = None
 
     def __repr__(self) -> str:
         request = self.request
@@ -98,8 +100,10 @@ def explain(
         msg = f"{request_id} was never routed; it ended with {request['outcome']} first"
         raise ResultsError(msg)
     attempts = _of(found.attempts, request_id)
-    no_retry = _no_retry(request, attempts, decisions, safe_load(found.scenario_yaml))
-    return Explanation(request, attempts, decisions, repeated, found.strategy, no_retry)
+    scenario = safe_load(found.scenario_yaml)
+    no_retry = _no_retry(request, attempts, decisions, scenario)
+    model = scenario["workload"][request["stream"]].get("model")
+    return Explanation(request, attempts, decisions, repeated, found.strategy, no_retry, model)
 
 
 def _no_retry(

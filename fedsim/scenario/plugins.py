@@ -85,10 +85,10 @@ def find_plugin(plugin: str, directory: Path, kind: Kind | None = None) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        problem = (
-            f"importing {module_name} failed with {in_words(error)}; the module must "
-            f"be installed, or lie in the current directory or in {directory}"
-        )
+        problem = f"importing {module_name} failed with {in_words(error)}"
+        if isinstance(error, ModuleNotFoundError) and error.name == module_name.partition(".")[0]:
+            elsewhere = "" if directory.resolve() == Path.cwd() else f" or in {directory}"
+            problem += f"; the module must be installed, or lie in the current directory{elsewhere}"
         raise PlugInError(plugin, problem) from error
     if namesake:
         problem = f"the module would be {namesake[0]}, but {namesake[1]} was imported by that name"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,12 @@ class TestMistakes:
             f"installed, or lie in the current directory or in {tmp_path}"
         )
 
+    def test_places_are_named_once(self, tmp_path, monkeypatch):
+        """The scenario's directory is not named where it is the current one."""
+        monkeypatch.chdir(tmp_path)
+
+        assert fails("no_such_module_at_all:Sticky", Path()).endswith("in the current directory")
+
     def test_no_class(self, tmp_path):
         """A class that the module has not is refused."""
         name = module(tmp_path, SOURCE)
@@ -80,7 +87,9 @@ class TestMistakes:
         """A module that cannot be imported is refused with what happened."""
         name = module(tmp_path, source)
 
-        assert f"importing {name} failed with {message}" in fails(f"{name}:Sticky", tmp_path)
+        answer = fails(f"{name}:Sticky", tmp_path)
+        assert f"importing {name} failed with {message}" in answer
+        assert "must be installed" not in answer  # it was found
 
     def test_namesake(self, tmp_path):
         """A second module of the same name is an error, not the first one's class."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 import fedsim
 from fedsim.cli import app
 from fedsim.errors import ResultsError
-from fedsim.results.rundir import SCENARIO
+from fedsim.results.rundir import MANIFEST, SCENARIO
 from tests import small_scenario
 
 
@@ -61,16 +63,36 @@ def test_json(saved, retried):
     assert len(data["decisions"]) == 8
 
 
+def test_says_which_model(tmp_path, monkeypatch):
+    """The model that a request asks for stands with its capability."""
+    monkeypatch.chdir(tmp_path)
+    path = small_scenario.write(tmp_path)
+    pool = next(iter(yaml.safe_load(path.read_text())["pools"]))
+    changes = {"workload.chat.model": pool}
+    saved = fedsim.simulate(fedsim.load(path, changes)).save("by-model", charts=False)
+
+    assert f"asks for generate, model {pool}, at privacy level" in " ".join(
+        command(saved, "chat-0").stdout.split()
+    )
+    assert json.loads(command(saved, "chat-0", "--json").stdout)["model"] == pool
+
+
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
         (["a-run", "chat-100000"], "those of chat are chat-0 to chat-"),
         (["a-run", "nothing"], "they are called such as chat-0"),
         (["no-run", "chat-1"], "no-run is not a run directory"),
+        (["a-file", "chat-1"], "a-file is not a run directory"),
+        (["compared", "chat-1"], "not a run's; see those in compared/runs"),
     ],
 )
 def test_wrong_words_are_answered(saved, words, answer):
     """What does not exist is named with what does; status 2."""
+    Path("a-file").touch()
+    Path("compared").mkdir()
+    Path("compared", MANIFEST).write_text('{"format": 2, "kind": "comparison"}')
+
     done = command(*words)
 
     assert done.exit_code == 2

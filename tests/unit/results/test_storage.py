@@ -288,4 +288,4 @@ class TestWarnings:
 
         (warning,) = like_the_run(recorder).warnings
 
-        assert warning.startswith("1 requests were unfinished when the drain ended")
+        assert warning.startswith("1 request was unfinished when the drain ended; it counts")
