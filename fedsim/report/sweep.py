@@ -22,7 +22,7 @@ from fedsim.document import (
     plain,
     with_interval,
 )
-from fedsim.report.measures import measured, placed
+from fedsim.report.measures import measured, placed, successes
 from fedsim.report.parts import Saved, closing, warnings_of
 from fedsim.results.measures import MEASURES, Measure
 from fedsim.results.rundir import SCENARIO
@@ -93,9 +93,10 @@ def _estimates(sweep: Sweep) -> list[Block]:
     if short.any():
         counts = tuple(figure(count, "count") for count in table["replications"])
         names.append(Column("done", counts))
+    rests_on = successes(table).where(~table.index.isin(sweep.saturated), 0.0)
     blocks: list[Block] = [Heading(f"Measures at each point ({sweep.target})")]
     for tokens in (False, True):
-        columns = measured(placed(tokens=tokens), table)
+        columns = measured(placed(tokens=tokens), table, rests_on)
         blocks += [Table((*names, *columns), "estimates.parquet")] if columns else []
     if len(blocks) == 1:
         blocks.append(Sentence("No run is done."))

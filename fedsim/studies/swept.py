@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from fedsim.studies.pairing import require_paired
 from fedsim.studies.points import headings, in_words
 from fedsim.studies.ranking import measure_of
 from fedsim.studies.records import ALL, Failure, Record
+from fedsim.studies.saturation import grows, is_overloaded
 from fedsim.studies.statistics import estimates
 
 if TYPE_CHECKING:
@@ -339,6 +341,27 @@ class Sweep:
                 places.sort(key=lambda place: along.values[place])
         return list(found.values())
 
+    @cached_property
+    def saturated(self) -> tuple[int, ...]:
+        """The places in ``points`` of those that were saturated.
+
+        As much or more is offered than all nodes together can serve, and the requests in the system
+        grow over the window. Latencies then say how long the window is, and little else.
+        """
+        overloaded: dict[str, bool] = {}
+        found = []
+        for place, run in enumerate(run for run in self.planned if run.cell.replication == 0):
+            counts = [each.in_system for each in self.records if self._place(each) == place]
+            if len(counts) < 2 or not grows(counts):
+                continue
+            world = {path: text for path, text in run.texts.items() if not _of_federation(path)}
+            known = _identity(world)
+            if known not in overloaded:
+                overloaded[known] = is_overloaded(self.scenario.changed(world))
+            if overloaded[known]:
+                found.append(place)
+        return tuple(found)
+
     @property
     def warnings(self) -> list[str]:
         """What a user should know before trusting the numbers, as sentences."""
@@ -349,6 +372,13 @@ class Sweep:
             own.append(
                 "study.precision does not add replications to a sweep: every point has "
                 f"{len(self.seeds)}."
+            )
+        if self.saturated:
+            own.append(
+                f"{len(self.saturated)} of {len(self.points)} points were saturated, the first at "
+                f"{in_words(self.points[self.saturated[0]])}: more is offered than the fleet can "
+                "serve, and the requests in the system grow over the window. Latencies there "
+                "depend on the window's length; percentiles are not shown."
             )
         if self.failures:
             first = self.failures[0]
@@ -397,11 +427,7 @@ class Sweep:
         """Return the records of points that differ in the federation alone, group by group."""
         found: dict[str, list[Record]] = {}
         for each in self.records:
-            world = {
-                path: value
-                for path, value in each.key.items()
-                if path.partition(".")[0] != "federation"
-            }
+            world = {path: value for path, value in each.key.items() if not _of_federation(path)}
             found.setdefault(_identity(world), []).append(each)
         return list(found.values())
 
@@ -476,6 +502,10 @@ def _keys(points: Sequence[Mapping[str, Any]]) -> dict[str, Key]:
         )
         found[path] = Key(path, heading, numbers, units.pop(), numeric=True)
     return found
+
+
+def _of_federation(path: str) -> bool:
+    return path.partition(".")[0] == "federation"
 
 
 def _identity(key: Mapping[str, Any]) -> str:

@@ -124,6 +124,16 @@ def test_knee_takes_the_limit_of_the_objective(sweep):
         sweep.knee("success_rate", "rat")
 
 
+def test_names_points_that_are_saturated(scenario):
+    """15 requests per second for a server of 10: no percentile is printed."""
+    found = fedsim.sweep(scenario, grid={RATE: ["5/s", "15/s"]}, replications=5, workers=1)
+    assert found.saturated == (1,)
+    assert "1 of 2 points were saturated, the first at rate 15/s" in found.warnings[0]
+    (table, *_) = [block for block in sweep_report(found).blocks if isinstance(block, Table)]
+    (p99,) = [column for column in table.columns if column.heading == "p99"]
+    assert [str(cell) == "–" for cell in p99.cells] == [False, True]
+
+
 def test_crossover_of_equals_is_not_shown(sweep):
     """The table has its columns, and no row."""
     table = sweep.crossover("latency_p50_s", "rate", "random", "round_robin")
