@@ -30,8 +30,9 @@ Routers = Annotated[
     list[str] | None,
     typer.Option(
         "--router",
-        metavar="NAME",
-        help="A router to compare too: module:Class, or such as litellm/least-busy. Repeatable.",
+        metavar="[NAME=]ROUTER",
+        help="A router to compare too: module:Class, git:REF:module:Class for that of another "
+        "commit, or such as litellm/least-busy. Repeatable.",
     ),
 ]
 Baseline = Annotated[
@@ -70,7 +71,7 @@ def compare(
         with progress_bar(quiet or as_json) as report, going_on(repeat, directory):
             result = run_comparison(
                 loaded,
-                routers={name: name for name in routers or []},
+                routers=dict(map(_named, routers or [])),
                 replications=replications,
                 workers=workers,
                 baseline=baseline,
@@ -97,6 +98,12 @@ def compare(
             show(comparison_report(result, overloads, Saved(directory, repeat)))
         if result.failures or (loaded.slo is not None and not result.holding):
             raise typer.Exit(MISSED)
+
+
+def _named(router: str) -> tuple[str, str]:
+    """Return the name and the text of a router: ``new=routers:Sticky``, or the text alone."""
+    name, found, text = router.partition("=")
+    return (name, text) if found and ":" not in name else (router, router)
 
 
 def _options(

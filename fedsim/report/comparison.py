@@ -26,7 +26,7 @@ from fedsim.results.belief import needed, percentile_of
 from fedsim.results.measures import MEASURES, Measure
 from fedsim.results.rundir import SCENARIO
 from fedsim.results.slo import in_words
-from fedsim.studies.cells import run_command
+from fedsim.studies.cells import repeat_command
 from fedsim.studies.precision import reached_in_words
 from fedsim.studies.ranking import CHIEF
 
@@ -88,7 +88,7 @@ def comparison_report(
         blocks += closing(saved, _CONTENTS, _charts(comparison))
         blocks += [
             Heading("One run of it, the first"),
-            Code(run_command(scenario, run.seed, run.texts), "shell"),
+            Code(repeat_command(scenario, run), "shell"),
         ]
     return Document(tuple(blocks))
 

@@ -42,12 +42,14 @@ class Cell:
         changes: What is changed in the scenario, as by `Scenario.changed`.
         replication: The replication, from 0.
         notes: What a user should know of the variant, as sentences.
+        commit: The hash of the commit that its plug-ins come from; empty for what is there now.
     """
 
     key: Mapping[str, Any]
     changes: Mapping[str, Any] = field(default_factory=lambda: _NONE)
     replication: int = 0
     notes: tuple[str, ...] = ()
+    commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,19 @@ def run_command(scenario: str, seed: int, changes: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
+def repeat_command(scenario: str, run: PlannedRun) -> str:
+    """Return the command line that repeats one run of the study of a scenario file.
+
+    That of a commit's router repeats the replications before it too, next to a strategy.
+    """
+    if not run.cell.commit:
+        return run_command(scenario, run.seed, run.texts)
+    router = f"git:{run.cell.commit}:{run.texts['federation.router']}"
+    words = ["fedsim", "compare", scenario, "--set", 'compare={"strategies": ["round_robin"]}']
+    words += ["--replications", str(run.cell.replication + 1), "--router", router]
+    return shlex.join(words)
+
+
 class Variants:
     """The scenarios that cells make of one, each made once.
 
@@ -128,7 +143,8 @@ class Variants:
 
     def _variant(self, cell: Cell) -> tuple[Any, dict[str, Any], dict[str, str]]:
         scenario = self.scenario.changed(cell.changes)
-        plugins = plugin_digests(scenario)
+        at = {f"git commit {cell.commit}": cell.commit}
+        plugins = at if cell.commit else plugin_digests(scenario)
         decisive = {**of_a_run(scenario), "seed": None}
         data = json.dumps([__version__, plugins, decisive], default=str)
         return blake2b(data.encode(), digest_size=16), _texts(scenario, cell.changes), plugins

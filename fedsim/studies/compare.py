@@ -52,7 +52,9 @@ def compare(
         strategies: Built-in names, ``module:Class`` texts, classes or objects for our router;
             None takes the scenario's. A class or object is called by its class's name.
         routers: ``module:Class`` or ``<adapter>/<choice>`` texts, classes or objects in place of
-            our router, by name; next to the scenario's.
+            our router, by name; next to the scenario's. ``git:REF:module:Class`` is the class as it
+            is in another commit of the current directory's repository, with all that it imports
+            from there.
         replications: Runs of each, >= 1, and no more; None takes the scenario's, or 10, and adds
             to them as its ``study.precision`` says.
         seed: The study's seed, from which those of its replications follow; None takes the
@@ -129,7 +131,7 @@ def _in_rounds(
     done, more = 0, True
     while more:
         cells = [
-            Cell({"strategy": variant.name}, variant.changes, number, variant.lost)
+            Cell({"strategy": variant.name}, variant.changes, number, variant.lost, variant.commit)
             for number in range(done, precision.replications)
             for variant in chosen
         ]

@@ -16,7 +16,7 @@ from fedsim.studies.cells import (
     PlannedRun,
     plugin_module,
     plugin_sources,
-    run_command,
+    repeat_command,
     source_digest,
     texts_in,
 )
@@ -137,7 +137,7 @@ class Inventory:
         elif found is not None:
             row |= {"state": "failed", "error": found.message}
         scenario = str(self.directory / SCENARIO)
-        return row | {"command": run_command(scenario, run.seed, run.texts)}
+        return row | {"command": repeat_command(scenario, run)}
 
     def _files(self) -> dict[str, str]:
         """Return the SHA-256 of each file that the scenario or a change of it names."""

@@ -48,8 +48,7 @@ def open(directory: str | os.PathLike[str]) -> Run | Comparison | Sweep:
 
 
 def _comparison(store: Store, scenario: Scenario) -> Comparison:
-    planned = store.planned()
-    found = [each for each in map(store.result, planned) if each is not None]
+    planned, found = _runs(store)
     opened = Comparison(
         scenario,
         planned,

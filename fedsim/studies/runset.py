@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
+from types import TracebackType
 from typing import Any
 
 import cloudpickle
 
-from fedsim.errors import FedsimError, SimulationError
+from fedsim.errors import ArgumentError, FedsimError, SimulationError
 from fedsim.scenario.spec import Scenario
 from fedsim.studies.cells import Cell, PlannedRun, Variants
+from fedsim.studies.git import worktree
 from fedsim.studies.records import Failure, Question, Record, failed, run_planned
 from fedsim.studies.store import Store
 from fedsim.studies.workers import Progress, WorkerDied, Workers
@@ -53,16 +57,22 @@ class RunSet:
         self._keep = keep
         self._stops = stops
         self._progress = progress
-        self._workers: Workers[Record | Failure] = Workers(
-            run_planned, cloudpickle.dumps(scenario), workers=workers, executor=executor
-        )
+        self._scenario = scenario
+        self._count = workers
+        self._executor = executor
+        self._open = ExitStack()
+        self._workers: dict[str, Workers[Record | Failure]] = {}
 
     def __enter__(self) -> RunSet:
-        self._workers.__enter__()
         return self
 
-    def __exit__(self, kind: object, *rest: object) -> None:
-        self._workers.__exit__(kind, *rest)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
 
     def planned(self, cells: Iterable[Cell]) -> list[PlannedRun]:
         """Return the run of each cell, written into the study's directory.
@@ -70,7 +80,12 @@ class RunSet:
         Raises:
             ScenarioError: The changes of a cell make no scenario.
             ResultsError: The directory cannot be written.
+            ArgumentError: An executor cannot run the plug-ins of another commit.
         """
+        cells = tuple(cells)
+        if self._executor is not None and any(cell.commit for cell in cells):
+            message = "git:REF:module:Class runs in processes of this machine, not on an executor."
+            raise ArgumentError(message, "Leave the executor out, or such variants.")
         planned = [self._variants.planned(cell) for cell in cells]
         if self._store is not None:
             self._store.plan(planned)
@@ -109,7 +124,7 @@ class RunSet:
             progress = lambda now, total: report(done + now, done + total)  # noqa: E731
         stops: dict[int, Failure] = {}
         waiting = set(range(len(planned)))
-        for place, found in self._workers.results(self._calls(planned), progress):
+        for place, found in self._results(planned, progress):
             waiting.discard(place)
             if isinstance(found, WorkerDied):
                 result = self._stored(failed(planned[place], found.reason))
@@ -121,6 +136,41 @@ class RunSet:
             if stops and min(stops) < min(waiting, default=len(planned)):
                 raise _raised(stops[min(stops)])
             yield result
+
+    def _results(
+        self, planned: Sequence[PlannedRun], progress: Progress | None
+    ) -> Iterator[tuple[int, Record | Failure | WorkerDied]]:
+        """Yield the place of each run with its result; those of one commit after another."""
+        calls, begun = self._calls(planned), 0
+        for commit in dict.fromkeys(run.cell.commit for run in planned) or {"": None}:
+            places = [place for place, run in enumerate(planned) if run.cell.commit == commit]
+            report = None
+            if progress is not None:
+                report = partial(_shifted, progress, begun, len(planned))
+            of_it = [calls[place] for place in places]
+            for number, found in self._of(commit).results(of_it, report):
+                yield places[number], found
+            begun += len(places)
+
+    def _of(self, commit: str) -> Workers[Record | Failure]:
+        """Return the workers of a commit; without one, those of what is there now."""
+        if commit not in self._workers:
+            scenario, begin, executor = self._scenario, None, self._executor
+            if commit:
+                tree = self._open.enter_context(worktree(commit))
+                place = tree.inside(scenario.plugin_directory)
+                path = scenario.path.absolute()
+                scenario, begin = replace(scenario, plugin_directory=place, path=path), tree.enter
+            self._workers[commit] = self._open.enter_context(
+                Workers(
+                    run_planned,
+                    cloudpickle.dumps(scenario),
+                    workers=self._count,
+                    executor=executor,
+                    begin=begin,
+                )
+            )
+        return self._workers[commit]
 
     def _calls(self, planned: Sequence[PlannedRun]) -> list[tuple[Any, ...]]:
         """Return the arguments of ``run_planned`` for each run, what is changed packed once."""
@@ -147,6 +197,10 @@ def _for_each(found: Record | Failure, runs: Sequence[PlannedRun]) -> Iterator[R
     """Yield what a run came to for each cell that it is the run of."""
     for run in runs:
         yield replace(found, key=run.cell.key, replication=run.cell.replication)
+
+
+def _shifted(progress: Progress, begun: float, total: int, done: float, _: int) -> None:
+    progress(begun + done, total)
 
 
 def _raised(failure: Failure) -> FedsimError:

@@ -136,6 +136,7 @@ class Store:
                 "changes": dict(run.texts),
                 "replication": run.cell.replication,
                 "seed": run.seed,
+                "commit": run.cell.commit,
                 "asked": True,
             }
             self._asked[_identity(item)] = item
@@ -173,7 +174,7 @@ class Store:
             PlannedRun(
                 item["id"],
                 item["seed"],
-                Cell(item["key"], replication=item["replication"]),
+                Cell(item["key"], replication=item["replication"], commit=item["commit"]),
                 item["changes"],
                 self.manifest["plugins"],
             )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
 from fedsim.errors import Problem, ScenarioError
 from fedsim.federation.contracts import LoadBalanceStrategy
 from fedsim.scenario.spec import CompareSpec, Scenario
+from fedsim.studies.git import PREFIX, committed
 
 _OF_OUR_ROUTER = ("outliers", "panic", "slow_start")
 """Keys of the federation that our router alone has, and that are off with another."""
@@ -23,11 +24,13 @@ class Variant:
         name: What tables and charts call it.
         changes: What is changed, as by `Scenario.changed`.
         lost: What the scenario asks for and this variant cannot have, as sentences.
+        commit: The hash of the commit that its plug-ins come from; empty for what is there now.
     """
 
     name: str
     changes: Mapping[str, Any]
     lost: tuple[str, ...] = ()
+    commit: str = ""
 
 
 def variants(
@@ -40,7 +43,8 @@ def variants(
     Args:
         scenario: Says what to compare where *strategies* is None; its router is compared too.
         strategies: Built-in names, ``module:Class`` texts, classes or objects.
-        routers: ``module:Class`` or ``<adapter>/<choice>`` texts, classes or objects by name.
+        routers: ``module:Class``, ``git:REF:module:Class`` or ``<adapter>/<choice>`` texts, classes
+            or objects by name.
 
     Raises:
         ScenarioError: There is nothing to compare, two have the same name, or a variant makes no
@@ -97,6 +101,9 @@ def _strategy(scenario: Scenario, strategy: Any) -> Variant:
 
 def _router(scenario: Scenario, name: str, router: Any) -> Variant:
     """Return the variant of a router, with which the parts of ours are off."""
+    if isinstance(router, str) and router.startswith(PREFIX):
+        found = committed(router, scenario.plugin_directory)
+        return replace(_router(scenario, name, found.plugin), commit=found.commit)
     federation = scenario.resolved["federation"]
     assert isinstance(federation, Mapping)
     off = [key for key in _OF_OUR_ROUTER if federation.get(key, "off") != "off"]

@@ -54,6 +54,7 @@ class Workers(Generic[Result]):
         shared: What all calls share.
         workers: Number of processes, by default one per processor; 1 calls in place.
         executor: Where to call instead; it is left running.
+        begin: Is called first in each process; there are processes even for one call.
     """
 
     def __init__(
@@ -63,11 +64,13 @@ class Workers(Generic[Result]):
         *,
         workers: int | None = None,
         executor: Executor | None = None,
+        begin: Callable[[], None] | None = None,
     ) -> None:
         self._function = function
         self._shared = shared
         self._workers = workers or usable_cpus()
         self._executor = executor
+        self._begin = begin
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Workers[Result]:
@@ -91,7 +94,7 @@ class Workers(Generic[Result]):
         report = progress or _unreported
         if self._executor is not None:
             found = self._on_executor(self._executor, calls)
-        elif min(self._workers, len(calls)) <= 1 and self._pool is None:
+        elif self._begin is None and min(self._workers, len(calls)) <= 1 and self._pool is None:
             yield from self._in_place(calls, report)
             return
         else:
@@ -182,7 +185,7 @@ class Workers(Generic[Result]):
                 self._workers,
                 mp_context=get_context("spawn"),
                 initializer=_begin,
-                initargs=(self._shared,),
+                initargs=(self._shared, self._begin),
             )
         try:
             with _starting():
@@ -210,11 +213,13 @@ def _unreported(done: float, total: int) -> None:
 _SHARED = b""
 
 
-def _begin(shared: bytes) -> None:
+def _begin(shared: bytes, first: Callable[[], None] | None) -> None:
     """Begin a worker process, with what all of its calls share."""
     global _SHARED  # noqa: PLW0603 - a worker process has nothing else to keep it in
     _SHARED = shared
     _end_with_parent()
+    if first is not None:
+        first()
 
 
 def _call(function: Callable[..., Result], call: tuple[Any, ...]) -> Result:
