@@ -78,10 +78,10 @@ def sweep_report(sweep: Sweep, saved: Saved | None = None) -> Document:
 
 
 def _extent(sweep: Sweep) -> str:
+    took = "" if math.isnan(sweep.wall_s) else f", in {plain(sweep.wall_s, 2)} s"
     return (
         f"{_count(len(sweep.seeds), 'replication')} per point, with the same seeds at all points "
-        f"(seed {sweep.scenario.seed}; replication 0 has the seed {sweep.seeds[0]}), in "
-        f"{plain(sweep.wall_s, 2)} s."
+        f"(seed {sweep.scenario.seed}; replication 0 has the seed {sweep.seeds[0]}){took}."
     )
 
 

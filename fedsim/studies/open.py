@@ -48,7 +48,8 @@ def open(directory: str | os.PathLike[str]) -> Run | Comparison | Sweep:
 
 
 def _comparison(store: Store, scenario: Scenario) -> Comparison:
-    planned, found = _runs(store)
+    planned = store.planned()
+    found = [each for each in map(store.result, planned) if each is not None]
     opened = Comparison(
         scenario,
         planned,

@@ -75,19 +75,6 @@ def test_a_comparison_comes_back_from_its_files(scenario, folder, monkeypatch):
     assert blocks[0][2:] == blocks[1][2:]
 
 
-def test_a_sweep_comes_back_from_its_files(scenario, folder):
-    """Its points, tables and warnings are what they were."""
-    place = folder / "sweep"
-    grid = {"federation.strategy": ["random", "round_robin"], "pools.east-chat.count": [2, 3]}
-    first = fedsim.sweep(scenario, grid=grid, replications=2, workers=1, directory=place)
-    opened = fedsim.open(place)
-    assert isinstance(opened, fedsim.Sweep)
-    pd.testing.assert_frame_equal(opened.cells, first.cells)
-    pd.testing.assert_frame_equal(opened.estimates("stream"), first.estimates("stream"))
-    assert opened.warnings == first.warnings
-    assert opened.options == first.options
-
-
 def test_the_last_command_says_what_is_compared(scenario, folder):
     """What was asked for before stays in the directory, and is not part of the comparison."""
     place = folder / "study"
