@@ -9,6 +9,7 @@ import typer
 
 from fedsim.cli.failures import MISSED, going_on, reported
 from fedsim.cli.options import (
+    Dask,
     Fresh,
     Json,
     Out,
@@ -51,6 +52,7 @@ def compare(
     out: Out = None,
     fresh: Fresh = False,
     workers: Workers = None,
+    dask: Dask = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -65,15 +67,21 @@ def compare(
         loaded = load(scenario, parsed(overrides)).changed(seed=seed)
         directory = result_directory(out, loaded.name, "compare", loaded.seed)
         from fedsim.studies.compare import compare as run_comparison
+        from fedsim.studies.dask_cluster import cluster
 
         more = _options(replications, routers, baseline)
         repeat = repeat_command("compare", scenario, loaded.seed, overrides, out, *more)
-        with progress_bar(quiet or as_json) as report, going_on(repeat, directory):
+        with (
+            cluster(dask, workers) as executor,
+            progress_bar(quiet or as_json) as report,
+            going_on(repeat, directory),
+        ):
             result = run_comparison(
                 loaded,
                 routers=dict(map(_named, routers or [])),
                 replications=replications,
                 workers=workers,
+                executor=executor,
                 baseline=baseline,
                 directory=directory,
                 fresh=fresh or out is None,

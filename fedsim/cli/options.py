@@ -34,6 +34,12 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, metavar="N", help="Processes; default one per processor."),
 ]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask", metavar="ADDRESS", help="Run on the Dask cluster of a scheduler (extra dask)."
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print the directory alone, and no progress.")
 ]

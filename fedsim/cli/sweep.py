@@ -8,6 +8,7 @@ import typer
 
 from fedsim.cli.failures import MISSED, going_on, reported
 from fedsim.cli.options import (
+    Dask,
     Fresh,
     Json,
     Out,
@@ -35,6 +36,7 @@ def sweep(
     out: Out = None,
     fresh: Fresh = False,
     workers: Workers = None,
+    dask: Dask = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -47,16 +49,22 @@ def sweep(
 
         loaded = load(scenario, parsed(overrides)).changed(seed=seed)
         directory = result_directory(out, loaded.name, "sweep", loaded.seed)
+        from fedsim.studies.dask_cluster import cluster
         from fedsim.studies.sweep import sweep as run_sweep
         from fedsim.studies.sweep_storage import sweep_json
 
         more = [] if replications is None else ["--replications", str(replications)]
         repeat = repeat_command("sweep", scenario, loaded.seed, overrides, out, *more)
-        with progress_bar(quiet or as_json) as report, going_on(repeat, directory):
+        with (
+            cluster(dask, workers) as executor,
+            progress_bar(quiet or as_json) as report,
+            going_on(repeat, directory),
+        ):
             result = run_sweep(
                 loaded,
                 replications=replications,
                 workers=workers,
+                executor=executor,
                 directory=directory,
                 fresh=fresh or out is None,
                 progress=report,
