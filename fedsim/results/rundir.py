@@ -127,7 +127,7 @@ def _manifest(path: Path) -> dict[str, Any]:
             manifest = json.loads((path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        if isinstance(manifest, dict) and "fedsim" in manifest.get("versions", {}):
+        if isinstance(manifest, dict) and "fedsim" in (manifest.get("versions") or {}):
             return manifest
     return {}
 

@@ -15,6 +15,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -61,7 +62,8 @@ class PlannedRun:
         seed: The run's seed.
         cell: The cell.
         texts: The cell's changes as plain values, an object by the text that names it.
-        plugins: The digest of the source of each plug-in, by the text that names it.
+        plugins: The digest of the source of each plug-in, by the text that names it; and that of
+            each file that the scenario names, such as a trace, by its path.
     """
 
     id: str
@@ -145,6 +147,7 @@ class Variants:
         scenario = self.scenario.changed(cell.changes)
         at = {f"git commit {cell.commit}": cell.commit}
         plugins = at if cell.commit else plugin_digests(scenario)
+        plugins |= file_digests(scenario)
         decisive = {**of_a_run(scenario), "seed": None}
         data = json.dumps([__version__, plugins, decisive], default=str)
         return blake2b(data.encode(), digest_size=16), _texts(scenario, cell.changes), plugins
@@ -165,7 +168,7 @@ def plugin_digests(scenario: Scenario) -> dict[str, str]:
     for text in texts_in(scenario.resolved.get("federation")):
         module = plugin_module(text)
         if text in scenario.objects:
-            source = _object_source(scenario.objects[text])
+            source = _object_source(scenario.objects[text], scenario.plugin_directory)
             digest = blake2b(source, digest_size=16).hexdigest() if source else ""
         elif module is not None:
             digest = source_digest(plugin_sources(module, scenario.plugin_directory))
@@ -174,6 +177,20 @@ def plugin_digests(scenario: Scenario) -> dict[str, str]:
         if digest:
             found[text] = digest
     return found
+
+
+def file_digests(scenario: Scenario) -> dict[str, str]:
+    """Return the digest of each file that a resolved scenario names, such as a trace, by path."""
+    return {
+        text: _file_digest(path, path.stat().st_mtime_ns)
+        for text in texts_in(scenario.resolved)
+        if (path := Path(text)).is_absolute() and path.is_file()
+    }
+
+
+@lru_cache(maxsize=64)
+def _file_digest(path: Path, _: int) -> str:
+    return blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
 def plugin_module(text: str) -> str | None:
@@ -231,12 +248,14 @@ def _at(tree: Any, path: str) -> Any:
     return tree
 
 
-def _object_source(value: Any) -> bytes:
+def _object_source(value: Any, directory: Path) -> bytes:
     kind = value if isinstance(value, type) else type(value)
     try:
         source = inspect.getsource(kind).encode()
     except (OSError, TypeError):
         source = b""
+    if kind.__module__ != "__main__":  # a script may change with what it asks
+        source += b"\0".join(plugin_sources(kind.__module__, directory).values())
     if value is kind and source:
         return source
     try:

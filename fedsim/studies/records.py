@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from types import UnionType
 from typing import Any
 
 import cloudpickle
@@ -121,15 +122,20 @@ class Record:
 
         Raises:
             KeyError: Something is missing.
-            ValueError: A measure is missing or added: another version of fedsim wrote it.
+            ValueError: A measure is missing or added: another version of fedsim wrote it; or a
+                value is of another kind.
         """
         facts = {name: data[name] for name in _PLAIN}
+        for name, value in facts.items():
+            if not isinstance(value, _KINDS.get(name, str)):
+                msg = f"{name} is of another kind"
+                raise ValueError(msg)
         facts["warnings"] = tuple(facts["warnings"])
         facts["in_system"] = tuple(facts["in_system"])
         return cls(
             **facts,
             objective=tuple(verdict_from_json(each) for each in data["objective"]),
-            measures={by: _groups(each) for by, each in data["measures"].items()},
+            measures={by: _groups(data["measures"][by]) for by in (ALL, *data["measures"])},
         )
 
 
@@ -148,6 +154,18 @@ _PLAIN = (
     "cpu_s",
     "kept",
 )
+
+_KINDS: Mapping[str, type | UnionType] = {
+    "key": dict,
+    "replication": int,
+    "seed": int,
+    "outcomes": dict,
+    "warnings": list,
+    "exogenous": dict,
+    "wall_s": int | float,
+    "cpu_s": int | float,
+}
+"""The kinds of the facts that are no text."""
 
 MEASURE_PLACES = {name: place for place, name in enumerate(MEASURES)}
 """The column of each measure in ``Groups.values``."""
@@ -316,8 +334,8 @@ def _plain(values: NDArray[np.float64]) -> list[list[float | None]]:
 
 
 def _groups(data: Mapping[str, Any]) -> Groups:
-    values = np.array(data["values"], dtype=np.float64).reshape(len(data["groups"]), -1)
-    if values.size and values.shape[1] != len(MEASURES):
+    values = np.array(data["values"], dtype=np.float64).reshape(len(data["values"]), -1)
+    if len(values) != len(data["groups"]) or (values.size and values.shape[1] != len(MEASURES)):
         msg = "it has other measures"
         raise ValueError(msg)
     return Groups(tuple(data["groups"]), values.reshape(-1, len(MEASURES)))

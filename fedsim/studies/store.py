@@ -30,10 +30,25 @@ from fedsim.results.rundir import (
     refuse_foreign,
 )
 from fedsim.scenario.spec import Scenario
-from fedsim.studies.cells import Cell, PlannedRun, of_a_run
+from fedsim.studies.cells import Cell, PlannedRun, of_a_run, plugin_module
 from fedsim.studies.records import Failure, Record
 
 RUNS, FAILED = "runs", "failed"
+
+_KINDS = {
+    "kind": str,
+    "name": str,
+    "scenario": dict,
+    "options": dict,
+    PLUGINS: str,
+    "created": str,
+    "versions": dict,
+    "plugins": dict,
+    "cells": list,
+}
+"""What a manifest must have, and of which kind."""
+
+_OF_CELL = {"id", "key", "changes", "replication", "seed", "asked"}
 
 
 class Store:
@@ -120,15 +135,14 @@ class Store:
         Those that were asked for before and are not now stay behind them.
 
         Raises:
-            ResultsError: A plug-in has changed since other runs of the study were made.
+            ResultsError: A plug-in or a file has changed since other runs of the study were made.
         """
         plugins = self.manifest["plugins"]
         for run in planned:
             for text, digest in run.plugins.items():
                 if plugins.setdefault(text, digest) != digest:
-                    raise _another(
-                        self.directory, f"the source of {text}", "another", "the present"
-                    )
+                    what = "source" if plugin_module(text) else "content"
+                    raise _another(self.directory, f"the {what} of {text}", "another", "new")
         for run in planned:
             item = {
                 "id": run.id,
@@ -159,7 +173,7 @@ class Store:
         data = _read_whole(self.directory / RUNS / f"{run_id}.json")
         try:
             record = None if data is None else Record.from_json(data)
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             return None
         if record is None or (kept and not (record.kept and self._has(record.kept))):
             return None
@@ -189,7 +203,7 @@ class Store:
             data = _read_whole(self.directory / FAILED / f"{run.id}.json")
             try:
                 found = None if data is None else Failure.from_json(data)
-            except (KeyError, TypeError):
+            except (AttributeError, KeyError, TypeError):
                 return None
         # The same run may be several cells of the study, each under its key.
         key, replication = run.cell.key, run.cell.replication
@@ -262,8 +276,17 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         msg = f"{path} holds no study; choose another directory, or start over with --fresh"
         raise ResultsError(msg)
     manifest = read_json(path / STUDY)
-    if not isinstance(manifest, dict) or manifest.get("format", FORMAT + 1) > FORMAT:
+    format_ = manifest.get("format") if isinstance(manifest, dict) else None
+    if not isinstance(format_, int) or format_ > FORMAT:
         msg = f"{path} was written by another or a newer fedsim; read it with that one"
+        raise ResultsError(msg)
+    broken = [name for name, kind in _KINDS.items() if not isinstance(manifest.get(name), kind)]
+    if broken or not all(
+        isinstance(item, dict) and item.keys() >= _OF_CELL for item in manifest["cells"]
+    ):
+        msg = (
+            f"{path / STUDY} is broken: {broken[0] if broken else 'cells'}; start over with --fresh"
+        )
         raise ResultsError(msg)
     return manifest
 
