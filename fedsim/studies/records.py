@@ -162,6 +162,7 @@ _KINDS: Mapping[str, type | UnionType] = {
     "outcomes": dict,
     "warnings": list,
     "exogenous": dict,
+    "in_system": list,
     "wall_s": int | float,
     "cpu_s": int | float,
 }
