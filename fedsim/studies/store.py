@@ -275,7 +275,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if not (path / STUDY).exists():
         msg = f"{path} holds no study; choose another directory, or start over with --fresh"
         raise ResultsError(msg)
-    manifest = read_json(path / STUDY)
+    manifest: dict[str, Any] = read_json(path / STUDY)
     format_ = manifest.get("format") if isinstance(manifest, dict) else None
     if not isinstance(format_, int) or format_ > FORMAT:
         msg = f"{path} was written by another or a newer fedsim; read it with that one"
