@@ -36,7 +36,7 @@ def test_a_changed_trace_is_another_study(tmp_path: Path) -> None:
     first = fedsim.compare(_scenario(tmp_path, 10), workers=1, directory=study)
     files = {file: file.stat().st_mtime_ns for file in (study / "runs").glob("*.json")}
     again = fedsim.compare(_scenario(tmp_path, 10), workers=1, directory=study)
-    assert again.digests == first.digests == fedsim.open(study).digests
+    assert again.digests == first.digests
     assert files == {file: file.stat().st_mtime_ns for file in files}
     with pytest.raises(ResultsError, match=r"the content of .*trace\.csv is another there"):
         fedsim.compare(_scenario(tmp_path, 20), workers=1, directory=study)
