@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fedsim.document import (
+    MISSING,
     Block,
     Cell,
     Code,
@@ -179,13 +181,22 @@ def _difference(measure: Measure, table: DataFrame, counts: Series[float]) -> Ta
     rests_on = counts.loc[table.index].tolist()
     ends = ("low", "high")
     differences = cells(measure, table, "difference", ends, counts=rests_on, signed=True)
+    hidden = [cell.value is not None and cell.text == MISSING for cell in differences]
+    relative = tuple(
+        replace(cell, text=MISSING) if hides else cell
+        for cell, hides in zip(relative, hidden, strict=True)
+    )
+    verdicts = [
+        "too few requests" if hides else verdict
+        for verdict, hides in zip(table["verdict"].tolist(), hidden, strict=True)
+    ]
     return Table(
         (
             words("strategy", [str(name) for name in table.index]),
             Column(measure.heading, differences, measure.difference_unit),
             Column("relative", relative, "%", 1),
             Column("narrowed", narrowed, "×", 2, note=_NARROWED),
-            words("verdict", table["verdict"].tolist(), styles=_VERDICTS),
+            words("verdict", verdicts, styles=_VERDICTS),
         )
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
+from concurrent.futures import Executor
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any
@@ -48,6 +49,35 @@ def require_count(value: object, name: str) -> None:
         return
     message = f"{name} is a whole number of 1 or more, not {value!r}."
     raise ArgumentError(message, f"Write {name}=10, or leave it out.")
+
+
+def require_executor(value: object) -> None:
+    """Check that *value* is an executor, or None.
+
+    Raises:
+        ArgumentError: It is not.
+    """
+    if value is not None and not isinstance(value, Executor):
+        hint = "Write executor=ThreadPoolExecutor(4), or workers=4 for processes."
+        rule = "executor is a concurrent.futures.Executor"
+        raise _wrong(rule, value, hint)
+
+
+def require_seeds(value: Any) -> None:
+    """Check that *value* is a list of one or more seeds, each once, or None.
+
+    Raises:
+        ArgumentError: It is not.
+    """
+    if value is None:
+        return
+    good = isinstance(value, Sequence) and not isinstance(value, str) and len(value)
+    if not good or not all(isinstance(each, Integral) and int(each) >= 0 for each in value):
+        message = f"seeds is a list of one or more whole numbers of 0 or more, not {value!r:.60}."
+        raise ArgumentError(message, "Write seeds=[7, 8, 9].")
+    if len(set(value)) < len(value):
+        message = f"seeds has a seed twice: {value!r:.60}."
+        raise ArgumentError(message, "Give each replication a seed of its own.")
 
 
 def require_between(value: object, name: str, low: float, high: float) -> None:

@@ -13,7 +13,9 @@ from fedsim.scenario.arguments import (
     require_by_name,
     require_choice,
     require_count,
+    require_executor,
     require_names,
+    require_seeds,
 )
 from fedsim.scenario.spec import CompareSpec, Scenario
 from fedsim.studies.cells import Cell, PlannedRun
@@ -83,6 +85,8 @@ def compare(
     _require_kinds(scenario, strategies, routers, keep)
     require_count(replications, "replications")
     require_count(workers, "workers")
+    require_seeds(seeds)
+    require_executor(executor)
     scenario = scenario.changed(seed=seed)
     spec = scenario.compare or CompareSpec()
     chosen = variants(scenario, strategies, routers)

@@ -16,7 +16,7 @@ from fedsim.kernel.streams import generator
 from fedsim.scenario.emit import dump_inline
 from fedsim.scenario.source import Place
 from fedsim.scenario.spec import Scenario, SweepSpec
-from fedsim.scenario.units import number_and_unit
+from fedsim.scenario.units import measured_in, number_and_unit
 
 _STREAM = "study/latin_hypercube"
 
@@ -79,7 +79,9 @@ def keys_of(
     known: dict[str, int] = {}
     problems = []
     for number, key in enumerate(keys):
-        first = known.setdefault(json.dumps(key), number)
+        # 2/s and 120/min are one point.
+        same = json.dumps([measured_in(value) or value for value in key.values()])
+        first = known.setdefault(same, number)
         if first != number:
             where = next(iter(points[number].places.values()))
             message = (

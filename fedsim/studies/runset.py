@@ -164,7 +164,7 @@ class RunSet:
             self._workers[commit] = self._open.enter_context(
                 Workers(
                     run_planned,
-                    cloudpickle.dumps(scenario),
+                    _packed(scenario),
                     workers=self._count,
                     executor=executor,
                     begin=begin,
@@ -179,7 +179,7 @@ class RunSet:
         for run in planned:
             cell = run.cell
             if id(cell.changes) not in packed:
-                packed[id(cell.changes)] = cloudpickle.dumps(dict(cell.changes))
+                packed[id(cell.changes)] = _packed(dict(cell.changes))
             bare = replace(run, cell=replace(cell, changes={}), texts={}, plugins={})
             calls.append((packed[id(cell.changes)], bare, self._question, self._keep(cell)))
         return calls
@@ -191,6 +191,24 @@ class RunSet:
             self._store.fail(result)
             return result
         return self._store.add(result)
+
+
+def _packed(value: Scenario | dict[str, Any]) -> bytes:
+    """Return *value* as a worker gets it; each run begins with objects of its own.
+
+    Raises:
+        ArgumentError: An object given in Python cannot be copied.
+    """
+    try:
+        packed: bytes = cloudpickle.dumps(value)
+    except Exception as error:  # whatever an object of the user's raises
+        objects = value.objects if isinstance(value, Scenario) else value
+        names = ", ".join(f"{path} ({type(each).__name__})" for path, each in objects.items())
+        message = f"An object given in Python cannot be copied for each run: {error}. Of: {names}."
+        raise ArgumentError(
+            message, "Give its class, from which each run builds its own."
+        ) from error
+    return packed
 
 
 def _for_each(found: Record | Failure, runs: Sequence[PlannedRun]) -> Iterator[Record | Failure]:

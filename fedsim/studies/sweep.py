@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fedsim.errors import ArgumentError, Problem, ScenarioError
-from fedsim.scenario.arguments import no_scenario, require_count
+from fedsim.scenario.arguments import no_scenario, require_count, require_executor
 from fedsim.scenario.configure.studies import sweep_spec
 from fedsim.scenario.schema.sweep import Sweep as SweepSettings
 from fedsim.scenario.source import Document, Place
@@ -76,6 +76,7 @@ def sweep(
         raise no_scenario(scenario, "sweep")
     require_count(replications, "replications")
     require_count(workers, "workers")
+    require_executor(executor)
     scenario = scenario.changed(seed=seed)
     given = {"grid": grid, "list": list, "latin_hypercube": latin_hypercube, "points": points}
     spec, places = _asked(

@@ -1,16 +1,18 @@
-"""A study's directory is refused once a file that its runs read, or a class, has changed."""
+"""Files that have changed or are broken, and arguments that no study can use, are errors."""
 
 from __future__ import annotations
 
 import importlib
 import json
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import fedsim
-from fedsim.errors import ResultsError
+from fedsim.errors import ArgumentError, ResultsError
 from fedsim.studies.store import Store
 
 SCENARIO = """\
@@ -93,3 +95,33 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ResultsError, match=r"cannot write .*; choose another directory"):
         fedsim.compare(_scenario(tmp_path, 10), workers=1, directory=tmp_path / "file" / "study")
+
+
+class Locked:
+    """A strategy that no worker can be given a copy of."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def select(self, fleet: object, candidates: Any, request: object) -> int:
+        """Return the first node."""
+        return int(candidates.positions[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"strategies": [Locked()]}, r"cannot be copied .*federation\.strategy \(Locked\)"),
+        ({"executor": 3}, r"executor is a concurrent\.futures\.Executor, not 3"),
+        ({"seeds": []}, "seeds is a list of one or more whole numbers"),
+        ({"seeds": 5}, "seeds is a list of one or more whole numbers"),
+        ({"seeds": [-1]}, "seeds is a list of one or more whole numbers"),
+        ({"seeds": [1, 1]}, "seeds has a seed twice"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(
+    tmp_path: Path, arguments: dict[str, Any], message: str
+) -> None:
+    """What no study can use is an error of the argument."""
+    with pytest.raises(ArgumentError, match=message):
+        fedsim.compare(_scenario(tmp_path, 10), workers=1, **arguments)
