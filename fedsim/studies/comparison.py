@@ -583,7 +583,7 @@ class Comparison:
         """
         import pandas as pd
 
-        if by not in {ALL, *SAVED_GROUPINGS}:
+        if by not in (ALL, *SAVED_GROUPINGS):  # no set: a list has no hash
             choices = ", ".join(SAVED_GROUPINGS)
             msg = f"a comparison cannot be grouped by {by!r}; choose one of {choices}"
             raise ResultsError(msg)

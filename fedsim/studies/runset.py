@@ -73,6 +73,8 @@ class RunSet:
         trace: TracebackType | None,
     ) -> None:
         self._open.__exit__(kind, error, trace)
+        if isinstance(error, Exception) and self._store is not None:
+            self._store.withdraw()
 
     def planned(self, cells: Iterable[Cell]) -> list[PlannedRun]:
         """Return the run of each cell, written into the study's directory.

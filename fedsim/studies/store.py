@@ -129,6 +129,11 @@ class Store:
         path = named(directory)
         return cls(path, _read_manifest(path))
 
+    def withdraw(self) -> None:
+        """Remove the directory of a study that failed before any of its runs was done."""
+        if not any((self.directory / RUNS).iterdir()):
+            shutil.rmtree(self.directory)
+
     def plan(self, planned: Sequence[PlannedRun]) -> None:
         """Add runs to what is asked for now, before the first of them begins.
 

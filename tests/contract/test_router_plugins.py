@@ -611,7 +611,8 @@ class TestMistakes:
         assert error.plugin.endswith("Cancelling")
         assert error.request_id == "chat-0"
         assert (
-            error.problem == "route() raised asyncio.CancelledError, though nobody had cancelled it"
+            error.problem
+            == "route() raised asyncio.CancelledError, though nothing had cancelled it"
         )
 
     def test_asks_for_the_real_world(self, scene):

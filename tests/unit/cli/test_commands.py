@@ -280,7 +280,7 @@ class TestCompare:
             r"     1  (round_robin|least_connections) +\d",
             r"Differences from round_robin, paired by seed",
             r"  least_connections .*(better|worse|no difference shown)",
-            r"Goodput by region of origin, %\n  strategy +east +west",
+            r"Goodput by region of origin, % .*\n  strategy +east +west",
             r"  strategy +latency p99 ≤ 5 s .*\n  .* \d of 2",
             r"  strategy +ok",
             r"Written to runs/small-compare-3/",
