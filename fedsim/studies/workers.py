@@ -1,7 +1,7 @@
 """Calls a function many times, in place, in worker processes or on any executor.
 
 Results come as they complete. What all calls share travels to a worker process once. A process
-that dies costs the calls that it may have died of one more try, each alone.
+that dies costs the calls that it may have died of another try, each alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Progress = Callable[[float, int], None]
 """Is called with the number of calls that are done, a fraction of one included, and of all."""
 
 MOST_DEATHS = 2
-"""A call whose worker died so often is not tried again."""
+"""A call whose worker died so often while it was the only one is not tried again."""
 
 _QUEUED = 2
 """Calls given to each worker process: what it does, and what it does next. More would all have to
@@ -156,6 +156,7 @@ class Workers(Generic[Result]):
         waiting = deque(range(len(calls)))
         suspects: deque[int] = deque()
         deaths: Counter[int] = Counter()
+        alone = False
         while waiting or suspects or active:
             source, room = (suspects, 1) if suspects else (waiting, _QUEUED * self._workers)
             while source and len(active) < room and not (suspects and active):
@@ -163,6 +164,7 @@ class Workers(Generic[Result]):
                 if future is None:
                     break
                 active[future] = source.popleft()
+                alone = source is suspects
                 future.add_done_callback(ended.put)
             if not active:
                 continue
@@ -170,7 +172,7 @@ class Workers(Generic[Result]):
             place = active.pop(future)
             if future.cancelled() or isinstance(future.exception(), BrokenProcessPool):
                 self._end_pool(at_once=True)
-                deaths[place] += 1
+                deaths[place] += alone  # of several, each may be innocent
                 if deaths[place] < MOST_DEATHS:
                     suspects.append(place)
                 else:

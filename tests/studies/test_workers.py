@@ -139,12 +139,18 @@ def test_a_worker_that_dies_costs_nothing_but_time(tmp_path):
 
 
 def test_a_call_whose_worker_dies_twice_is_given_up(tmp_path):
-    """The others go on, and it is tried alone once."""
+    """The others go on, and it is tried alone twice."""
     calls = [(number, str(tmp_path), 9) for number in range(6)]
     results = found(die, calls, workers=2)
     assert isinstance(results[2], WorkerDied)
     assert [result for result in results if result != results[2]] == [0, 1, 3, 4, 5]
-    assert len(list(tmp_path.glob("2-*"))) == 2
+    assert len(list(tmp_path.glob("2-*"))) == 3
+
+
+def test_a_death_among_others_does_not_count_against_a_call(tmp_path):
+    """A call whose worker is killed once among others and once alone still has its result."""
+    calls = [(number, str(tmp_path), 2) for number in range(6)]
+    assert found(die, calls, workers=2) == list(range(6))
 
 
 def test_no_threads_or_processes_are_left():
