@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import fedsim
 from fedsim.errors import Problem, ScenarioError
 
 PREFIX = "git:"
@@ -56,7 +55,7 @@ class Tree:
 
     def enter(self) -> None:
         """Let this process import from the worktree what it would from the repository."""
-        house = Path(fedsim.__file__).parent.parent.resolve()
+        house = Path(__file__).resolve().parents[2]
         here = self.inside(Path.cwd())
         here.mkdir(parents=True, exist_ok=True)
         known = [Path(place or ".") for place in sys.path]
