@@ -193,6 +193,7 @@ def study(folder, workers):
     return subprocess.Popen([sys.executable, "-c", COMPARE, str(workers)], cwd=folder)
 
 
+@pytest.mark.slow
 def test_a_study_that_is_killed_ten_times_is_whole_in_the_end(folder, tmp_path_factory):
     """Its tables are those of one that was not, and no run that was done is done again."""
     draws = random.Random(1)
@@ -221,6 +222,7 @@ def test_a_study_that_is_killed_ten_times_is_whole_in_the_end(folder, tmp_path_f
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+@pytest.mark.slow
 def test_a_worker_that_is_killed_twice_costs_nothing_but_time(folder):
     """The study goes on, and every run is there."""
     process = study(folder, 2)
