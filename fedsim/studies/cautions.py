@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from fedsim.results.diagnosis import findings
 from fedsim.results.run import Run
@@ -12,6 +13,8 @@ _WHERE = {
     "privacy_violations": "in a region that may not hold the request's data",
     "model_violations": "by another model than the request asks for",
 }
+R = TypeVar("R")
+
 _FIGURES = re.compile(r"\d[\d,.]*")
 
 
@@ -37,25 +40,36 @@ def merged_warnings(
         warnings: Strategy, seed and warnings of each run.
         replications: Number of runs of each strategy.
     """
-    seeds: dict[tuple[str, str], list[int]] = {}
-    first: dict[tuple[str, str], str] = {}
-    compared: set[str] = set()
+    compared: dict[str, list[tuple[int, Sequence[str]]]] = {}
     for strategy, seed, sentences in warnings:
-        compared.add(strategy)
+        compared.setdefault(strategy, []).append((seed, sentences))
+    names: dict[tuple[str, str], list[str]] = {}
+    for strategy, runs in compared.items():
+        for sentence, seeds in alike(runs):
+            names.setdefault((_where(seeds, replications), sentence), []).append(strategy)
+    return [
+        f"{'all strategies' if len(each) == len(compared) > 1 else ', '.join(each)}, "
+        f"{where}: {sentence}"
+        for (where, sentence), each in names.items()
+    ]
+
+
+def alike(warnings: Iterable[tuple[R, Sequence[str]]]) -> list[tuple[str, list[R]]]:
+    """Return each warning once, as the first run words it, with the runs that give it.
+
+    Warnings that differ in nothing but figures are one. A run that gives one twice, in other
+    figures, is there once.
+
+    Args:
+        warnings: The runs with the warnings of each.
+    """
+    found: dict[str, tuple[str, list[R]]] = {}
+    for run, sentences in warnings:
         for sentence in sentences:
-            key = (strategy, _FIGURES.sub("#", sentence))
-            first.setdefault(key, sentence)
-            of_key = seeds.setdefault(key, [])
-            if seed not in of_key:  # a run may warn of the same thing twice, in other figures
-                of_key.append(seed)
-    alike: dict[tuple[str, str], list[str]] = {}
-    for key, sentence in first.items():
-        alike.setdefault((_where(seeds[key], replications), sentence), []).append(key[0])
-    found = []
-    for (where, sentence), names in alike.items():
-        every = len(names) == len(compared) > 1
-        found.append(f"{'all strategies' if every else ', '.join(names)}, {where}: {sentence}")
-    return found
+            _, runs = found.setdefault(_FIGURES.sub("#", sentence), (sentence, []))
+            if run not in runs[-1:]:
+                runs.append(run)
+    return list(found.values())
 
 
 def _where(seeds: list[int], replications: int) -> str:

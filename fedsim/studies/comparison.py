@@ -35,7 +35,7 @@ from fedsim.studies.ranking import (
     rankable,
     ranked,
 )
-from fedsim.studies.records import ALL, MEASURE_PLACES, Failure, Record
+from fedsim.studies.records import ALL, MEASURE_PLACES, Failure, Record, by_group, state_of
 from fedsim.studies.saturation import grows, is_overloaded
 from fedsim.studies.statistics import (
     Difference,
@@ -180,15 +180,11 @@ class Comparison:
         failures = {(each.key["strategy"], each.replication): each for each in self.failures}
         rows = []
         for run in self.planned:
-            cell = (run.cell.key["strategy"], run.cell.replication)
-            digest, state, error = None, "missing", ""
-            if cell in self._of:
-                digest, state = self._of[cell].digest, "done"
-            elif cell in failures:
-                state, error = "failed", failures[cell].message
-            rows.append((*cell, run.seed, digest, state, error))
-        columns = ["strategy", "replication", "seed", "digest", "state", "error"]
-        return pd.DataFrame(rows, columns=pd.Index(columns))
+            name, number = run.cell.key["strategy"], run.cell.replication
+            found = self._of.get((name, number)) or failures.get((name, number))
+            row = {"strategy": name, "replication": number, "seed": run.seed}
+            rows.append(row | state_of(found))
+        return pd.DataFrame(rows)
 
     def estimates(self, by: str | None = None) -> DataFrame:
         """Return a row per strategy: the mean of each measure with its confidence interval.
@@ -605,14 +601,9 @@ class Comparison:
     def _grouped(self, by: str) -> Iterator[tuple[str, str | None, NDArray[np.float64]]]:
         """Yield each strategy and group with its measures: a row per run that has the group."""
         for strategy in self.strategies:
-            found: dict[str | None, list[NDArray[np.float64]]] = {}
-            for each in self.records:
-                if each.key["strategy"] == strategy:
-                    groups = each.measures[by]
-                    for name, row in zip(groups.names, groups.values, strict=True):
-                        found.setdefault(name, []).append(row)
-            for group, rows in found.items():
-                yield strategy, group, np.array(rows)
+            own = (each for each in self.records if each.key["strategy"] == strategy)
+            for group, rows in by_group(own, by).items():
+                yield strategy, group, rows
 
     def _values(self, strategy: str, measure: str) -> list[float]:
         """Return a measure over all requests by replication, NaN where the run failed."""

@@ -20,7 +20,7 @@ from fedsim.studies.cells import (
     source_digest,
     texts_in,
 )
-from fedsim.studies.records import Record
+from fedsim.studies.records import state_of
 from fedsim.studies.store import Store
 
 _TIME = (1980, 1, 1, 0, 0, 0)
@@ -129,15 +129,16 @@ class Inventory:
         return path
 
     def _row(self, run: PlannedRun) -> dict[str, Any]:
-        found = self._store.result(run)
-        row = {"id": run.id, "key": dict(run.cell.key), "replication": run.cell.replication}
-        row |= {"seed": run.seed, "digest": "", "state": "missing", "error": ""}
-        if isinstance(found, Record):
-            row |= {"digest": found.digest, "state": "done"}
-        elif found is not None:
-            row |= {"state": "failed", "error": found.message}
-        scenario = str(self.directory / SCENARIO)
-        return row | {"command": repeat_command(scenario, run)}
+        state = state_of(self._store.result(run))
+        return {
+            "id": run.id,
+            "key": dict(run.cell.key),
+            "replication": run.cell.replication,
+            "seed": run.seed,
+            **state,
+            "digest": state["digest"] or "",
+            "command": repeat_command(str(self.directory / SCENARIO), run),
+        }
 
     def _files(self) -> dict[str, str]:
         """Return the SHA-256 of each file that the scenario or a change of it names."""

@@ -12,7 +12,9 @@ from fedsim.results.rundir import MANIFEST, PLUGINS, SCENARIO, STUDY, named, rea
 from fedsim.scenario.load import load
 from fedsim.scenario.spec import Scenario
 from fedsim.studies import comparison, swept
+from fedsim.studies.cells import PlannedRun
 from fedsim.studies.comparison import Comparison
+from fedsim.studies.records import Failure, Record
 from fedsim.studies.store import Store
 from fedsim.studies.swept import Sweep
 
@@ -48,12 +50,9 @@ def open(directory: str | os.PathLike[str]) -> Run | Comparison | Sweep:
 
 
 def _comparison(store: Store, scenario: Scenario) -> Comparison:
-    planned = store.planned()
-    found = [each for each in map(store.result, planned) if each is not None]
     opened = Comparison(
         scenario,
-        planned,
-        found,
+        *_results(store),
         baseline=store.manifest["options"]["baseline"],
         wall_s=math.nan,
         store=store,
@@ -69,9 +68,12 @@ def _comparison(store: Store, scenario: Scenario) -> Comparison:
 
 
 def _sweep(store: Store, scenario: Scenario) -> Sweep:
+    return Sweep(scenario, *_results(store), wall_s=math.nan, store=store)
+
+
+def _results(store: Store) -> tuple[list[PlannedRun], list[Record | Failure]]:
     planned = store.planned()
-    found = [each for each in map(store.result, planned) if each is not None]
-    return Sweep(scenario, planned, found, wall_s=math.nan, store=store)
+    return planned, [each for each in map(store.result, planned) if each is not None]
 
 
 _STUDIES: Mapping[str, Callable[[Store, Scenario], Comparison | Sweep]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import UnionType
 from typing import Any
@@ -269,6 +269,29 @@ def run_planned(
         cpu_s=time.thread_time() - cpu_s,
         run=run if keep else None,
     )
+
+
+def by_group(records: Iterable[Record], by: str) -> dict[str | None, NDArray[np.float64]]:
+    """Return the measures of each group: a row per run that has the group, in the order given."""
+    found: dict[str | None, list[NDArray[np.float64]]] = {}
+    for each in records:
+        groups = each.measures[by]
+        for name, row in zip(groups.names, groups.values, strict=True):
+            found.setdefault(name, []).append(row)
+    return {name: np.array(rows) for name, rows in found.items()}
+
+
+def state_of(found: Record | Failure | None) -> dict[str, str | None]:
+    """Return what tables say of a run: its digest, state and error.
+
+    The state is ``done``, ``failed``, or ``missing`` for None. There is no digest unless it is
+    done, and the error is empty unless it failed.
+    """
+    if isinstance(found, Record):
+        return {"digest": found.digest, "state": "done", "error": ""}
+    if found is None:
+        return {"digest": None, "state": "missing", "error": ""}
+    return {"digest": None, "state": "failed", "error": found.message}
 
 
 def recorded(run: Run, planned: PlannedRun, question: Question) -> Record:

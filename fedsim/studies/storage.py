@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedsim.results.measures import MEASURES
-from fedsim.results.rundir import named, whole_directory, write_json
+from fedsim.results.rundir import write_json
 from fedsim.results.storage import draw
 from fedsim.studies.comparison import HIGH, KIND, LOW, Comparison
 from fedsim.studies.records import Record
-from fedsim.studies.store import Store
+from fedsim.studies.store import save_study
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -22,19 +22,8 @@ if TYPE_CHECKING:
 
 def save(comparison: Comparison, directory: str | os.PathLike[str], *, charts: bool) -> Path:
     """Write *comparison* to *directory*; see ``Comparison.save``."""
-    path, own = named(directory), comparison.store
-    if own is not None and path.absolute() == own.directory.absolute():
-        _write_derived(comparison, path, comparison.records, charts=charts)
-        return path
-    with whole_directory(path) as folder:
-        store = Store.begin(folder, KIND, comparison.scenario, comparison.options)
-        store.plan(comparison.planned)
-        whole = [replace(each, run=comparison.whole(each)) for each in comparison.records]
-        records = [store.add(each) for each in whole]
-        for failure in comparison.failures:
-            store.fail(failure)
-        _write_derived(comparison, folder, records, charts=charts)
-    return path
+    write = partial(_write_derived, comparison, charts=charts)
+    return save_study(comparison, KIND, directory, write, comparison.whole)
 
 
 def _write_derived(

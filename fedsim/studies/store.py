@@ -12,10 +12,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from fedsim.errors import ResultsError
 from fedsim.results.manifest import FORMAT, jsonable, provenance
@@ -28,6 +28,7 @@ from fedsim.results.rundir import (
     named,
     read_json,
     refuse_foreign,
+    whole_directory,
 )
 from fedsim.scenario.spec import Scenario
 from fedsim.studies.cells import Cell, PlannedRun, of_a_run, plugin_module
@@ -268,6 +269,54 @@ class Store:
             new.replace(path)
         except OSError as error:
             raise _unwritable(path, error) from error
+
+
+class Study(Protocol):
+    """What a comparison and a sweep have in common, for their directory."""
+
+    scenario: Scenario
+    planned: tuple[PlannedRun, ...]
+    records: tuple[Record, ...]
+    failures: tuple[Failure, ...]
+    store: Store | None
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What it asks, as plain values."""
+        ...
+
+
+def save_study(
+    study: Study,
+    kind: str,
+    directory: str | os.PathLike[str],
+    write: Callable[[Path, Sequence[Record]], None],
+    whole: Callable[[Record], Run | None] = lambda record: record.run,
+) -> Path:
+    """Write a study to a directory, and return that; its own store has all but what is derived.
+
+    Args:
+        study: The study.
+        kind: What it is, such as ``comparison``.
+        directory: Its name. One that fedsim wrote is replaced, but for the study's own.
+        write: Writes what is derived, given the directory and the records there.
+        whole: Gives the whole run of a record where it was kept.
+
+    Raises:
+        ResultsError: Something else has that name, or it cannot be written.
+    """
+    path, own = named(directory), study.store
+    if own is not None and path.absolute() == own.directory.absolute():
+        write(path, study.records)
+        return path
+    with whole_directory(path) as folder:
+        store = Store.begin(folder, kind, study.scenario, study.options)
+        store.plan(study.planned)
+        records = [store.add(replace(each, run=whole(each))) for each in study.records]
+        for failure in study.failures:
+            store.fail(failure)
+        write(folder, records)
+    return path
 
 
 def _identity(item: Mapping[str, Any]) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fedsim.results.rundir import named, whole_directory, write_json
-from fedsim.studies.store import Store
+from fedsim.results.rundir import write_json
+from fedsim.studies.records import Record
+from fedsim.studies.store import save_study
 from fedsim.studies.swept import KIND, Sweep
 
 CHARTS = "charts"
@@ -16,19 +18,11 @@ CHARTS = "charts"
 
 def save(sweep: Sweep, directory: str | os.PathLike[str], *, charts: bool) -> Path:
     """Write *sweep* to *directory*; see ``Sweep.save``."""
-    path, own = named(directory), sweep.store
-    if own is not None and path.absolute() == own.directory.absolute():
-        _write_derived(sweep, path, charts=charts)
-        return path
-    with whole_directory(path) as folder:
-        store = Store.begin(folder, KIND, sweep.scenario, sweep.options)
-        store.plan(sweep.planned)
-        for record in sweep.records:
-            store.add(record)
-        for failure in sweep.failures:
-            store.fail(failure)
+
+    def write(folder: Path, _records: Sequence[Record]) -> None:
         _write_derived(sweep, folder, charts=charts)
-    return path
+
+    return save_study(sweep, KIND, directory, write)
 
 
 def sweep_json(sweep: Sweep) -> dict[str, Any]:

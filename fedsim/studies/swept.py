@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,13 +18,14 @@ from fedsim.results.slo import Bounded
 from fedsim.results.storage import SAVED_GROUPINGS
 from fedsim.scenario.spec import Scenario
 from fedsim.scenario.units import measured_in
+from fedsim.studies.cautions import alike
 from fedsim.studies.cells import PlannedRun
 from fedsim.studies.comparison import HIGH, LOW, target
 from fedsim.studies.crossings import crossovers, knee
 from fedsim.studies.pairing import require_paired
 from fedsim.studies.points import headings, in_words
 from fedsim.studies.ranking import measure_of
-from fedsim.studies.records import ALL, Failure, Record
+from fedsim.studies.records import ALL, Failure, Record, by_group, state_of
 from fedsim.studies.saturation import grows, is_overloaded
 from fedsim.studies.statistics import estimates
 
@@ -42,7 +42,6 @@ COUNT = "_count"
 """A column ``<measure>_count`` is the number of replications that have a value."""
 
 _LOWEST, _HIGHEST = np.array([measure.bounds for measure in MEASURES.values()]).T
-_FIGURES = re.compile(r"\d[\d,.]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +155,9 @@ class Sweep:
         rows = []
         for run in self.planned:
             place = self._places[_identity(run.cell.key)]
-            each = results.get((place, run.cell.replication))
             row = {path: key.values[place] for path, key in self.keys.items()}
             row |= {"replication": run.cell.replication, "seed": run.seed}
-            digest, state, error = None, "missing", ""
-            if isinstance(each, Record):
-                digest, state = each.digest, "done"
-            elif each is not None:
-                state, error = "failed", each.message
-            rows.append(row | {"digest": digest, "state": state, "error": error})
+            rows.append(row | state_of(results.get((place, run.cell.replication))))
         return _table(rows)
 
     def estimates(self, by: str | None = None) -> DataFrame:
@@ -189,7 +182,7 @@ class Sweep:
         rows, values = [], []
         for place in range(len(self.points)):
             done = sum(self._place(each) == place for each in self.records)
-            for group, found in self._grouped(place, by or ALL):
+            for group, found in self._grouped(place, by or ALL).items():
                 row = {path: key.values[place] for path, key in self.keys.items()}
                 row |= {} if by is None else {by: group}
                 rows.append(row | {"replications": done})
@@ -438,17 +431,12 @@ class Sweep:
             values[each.replication, self._place(each)] = each.value(measure)
         return values
 
-    def _grouped(self, place: int, by: str) -> list[tuple[str | None, NDArray[np.float64]]]:
+    def _grouped(self, place: int, by: str) -> dict[str | None, NDArray[np.float64]]:
         """Return the measures of each group at a point: a row per run that has the group."""
-        found: dict[str | None, list[NDArray[np.float64]]] = {}
-        for each in self.records:
-            if self._place(each) == place:
-                groups = each.measures[by]
-                for name, row in zip(groups.names, groups.values, strict=True):
-                    found.setdefault(name, []).append(row)
+        found = by_group((each for each in self.records if self._place(each) == place), by)
         if by == ALL and not found:
-            return [(ALL, np.full((1, len(MEASURES)), np.nan))]
-        return [(name, np.array(rows)) for name, rows in found.items()]
+            return {ALL: np.full((1, len(MEASURES)), np.nan)}
+        return found
 
     def _numeric(self, name: str | None) -> Key:
         key = self.key(name)
@@ -471,17 +459,10 @@ class Sweep:
 
     def _merged(self) -> list[str]:
         """Return the warnings of runs; those that differ in nothing but figures are one."""
-        first: dict[str, tuple[str, Record]] = {}
-        counts: dict[str, int] = {}
-        for each in self.records:
-            for sentence in each.warnings:
-                text = _FIGURES.sub("#", sentence)
-                first.setdefault(text, (sentence, each))
-                counts[text] = counts.get(text, 0) + 1
         return [
-            f"{counts[text]} of {len(self.records)} runs (here {in_words(each.key)}, seed "
-            f"{each.seed}): {sentence}"
-            for text, (sentence, each) in first.items()
+            f"{len(runs)} of {len(self.records)} runs (here {in_words(runs[0].key)}, seed "
+            f"{runs[0].seed}): {sentence}"
+            for sentence, runs in alike((each, each.warnings) for each in self.records)
         ]
 
 
