@@ -97,6 +97,20 @@ def blocks(page: Path) -> list[Block]:
     return found
 
 
+def between(text: str, begin: str, end: str, content: str) -> str:
+    """Return the text of a page with *content* between two markers.
+
+    Raises:
+        ValueError: The page lacks the markers.
+    """
+    before, opened, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not opened or not closed:
+        msg = f"the page lacks the markers {begin!r} and {end!r}"
+        raise ValueError(msg)
+    return f"{before}{begin}\n\n{content}\n{end}{after}"
+
+
 def masked(output: str) -> str:
     """Return an output with its figures masked and its blanks made one."""
     return " ".join(_FIGURE.sub("#", output).split())

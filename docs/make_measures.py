@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from docs.blocks import between
 from fedsim.results.measures import MEASURES, Measure
 
 PAGE = Path(__file__).resolve().parent / "measures.md"
@@ -20,10 +21,12 @@ END = "<!-- end of the measures -->"
 
 
 def rewritten(page: str) -> str:
-    """Return the page with its table as the measures say."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{_table()}\n{END}{after}"
+    """Return the page with its table as the measures say.
+
+    Raises:
+        ValueError: The page lacks the markers.
+    """
+    return between(page, BEGIN, END, _table())
 
 
 def _table() -> str:

@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args, get_origin
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from docs.blocks import between
 from fedsim.scenario import units
 from fedsim.scenario.json_schema import schema
 from fedsim.scenario.schema.base import Settings, fields_by_key, listed
@@ -402,13 +403,7 @@ def rewritten(page: Path = PAGE) -> str:
     Raises:
         ValueError: The page lacks the markers.
     """
-    text = page.read_text(encoding="utf-8")
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        msg = f"{page} lacks the markers {BEGIN!r} and {END!r}"
-        raise ValueError(msg)
-    return f"{head}{BEGIN}\n\n{Reference().text()}\n{END}{tail}"
+    return between(page.read_text(encoding="utf-8"), BEGIN, END, Reference().text())
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from docs.blocks import between
 from fedsim.federation.strategies.registry import STRATEGIES
 
 PAGE = Path(__file__).resolve().parent / "strategies.md"
@@ -120,13 +121,7 @@ def rewritten(page: Path = PAGE) -> str:
     Raises:
         ValueError: The page lacks the markers.
     """
-    text = page.read_text(encoding="utf-8")
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        msg = f"{page} lacks the markers {BEGIN!r} and {END!r}"
-        raise ValueError(msg)
-    return f"{head}{BEGIN}\n\n{cards()}\n{END}{tail}"
+    return between(page.read_text(encoding="utf-8"), BEGIN, END, cards())
 
 
 if __name__ == "__main__":

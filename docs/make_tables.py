@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from docs.blocks import between
 from fedsim.results.columns import TABLES
 from fedsim.results.rows import Column, Table
 
@@ -27,12 +28,7 @@ def rewritten(page: str) -> str:
     """
     for table in TABLES.values():
         begin, end = BEGIN.format(table.name), END.format(table.name)
-        before, found, rest = page.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            msg = f"the page lacks the markers {begin!r} and {end!r}"
-            raise ValueError(msg)
-        page = f"{before}{begin}\n\n{_columns(table)}\n{end}{after}"
+        page = between(page, begin, end, _columns(table))
     return page
 
 

@@ -11,6 +11,7 @@ with rate 1 − ρ.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from docs.blocks import between
 from fedsim.kernel.streams import generator
 from fedsim.studies.statistics import estimates
 from fedsim.studies.steady import TooShort, pooled_percentile
@@ -170,12 +174,8 @@ def long_run_table(found: list[Coverage]) -> str:
 
 def replaced(page: str, name: str, table: str) -> str:
     """Return *page* with *table* between the marks of that name."""
-    begin, end = (
-        f"<!-- {name}: written by `python tools/coverage.py` -->",
-        f"<!-- end of {name} -->",
-    )
-    head, _, rest = page.partition(begin)
-    return f"{head}{begin}\n\n{table}\n\n{end}{rest.partition(end)[2]}"
+    begin = f"<!-- {name}: written by `python tools/coverage.py` -->"
+    return between(page, begin, f"<!-- end of {name} -->", f"{table}\n")
 
 
 if __name__ == "__main__":
