@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from fedsim.cli.failures import MISSED, going_on, reported
+from fedsim.cli.failures import MISSED, reported
 from fedsim.cli.options import (
     Dask,
     Fresh,
@@ -21,7 +22,7 @@ from fedsim.cli.options import (
     parsed,
 )
 from fedsim.cli.output import load_warnings, print_json, repeat_command, result_directory
-from fedsim.cli.progress import progress_bar, writing
+from fedsim.cli.studying import run_study
 
 Replications = Annotated[
     int | None,
@@ -67,28 +68,24 @@ def compare(
         loaded = load(scenario, parsed(overrides)).changed(seed=seed)
         directory = result_directory(out, loaded.name, "compare", loaded.seed)
         from fedsim.studies.compare import compare as run_comparison
-        from fedsim.studies.dask_cluster import cluster
 
         more = _options(replications, routers, baseline)
         repeat = repeat_command("compare", scenario, loaded.seed, overrides, out, *more)
-        with (
-            cluster(dask, workers) as executor,
-            progress_bar(quiet or as_json) as report,
-            going_on(repeat, directory),
-        ):
-            result = run_comparison(
+        result = run_study(
+            partial(
+                run_comparison,
                 loaded,
                 routers=dict(map(_named, routers or [])),
                 replications=replications,
-                workers=workers,
-                executor=executor,
                 baseline=baseline,
-                directory=directory,
-                fresh=fresh or out is None,
-                progress=report,
-            )
-        with writing(quiet or as_json):
-            result.save(directory)
+            ),
+            directory,
+            repeat,
+            fresh=fresh or out is None,
+            workers=workers,
+            dask=dask,
+            silent=quiet or as_json,
+        )
         overloads = load_warnings(loaded)
         if as_json:
             from fedsim.studies.storage import comparison_json

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from fedsim.cli.failures import MISSED, going_on, reported
+from fedsim.cli.failures import MISSED, reported
 from fedsim.cli.options import (
     Dask,
     Fresh,
@@ -20,7 +21,7 @@ from fedsim.cli.options import (
     parsed,
 )
 from fedsim.cli.output import print_json, repeat_command, result_directory
-from fedsim.cli.progress import progress_bar, writing
+from fedsim.cli.studying import run_study
 
 Replications = Annotated[
     int | None,
@@ -49,28 +50,20 @@ def sweep(
 
         loaded = load(scenario, parsed(overrides)).changed(seed=seed)
         directory = result_directory(out, loaded.name, "sweep", loaded.seed)
-        from fedsim.studies.dask_cluster import cluster
         from fedsim.studies.sweep import sweep as run_sweep
         from fedsim.studies.sweep_storage import sweep_json
 
         more = [] if replications is None else ["--replications", str(replications)]
         repeat = repeat_command("sweep", scenario, loaded.seed, overrides, out, *more)
-        with (
-            cluster(dask, workers) as executor,
-            progress_bar(quiet or as_json) as report,
-            going_on(repeat, directory),
-        ):
-            result = run_sweep(
-                loaded,
-                replications=replications,
-                workers=workers,
-                executor=executor,
-                directory=directory,
-                fresh=fresh or out is None,
-                progress=report,
-            )
-        with writing(quiet or as_json):
-            result.save(directory)
+        result = run_study(
+            partial(run_sweep, loaded, replications=replications),
+            directory,
+            repeat,
+            fresh=fresh or out is None,
+            workers=workers,
+            dask=dask,
+            silent=quiet or as_json,
+        )
         if as_json:
             print_json(sweep_json(result) | {"directory": str(directory), "repeat": repeat})
         elif quiet:
