@@ -64,8 +64,8 @@ class ScenarioError(FedsimError, ValueError):
         return "\n".join(str(problem) for problem in self.problems)
 
 
-class ArgumentError(FedsimError, ValueError):
-    """A call has an argument of the wrong kind.
+class RemediedError(ValueError):
+    """A value is not what is wanted.
 
     Args:
         message: What is wrong, as a sentence.
@@ -79,6 +79,10 @@ class ArgumentError(FedsimError, ValueError):
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}"
+
+
+class ArgumentError(FedsimError, RemediedError):
+    """A call has an argument of the wrong kind."""
 
 
 class PlugInError(FedsimError):

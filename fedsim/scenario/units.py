@@ -14,6 +14,8 @@ from decimal import Decimal
 from difflib import get_close_matches
 from fractions import Fraction
 
+from fedsim.errors import RemediedError
+
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?"
 _QUANTITY = re.compile(rf"(?P<number>{_NUMBER})\s?(?P<unit>\D.*)?\Z", re.ASCII)
 _PARTS = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s?([a-zµ]+)\s?", re.IGNORECASE)
@@ -34,21 +36,8 @@ _SECONDS: Mapping[str, Fraction] = {
 _PER = ("s", "min", "h", "d")
 
 
-class UnitError(ValueError):
-    """A text is not a quantity of the kind that was asked for.
-
-    Args:
-        message: What is wrong, as a sentence.
-        remedy: What to write instead, as a sentence.
-    """
-
-    def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(message, remedy)
-        self.message = message
-        self.remedy = remedy
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.remedy}"
+class UnitError(RemediedError):
+    """A text is not a quantity of the kind that was asked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

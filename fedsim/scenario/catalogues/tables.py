@@ -11,25 +11,13 @@ from functools import cache
 from importlib.resources import files
 from typing import cast
 
+from fedsim.errors import RemediedError
 from fedsim.results.sources import Label
 from fedsim.scenario.schema.base import shown
 
 
-class CatalogueError(ValueError):
-    """A catalogue has no such figure.
-
-    Args:
-        message: What is wrong, as a sentence.
-        remedy: What to write instead, as a sentence.
-    """
-
-    def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(message, remedy)
-        self.message = message
-        self.remedy = remedy
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.remedy}"
+class CatalogueError(RemediedError):
+    """A catalogue has no such figure."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,10 @@ from fedsim.scenario.schema.base import (
     tag_of_word,
 )
 from fedsim.scenario.schema.derived import SettingsOf, default_of, model_of
-from fedsim.scenario.schema.federation import Federation, GatewayChoice
+from fedsim.scenario.schema.federation import Federation, GatewayChoice, Gateways
 from fedsim.scenario.schema.parts import BreakerSettings, HealthSettings, RateBreakerSettings
 from fedsim.scenario.schema.policies import PolicySettings, check_settings
-from fedsim.scenario.schema.types import CountFrom1, PlugInName
+from fedsim.scenario.schema.types import PlugInName
 from fedsim.world.config import WorldConfig
 
 _OR_OURS = "or write preset: default"
@@ -153,14 +153,7 @@ class ReferenceFederation(Settings):
     """It has no deadlines and no cancellations, so that nothing is ever aborted."""
 
     preset: Literal["apr"] = Field(description="Whose objects run: the reference's.")
-    gateways: dict[str, CountFrom1] | None = Field(
-        default=None,
-        min_length=1,
-        description=(
-            "Number of gateways by region, each with its own router, health view and breakers; "
-            "one in each region that requests come from where not given."
-        ),
-    )
+    gateways: Gateways = None
     gateway_choice: GatewayChoice = default_of(WorldConfig, "gateway_choice")
     strategy: Annotated[
         Literal[

@@ -45,6 +45,18 @@ def _known_preset(value: Any) -> Any:
 OwnPreset = Annotated[Literal["default"], BeforeValidator(_known_preset)]
 """The preset of the default objects; a name that no preset has is an error here."""
 
+Gateways = Annotated[
+    dict[str, CountFrom1] | None,
+    Field(
+        min_length=1,
+        description=(
+            "Number of gateways by region, each with its own router, health view and breakers; "
+            "one in each region that requests come from where not given."
+        ),
+    ),
+]
+"""Number of gateways by region."""
+
 GatewayChoice = Annotated[
     Literal["random", "tenant", "turn"],
     Field(
@@ -67,14 +79,7 @@ class Federation(Settings):
             "ours, apr the contracts' first implementation, which has fewer keys."
         ),
     )
-    gateways: dict[str, CountFrom1] | None = Field(
-        default=None,
-        min_length=1,
-        description=(
-            "Number of gateways by region, each with its own router, health view and breakers; "
-            "one in each region that requests come from where not given."
-        ),
-    )
+    gateways: Gateways = None
     gateway_choice: GatewayChoice = default_of(WorldConfig, "gateway_choice")
     strategy: StrategyName = Field(
         default="least_latency",
