@@ -38,10 +38,10 @@ bench: $(DEV)  ## Run the benchmarks (some minutes, on a quiet machine)
 	$(PIP) -e ".[dev,bench]"
 	$(BIN)/python -m benchmarks
 
-schema: $(CORE)  ## Write the scenario's JSON Schema anew from the model
+schema: $(CORE)  ## Write the scenario's JSON Schema again from the model
 	$(BIN)/python -m fedsim.scenario.json_schema
 
-docs: $(DEV)  ## Write the pictures, outputs and tables of the documentation anew (some minutes)
+docs: $(DEV)  ## Write the pictures, outputs and tables of the documentation again (some minutes)
 	$(BIN)/python docs/make_reference.py
 	$(BIN)/python docs/make_api.py
 	$(BIN)/python docs/make_measures.py

@@ -14,7 +14,7 @@ The words after the language say what a block is; Markdown renderers do not show
 - anything else is not run.
 
 ``tests/docs`` runs the pages and compares outputs with all figures masked, so that a change of the
-figures breaks no test; ``make docs`` writes the outputs anew.
+figures breaks no test; ``make docs`` writes the outputs again.
 """
 
 from __future__ import annotations

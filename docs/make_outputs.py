@@ -1,4 +1,4 @@
-"""Run the pages' examples and write their outputs anew: ``python docs/make_outputs.py [PAGE ...]``.
+"""Run the pages' examples and write their new outputs: ``python docs/make_outputs.py [PAGE ...]``.
 
 Without arguments it takes every page, some minutes; see ``blocks.py`` for what is run.
 """

@@ -1,6 +1,6 @@
 """Draw the pictures of docs/pitfalls.md: each pitfall under both presets, in one chart.
 
-``python docs/pitfall_pictures.py`` runs the ten scenarios twice each and draws them anew, as
+``python docs/pitfall_pictures.py`` runs the ten scenarios twice each and draws them again, as
 ``docs/make_pictures.py`` does. The same scenarios and seeds give the same pictures.
 """
 

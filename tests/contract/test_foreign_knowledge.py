@@ -33,7 +33,7 @@ class Silent:
 """
 
 
-class Told:
+class Partial:
     """A checker that knows of node w-0 that it is slow, full and degraded, and nothing else."""
 
     def __init__(self, context: GatewayContext) -> None:
@@ -89,7 +89,7 @@ def scene(path: Path, **federation: Any) -> fedsim.Scenario:
 )
 def test_what_a_checker_tells_is_gone_by(tmp_path: Path, strategy: str) -> None:
     """Latency, queue, cache and verdict of a foreign checker steer our strategies as ours do."""
-    run = fedsim.simulate(scene(tmp_path, strategy=strategy), health=Told)
+    run = fedsim.simulate(scene(tmp_path, strategy=strategy), health=Partial)
 
     assert "w-0" not in set(run.attempts["node"])
     assert not any("never reported" in warning for warning in run.warnings)
@@ -175,10 +175,10 @@ def test_check_asks_for_no_retries_where_there_are_none(tmp_path: Path) -> None:
 def test_promising_changes_changes_no_decision(tmp_path: Path) -> None:
     """A checker that announces its changes, of which there are none, makes the same decisions."""
 
-    class Silent(Told):
+    class Silent(Partial):
         pass
 
-    class Announcing(Told):
+    class Announcing(Partial):
         announces = True
 
         def subscribe(self, on_change: object) -> None:

@@ -150,7 +150,7 @@ class TestScenarioReference:
     """docs/scenario.md against the model of the scenario file."""
 
     def test_is_current(self) -> None:
-        """The page has the keys of the model; `make docs` writes them anew."""
+        """The page has the keys of the model; `make docs` writes them again."""
         page = ROOT / "docs" / "scenario.md"
 
         assert page.read_text(encoding="utf-8") == rewritten(page)

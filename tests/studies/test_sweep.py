@@ -43,7 +43,7 @@ sweep: {{grid: {{{STRATEGY}: [random, round_robin], {RATE}: [3/s, 6/s, 8/s]}}}}
 BAD_ROUTER = """\
 class Breaks:
     def __init__(self, context):
-        raise ValueError("no such luck")
+        raise ValueError("no node for you")
 """
 
 
@@ -184,7 +184,7 @@ def test_failed_run_is_a_row(folder):
     found = fedsim.sweep(scenario, grid=grid, replications=2, workers=1)
     cells = found.cells
     assert cells["state"].tolist() == ["done", "failed"] * 2
-    assert "no such luck" in cells["error"][1]
+    assert "no node for you" in cells["error"][1]
     table = found.estimates()
     assert table["replications"].tolist() == [2, 0]
     assert math.isnan(table["latency_p50_s"][1])

@@ -754,7 +754,7 @@ class TestBreaker:
         assert refused == ["a"] * 9
 
 
-class Told(Fixed):
+class Notified(Fixed):
     """A router that keeps what the gateway tells it."""
 
     def __init__(self, *choices):
@@ -780,7 +780,7 @@ class TestHooks:
 
     def test_start_and_completion(self):
         """Each attempt is told once at its start and once at its end, with outcome and latency."""
-        router = Told(target("a"), target("b"))
+        router = Notified(target("a"), target("b"))
         scene = GatewayScene({"a": [(0.5, BROKEN)], "b": [(0.25, 1)]}, router=router)
         scene.infer()
 
@@ -794,7 +794,7 @@ class TestHooks:
 
     def test_outcomes(self):
         """Deadlines, full queues and cancellations have outcomes of their own."""
-        router = Told(target("a"))
+        router = Notified(target("a"))
         scene = GatewayScene(
             {"a": [(9.0, 1), (0.0, FULL), (9.0, 1)]},
             router=router,

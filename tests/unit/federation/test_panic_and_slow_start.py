@@ -62,7 +62,7 @@ class Scene(RouterScene):
         slow_start=None,
         policies=(),
         strategy="round_robin",
-        luck=5,
+        seed=5,
     ) -> None:
         self.clock = HandClock()
         self.catalog = catalog_of(*nodes)
@@ -75,7 +75,7 @@ class Scene(RouterScene):
         tasks.spawn = never  # type: ignore[method-assign]
         self.gateway = builder.build(
             Surroundings(
-                self.network, self.clock, tasks, lambda _: random.Random(luck), EAST, self.seen
+                self.network, self.clock, tasks, lambda _: random.Random(seed), EAST, self.seen
             )
         )
         assert isinstance(self.gateway.router, Router)
@@ -277,8 +277,8 @@ class TestSlowStart:
     def test_the_first_decision_is_drawn(self):
         """How soon a node is owed a decision differs by gateway, and is right on average."""
         soon = []
-        for luck in range(400):
-            scene = Scene("a", "b", slow_start=SlowStartConfig(), luck=luck)
+        for seed in range(400):
+            scene = Scene("a", "b", slow_start=SlowStartConfig(), seed=seed)
             scene.sicken("a")
             scene.cure("a")
             scene.clock.now_s = 3.0

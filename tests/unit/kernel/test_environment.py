@@ -400,7 +400,7 @@ class TestTombstones:
 
 class TestTimer:
     def test_only_the_last_time_counts(self, env):
-        """Set anew, earlier or later, or cancelled, a timer calls its action at the last time."""
+        """Set again, earlier or later, or cancelled, a timer calls its action at the last time."""
         called = []
         timer = Timer(env, lambda: called.append(env.now))
 
