@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any, Literal
 
 import numpy as np
@@ -76,7 +77,7 @@ def curves(
             size=8.5,
             color=GREY,
         )
-    axes.set_ylabel(f"{label} ({unit})" if unit else label, size=9, color=INK)
+    axes.set_ylabel(_in_lines(label, unit), size=9, color=INK)
     if names != [""]:
         look = {"fontsize": 8.5, "title_fontsize": 8.5, "frameon": False, "labelcolor": INK}
         chart.legend(loc="outside lower center", ncols=columns, title=lines or None, **look)
@@ -128,8 +129,13 @@ def heat_map(
     bar.ax.yaxis.set_major_formatter("{x:g}")
     bar.ax.yaxis.set_minor_formatter("{x:g}" if norm == "log" else "")
     bar.outline.set_visible(False)
-    bar.set_label(f"{label} ({unit})" if unit else label, size=9, color=INK)
+    bar.set_label(_in_lines(label, unit), size=9, color=INK)
     return chart
+
+
+def _in_lines(label: str, unit: str) -> str:
+    """Return a label with its unit, in lines that are no longer than an axis."""
+    return fill(f"{label} ({unit})" if unit else label, 40)
 
 
 def _line(axes: Axes, part: pd.DataFrame, name: str, color: str, linestyle: str) -> None:

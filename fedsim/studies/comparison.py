@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fedsim.errors import ResultsError
 from fedsim.kernel.streams import generator
-from fedsim.results.belief import belief, failure_bound, percentile_of
+from fedsim.results.belief import belief, percentile_of
 from fedsim.results.measures import MEASURES
 from fedsim.results.run import Run
 from fedsim.results.slo import TIMES, Verdict
@@ -24,6 +24,7 @@ from fedsim.scenario.spec import Scenario
 from fedsim.scenario.units import DURATION
 from fedsim.studies.cautions import merged_warnings
 from fedsim.studies.cells import PlannedRun
+from fedsim.studies.estimating import measured
 from fedsim.studies.pairing import require_paired
 from fedsim.studies.precision import Reached, reached_in_words
 from fedsim.studies.ranking import (
@@ -35,7 +36,7 @@ from fedsim.studies.ranking import (
     rankable,
     ranked,
 )
-from fedsim.studies.records import ALL, MEASURE_PLACES, Failure, Record, by_group, state_of
+from fedsim.studies.records import ALL, Failure, Record, by_group, state_of
 from fedsim.studies.saturation import grows, is_overloaded
 from fedsim.studies.statistics import (
     Difference,
@@ -43,7 +44,6 @@ from fedsim.studies.statistics import (
     chances_of_best,
     equivalence,
     estimate,
-    estimates,
     holm,
     paired_difference,
     verdict,
@@ -61,10 +61,6 @@ KIND = "comparison"
 
 LOW, HIGH = "_low", "_high"
 """Columns ``<measure>_low`` and ``<measure>_high`` are the ends of a confidence interval."""
-
-_LOWEST, _HIGHEST = np.array([measure.bounds for measure in MEASURES.values()]).T
-_NO_FAILURES = np.array([name in {"success_rate", "goodput_share"} for name in MEASURES])
-"""Where a value of 1 says that none of the requests failed; its interval has the bound of that."""
 
 
 class Comparison:
@@ -586,13 +582,9 @@ class Comparison:
         if by not in self._tables:
             index, values = [], []
             for strategy, group, rows in self._grouped(by):
-                found = estimates(rows, _LOWEST, _HIGHEST, self.confidence)
-                requests = float(rows[:, MEASURE_PLACES["requests"]].sum())
-                whole = _NO_FAILURES & (found.mean == 1.0) & (found.count > 1)
-                bound = failure_bound(max(requests, 1.0), self.confidence)
-                low = np.where(whole, 1.0 - bound, found.low)
+                found = measured(rows, self.confidence)
                 index.append((strategy, group))
-                values.append(np.column_stack([found.mean, low, found.high]).reshape(-1))
+                values.append(np.column_stack([found.mean, found.low, found.high]).reshape(-1))
             columns = [name + end for name in MEASURES for end in ("", LOW, HIGH)]
             names = pd.MultiIndex.from_tuples(index, names=["strategy", "group"])
             self._tables[by] = pd.DataFrame(np.array(values), index=names, columns=columns)

@@ -10,8 +10,8 @@ import numpy as np
 
 from fedsim.errors import ResultsError
 from fedsim.results.measures import MEASURES, Measure
+from fedsim.studies.comparison import HIGH, LOW
 from fedsim.studies.ranking import CHIEF, measure_of
-from fedsim.studies.statistics import estimates
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -109,10 +109,10 @@ class SweepPlots:
         """Return a row per point: ``line``, ``at``, ``mean``, ``low`` and ``high``, for people."""
         import pandas as pd
 
-        found = estimates(self._of.values(measure.name), *measure.bounds, self._of.confidence)
+        found, name = self._of.estimates(), measure.name
         table = pd.DataFrame({"at": self._shown(along), "line": _names(others, self._of.points)})
-        ends = {"mean": found.mean, "low": found.low, "high": found.high}
-        table = table.assign(**{name: each * measure.scale for name, each in ends.items()})
+        ends = {"mean": found[name], "low": found[name + LOW], "high": found[name + HIGH]}
+        table = table.assign(**{end: each * measure.scale for end, each in ends.items()})
         numbers = [key.values for key in others if key.numeric]
         return table.loc[sorted(table.index, key=lambda n: [values[n] for values in numbers])]
 

@@ -22,12 +22,12 @@ from fedsim.studies.cautions import alike
 from fedsim.studies.cells import PlannedRun
 from fedsim.studies.comparison import HIGH, LOW, target
 from fedsim.studies.crossings import crossovers, knee
+from fedsim.studies.estimating import measured
 from fedsim.studies.pairing import require_paired
 from fedsim.studies.points import headings, in_words
 from fedsim.studies.ranking import measure_of
 from fedsim.studies.records import ALL, Failure, Record, by_group, state_of
 from fedsim.studies.saturation import grows, is_overloaded
-from fedsim.studies.statistics import estimates
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -40,8 +40,6 @@ KIND = "sweep"
 
 COUNT = "_count"
 """A column ``<measure>_count`` is the number of replications that have a value."""
-
-_LOWEST, _HIGHEST = np.array([measure.bounds for measure in MEASURES.values()]).T
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +116,7 @@ class Sweep:
         self.seeds = tuple(dict.fromkeys(run.seed for run in planned))
         self.points = tuple(run.cell.key for run in planned if run.cell.replication == 0)
         self.keys = _keys(self.points)
+        self._tables: dict[str | None, DataFrame] = {}
         self._places = {_identity(key): place for place, key in enumerate(self.points)}
         ordered = sorted(found, key=lambda each: (each.replication, self._place(each)))
         self.failures = tuple(each for each in ordered if isinstance(each, Failure))
@@ -179,6 +178,11 @@ class Sweep:
             choices = ", ".join(SAVED_GROUPINGS)
             msg = f"a sweep cannot be grouped by {by!r}; choose one of {choices}"
             raise ResultsError(msg)
+        if by not in self._tables:
+            self._tables[by] = self._estimated(by)
+        return self._tables[by].copy(deep=False)
+
+    def _estimated(self, by: str | None) -> DataFrame:
         rows, values = [], []
         for place in range(len(self.points)):
             done = sum(self._place(each) == place for each in self.records)
@@ -186,7 +190,7 @@ class Sweep:
                 row = {path: key.values[place] for path, key in self.keys.items()}
                 row |= {} if by is None else {by: group}
                 rows.append(row | {"replications": done})
-                each = estimates(found, _LOWEST, _HIGHEST, self.confidence)
+                each = measured(found, self.confidence)
                 parts = (each.mean, each.low, each.high, each.count)
                 values.append(np.column_stack(parts).reshape(-1))
         import pandas as pd

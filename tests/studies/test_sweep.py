@@ -97,6 +97,15 @@ def test_has_a_row_per_group(sweep):
         sweep.estimates(by="x")
 
 
+def test_a_success_rate_of_1_has_a_bound(sweep):
+    """N requests without a failure leave room for about 3 / n, as in a comparison."""
+    table = sweep.estimates()
+    whole = table[table["success_rate"] == 1.0]
+    requests = whole["requests"] * whole["replications"]
+    assert len(whole)
+    assert whole["success_rate_low"].to_numpy() == pytest.approx(1.0 - 3.0 / requests, abs=1e-4)
+
+
 def test_knee_is_that_of_a_single_server(scenario):
     """Mean latency 1 / (μ − λ) reaches 300 ms at λ = 10 − 1 / 0.3 = 6.67 requests per second."""
     rates = [f"{rate}/s" for rate in (5, 6, 7, 8)]
