@@ -98,7 +98,7 @@ def test_has_a_row_per_group(sweep):
 
 
 def test_a_success_rate_of_1_has_a_bound(sweep):
-    """N requests without a failure leave room for about 3 / n, as in a comparison."""
+    """Requests of which none failed leave room for about 3 / n failures, as in a comparison."""
     table = sweep.estimates()
     whole = table[table["success_rate"] == 1.0]
     requests = whole["requests"] * whole["replications"]
