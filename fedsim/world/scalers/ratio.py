@@ -1,0 +1,104 @@
+"""Rules that go by the ratio of a signal to its target, and the products that are such."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fedsim.federation.settings import Follows, Share
+from fedsim.world.scalers.preset import BY_NODE, Preset, SignalConfig
+from fedsim.world.scalers.stages import RateConfig, StabiliseConfig, tolerated
+from fedsim.world.scalers.view import Decision, PoolView, Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatioRule:
+    """As many nodes as bring the signal to its target.
+
+    Attributes:
+        signal: The signal.
+        up: Tolerance above the target, as a share of it.
+        down: Tolerance below the target, as a share of it.
+        nodes: What is counted: ``ready``, the mean of ready nodes, where those that are not ready
+            count as idle when the pool would grow; ``ordered``, the mean times the nodes ordered;
+            ``total``, the pool's sum, whoever has it.
+    """
+
+    signal: SignalConfig
+    up: float
+    down: float
+    nodes: str
+
+    def wanted(self, view: PoolView) -> Decision:
+        """Return the number of nodes, or the present one within the tolerance."""
+        signal, current = self.signal, view.ordered
+        if view.total is None or not view.ready:
+            return Decision(current)
+        value, wanted = self._of_pool(view) if self._sums(view) else self._of_nodes(view)
+        if wanted == current:
+            return Decision(current)
+        return Decision(
+            wanted, f"{signal.of} {value:.4g} for a target of {signal.target:.4g}: {wanted}"
+        )
+
+    def _sums(self, view: PoolView) -> bool:
+        return self.nodes == "total" or self.signal.of == "arrival_rate"
+
+    def _of_pool(self, view: PoolView) -> tuple[float, int]:
+        """Return the sum by node ordered, and the nodes that it takes."""
+        total, target, current = view.total or 0.0, self.signal.target, view.ordered
+        if tolerated(total / (target * current), self.up, self.down):
+            return total / current, current
+        return total / current, math.ceil(total / target)
+
+    def _of_nodes(self, view: PoolView) -> tuple[float, int]:
+        """Return the mean, and the nodes that it takes, as Kubernetes computes them."""
+        current, ready = view.ordered, view.ready
+        mean = (view.total or 0.0) / ready
+        ratio = mean / self.signal.target
+        if self.nodes == "ordered":
+            return mean, current if tolerated(ratio, self.up, self.down) else math.ceil(
+                current * ratio
+            )
+        if ready == current or ratio <= 1.0 or self.signal.of not in BY_NODE:
+            inside = tolerated(ratio, self.up, self.down)
+            return mean, current if inside else math.ceil(ratio * ready)
+        spread = (view.total or 0.0) / current / self.signal.target
+        if spread < 1.0 or tolerated(spread, self.up, self.down):
+            return mean, current
+        return mean, max(math.ceil(spread * current), current)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HpaSignal(SignalConfig):
+    """What a HorizontalPodAutoscaler goes by."""
+
+    lag_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hpa(Preset):
+    """The HorizontalPodAutoscaler of Kubernetes, autoscaling/v2.
+
+    Attributes:
+        signal: What it goes by.
+        tolerance: The pool does not change while the signal is as close to its target.
+        tolerance_up: The same above the target; tolerance where not given.
+        tolerance_down: The same below the target; tolerance where not given.
+    """
+
+    name = "hpa"
+
+    signal: HpaSignal = field(default_factory=HpaSignal)
+    tolerance: Share = 0.1
+    tolerance_up: Annotated[Share, Follows("tolerance")] = 0.1
+    tolerance_down: Annotated[Share, Follows("tolerance")] = 0.1
+    rate: RateConfig | None = field(default_factory=RateConfig)
+    stabilise: StabiliseConfig | None = field(default_factory=StabiliseConfig)
+
+    def rule(self) -> Rule:
+        """Return the rule, with its memory empty."""
+        return RatioRule(
+            signal=self.signal, up=self.tolerance_up, down=self.tolerance_down, nodes="ready"
+        )
