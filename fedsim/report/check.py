@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fedsim.document import (
@@ -67,6 +67,7 @@ def check_report(offered: OfferedLoad, warnings: Sequence[str], *, served: bool)
         *_items(fact for each in scenario.world.streams for fact in load_facts(each.traffic)),
         Heading("Pools (load split in proportion to capacity)"),
         _pools(offered),
+        *_items(f"{name}: no nodes, for its count is 0" for name in _empty(scenario)),
         *_items(_demand(row) for row in capability_table(offered) if row.offered_rps > 0.0),
         Heading("Federation"),
         *_items(_federation(scenario)),
@@ -221,6 +222,13 @@ def _pools(offered: OfferedLoad) -> Table:
         ),
     ]
     return Table(tuple(columns), _ELSEWHERE)
+
+
+def _empty(scenario: Scenario) -> list[str]:
+    """Return the pools whose count is 0, which the world is without."""
+    kept = {pool.name for pool in scenario.world.pools}
+    pools = scenario.resolved.get("pools")
+    return [name for name in pools if name not in kept] if isinstance(pools, Mapping) else []
 
 
 def _engine_columns(rows: Sequence[PoolLoad]) -> list[Column]:

@@ -63,6 +63,7 @@ def _is_streamed(stream: Stream, pools: Iterable[Pool]) -> bool:
         return stream.streamed == "on"
     return stream.capability in STREAMED and any(
         pool.engine is not None
+        and pool.count
         and stream.capability in pool.capabilities
         and stream.model in (None, pool.model)
         for pool in pools

@@ -11,6 +11,7 @@ from fedsim.results.slo import LIMITED, TOKEN_TIMES, Bounded
 from fedsim.scenario.spec import Scenario
 from fedsim.scenario.units import DURATION
 from fedsim.world.faults.config import FaultConfig
+from fedsim.world.nodes.config import PoolConfig
 
 RARE = 0.1
 """Expected number of strikes of a random fault below which it is said that none may come."""
@@ -31,7 +32,12 @@ def _nothing(scenario: Scenario, fault: FaultConfig) -> Iterator[str]:
     """Yield why a fault strikes nothing, or changes nothing."""
     duration = DURATION.format(scenario.duration_s)
     nodes = _nodes(scenario, fault)
-    if fault.ends is None and not nodes:
+    if fault.node is not None and not nodes:
+        pool = fault.node.rpartition("-")[0]
+        count = sum(each.count for each in scenario.world.pools if each.name == pool)
+        yield f"strikes nothing: the count of {pool} is {count}, and its first node is {pool}-0."
+        return
+    if not nodes:
         yield "strikes nothing: there are no nodes. Name a region, pool or node that has some."
         return
     if fault.at_s is not None and fault.at_s >= scenario.duration_s:
@@ -55,14 +61,33 @@ def _nothing(scenario: Scenario, fault: FaultConfig) -> Iterator[str]:
 
 
 def _nodes(scenario: Scenario, fault: FaultConfig) -> int:
-    """Return how many nodes a fault that is not of a link may strike."""
+    """Return how many nodes a fault may strike, or the messages of how many."""
+    pools = scenario.world.pools
+    if fault.ends is not None:
+        return sum(
+            _at_end(pool, end)
+            for gateways, end in (fault.ends, fault.ends[::-1])
+            if gateways.partition("/")[0] in scenario.federation.gateways
+            for pool in pools
+        )
     if fault.node is not None:
-        return 1
+        return sum(_is_node(pool, fault.node) for pool in pools)
     return sum(
         pool.count
-        for pool in scenario.world.pools
+        for pool in pools
         if pool.name == fault.pool or pool.name in fault.pools or pool.region == fault.region
     )
+
+
+def _at_end(pool: PoolConfig, end: str) -> int:
+    """Return how many nodes of a pool are at the end of a link."""
+    return pool.count if end in (pool.name, pool.region) else _is_node(pool, end)
+
+
+def _is_node(pool: PoolConfig, name: str) -> bool:
+    """Return whether a node of that name is in a pool."""
+    number = name.removeprefix(f"{pool.name}-")
+    return number != name and number.isdecimal() and int(number) < pool.count
 
 
 def _silent_link(scenario: Scenario, ends: tuple[str, str]) -> Iterator[str]:

@@ -126,6 +126,11 @@ class Facts:
         return [name for name in self.mapping("pools") if self.mapping("pools", name)]
 
     @property
+    def pools_with_nodes(self) -> list[str]:
+        """The names of the pools that have nodes, as far as can be known."""
+        return [pool for pool in self.pools if self.pool_count(pool) != 0]
+
+    @property
     def streams(self) -> list[str]:
         """The names of all streams that are mappings."""
         return [name for name in self.mapping("workload") if self.mapping("workload", name)]
@@ -167,9 +172,10 @@ class Facts:
         return self.text("federation", "preset") not in (None, "default")
 
     def capable(self, stream: str) -> list[str]:
-        """Return the pools that have the capability of a stream."""
+        """Return the pools with nodes that have the capability of a stream."""
         capability = self.stream_capability(stream)
-        return [pool for pool in self.pools if capability in (self.pool_capabilities(pool) or ())]
+        pools = self.pools_with_nodes
+        return [pool for pool in pools if capability in (self.pool_capabilities(pool) or ())]
 
     def servers(self, stream: str) -> list[str]:
         """Return the pools that may get requests of a stream, by capability and model."""
@@ -202,13 +208,10 @@ class Facts:
         stated = self.mapping("federation", "gateways")
         return [region for region in self.regions if region in stated]
 
-    def node_exists(self, node: str) -> bool:
-        """Return whether a node of that name exists, as far as can be known."""
-        match = _NODE.match(node)
-        if match is None or match["pool"] not in self.mapping("pools"):
-            return False
-        count = self.pool_count(match["pool"])
-        return count is None or int(match["number"]) < count
+    def is_node(self, name: str) -> bool:
+        """Return whether a pool has a node of that name if its count is high enough."""
+        match = _NODE.match(name)
+        return match is not None and match["pool"] in self.mapping("pools")
 
     def pool_count(self, pool: str) -> int | None:
         """Return the number of nodes of a pool, or None where that cannot be known."""

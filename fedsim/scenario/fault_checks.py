@@ -14,7 +14,8 @@ from fedsim.world.faults.registry import FAULTS
 def faults_of_nothing(facts: Facts) -> Iterator[Problem]:
     """Yield a problem for every pool, or end of a link, that a fault names and that is not there.
 
-    Regions, single pools and nodes that faults name are checked with all other names.
+    Regions, single pools and nodes that faults name are checked with all other names. A pool whose
+    count is 0, and a node beyond the count of its pool, are there in other runs of a study.
     """
     for number, fault in facts.faults:
         path: KeyPath = ("faults", number)
@@ -73,6 +74,6 @@ def _holds_gateways(facts: Facts, end: str) -> bool:
 
 
 def _holds_nodes(facts: Facts, end: str) -> bool:
-    if end in facts.mapping("pools") or facts.node_exists(end):
+    if end in facts.mapping("pools") or facts.is_node(end):
         return True
     return any(facts.text("pools", pool, "region") == end for pool in facts.pools)

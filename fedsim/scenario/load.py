@@ -49,6 +49,7 @@ _CHECKS: tuple[Callable[[Facts], Iterable[Problem]], ...] = (
     pool_checks.mixed_kinds,
     pool_checks.wrong_engines,
     references.unknown_models,
+    reachability.no_nodes,
     reachability.unserved_streams,
     unknown_sizes.unknown_sizes,
     reachability.origins_without_gateway,

@@ -44,6 +44,7 @@ def figures(file: ScenarioFile, engines: EngineSources) -> tuple[Figure, ...]:
     found += [
         _of_pool(f"pools.{name}", pool, stated["pools"][name], engines.profiles.get(name))
         for name, pool in file.pools.items()
+        if pool.count
     ]
     found += [_of_stream(f"workload.{name}", stated["workload"][name]) for name in file.workload]
     found += [

@@ -13,18 +13,25 @@ from fedsim.scenario.source import KeyPath
 from fedsim.scenario.units import DURATION
 
 
+def no_nodes(facts: Facts) -> Iterator[Problem]:
+    """Yield a problem where no pool has nodes."""
+    if facts.pools and not facts.pools_with_nodes:
+        message = "There are no nodes: every pool has count: 0."
+        yield facts.document.problem(("pools",), message, "Give one a count of 1 or more.")
+
+
 def unserved_streams(facts: Facts) -> Iterator[Problem]:
     """Yield a problem for every stream that no pool can serve, by model or by privacy too."""
     for stream in facts.streams:
         capability = facts.stream_capability(stream)
-        if capability is None or not facts.pools:
+        if capability is None or not facts.pools_with_nodes:
             continue
         if not facts.capable(stream):
-            each = [facts.pool_capabilities(pool) for pool in facts.pools]
+            each = [facts.pool_capabilities(pool) for pool in facts.pools_with_nodes]
             offered = [word for words in each if words is not None for word in words]
             if None in each:
                 continue  # a pool may have it
-            message = f"No pool has the capability {capability}."
+            message = f"No pool{_with_nodes(facts)} has the capability {capability}."
             remedy = (
                 f"Add it to the capabilities of a pool; the pools have "
                 f"{listed(list(dict.fromkeys(offered)), 'and')}."
@@ -36,15 +43,20 @@ def unserved_streams(facts: Facts) -> Iterator[Problem]:
             yield from _unlawful(facts, stream)
 
 
+def _with_nodes(facts: Facts) -> str:
+    """Return the words that leave out pools without nodes, where there are some."""
+    return " with nodes" if len(facts.pools_with_nodes) < len(facts.pools) else ""
+
+
 def _incapable(facts: Facts, stream: str, capability: str) -> Iterator[Problem]:
     """Yield that the pools which serve the model of a stream lack its capability."""
     model = facts.text("workload", stream, "model")
-    serving = [pool for pool in facts.pools if facts.pool_model(pool) == model]
+    serving = [pool for pool in facts.pools_with_nodes if facts.pool_model(pool) == model]
     unsure = any(facts.pool_capabilities(pool) is None for pool in serving)
     if not serving or unsure:
         return  # no pool serves it, which is a problem of its own, or one may have the capability
     able = [facts.pool_model(pool) or pool for pool in facts.capable(stream)]
-    message = f"No pool that serves {model} has the capability {capability}."
+    message = f"No pool{_with_nodes(facts)} that serves {model} has the capability {capability}."
     remedy = (
         f"Add it to the capabilities of {serving[0]}, or ask for "
         f"{listed(list(dict.fromkeys(able)))}."
@@ -100,7 +112,7 @@ def origins_without_gateway(facts: Facts) -> Iterator[Problem]:
 def missing_round_trips(facts: Facts) -> Iterator[Problem]:
     """Yield a problem for every gateway's region and pool's region of unknown distance."""
     given = facts.mapping("network", "between")
-    targets = list(dict.fromkeys(facts.pool_region(pool) for pool in facts.pools))
+    targets = list(dict.fromkeys(facts.pool_region(pool) for pool in facts.pools_with_nodes))
     noted: set[frozenset[str]] = set()
     for gateway in facts.gateway_regions():
         for target in targets:

@@ -13,7 +13,10 @@ from fedsim.scenario.source import KeyPath
 
 
 def unknown_names(facts: Facts) -> Iterator[Problem]:
-    """Yield a problem for every name of something that does not exist."""
+    """Yield a problem for every name of something that does not exist.
+
+    A fault may name a node beyond the count of its pool, which other runs of a study may have.
+    """
     for pool in facts.pools:
         yield from _unknown_region(facts, ("pools", pool, "region"))
     for stream in facts.streams:
@@ -33,8 +36,8 @@ def unknown_names(facts: Facts) -> Iterator[Problem]:
 
 
 def unknown_models(facts: Facts) -> Iterator[Problem]:
-    """Yield a problem for every model that a stream asks for and that no pool serves."""
-    models = {pool: facts.pool_model(pool) for pool in facts.pools}
+    """Yield a problem for every model that a stream asks for and that no pool with nodes serves."""
+    models = {pool: facts.pool_model(pool) for pool in facts.pools_with_nodes}
     served = list(dict.fromkeys(model for model in models.values() if model is not None))
     if not served or None in models.values():
         return
@@ -56,7 +59,7 @@ def _meant_model(facts: Facts, asked: str) -> str | None:
     parts count, too.
     """
     names: dict[str, str] = {}
-    for pool in facts.pools:
+    for pool in facts.pools_with_nodes:
         model = facts.pool_model(pool)
         assert model is not None
         profile = facts.profiles.get(pool)
@@ -159,14 +162,7 @@ def _unknown_pool(facts: Facts, path: KeyPath) -> Iterator[Problem]:
 
 def _unknown_node(facts: Facts, path: KeyPath) -> Iterator[Problem]:
     node = facts.text(*path)
-    if node is None or facts.node_exists(node):
+    if node is None or facts.is_node(node):
         return
-    pool, _, number = node.rpartition("-")
-    if pool in facts.mapping("pools") and number.isdecimal():
-        count = facts.pool_count(pool) or 1
-        remedy = f"The nodes of {pool} are {pool}-0 to {pool}-{count - 1}."
-        if count == 1:
-            remedy = f"The only node of {pool} is {pool}-0."
-    else:
-        remedy = suggestion(node, [f"{name}-0" for name in facts.mapping("pools")])
+    remedy = suggestion(node, [f"{name}-0" for name in facts.mapping("pools")])
     yield facts.document.problem(path, f"There is no node {shown(node)}.", remedy)

@@ -55,7 +55,8 @@ class WorldConfig:
         drain_s: The world runs on until it is empty, or this long, in seconds.
         regions: All regions.
         network: Round trips between them.
-        pools: All pools; their order, then the node's number, is the order of nodes everywhere.
+        pools: All pools that have nodes; their order, then the node's number, is the order of
+            nodes everywhere.
         streams: What arrives.
         faults: What goes wrong.
         nodes_every_s: Sampling period of the nodes table in seconds, or None for no samples.

@@ -30,7 +30,9 @@ def world_config(file: ScenarioFile, files: WorkloadFiles, engines: EngineSource
             for name, region in file.regions.items()
         ),
         network=network_config(file.network, file.regions),
-        pools=tuple(pool_config(name, pool, engines) for name, pool in file.pools.items()),
+        pools=tuple(
+            pool_config(name, pool, engines) for name, pool in file.pools.items() if pool.count
+        ),
         streams=tuple(
             stream_config(name, stream, files, file.duration)
             for name, stream in file.workload.items()

@@ -14,6 +14,7 @@ from fedsim.scenario.schema.engine import Engine
 from fedsim.scenario.schema.service import Batching, Service, Switch
 from fedsim.scenario.schema.types import (
     CapabilityName,
+    CountFrom0,
     CountFrom1,
     Duration,
     Excess,
@@ -98,7 +99,10 @@ class Pool(Settings):
     """A pool of equal nodes, named after it: us-chat-0, us-chat-1 and so on."""
 
     region: str = Field(description="The region of its nodes.", examples=["us-east"])
-    count: CountFrom1 = Field(default=1, description="Number of nodes.")
+    count: CountFrom0 = Field(
+        default=1,
+        description="Number of nodes; with 0 everything is as if the pool were not there.",
+    )
     model: str | None = Field(
         default=None,
         min_length=1,

@@ -145,6 +145,7 @@ Weight = Annotated[float, Field(ge=0.0)]
 TokenCount = Annotated[float, Field(ge=0.0)]
 """A number of tokens, or a mean of them."""
 
+CountFrom0 = Annotated[int, Field(ge=0, le=1_000_000)]
 CountFrom1 = Annotated[int, Field(ge=1, le=1_000_000)]
 """A whole number of 1 or more."""
 

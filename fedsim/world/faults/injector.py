@@ -58,9 +58,11 @@ class FaultInjector:
             self._start(fault, f"{name}/{number}")
 
     def _start(self, fault: FaultConfig, name: str) -> None:
-        env = self._env
+        env, scene = self._env, self._scene(fault, name)
+        if not (scene.nodes or (fault.ends is not None and scene.links())):
+            return  # no event either: whatever it names is not there
         down = None if fault.mttr_s is None else RandomTimes(fault.mttr_s, fault.down)
-        for unit, episode in fault.kind.episodes(self._scene(fault, name)):
+        for unit, episode in fault.kind.episodes(scene):
             if fault.mtbf_s is None:
                 assert fault.at_s is not None
                 env.process(once(env, fault.at_s, fault.lasts_s or 0.0, episode))
