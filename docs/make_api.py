@@ -33,6 +33,7 @@ MODULES = (
     "fedsim.results.diagnosis",
     "fedsim.scenario.catalogues.profile_files",
     "fedsim.studies.calibrate",
+    "fedsim.studies.progress",
 )
 _INTRODUCTION = """\
 # The Python interface

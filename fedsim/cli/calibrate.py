@@ -136,9 +136,11 @@ def _engine(
 ) -> None:
     from fedsim.studies.calibrate import calibrate_engine, save_engine
     from fedsim.studies.calibrate.storage import engine_json
+    from fedsim.studies.progress import Meter
 
     with progress_bar(quiet or as_json, "fitting") as report:
-        fit = calibrate_engine(log, columns=columns, limits=limits, progress=report)
+        told = Meter(report, runs=1)
+        fit = calibrate_engine(log, columns=columns, limits=limits, progress=told)
     written = force or not fit.is_useless
     if written:
         with writing(quiet or as_json):

@@ -5,35 +5,40 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from fedsim.studies.progress import Progress
+
 
 @contextmanager
-def progress_bar(quiet: bool, doing: str = "simulating") -> Iterator[Callable[[float, int], None]]:
-    """Yield what to call with the number of runs that are done, and of all.
+def progress_bar(quiet: bool, doing: str = "simulating") -> Iterator[Callable[[Progress], None]]:
+    """Yield what to call with how far the work is.
 
-    The bar and the time that is left are on standard error, where that is a terminal.
+    The bar is on standard error, where that is a terminal: runs done, failed, per second, and the
+    time that is left.
 
     Args:
         quiet: Whether to show nothing.
         doing: What is done where there is one run.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
+    shown = not quiet and console.is_terminal
+    bar = Bar(
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        TextColumn("{task.description}"),
         console=console,
         transient=True,
-        disable=quiet or not console.is_terminal,
+        disable=not shown,
     )
     task = bar.add_task("starting", total=None)
 
-    def report(done: float, runs: int) -> None:
-        what = doing if runs == 1 else f"{int(done)} of {runs} runs"
-        bar.update(task, description=what, completed=done, total=runs)
+    def report(progress: Progress) -> None:
+        one = f"{doing}, {progress.left}" if progress.left else doing
+        what = str(progress) if progress.runs > 1 else one
+        bar.update(task, description=what, completed=progress.done, total=progress.runs)
 
     with bar:
         yield report

@@ -53,9 +53,10 @@ def _simulated(scenario: Scenario, quiet: bool) -> tuple[Run, list[str]]:
     from fedsim.results.conservation import require
     from fedsim.scenario.simulate import simulate
     from fedsim.studies.cautions import run_warnings
+    from fedsim.studies.progress import Meter
 
     with progress_bar(quiet) as report:
-        result = simulate(scenario, progress=lambda share: report(share, 1))
+        result = simulate(scenario, progress=Meter(report, runs=1))
     require(result.tables)
     return result, [*load_warnings(scenario), *run_warnings(result)]
 

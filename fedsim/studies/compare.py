@@ -21,11 +21,11 @@ from fedsim.scenario.spec import CompareSpec, Scenario
 from fedsim.studies.cells import Cell, PlannedRun
 from fedsim.studies.comparison import KIND, Comparison, options
 from fedsim.studies.precision import Precision
+from fedsim.studies.progress import Tell
 from fedsim.studies.records import Failure, Record
 from fedsim.studies.runset import RunSet
 from fedsim.studies.store import Store
 from fedsim.studies.variants import Variant, require_known, variants
-from fedsim.studies.workers import Progress
 
 
 def compare(
@@ -42,7 +42,7 @@ def compare(
     keep: Literal["first", "all"] = "first",
     directory: str | os.PathLike[str] | None = None,
     fresh: bool = False,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
 ) -> Comparison:
     """Run every strategy and router of a comparison on the same seeds.
 
@@ -71,7 +71,8 @@ def compare(
         directory: Where to write each run as it is done, and to find those that were done before;
             None for nowhere.
         fresh: Whether to remove what the directory has of this study or another.
-        progress: Is called with the number of runs that are done, and of all.
+        progress: Is called with how far the study is, a `Progress`: the numbers of runs that are
+            done and failed, their speed, and the time left. Without it a notebook shows a bar.
 
     Raises:
         ScenarioError: There is nothing to compare, or a name is unknown.

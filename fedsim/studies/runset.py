@@ -16,9 +16,11 @@ from fedsim.errors import ArgumentError, FedsimError, SimulationError
 from fedsim.scenario.spec import Scenario
 from fedsim.studies.cells import Cell, PlannedRun, Variants
 from fedsim.studies.git import worktree
+from fedsim.studies.notebook import notebook_bar
+from fedsim.studies.progress import Meter, Tell
 from fedsim.studies.records import Failure, Question, Record, failed, run_planned
 from fedsim.studies.store import Store
-from fedsim.studies.workers import Progress, WorkerDied, Workers
+from fedsim.studies.workers import WorkerDied, Workers
 
 _ALL_OF_IT = Question()
 
@@ -35,7 +37,7 @@ class RunSet:
         stops: Returns whether the study stops where a cell fails, rather than go on with others.
         workers: Number of processes, by default one per processor; 1 for none besides this one.
         executor: Where to run instead; it is left running.
-        progress: Is called with the number of runs that are done, and of all.
+        progress: Is called with how far the study is; None shows a bar in a notebook.
     """
 
     def __init__(
@@ -49,14 +51,14 @@ class RunSet:
         stops: Callable[[Cell], bool] = lambda _: False,
         workers: int | None = None,
         executor: Executor | None = None,
-        progress: Progress | None = None,
+        progress: Tell | None = None,
     ) -> None:
         self._variants = Variants(scenario, seeds)
         self._question = question
         self._store = store
         self._keep = keep
         self._stops = stops
-        self._progress = progress
+        self._meter = Meter(progress or notebook_bar())
         self._scenario = scenario
         self._count = workers
         self._executor = executor
@@ -110,7 +112,8 @@ class RunSet:
                 todo.append(runs[0])
             else:
                 yield from _for_each(known, runs)
-        for found in self._run(todo, done=len(cells) - len(todo)):
+        self._meter.expect(len(cells), found=len(cells) - len(todo))
+        for found in self._run(todo):
             yield from _for_each(found, cells[found.id])
 
     def _known(self, runs: Sequence[PlannedRun]) -> Record | None:
@@ -119,37 +122,35 @@ class RunSet:
         kept = any(self._keep(run.cell) for run in runs)
         return self._store.record(runs[0].id, kept=kept)
 
-    def _run(self, planned: Sequence[PlannedRun], done: int) -> Iterator[Record | Failure]:
-        report = self._progress
-        progress: Progress | None = None
-        if report is not None:
-            progress = lambda now, total: report(done + now, done + total)  # noqa: E731
+    def _run(self, planned: Sequence[PlannedRun]) -> Iterator[Record | Failure]:
         stops: dict[int, Failure] = {}
         waiting = set(range(len(planned)))
-        for place, found in self._results(planned, progress):
+        for place, found in self._results(planned):
             waiting.discard(place)
             if isinstance(found, WorkerDied):
                 result = self._stored(failed(planned[place], found.reason))
             else:
                 result = self._stored(found)
-            if isinstance(result, Failure) and self._stops(planned[place].cell):
-                stops[place] = result
+            if isinstance(result, Failure):
+                self._meter.failed += 1
+                if self._stops(planned[place].cell):
+                    stops[place] = result
+            else:
+                self._meter.ended(result.wall_s)
             # Which of several failures is raised does not depend on which came first.
             if stops and min(stops) < min(waiting, default=len(planned)):
                 raise _raised(stops[min(stops)])
             yield result
 
     def _results(
-        self, planned: Sequence[PlannedRun], progress: Progress | None
+        self, planned: Sequence[PlannedRun]
     ) -> Iterator[tuple[int, Record | Failure | WorkerDied]]:
         """Yield the place of each run with its result; those of one commit after another."""
         calls, begun = self._calls(planned), 0
         for commit in dict.fromkeys(run.cell.commit for run in planned) or {"": None}:
             places = [place for place, run in enumerate(planned) if run.cell.commit == commit]
-            report = None
-            if progress is not None:
-                report = partial(_shifted, progress, begun, len(planned))
             of_it = [calls[place] for place in places]
+            report = partial(_shifted, self._meter, begun)
             for number, found in self._of(commit).results(of_it, report):
                 yield places[number], found
             begun += len(places)
@@ -219,8 +220,8 @@ def _for_each(found: Record | Failure, runs: Sequence[PlannedRun]) -> Iterator[R
         yield replace(found, key=run.cell.key, replication=run.cell.replication)
 
 
-def _shifted(progress: Progress, begun: float, total: int, done: float, _: int) -> None:
-    progress(begun + done, total)
+def _shifted(meter: Meter, begun: float, done: float, _: int) -> None:
+    meter(begun + done)
 
 
 def _raised(failure: Failure) -> FedsimError:

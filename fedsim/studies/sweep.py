@@ -19,11 +19,11 @@ from fedsim.scenario.spec import Scenario, SweepSpec
 from fedsim.scenario.validate import checked
 from fedsim.studies.cells import Cell
 from fedsim.studies.points import keys_of, points_of, require_valid
+from fedsim.studies.progress import Tell
 from fedsim.studies.records import Question
 from fedsim.studies.runset import RunSet
 from fedsim.studies.store import Store
 from fedsim.studies.swept import KIND, Sweep
-from fedsim.studies.workers import Progress
 
 
 def sweep(
@@ -39,7 +39,7 @@ def sweep(
     executor: Executor | None = None,
     directory: str | os.PathLike[str] | None = None,
     fresh: bool = False,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
 ) -> Sweep:
     """Run a scenario at every point of a sweep, several times each.
 
@@ -63,7 +63,8 @@ def sweep(
         directory: Where to write each run as it is done, and to find those that were done before;
             None for nowhere.
         fresh: Whether to remove what the directory has of this study or another.
-        progress: Is called with the number of runs that are done, and of all.
+        progress: Is called with how far the study is, a `Progress`: the numbers of runs that are
+            done and failed, their speed, and the time left. Without it a notebook shows a bar.
 
     Raises:
         ScenarioError: There is nothing to sweep, or points make no scenario; it holds the problems

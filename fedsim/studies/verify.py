@@ -22,8 +22,9 @@ from fedsim.scenario.load import load
 from fedsim.scenario.simulate import simulate
 from fedsim.studies.cells import replication_seed
 from fedsim.studies.known_systems import Check, Ratio, Seen, System, known_systems
+from fedsim.studies.progress import Meter, Tell
 from fedsim.studies.statistics import estimate
-from fedsim.studies.workers import Progress, WorkerDied, Workers
+from fedsim.studies.workers import WorkerDied, Workers
 
 Floats = NDArray[np.float64]
 
@@ -110,7 +111,7 @@ def verify(
     seed: int = 1,
     *,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
     only: Sequence[str] | None = None,
 ) -> Verification:
     """Run the known systems, and compare them with theory.
@@ -118,7 +119,7 @@ def verify(
     Args:
         seed: From which the seed of every run follows, >= 0.
         workers: Number of processes; None for one per processor, 1 for none besides this one.
-        progress: Called with the number of runs that are done, and of all.
+        progress: Is called with how far it is.
         only: Names of the systems to run; None for all.
 
     Raises:
@@ -143,12 +144,13 @@ def _observed(
     seed: int,
     calls: Sequence[tuple[str, int]],
     workers: int | None,
-    progress: Progress | None,
+    progress: Tell | None,
 ) -> list[list[Ratio]]:
     """Return what each run has to say of the checks of its system."""
     rows: list[list[Ratio]] = [[] for _ in calls]
+    meter = Meter(progress, len(calls))
     with Workers(observe, str(seed).encode(), workers=workers) as pool:
-        for place, found in pool.results(calls, progress):
+        for place, found in pool.results(calls, lambda done, _: meter(done)):
             if isinstance(found, WorkerDied):
                 msg = f"{calls[place][0]}: {found.reason}"
                 raise SimulationError(msg)

@@ -21,7 +21,7 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
-Progress = Callable[[float, int], None]
+Report = Callable[[float, int], None]
 """Is called with the number of calls that are done, a fraction of one included, and of all."""
 
 MOST_DEATHS = 2
@@ -80,7 +80,7 @@ class Workers(Generic[Result]):
         self._end_pool(at_once=kind is not None)
 
     def results(
-        self, calls: Sequence[tuple[Any, ...]], progress: Progress | None = None
+        self, calls: Sequence[tuple[Any, ...]], progress: Report | None = None
     ) -> Generator[tuple[int, Result | WorkerDied]]:
         """Yield the place of each call among *calls* with its result, as they complete.
 
@@ -105,7 +105,7 @@ class Workers(Generic[Result]):
             report(done, len(calls))
 
     def _in_place(
-        self, calls: Sequence[tuple[Any, ...]], report: Progress
+        self, calls: Sequence[tuple[Any, ...]], report: Report
     ) -> Iterator[tuple[int, Result]]:
         for place, call in enumerate(calls):
 

@@ -13,6 +13,7 @@ import fedsim
 from fedsim.cli.app import app
 from fedsim.errors import ArgumentError
 from fedsim.studies.dask_cluster import cluster
+from fedsim.studies.progress import Progress
 from tests import small_scenario
 
 REASON = "distributed is not installed (the extra dask has it)"
@@ -34,8 +35,8 @@ def test_equal_digests_though_a_worker_is_killed(workers, tmp_path):
     scenario = fedsim.load(small_scenario.write(tmp_path))
     killed: list[int] = []
 
-    def kill(done: float, total: int) -> None:
-        if done >= 2 and not killed:
+    def kill(progress: Progress) -> None:
+        if progress.done >= 2 and not killed:
             killed.append(next(iter(client.run(os.getpid).values())))
             os.kill(killed[0], signal.SIGKILL)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Literal
@@ -23,7 +23,6 @@ from fedsim.studies.calibrate.log import Floats, RequestLog, read_log
 from fedsim.studies.calibrate.replay import replay
 from fedsim.studies.calibrate.start import decodes
 from fedsim.studies.calibrate.validation import MEASURES, USELESS, Validation
-from fedsim.studies.workers import Progress
 from fedsim.world.engine.config import EngineConfig
 from fedsim.world.engine.steps import Coefficients
 
@@ -187,7 +186,7 @@ def calibrate_engine(
     *,
     columns: Mapping[str, Column] | None = None,
     limits: Limits | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> EngineFit:
     """Fit the engine of the nodes of a log to every second request, and predict the others.
 
@@ -197,7 +196,7 @@ def calibrate_engine(
         path: A CSV, JSON lines or Parquet file with a row per request; see ``read_log``.
         columns: Columns by field, where they do not have one of the known names.
         limits: The nodes' limits; None for those of ``Limits``.
-        progress: Called with the share of the work that is done, 0 to 1.
+        progress: Is called with the share of the work that is done, 0 to 1.
 
     Raises:
         LogError: The log cannot be used.
@@ -206,7 +205,9 @@ def calibrate_engine(
     return fit_engine(read_log(path, columns), limits or Limits(), progress=progress)
 
 
-def fit_engine(log: RequestLog, limits: Limits, *, progress: Progress | None = None) -> EngineFit:
+def fit_engine(
+    log: RequestLog, limits: Limits, *, progress: Callable[[float], None] | None = None
+) -> EngineFit:
     """Fit the engine of the nodes of *log*; see ``calibrate_engine``."""
     begun = engine_config(log, limits)
     fitted = np.arange(len(log)) % 2 == 0
@@ -214,8 +215,7 @@ def fit_engine(log: RequestLog, limits: Limits, *, progress: Progress | None = N
         message = "Almost no request has three output tokens or more and a time between them."
         remedy = "Log first and last tokens, or fit service times by --service."
         raise LogError(log.name, [(None, message)], remedy)
-    report = progress or (lambda _done, _runs: None)
-    fit = Fitter(log, fitted, begun, lambda share: report(share, 1)).fit()
+    fit = Fitter(log, fitted, begun, progress or (lambda _: None)).fit()
     steps, overhead_s = coefficients(fit.values_s)
     config = replace(begun, steps=steps, request_overhead_s=overhead_s)
     predicted = replay(log, config)
