@@ -267,4 +267,7 @@ class FakeWorld:
                 wasted_slot_s=0.0,
                 window_busy_slot_s=window_s,
                 window_busy_s=window_s / slots,
+                paid_s=self.duration_s,
+                window_paid_s=self.duration_s - self.warmup_s,
+                window_up_s=self.duration_s - self.warmup_s,
             )

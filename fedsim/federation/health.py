@@ -212,6 +212,10 @@ class HealthChecker:
         if record is not None:
             record.pool.members.remove(record)
             record.pool.refresh_at_s = -math.inf
+            if record.status is not HealthState.UNKNOWN and self._observer is not None:
+                now_s, before, after = self._clock.now(), record.status, HealthState.UNKNOWN
+                reason = "the catalog does not have it any more"
+                self._observer.health_changed(now_s, node_id, before, after, reason)
             for tasks in (self._monitors, self._expiries):
                 task = tasks.pop(node_id, None)
                 if task is not None:

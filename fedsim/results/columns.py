@@ -279,7 +279,7 @@ NODES = Table(
         ),
     ),
 )
-"""A row per node and sample."""
+"""A row per node and sample, of nodes that are there."""
 
 EVENTS = Table(
     "events",
@@ -288,8 +288,9 @@ EVENTS = Table(
         Column(
             "kind",
             kinds.EVENT_KIND,
-            "`fault`, `loading`, `refusal`, `health`, `breaker`, `outlier`, `panic`, `plugin` or "
-            "`admission`.",
+            "`fault`, `loading`, `refusal`, `health`, `breaker`, `outlier`, `panic`, `plugin`, "
+            "`admission`, `scaler` (it wants another number of nodes of the pool) or `presence` (a "
+            "node is ordered, ready, drains, or is gone).",
         ),
         Column("subject", kinds.TEXT, "What changed."),
         Column(
@@ -353,6 +354,15 @@ NODE_TOTALS = Table(
             "`window_busy_slot_s` / `slots`.",
             known="end",
         ),
+        Column(
+            "paid_s",
+            kinds.SECONDS,
+            "Time that is paid for, up or not: the whole run, or with a scaler from each order of "
+            "the node to the end of its drain.",
+            known="end",
+        ),
+        Column("window_paid_s", kinds.SECONDS, "That within the summary's window.", known="end"),
+        Column("window_up_s", kinds.SECONDS, "Time up within the summary's window.", known="end"),
     ),
 )
 """A row per node of the directory, in its order, which the end of the run fills in."""

@@ -32,6 +32,8 @@ class Nodes:
         wasted_slot_s: Those of them whose result no request took.
         window_busy_slot_s: Slots in use, integrated over the window.
         window_busy_s: Time in use within the window, in seconds.
+        window_paid_s: Time paid for within the window, in seconds.
+        window_up_s: Time up within the window, in seconds.
     """
 
     pool: NDArray[np.integer[Any]]
@@ -42,6 +44,8 @@ class Nodes:
     wasted_slot_s: NDArray[np.float64]
     window_busy_slot_s: NDArray[np.float64]
     window_busy_s: NDArray[np.float64]
+    window_paid_s: NDArray[np.float64]
+    window_up_s: NDArray[np.float64]
 
     @classmethod
     def of(cls, tables: Tables) -> Nodes:
@@ -105,6 +109,12 @@ class Group:
         if column not in self._percentiles:
             self._percentiles[column] = percentiles(self.known(column), PERCENTILES)
         return self._percentiles[column][name]
+
+    @cached_property
+    def presence(self) -> NDArray[np.float64]:
+        """The share of the window that each node is paid for: 1, but where a scaler says less."""
+        assert self.nodes is not None
+        return self.nodes.window_paid_s / self.window_s
 
     def node_sum(self, column: str) -> float:
         """Return the sum of a column over the nodes, NaN where any value is missing."""

@@ -50,7 +50,17 @@ OUTCOMES = (
 )
 """Every outcome of a request or an attempt; ``ok`` comes first, so that its code is 0."""
 
-EVENT_KINDS = ("fault", "loading", "refusal", "health", "breaker", "plugin", "admission")
+EVENT_KINDS = (
+    "fault",
+    "loading",
+    "refusal",
+    "health",
+    "breaker",
+    "plugin",
+    "admission",
+    "scaler",
+    "presence",
+)
 """Kinds of events, in the order in which they stand among the categories."""
 
 

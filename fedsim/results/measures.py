@@ -140,21 +140,34 @@ def _utilization(group: Group) -> float:
     if nodes is None:
         return math.nan
     busy_s = float((nodes.slots * nodes.window_busy_s).sum())
-    return ratio(busy_s, group.node_sum("slots") * group.window_s)
+    return ratio(busy_s, float((nodes.slots * group.presence).sum()) * group.window_s)
 
 
 def _imbalance(group: Group) -> float:
     if group.nodes is None:
         return math.nan
-    busy_s, pools = group.nodes.window_busy_slot_s, group.nodes.pool
-    by_pool = [busy_s[pools == pool] for pool in np.unique(pools)]
-    busiest_s = float(np.array([each.max() * len(each) for each in by_pool]).sum())
+    there = group.presence > 0.0
+    busy_s, pools = group.nodes.window_busy_slot_s[there], group.nodes.pool[there]
+    presence = group.presence[there]
+    rates = busy_s / presence
+    by_pool = [pools == pool for pool in np.unique(pools)]
+    busiest_s = float(np.array([rates[own].max() * presence[own].sum() for own in by_pool]).sum())
     return ratio(busiest_s, group.node_sum("window_busy_slot_s"))
 
 
 def _cost_of_successes(group: Group) -> float:
-    cost_usd = group.node_sum("cost_usd_per_hour") * group.window_s / 3600.0
+    cost_usd = _cost_usd_per_hour(group) * group.window_s / 3600.0
     return ratio(1000.0 * cost_usd, group.successes)
+
+
+def _cost_usd_per_hour(group: Group) -> float:
+    if group.nodes is None:
+        return math.nan
+    return float((group.nodes.cost_usd_per_hour * group.presence).sum())
+
+
+def _nodes_mean(group: Group, column: str) -> float:
+    return ratio(group.node_sum(column), group.window_s)
 
 
 _ALL = (
@@ -321,7 +334,7 @@ _ALL = (
         "mean utilization",
         "utilization",
         _utilization,
-        "Σ `slots` · `window_busy_s` / (Σ `slots` · T), over nodes; time down counts as idle",
+        "Σ `slots` · `window_busy_s` / Σ `slots` · `window_paid_s`, over nodes; time down is idle",
         better=None,
     ),
     Measure(
@@ -329,8 +342,8 @@ _ALL = (
         "imbalance within pools",
         "imbalance",
         _imbalance,
-        "Σ over pools of (largest `window_busy_slot_s` in the pool · nodes in the pool) / Σ over "
-        "nodes of `window_busy_slot_s`",
+        "Σ over pools of (largest `window_busy_slot_s` / `window_paid_s` in the pool · Σ "
+        "`window_paid_s` in the pool) / Σ over nodes of `window_busy_slot_s`",
         bounds=(1.0, math.inf),
         place=17,
     ),
@@ -342,12 +355,27 @@ _ALL = (
         "Σ `wasted_slot_s` / Σ `busy_slot_s`, over nodes and the whole run",
     ),
     Measure(
+        "nodes_paid_mean",
+        "mean number of nodes paid for",
+        "paid nodes",
+        partial(_nodes_mean, column="window_paid_s"),
+        "Σ over nodes of `window_paid_s` / T: with a scaler from order to the end of the drain",
+    ),
+    Measure(
+        "nodes_up_mean",
+        "mean number of nodes up",
+        "nodes up",
+        partial(_nodes_mean, column="window_up_s"),
+        "Σ over nodes of `window_up_s` / T",
+        better=None,
+    ),
+    Measure(
         "cost_usd_per_hour",
         "cost of the fleet",
         "fleet",
-        lambda group: group.node_sum("cost_usd_per_hour"),
-        "Σ over nodes of their price, idle or not; missing unless every node has one (a free node "
-        "has the price 0)",
+        _cost_usd_per_hour,
+        "Σ over nodes of their price · `window_paid_s` / T, idle or not; missing unless every node "
+        "has a price (a free node has the price 0)",
         "USD/h",
     ),
     Measure(

@@ -42,6 +42,7 @@ from fedsim.kernel.foreign import run_foreign
 from fedsim.kernel.tasks import Cancelled
 from fedsim.world.plugins import plugin_name
 from fedsim.world.reporter import FederationReporter
+from fedsim.world.scaling import ScalerSite
 from fedsim.world.world import Site
 
 HEALTH_METHODS = ("check_node", "get_cached_health", "start_monitoring", "stop_monitoring")
@@ -56,7 +57,7 @@ _numbers_or_none = attrgetter(*_NUMBERS_OR_NONE)
 class Guard:
     """What all guards share: the plug-in, its name, and how its mistakes are reported."""
 
-    def __init__(self, plugin: Any, site: Site) -> None:
+    def __init__(self, plugin: Any, site: Site | ScalerSite) -> None:
         self.plugin = plugin
         self.plugin_name = plugin_name(plugin)
         self._env = site.env

@@ -9,7 +9,6 @@ from traceback import walk_tb
 from typing import Any
 
 from fedsim.errors import PlugInError, in_words
-from fedsim.federation.context import GatewayContext
 
 
 def plugin_name(plugin: object) -> str:
@@ -20,8 +19,16 @@ def plugin_name(plugin: object) -> str:
     return f"{named.__module__}:{named.__qualname__}"
 
 
-def build_plugin(plugin: Any, context: GatewayContext) -> Any:
+_OF_GATEWAY = "catalog, health, breaker, policies, clock, tasks, rng, region"
+
+
+def build_plugin(plugin: Any, context: object, holds: str = _OF_GATEWAY) -> Any:
     """Return a plug-in's object; a class is called with *context*, or with nothing.
+
+    Args:
+        plugin: A class or an object.
+        context: What a class may take.
+        holds: What the context has, for the message that it is the one argument.
 
     Raises:
         PlugInError: The class raised, or takes more than one argument.
@@ -31,8 +38,8 @@ def build_plugin(plugin: Any, context: GatewayContext) -> Any:
     wanted = _required_arguments(plugin)
     if wanted > 1:
         problem = (
-            f"its constructor needs {wanted} arguments; it may take one, the context (catalog, "
-            "health, breaker, policies, clock, tasks, rng, region), or none"
+            f"its constructor needs {wanted} arguments; it may take one, the context ({holds}), "
+            "or none"
         )
         raise PlugInError(plugin_name(plugin), problem)
     try:

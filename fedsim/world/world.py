@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fedsim.errors import FedsimError, InternalError
 from fedsim.federation.capabilities import Settles, bind
@@ -35,7 +35,17 @@ from fedsim.world.nodes.base import Node, NodeSurroundings
 from fedsim.world.nodes.job import Job
 from fedsim.world.nodes.kinds import build_nodes
 from fedsim.world.observer import Directory, NodeInfo, StreamInfo, WorldObserver
+from fedsim.world.pool_meter import Traffic
 from fedsim.world.reporter import FederationReporter
+from fedsim.world.scaling import (
+    Autoscaler,
+    BuildScaler,
+    ScaledPool,
+    ScalerSite,
+    goes_by_traffic,
+    preset_scaler,
+    signal_of,
+)
 from fedsim.world.source import Source
 from fedsim.world.transport import WorldTransport
 from fedsim.world.users import UserSource
@@ -101,7 +111,7 @@ def directory_of(config: WorldConfig, gateways: Mapping[str, int]) -> Directory:
                 pool.model,
             )
             for pool in config.pools
-            for number in range(pool.count)
+            for number in range(pool.size)
         ),
     )
 
@@ -144,6 +154,41 @@ class _TenantIds(dict[int, str]):
         return name
 
 
+class _Times(NamedTuple):
+    """What a node has done since some time, in seconds and slot-seconds."""
+
+    busy_slot_s: float
+    busy_s: float
+    up_s: float
+    paid_s: float
+
+    @classmethod
+    def of(cls, node: Node) -> _Times:
+        """Return what a node has done since the start."""
+        return cls(node.busy_slot_s(), node.busy_s(), node.up_s(), node.paid_s())
+
+
+_NOTHING = _Times(0.0, 0.0, 0.0, 0.0)
+
+
+def _deployment(node: Node) -> Deployment:
+    """Return what the catalog has of a node that takes requests."""
+    pool = node.pool
+    return Deployment(
+        ModelId(pool.model),
+        node.node_id,
+        RegionId(pool.region),
+        pool.capabilities,
+        endpoint=f"sim://{node.name}",
+        pool=pool.name,
+        gpu=pool.gpu,
+        cost_usd_per_hour=pool.cost_usd_per_hour,
+        weight=pool.weight,
+        priority=pool.priority,
+        metadata=pool.metadata,
+    )
+
+
 class World:
     """One run of a simulated world.
 
@@ -156,6 +201,7 @@ class World:
         progress: Is called now and then with the share of the duration that has passed.
         decisions_of: Returns whether the decisions on a request, given its id, are reported;
             None reports none.
+        build_scaler: Builds the scaler of each pool that has one.
 
     Attributes:
         env: Its time and queue.
@@ -176,6 +222,7 @@ class World:
         router_name: str = "router",
         progress: Callable[[float], None] | None = None,
         decisions_of: Callable[[str], bool] | None = None,
+        build_scaler: BuildScaler = preset_scaler,
     ) -> None:
         self.env = Environment()
         self.tasks = SimTasks(self.env)
@@ -196,15 +243,17 @@ class World:
             if fault.ends is not None:
                 self._links.between(fault.ends, fault.one_way)
         self._catalog = self._build_catalog()
+        self._traffic = self._build_traffic()
         self._live: dict[str, LiveRequest] = {}
         self._tenants = [_TenantIds(info) for info in self.directory.streams]
         self.jobs = 0
         self._arriving = True
         self._stop = self.env.event()
-        self._window_start_s = [(0.0, 0.0)] * len(self.nodes)
-        self._window_s = [(0.0, 0.0)] * len(self.nodes)
+        self._window_start = [_NOTHING] * len(self.nodes)
+        self._window = [_NOTHING] * len(self.nodes)
         with self.loop.installed():  # plug-ins may look at the time, or start tasks
             self.gateways = self._build_gateways(gateways, build_gateway, router_name)
+            self._scalers = list(self._build_scalers(build_scaler))
         self._gateway_choice = GatewayChoice(
             config.gateway_choice,
             [
@@ -233,7 +282,7 @@ class World:
                 self._live,
                 self._network,
                 self,
-                self._observer,
+                self._observer if self._traffic is None else self._traffic,
                 self._config.abort,
                 router_name,
                 self._links.of(code),
@@ -267,23 +316,34 @@ class World:
     def _build_catalog(self) -> ModelCatalog:
         catalog = ModelCatalog()
         for node in self.nodes:
-            pool = node.pool
-            catalog.add(
-                Deployment(
-                    ModelId(pool.model),
-                    node.node_id,
-                    RegionId(pool.region),
-                    pool.capabilities,
-                    endpoint=f"sim://{node.name}",
-                    pool=pool.name,
-                    gpu=pool.gpu,
-                    cost_usd_per_hour=pool.cost_usd_per_hour,
-                    weight=pool.weight,
-                    priority=pool.priority,
-                    metadata=pool.metadata,
-                )
-            )
+            if node.present:
+                catalog.add(_deployment(node))
         return catalog
+
+    def _build_traffic(self) -> Traffic | None:
+        """Return what counts attempts and latencies, if a scaler goes by them."""
+        scalers = [pool.scaler for pool in self._config.pools if pool.scaler is not None]
+        if any(goes_by_traffic(signal_of(scaler)) for scaler in scalers):
+            return Traffic(self._observer, self.env, self.nodes)
+        return None
+
+    def _build_scalers(self, build_scaler: BuildScaler) -> Iterator[Autoscaler]:
+        for pool in self._config.pools:
+            if pool.scaler is None:
+                continue
+            nodes = [node for node in self.nodes if node.pool is pool]
+            reporter = FederationReporter(self._observer, self.env, "")
+            site = ScalerSite(self.env, self.loop, reporter, self.streams.python_random)
+            yield Autoscaler(
+                self.env,
+                self.tasks,
+                pool,
+                nodes,
+                ScaledPool(self.env, nodes, pool.scaler, self, self._observer, self.streams),
+                self._observer,
+                build_scaler(pool, site),
+                self._traffic,
+            )
 
     # Running
 
@@ -302,6 +362,8 @@ class World:
         FaultInjector(env, self.nodes, regions, self.streams, self._observer, self._links).start(
             config.faults
         )
+        for scaler in self._scalers:
+            scaler.start()
         env.call_at(config.warmup_s, self._note_window_start)
         env.call_at(config.duration_s, self._stop_arrivals)
         if config.nodes_every_s is not None:
@@ -381,6 +443,8 @@ class World:
         tenant_id = self._tenants[stream][tenant] if tenant >= 0 else None
         request = _request(config, request_id, tenant_id, details)
         gateway = self._gateway_choice.of(origin, key, tenant_id)
+        if self._traffic is not None:
+            on_over = self._traffic.watching(on_over)
         self._live[request_id] = live = LiveRequest(
             self.env,
             _read(gateway, request) if config.streamed else gateway.infer(request),
@@ -462,24 +526,30 @@ class World:
         """Let the catalog know that a node is loading, draining, or ready to serve."""
         self._catalog.set_status(node.node_id, status)
 
+    # What scalers report
+
+    def node_appeared(self, node: Node) -> None:
+        """Have the catalog list a node that has started."""
+        self._catalog.add(_deployment(node))
+
+    def node_left(self, node: Node) -> None:
+        """Have the catalog forget a node that is gone."""
+        self._catalog.update([], [(ModelId(node.pool.model), node.node_id)])
+
     # Bookkeeping
 
     def _note_window_start(self, _: Signal) -> None:
-        self._window_start_s = self._busy()
+        self._window_start = [_Times.of(node) for node in self.nodes]
 
     def _stop_arrivals(self, _: Signal) -> None:
         self._arriving = False
-        self._window_s = [
-            (slot_s - slot_before_s, busy_s - before_s)
-            for (slot_s, busy_s), (slot_before_s, before_s) in zip(
-                self._busy(), self._window_start_s, strict=True
+        self._window = [
+            _Times(
+                *(now_s - before_s for now_s, before_s in zip(_Times.of(node), start, strict=True))
             )
+            for node, start in zip(self.nodes, self._window_start, strict=True)
         ]
         self._end_if_empty()
-
-    def _busy(self) -> list[tuple[float, float]]:
-        """Return the slot-seconds and the seconds in use of each node since the start."""
-        return [(node.busy_slot_s(), node.busy_s()) for node in self.nodes]
 
     def _end_if_empty(self) -> None:
         if not self._arriving and not self._live and not self.jobs:
@@ -495,6 +565,8 @@ class World:
         while True:
             yield self.env.timeout(every_s)
             for node in self.nodes:
+                if not node.present:
+                    continue
                 busy_s = node.busy_s()
                 share = (busy_s - busy_before_s[node.code]) / every_s
                 busy_before_s[node.code] = busy_s
@@ -520,12 +592,15 @@ class World:
             bind(gateway, Settles).settle()
 
     def _close_books(self) -> None:
-        for node, (window_slot_s, window_s) in zip(self.nodes, self._window_s, strict=True):
+        for node, window in zip(self.nodes, self._window, strict=True):
             self._observer.node_totals(
                 node.code,
                 up_s=node.up_s(),
                 busy_slot_s=node.busy_slot_s(),
                 wasted_slot_s=node.wasted_slot_s,
-                window_busy_slot_s=window_slot_s,
-                window_busy_s=window_s,
+                window_busy_slot_s=window.busy_slot_s,
+                window_busy_s=window.busy_s,
+                paid_s=node.paid_s(),
+                window_up_s=window.up_s,
+                window_paid_s=window.paid_s,
             )

@@ -21,20 +21,34 @@ class FaultedNode:
         self._cause = object()
         self._state = UP
         self._drains = False
+        self._machine: int | None = None
+
+    def _is_there(self) -> bool:
+        """Return whether the machine stands there that is struck; one that is absent never is."""
+        node = self.node
+        if self._state == UP:
+            self._machine = node.machine if node.present else None
+        return self._machine == node.machine
 
     def drain(self) -> None:
         """Have it refuse new requests."""
+        if not self._is_there():
+            return
         self._drains = True
         self.node.set_draining(self._cause, True)
         self._enter(DRAINING)
 
     def stop(self) -> None:
         """Take it down."""
+        if not self._is_there():
+            return
         self.node.take_down(self._cause)
         self._enter(DOWN)
 
     def start(self) -> None:
         """Bring it up, and let it take requests again if it refused them."""
+        if self._state == UP:
+            return
         self.node.bring_up(self._cause)
         if self._drains:
             self._drains = False

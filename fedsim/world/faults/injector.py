@@ -119,7 +119,13 @@ class FaultInjector:
 
 
 def _share_of(nodes: Sequence[Node], share: float, rng: np.random.Generator) -> list[Node]:
-    """Return a random share of *nodes*, rounded, at least one of them, in their own order."""
-    count = max(1, round(share * len(nodes)))
-    chosen = sorted(rng.permutation(len(nodes))[:count].tolist())
-    return [nodes[index] for index in chosen]
+    """Return a random share of *nodes*, rounded, at least one of them, in their own order.
+
+    Of nodes that a scaler may order later it is a share of its own, so that those of the start are
+    struck as if there were no scaler.
+    """
+    chosen: list[Node] = []
+    for part in ([node for node in nodes if each is node.present] for each in (True, False)):
+        count = max(1 - len(chosen), round(share * len(part)))
+        chosen += [part[index] for index in sorted(rng.permutation(len(part))[:count].tolist())]
+    return chosen

@@ -28,6 +28,7 @@ import numpy as np
 
 from fedsim.federation.settings import Bare, Limits
 from fedsim.world.faults.schedules import Episode, Life
+from fedsim.world.nodes.base import OfPlace
 
 if TYPE_CHECKING:
     from fedsim.kernel.environment import Environment
@@ -170,21 +171,33 @@ class NodeFault(FaultKind):
         """Yield each node at random, else all as one."""
         for node in scene.nodes:
             self.prepare(node)
-        names = [node.name for node in scene.nodes]
         if scene.scripted or self.alone == "":
-            yield "", self._episode(scene, names if scene.partial else [scene.subject], scene.nodes)
+            names = {node.name for node in scene.nodes}
+            single = scene.partial or scene.subject in names
+            yield "", self._episode(scene, None if single else scene.subject, scene.nodes)
         else:
-            for name, node in zip(names, scene.nodes, strict=True):
-                yield name, self._episode(scene, [name], [node])
+            for node in scene.nodes:
+                yield node.name, self._episode(scene, None, [node])
 
-    def _episode(self, scene: Scene, subjects: Sequence[str], nodes: Sequence[Node]) -> Episode:
-        cause = object()
+    def _episode(self, scene: Scene, place: str | None, nodes: Sequence[Node]) -> Episode:
+        """Return what strikes *nodes*, by the name of their *place*, or None for each by its own.
 
-        def apply(begins: bool) -> None:
-            for node in nodes:
+        Nodes that are absent when it begins are not struck, but by what holds a whole place down,
+        which strikes those that come meanwhile too.
+        """
+        everywhere = place is not None and self.alone == ""
+        cause = OfPlace() if everywhere else object()
+        struck: list[Node] = []
+
+        def switch(begins: bool) -> None:
+            if begins:
+                struck[:] = [node for node in nodes if everywhere or node.present]
+            before, after = self.states() if begins else reversed(self.states())
+            for name in [node.name for node in struck] if place is None else [place]:
+                scene.report(name, before, after)
+            for node in struck:
                 self.switch(node, cause, begins)
 
-        switch = _reported(scene.report, self.states(), subjects, apply)
         return lambda lasts_s: self.strike(scene.env, switch, lasts_s)
 
 
@@ -208,14 +221,14 @@ class LinkFault(FaultKind):
         """Yield all links between the two ends as one."""
         links, cause = scene.links(), object()
 
-        def apply(begins: bool) -> None:
+        def switch(begins: bool) -> None:
+            before, after = self.states() if begins else reversed(self.states())
+            scene.report(scene.subject, before, after)
             trouble = self.trouble() if begins else None
             for link, out, back in links:
                 for way, struck in ((link.out, out), (link.back, back)):
                     if struck:
                         way.set_trouble(cause, trouble)
-
-        switch = _reported(scene.report, self.states(), [scene.subject], apply)
 
         def episode(lasts_s: float) -> Life:
             switch(True)
@@ -223,21 +236,3 @@ class LinkFault(FaultKind):
             switch(False)
 
         yield "", episode
-
-
-def _reported(
-    report: Report,
-    states: tuple[str, str],
-    subjects: Sequence[str],
-    apply: Callable[[bool], None],
-) -> Callable[[bool], None]:
-    """Return a switch that reports the change of all subjects, and then has it happen."""
-    normal, faulty = states
-
-    def switch(begins: bool) -> None:
-        before, after = (normal, faulty) if begins else (faulty, normal)
-        for subject in subjects:
-            report(subject, before, after)
-        apply(begins)
-
-    return switch

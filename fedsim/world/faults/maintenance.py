@@ -71,10 +71,13 @@ class RollingDeployment(FaultKind):
         scene.report(scene.subject, "rolling", NORMAL)
 
     def _restart(self, scene: Scene, node: Node) -> Life:
+        if not node.present:
+            return
         env, faulted = scene.env, FaultedNode(scene.report, node)
         faulted.drain()
         yield env.any_of([node.emptied(), env.timeout(self.drain_s)])
         faulted.stop()
         yield env.timeout(self.restart_s)
         faulted.start()
-        yield node.ready()
+        if node.present:
+            yield node.ready()

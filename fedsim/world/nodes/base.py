@@ -82,6 +82,14 @@ class Work(NamedTuple):
     busy_s: float
 
 
+class OfPlace:
+    """The cause of a fault of a place: it strikes what stands there, or comes to while it lasts."""
+
+
+ABSENT = OfPlace()
+"""What holds a node down that is not there."""
+
+
 class Node(Server):
     """A node of any kind.
 
@@ -89,6 +97,10 @@ class Node(Server):
     `set_draining`, `set_silent` and its ``endpoint``; several faults at once compose: it is up when
     none of them holds it down, takes requests when none has it drain, answers when none silences
     it, slowdowns multiply, and a request escapes the errors only when it escapes each of them.
+
+    A scaler has it come and go through `order`, `appear` and `leave`. One that comes again is
+    another machine: what had struck it before, other than a fault of the place, is not on it, so
+    that the end of a fault that began on the old one changes nothing.
 
     Args:
         identity: Which node it is.
@@ -98,6 +110,8 @@ class Node(Server):
         awaits_idle: Whether `note_idle` must be called when a job has left.
         endpoint: Answers probes.
         factor: How many times as long as usual everything takes.
+        present: Whether it stands in its place, up or not; one that is ordered is not there yet.
+        machine: Which machine stands there, by number from 0.
         wasted_slot_s: Slot-seconds in use whose result no gateway took.
         usd_per_slot_s: Price of a slot in USD per second; NaN where none is given.
     """
@@ -113,6 +127,8 @@ class Node(Server):
         "_held",
         "_loading",
         "_on_idle",
+        "_paid_s",
+        "_paid_since_s",
         "_queue_limit",
         "_ready",
         "_silent",
@@ -124,8 +140,10 @@ class Node(Server):
         "_watcher",
         "endpoint",
         "factor",
+        "machine",
         "name",
         "pool",
+        "present",
         "region",
     )
 
@@ -159,6 +177,10 @@ class Node(Server):
         self.endpoint = HealthEndpoint(env, name, self._answer, self._telemetry)
         self._troubled = False
         self._up_s = self._up_since_s = 0.0
+        self.present = True
+        self.machine = 0
+        self._paid_s = 0.0
+        self._paid_since_s: float | None = 0.0
         self._history: deque[tuple[float, Work]] = deque([(0.0, Work(0, 0.0))])
         if pool.cold_start is not None:
             self._cold_starts = surroundings.streams.generator(f"world/{name}/cold_start")
@@ -265,6 +287,8 @@ class Node(Server):
 
     def bring_up(self, cause: object) -> None:
         """Start it again, empty, unless another cause holds it down."""
+        if cause not in self._down:
+            return
         del self._down[cause]
         if self._down:
             return
@@ -316,7 +340,7 @@ class Node(Server):
         if draining:
             self._draining[cause] = None
         else:
-            del self._draining[cause]
+            self._draining.pop(cause, None)
         self._look_for_trouble()
         self._report_status()
 
@@ -328,11 +352,53 @@ class Node(Server):
         if silent:
             self._silent[cause] = None
             self._held.hold(self._lose_all())
-        else:
+        elif cause in self._silent:
             del self._silent[cause]
             if not self._silent:
                 self._held.fail_all(NodeUnreachable(self.node_id))
         self._look_for_trouble()
+
+    # Coming and going
+
+    def order(self) -> None:
+        """Pay for it from now on."""
+        self._paid_since_s = self.env.now
+
+    def appear(self) -> None:
+        """Stand in its place from now on, up unless a fault of the place holds it down."""
+        self.present = True
+        del self._down[ABSENT]
+        if not self._down:
+            self._begin_to_serve()
+
+    def leave(self) -> None:
+        """Be gone, and cost nothing: what it still has fails with ``NodeUnreachable``."""
+        if self._paid_since_s is not None:
+            self._paid_s += self.env.now - self._paid_since_s
+            self._paid_since_s = None
+        self._draining.clear()
+        self._status = DeploymentStatus.READY  # the catalog knows it no more
+        self.take_down(ABSENT)
+        self.present = False
+        self.machine += 1
+        self._down = {cause: None for cause in self._down if isinstance(cause, OfPlace)}
+        self._silent.clear()
+        self._slowdowns.clear()
+        self._errors.clear()
+        self.factor = 1.0
+        self.endpoint.tell_the_truth()
+        _succeed(self._emptied)
+        _succeed(self._ready)
+
+    def paid_s(self) -> float:
+        """Return the time that is paid for since the start, in seconds."""
+        running_s = 0.0 if self._paid_since_s is None else self.env.now - self._paid_since_s
+        return self._paid_s + running_s
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether it is there and up, and does not drain."""
+        return not self._draining and self.up
 
     # Waiting for a node
 
@@ -369,7 +435,7 @@ class Node(Server):
         """Stretch service by *factor* from now on, also of jobs in service; None ends it."""
         before = self.factor
         if factor is None:
-            del self._slowdowns[cause]
+            self._slowdowns.pop(cause, None)
         else:
             self._slowdowns[cause] = factor
         self.factor = math.prod(self._slowdowns.values())

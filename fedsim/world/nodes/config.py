@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fedsim.federation.contracts import Capability, ModelMetadata
 from fedsim.workload.distributions import Distribution
 from fedsim.world.engine.config import EngineConfig
+from fedsim.world.scalers.config import ScalerConfig
 from fedsim.world.service import BatchServiceModel, ServiceModel
 
 
@@ -47,14 +48,14 @@ class SwitchConfig:
 
 @dataclass(frozen=True, slots=True)
 class PoolConfig:
-    """A pool of equal nodes, named ``<name>-0`` to ``<name>-<count - 1>``.
+    """A pool of equal nodes, named ``<name>-0`` to ``<name>-<size - 1>``.
 
     Exactly one of *service*, *engine* and *batching* says what its nodes are.
 
     Attributes:
         name: The pool.
         region: Its region.
-        count: Number of nodes, >= 1.
+        count: Number of nodes, >= 1; with a scaler at the start.
         model: The model that they serve.
         capabilities: What that model can do.
         slots: Requests in service at once on a node, >= 1; the ``max_batch`` of an engine or of
@@ -70,6 +71,7 @@ class PoolConfig:
         weight: Share of the traffic that each node is meant to have, relative to others, > 0.
         priority: Level of its nodes, from 0; a lower one is used first.
         metadata: What is known of the model besides its id, or None.
+        scaler: How the number of nodes changes, or None where it does not.
 
     Raises:
         ValueError: Not exactly one of *service*, *engine* and *batching* is given, *slots* is not
@@ -93,6 +95,12 @@ class PoolConfig:
     weight: float = 1.0
     priority: int = 0
     metadata: ModelMetadata | None = None
+    scaler: ScalerConfig | None = None
+
+    @property
+    def size(self) -> int:
+        """Most nodes that there can be at once."""
+        return self.count if self.scaler is None else max(self.count, self.scaler.max)
 
     @property
     def gives_tokens(self) -> bool:

@@ -73,9 +73,13 @@ class HealthEndpoint:
     def set_lie(self, cause: object, lie: Lie | None) -> None:
         """Lie from now on; None ends it."""
         if lie is None:
-            del self._lies[cause]
+            self._lies.pop(cause, None)
         else:
             self._lies[cause] = lie
+
+    def tell_the_truth(self) -> None:
+        """End all lies."""
+        self._lies.clear()
 
     def record(self, lag_s: float) -> None:
         """Record from now on what it would say, so that it can say it *lag_s* seconds later."""

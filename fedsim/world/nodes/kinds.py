@@ -24,10 +24,13 @@ def build_nodes(
     nodes: list[Node] = []
     for pool in pools:
         kind = _kind(pool)
-        for number in range(pool.count):
+        for number in range(pool.size):
             name = f"{pool.name}-{number}"
             identity = NodeIdentity(len(nodes), name, regions[pool.region], pool)
-            nodes.append(kind(identity, surroundings))
+            node = kind(identity, surroundings)
+            if number >= pool.count:
+                node.leave()
+            nodes.append(node)
     return nodes
 
 

@@ -26,10 +26,15 @@ class ErrorFaults:
     def set(self, cause: object, probability: float | None, after_s: float) -> None:
         """Let requests fail with *probability*, *after_s* seconds after they arrive; None ends."""
         if probability is None:
-            del self._faults[cause]
+            self._faults.pop(cause, None)
         else:
             self._faults[cause] = (probability, after_s)
         self.probability = 1.0 - math.prod(1.0 - each for each, _ in self._faults.values())
+
+    def clear(self) -> None:
+        """End all of them."""
+        self._faults.clear()
+        self.probability = 0.0
 
     def after_s(self, draw: float) -> float:
         """Return how long after its arrival a request fails whose *draw* is below `probability`."""

@@ -74,6 +74,7 @@ class Knative(Preset):
     """
 
     name = "knative"
+    by_node = False
 
     signal: KnativeSignal = field(default_factory=KnativeSignal)
     panic_window: InnerShare = 0.1

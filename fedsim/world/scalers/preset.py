@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from fedsim.federation.settings import Apart, Follows, PositiveSeconds, Seconds
+from fedsim.federation.settings import Apart, Follows, PositiveSeconds, Seconds, SettingError
 from fedsim.world.scalers.stages import (
     DelayConfig,
     RateConfig,
@@ -69,6 +69,11 @@ class SignalConfig:
     lag_s: Seconds = 0.0
     every_s: PositiveSeconds = 1.0
 
+    def __post_init__(self) -> None:
+        if self.window_s < self.every_s:
+            msg = "the window is shorter than the time between two samples: lengthen it"
+            raise SettingError(msg, "window_s")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset(ABC):
@@ -89,6 +94,10 @@ class Preset(ABC):
 
     beyond: ClassVar[bool] = False
     """Whether ``delay`` needs one more decision than fit into its times."""
+
+    by_node: ClassVar[bool] = True
+    """Whether the pool's signal is that of the nodes that are ready now, each over the window, not
+    the mean over the window of what was ready."""
 
     keeps_highest: ClassVar[bool] = False
     """Whether a node's sample of a window is the highest one, not the mean."""

@@ -54,20 +54,29 @@ class RatioRule:
 
     def _of_nodes(self, view: PoolView) -> tuple[float, int]:
         """Return the mean, and the nodes that it takes, as Kubernetes computes them."""
-        current, ready = view.ordered, view.ready
-        mean = (view.total or 0.0) / ready
-        ratio = mean / self.signal.target
+        current, target = view.ordered, self.signal.target
+        known = [node.value for node in view.nodes if node.value is not None]
+        of_nodes = self.signal.of in BY_NODE
+        if of_nodes and not known:
+            return 0.0, current
+        ready = len(known) if of_nodes else view.ready
+        mean = math.fsum(known) / ready if of_nodes else (view.total or 0.0) / ready
+        ratio = mean / target
         if self.nodes == "ordered":
             return mean, current if tolerated(ratio, self.up, self.down) else math.ceil(
                 current * ratio
             )
-        if ready == current or ratio <= 1.0 or self.signal.of not in BY_NODE:
+        silent = view.ready - ready  # of these nothing is known yet
+        if not of_nodes or (silent == 0 and (ratio <= 1.0 or ready == current)):
             inside = tolerated(ratio, self.up, self.down)
             return mean, current if inside else math.ceil(ratio * ready)
-        spread = (view.total or 0.0) / current / self.signal.target
-        if spread < 1.0 or tolerated(spread, self.up, self.down):
-            return mean, current
-        return mean, max(math.ceil(spread * current), current)
+        counted, assumed = ready + silent, silent * target
+        if ratio >= 1.0:
+            counted, assumed = current, 0.0
+        spread = (math.fsum(known) + assumed) / counted / target
+        wanted = math.ceil(spread * counted)
+        away = (spread - 1.0) * (ratio - 1.0) < 0.0 or (wanted - current) * (ratio - 1.0) < 0.0
+        return mean, current if away or tolerated(spread, self.up, self.down) else wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

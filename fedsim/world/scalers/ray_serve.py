@@ -70,6 +70,7 @@ class RayServe(Preset):
 
     name = "ray-serve"
     beyond = True
+    by_node = False
 
     signal: RayServeSignal = field(default_factory=RayServeSignal)
     up_factor: Positive = 1.0

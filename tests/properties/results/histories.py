@@ -113,5 +113,8 @@ def record(items: list[History]) -> Recorder:
             wasted_slot_s=0.0,
             window_busy_slot_s=5.0 * node,
             window_busy_s=node,
+            paid_s=100.0,
+            window_paid_s=50.0,
+            window_up_s=50.0,
         )
     return recorder

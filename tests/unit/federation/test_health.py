@@ -517,7 +517,10 @@ class TestTheEndOfDegraded:
         scene.health.deregister_node(A)
         scene.stage.env.run(until=200.0)
 
-        assert scene.seen.health == [(0.0, "a", "unknown", "degraded")]
+        assert scene.seen.health == [
+            (0.0, "a", "unknown", "degraded"),
+            (1.0, "a", "degraded", "unknown"),
+        ]
 
 
 class TestBestThroughput:

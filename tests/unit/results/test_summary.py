@@ -108,6 +108,9 @@ def report_totals(
         wasted_slot_s=wasted_s,
         window_busy_slot_s=window_s,
         window_busy_s=window_s / NAMES.nodes[node].slots,
+        paid_s=up_s,
+        window_paid_s=up_s,
+        window_up_s=0.9 * up_s,
     )
 
 
@@ -160,6 +163,8 @@ EXPECTED = {
     "utilization_mean": 100 / (5 * 100),
     "imbalance": (60 * 2 + 20 * 1) / 100,
     "wasted_share": 15 / 150,
+    "nodes_paid_mean": 3.0,
+    "nodes_up_mean": 2.7,
     "cost_usd_per_hour": 18.0,
     "cost_usd_per_1k_ok": 1000 * 18.0 * (100 / 3600) / 5,
 }

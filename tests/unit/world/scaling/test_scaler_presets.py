@@ -32,7 +32,8 @@ def seen(
     bounds: tuple[int, int] = (1, 1000),
 ) -> PoolView:
     """Return a pool whose ready nodes share *total* of the signal evenly."""
-    nodes = [NodeView(f"n-{number}", "ready") for number in range(ready)]
+    value = None if total is None or not ready else total / ready
+    nodes = [NodeView(f"n-{number}", "ready", value) for number in range(ready)]
     nodes += [NodeView(f"s-{number}", "starting") for number in range(starting)]
     return PoolView(time_s, nodes, *bounds, total=total, recent=recent)
 
