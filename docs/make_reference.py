@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from docs.blocks import between
 from fedsim.scenario import units
 from fedsim.scenario.json_schema import schema
-from fedsim.scenario.schema.base import Settings, fields_by_key, listed
+from fedsim.scenario.schema.base import Later, Settings, fields_by_key, listed
 from fedsim.scenario.schema.derived import SettingsOf
 from fedsim.scenario.schema.distributions import AnyDuration, DistributionSettings
 from fedsim.scenario.schema.root import ScenarioFile
@@ -150,6 +150,8 @@ def _named(keys: Iterable[str]) -> str:
 
 def _inside(hint: Any, path: str) -> Iterator[tuple[type[Settings], str]]:
     """Yield the models in a type, each with where it stands."""
+    if isinstance(hint, Later) and hint.make is not None:
+        hint = hint.make()
     if isinstance(hint, type) and issubclass(hint, Settings):
         yield hint, path
     step = f"{path}.<name>" if get_origin(hint) is dict else path

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from fedsim.scenario.schema.base import Choice, Settings, error
+from fedsim.scenario.schema.base import Choice, Later, Settings, error
 from fedsim.scenario.schema.curves import Burst, Curve, Day, RateStep, SpikeCurve, check_steps
 from fedsim.scenario.schema.distributions import CHOICE, DurationDistribution
 from fedsim.scenario.schema.servegen import ServeGenArrivals, is_servegen
@@ -191,16 +191,16 @@ def _tag(value: Any) -> str:
 
 
 Arrivals = Annotated[
-    Annotated[PoissonArrivals, Tag("<poisson>")]
-    | Annotated[RenewalArrivals, Tag("<renewal>")]
-    | Annotated[ConstantArrivals, Tag("<constant>")]
-    | Annotated[MmppArrivals, Tag("<mmpp>")]
-    | Annotated[DiurnalArrivals, Tag("<diurnal>")]
-    | Annotated[StepsArrivals, Tag("<steps>")]
-    | Annotated[SpikeArrivals, Tag("<spike>")]
-    | Annotated[ClosedLoopArrivals, Tag("<closed_loop>")]
-    | Annotated[TraceArrivals, Tag("<trace>")]
-    | Annotated[ServeGenArrivals, Tag("<servegen>")],
+    Annotated[PoissonArrivals, Later(), Tag("<poisson>")]
+    | Annotated[RenewalArrivals, Later(), Tag("<renewal>")]
+    | Annotated[ConstantArrivals, Later(), Tag("<constant>")]
+    | Annotated[MmppArrivals, Later(), Tag("<mmpp>")]
+    | Annotated[DiurnalArrivals, Later(), Tag("<diurnal>")]
+    | Annotated[StepsArrivals, Later(), Tag("<steps>")]
+    | Annotated[SpikeArrivals, Later(), Tag("<spike>")]
+    | Annotated[ClosedLoopArrivals, Later(), Tag("<closed_loop>")]
+    | Annotated[TraceArrivals, Later(), Tag("<trace>")]
+    | Annotated[ServeGenArrivals, Later(), Tag("<servegen>")],
     Discriminator(_tag),
     BeforeValidator(_PROCESS.check),
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cache, reduce
+from operator import or_
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
@@ -12,12 +14,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Discriminator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     Tag,
     ValidationInfo,
     model_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 Wording = tuple[str, str]
 """What is wrong, and what to write instead."""
@@ -52,6 +56,49 @@ class Settings(BaseModel):
         if isinstance(info.context, Notes):
             info.context.models[id(data)] = cls
         return data
+
+
+class Later:
+    """Marks a model in an annotation: its validator is built when a file first has such a mapping.
+
+    A file uses few of all models, and building the validators of all takes longer than its check.
+
+    Attributes:
+        make: Returns the model, for one that is not made before either; None for the marked one.
+    """
+
+    def __init__(self, make: Callable[[], type[Settings]] | None = None) -> None:
+        self.make = None if make is None else cache(make)
+
+    def __get_pydantic_core_schema__(
+        self, source: type[Settings], _: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        make: Callable[[], type[Settings]] = self.make or (lambda: source)
+
+        def validate(value: Any, info: ValidationInfo) -> Settings:
+            return make().model_validate(value, context=info.context)
+
+        return core_schema.with_info_plain_validator_function(validate, metadata={_MAKE: make})
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        make: Callable[[], type[Settings]] = core["metadata"][_MAKE]
+        model = make()
+        model.model_rebuild()
+        return handler(core_schema.definitions_schema(model.__pydantic_core_schema__, []))
+
+
+_MAKE = "fedsim_make"
+
+
+def union_of(models: Mapping[str, Callable[[], type[Settings]]]) -> Any:
+    """Return the union of models that are made later, for a `Choice` among their tags.
+
+    Args:
+        models: What returns the model, by its tag.
+    """
+    return reduce(or_, [Annotated[Any, Later(make), Tag(tag)] for tag, make in models.items()])
 
 
 def fields_by_key(model: type[Settings]) -> dict[str, tuple[str, FieldInfo]]:
@@ -170,7 +217,7 @@ def _off_or_mapping(value: Any) -> Any:
 S = TypeVar("S", bound=Settings)
 
 OffOr = Annotated[
-    Annotated[S, Tag("<value>")] | Annotated[Literal["off"], Tag("<word>")],
+    Annotated[S, Later(), Tag("<value>")] | Annotated[Literal["off"], Tag("<word>")],
     Discriminator(tag_of_word),
     BeforeValidator(_off_or_mapping),
 ]

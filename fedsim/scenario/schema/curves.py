@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from fedsim.scenario.schema.base import Choice, Settings, error
+from fedsim.scenario.schema.base import Choice, Later, Settings, error
 from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.types import Duration, Period, PositiveDuration, RateOrNone, Weight
 from fedsim.workload.arrivals.curves import Diurnal
@@ -113,9 +113,9 @@ _CURVE = Choice(
 )
 
 Curve = Annotated[
-    Annotated[DiurnalCurve, Tag("<diurnal>")]
-    | Annotated[StepsCurve, Tag("<steps>")]
-    | Annotated[SpikeCurve, Tag("<spike>")],
+    Annotated[DiurnalCurve, Later(), Tag("<diurnal>")]
+    | Annotated[StepsCurve, Later(), Tag("<steps>")]
+    | Annotated[SpikeCurve, Later(), Tag("<spike>")],
     Discriminator(_CURVE.tag),
     BeforeValidator(_CURVE.check),
 ]

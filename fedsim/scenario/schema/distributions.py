@@ -5,12 +5,14 @@ Each takes the parameters that a person has: mean with cv, or median with p99.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from fedsim.scenario.schema.base import Choice, Settings, error, error_from
+from fedsim.scenario.schema.base import Choice, Settings, error, error_from, union_of
 from fedsim.scenario.schema.types import Duration, TokenCount
 from fedsim.workload import distributions
 from fedsim.workload.distributions import Distribution
@@ -186,29 +188,39 @@ CHOICE = Choice(
     noun="distribution",
 )
 
-DurationDistribution = (
-    Annotated[Constant[Duration], Tag("<constant>")]
-    | Annotated[Exponential[Duration], Tag("<exponential>")]
-    | Annotated[Uniform[Duration], Tag("<uniform>")]
-    | Annotated[Skewed[Duration], Tag("<skewed>")]
-    | Annotated[Hyperexponential[Duration], Tag("<hyperexponential>")]
-    | Annotated[Empirical[Duration], Tag("<empirical>")]
-)
-"""The members of a union that is to be discriminated by ``CHOICE``: distributions of durations."""
+_MODELS: Mapping[str, Any] = {
+    "<constant>": Constant,
+    "<exponential>": Exponential,
+    "<uniform>": Uniform,
+    "<skewed>": Skewed,
+    "<hyperexponential>": Hyperexponential,
+    "<empirical>": Empirical,
+}
+
+
+def _of(quantity: Any) -> Any:
+    """Return the union of the distributions of a quantity."""
+    return union_of({tag: partial(_model, tag, quantity) for tag in _MODELS})
+
+
+def _model(tag: str, quantity: Any) -> type[DistributionSettings]:
+    model: type[DistributionSettings] = _MODELS[tag][quantity]
+    return model
+
+
+if TYPE_CHECKING:  # a union that is made at run time is no type
+    DurationDistribution = DistributionSettings
+    CountDistribution = DistributionSettings
+else:
+    DurationDistribution = _of(Duration)
+    """Distributions of durations: a union that is to be discriminated by ``CHOICE``."""
+
+    CountDistribution = Annotated[
+        _of(TokenCount), Discriminator(CHOICE.tag), BeforeValidator(CHOICE.check)
+    ]
+    """A distribution of token counts."""
 
 AnyDuration = Annotated[
     DurationDistribution, Discriminator(CHOICE.tag), BeforeValidator(CHOICE.check)
 ]
 """A distribution of durations."""
-
-CountDistribution = Annotated[
-    Annotated[Constant[TokenCount], Tag("<constant>")]
-    | Annotated[Exponential[TokenCount], Tag("<exponential>")]
-    | Annotated[Uniform[TokenCount], Tag("<uniform>")]
-    | Annotated[Skewed[TokenCount], Tag("<skewed>")]
-    | Annotated[Hyperexponential[TokenCount], Tag("<hyperexponential>")]
-    | Annotated[Empirical[TokenCount], Tag("<empirical>")],
-    Discriminator(CHOICE.tag),
-    BeforeValidator(CHOICE.check),
-]
-"""A distribution of token counts."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 from dataclasses import fields
-from functools import reduce
-from operator import or_
+from functools import partial
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -29,7 +28,7 @@ from pydantic import (
     model_validator,
 )
 
-from fedsim.scenario.schema.base import Choice, Settings, error, error_from, listed
+from fedsim.scenario.schema.base import Choice, Settings, error, error_from, listed, union_of
 from fedsim.scenario.schema.catalogued import PresetName
 from fedsim.scenario.schema.derived import key_of, keys_of
 from fedsim.scenario.schema.distributions import AnyDuration, DistributionSettings
@@ -258,16 +257,13 @@ def _model(kind: type[FaultKind]) -> type[TimedFault]:
     return model
 
 
-FAULT_MODELS = {name: _model(kind) for name, kind in FAULTS.items()}
-"""The model of each kind of fault."""
-
 _KIND = Choice(key="kind", tags={name: f"<{name}>" for name in FAULTS}, noun="kind of fault")
 
 if TYPE_CHECKING:  # a union that is made at run time is no type
     Fault = TimedFault
 else:
     Fault = Annotated[
-        reduce(or_, [Annotated[model, Tag(f"<{name}>")] for name, model in FAULT_MODELS.items()]),
+        union_of({f"<{name}>": partial(_model, kind) for name, kind in FAULTS.items()}),
         Discriminator(_KIND.tag),
         BeforeValidator(_KIND.check),
     ]

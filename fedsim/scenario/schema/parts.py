@@ -16,7 +16,7 @@ from fedsim.federation.breaker import BreakerConfig
 from fedsim.federation.health import HealthConfig
 from fedsim.federation.rate_breaker import RateBreakerConfig
 from fedsim.federation.retries import RetryConfig
-from fedsim.scenario.schema.base import Settings, error, shown, suggestion, tag_of_word
+from fedsim.scenario.schema.base import Later, Settings, error, shown, suggestion, tag_of_word
 from fedsim.scenario.schema.derived import SettingsOf
 from fedsim.scenario.schema.types import (
     PLUGIN_JSON,
@@ -154,7 +154,7 @@ def _tag_of_breaker(value: Any) -> str:
 
 BreakerChoice = Annotated[
     Annotated[BreakerSettings, Tag("<consecutive>")]
-    | Annotated[RateBreakerSettings, Tag("<rate>")]
+    | Annotated[RateBreakerSettings, Later(), Tag("<rate>")]
     | Annotated[_BreakerWord, Tag("<word>")],
     Discriminator(_tag_of_breaker),
     BeforeValidator(_check_kind),

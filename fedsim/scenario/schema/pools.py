@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
-from fedsim.scenario.schema.base import Settings, error, shown, tag_of_word
+from fedsim.scenario.schema.base import Later, Settings, error, shown, tag_of_word
 from fedsim.scenario.schema.catalogued import Cost, LocationName
 from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.distributions import AnyDuration
@@ -131,13 +131,13 @@ class Pool(Settings):
         ),
         examples=[{"distribution": "lognormal", "median": "900ms", "p99": "4s"}],
     )
-    engine: Engine | None = Field(
+    engine: Annotated[Engine, Later()] | None = Field(
         default=None, description="Continuous batching, in place of slots and service."
     )
-    batching: Batching | None = Field(
+    batching: Annotated[Batching, Later()] | None = Field(
         default=None, description="Static batching, in place of slots."
     )
-    switch: Switch | None = Field(
+    switch: Annotated[Switch, Later()] | None = Field(
         default=None, description="Base models and adapters that a node loads when asked for."
     )
     cold_start: AnyDuration | None = Field(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag
 
 from fedsim.scenario.reference.schema import ReferenceFederation
+from fedsim.scenario.schema.base import Later
 from fedsim.scenario.schema.federation import PRESETS, Federation
 
 
@@ -16,7 +17,7 @@ def _preset(value: Any) -> str:
 
 
 AnyFederation = Annotated[
-    Annotated[Federation, Tag("<default>")] | Annotated[ReferenceFederation, Tag("<apr>")],
+    Annotated[Federation, Tag("<default>")] | Annotated[ReferenceFederation, Later(), Tag("<apr>")],
     Discriminator(_preset),
 ]
 """A federation of the default objects, or of another preset's."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
-from fedsim.scenario.schema.base import Settings, error, shown, suggestion
+from fedsim.scenario.schema.base import Later, Settings, error, shown, suggestion
 from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.faults import Fault
 from fedsim.scenario.schema.federation import Federation
@@ -206,10 +206,16 @@ class ScenarioFile(Settings):
         default_factory=Federation, description="The real objects that run in the world."
     )
     faults: list[Fault] = Field(default_factory=list, description="What goes wrong.")
-    slo: SloSettings | None = Field(default=None, description="The service objective.")
+    slo: Annotated[SloSettings, Later()] | None = Field(
+        default=None, description="The service objective."
+    )
     record: Record = Field(default_factory=Record, description="What is kept of a run.")
     study: Study = Field(
         default_factory=Study, description="What all studies of many runs have in common."
     )
-    compare: Compare | None = Field(default=None, description="What fedsim compare compares.")
-    sweep: Sweep | None = Field(default=None, description="What fedsim sweep varies.")
+    compare: Annotated[Compare, Later()] | None = Field(
+        default=None, description="What fedsim compare compares."
+    )
+    sweep: Annotated[Sweep, Later()] | None = Field(
+        default=None, description="What fedsim sweep varies."
+    )

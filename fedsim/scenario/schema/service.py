@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from fedsim.scenario.schema.base import Settings, error, shown
+from fedsim.scenario.schema.base import Later, Settings, error, shown
 from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.distributions import CHOICE, AnyDuration, DurationDistribution
 from fedsim.scenario.schema.types import CountFrom1, Duration, PositiveDuration, Weight
@@ -109,11 +109,11 @@ def _service_tag(value: Any) -> str:
 
 Service = Annotated[
     DurationDistribution
-    | Annotated[TokenService, Tag("<tokens>")]
-    | Annotated[RecognitionService, Tag("<recognition>")]
-    | Annotated[SynthesisService, Tag("<synthesis>")]
-    | Annotated[PictureService, Tag("<pictures>")]
-    | Annotated[BatchService, Tag("<batches>")],
+    | Annotated[TokenService, Later(), Tag("<tokens>")]
+    | Annotated[RecognitionService, Later(), Tag("<recognition>")]
+    | Annotated[SynthesisService, Later(), Tag("<synthesis>")]
+    | Annotated[PictureService, Later(), Tag("<pictures>")]
+    | Annotated[BatchService, Later(), Tag("<batches>")],
     Discriminator(_service_tag),
     BeforeValidator(_check_service),
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from fedsim.scenario.schema.base import Settings, error, error_from, shown
+from fedsim.scenario.schema.base import Later, Settings, error, error_from, shown
 from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.distributions import (
     CHOICE,
@@ -92,7 +92,7 @@ def _kind_of_tokens(value: Any) -> str:
 
 
 AnyTokens = Annotated[
-    Annotated[Tokens, Tag("<tokens>")] | Annotated[TokenSample, Tag("<sample>")],
+    Annotated[Tokens, Later(), Tag("<tokens>")] | Annotated[TokenSample, Later(), Tag("<sample>")],
     Discriminator(_kind_of_tokens),
 ]
 """Where token counts come from."""

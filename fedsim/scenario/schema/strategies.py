@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, create_model
 
 from fedsim.federation.strategies.registry import STRATEGIES
-from fedsim.scenario.schema.base import Settings
+from fedsim.scenario.schema.base import Later, Settings
 from fedsim.scenario.schema.derived import model_of
 
 
@@ -25,9 +26,15 @@ class AllStrategySettings(Settings):
         }
 
 
+def _model(name: str) -> type[Settings]:
+    settings = STRATEGIES[name].settings
+    assert settings is not None
+    return model_of(settings, f"Settings of the strategy ``{name}``.")
+
+
 _FIELDS: dict[str, Any] = {
     name: (
-        model_of(entry.settings, f"Settings of the strategy ``{name}``.") | None,
+        Annotated[Any, Later(partial(_model, name))] | None,
         Field(default=None, description=f"Settings of ``{name}``."),
     )
     for name, entry in STRATEGIES.items()

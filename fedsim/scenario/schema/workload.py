@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from fedsim.federation.contracts import QoSRequirements
 from fedsim.scenario.schema.arrivals import Arrivals, ClosedLoopArrivals
-from fedsim.scenario.schema.base import Settings, error
+from fedsim.scenario.schema.base import Later, Settings, error
 from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.pools import Privacy
 from fedsim.scenario.schema.servegen import ServeGenArrivals
@@ -142,18 +142,18 @@ class Stream(Settings):
         default=None,
         description="Token counts; unknown where not given. A trace brings its own.",
     )
-    prefixes: PrefixSettings | None = Field(
+    prefixes: Annotated[PrefixSettings, Later()] | None = Field(
         default=None,
         description="System prompts that prompts begin with; none where not given.",
     )
-    conversation: ConversationSettings | None = Field(
+    conversation: Annotated[ConversationSettings, Later()] | None = Field(
         default=None,
         description="How each arrival goes on as a session; a single request where not given.",
     )
-    audio: AudioSettings | None = Field(
+    audio: Annotated[AudioSettings, Later()] | None = Field(
         default=None, description="The speech to be recognized or synthesized; none if not given."
     )
-    pictures: PictureSettings | None = Field(
+    pictures: Annotated[PictureSettings, Later()] | None = Field(
         default=None, description="The pictures to be generated; none where not given."
     )
     tenants: AnyTenants | None = Field(

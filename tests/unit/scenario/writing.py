@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from fedsim.errors import ScenarioError
 from fedsim.scenario.load import load
-from fedsim.scenario.schema.base import Settings
+from fedsim.scenario.schema.base import Later, Settings
 from fedsim.scenario.schema.root import ScenarioFile
 from fedsim.scenario.spec import Scenario
 
@@ -90,6 +90,8 @@ def models() -> list[type[Settings]]:
     known: dict[type[Settings], None] = {}
 
     def add(hint: Any) -> None:
+        if isinstance(hint, Later) and hint.make is not None:
+            hint = hint.make()
         if isinstance(hint, type) and issubclass(hint, Settings) and hint not in known:
             known[hint] = None
             for field in hint.model_fields.values():
