@@ -16,6 +16,7 @@ from fedsim.cli.new import new
 from fedsim.cli.run import run
 from fedsim.cli.study import study
 from fedsim.cli.sweep import sweep
+from fedsim.cli.test import test
 from fedsim.cli.trace import trace
 from fedsim.cli.verify import verify
 from fedsim.version import __version__
@@ -35,6 +36,7 @@ _COMMANDS = (
     run,
     compare,
     sweep,
+    test,
     study,
     explain,
     calibrate,

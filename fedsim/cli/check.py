@@ -26,6 +26,7 @@ def check(
         from fedsim.scenario.capacity import capacity_problems
         from fedsim.scenario.deadlines import deadline_notes
         from fedsim.scenario.effects import without_effect
+        from fedsim.scenario.expected import expected_problems
         from fedsim.scenario.load import load
         from fedsim.scenario.load_notes import load_notes
         from fedsim.scenario.offered_load import OfferedLoad
@@ -36,7 +37,11 @@ def check(
         loaded = load(scenario, parsed(overrides))
         lacking = _find_plugins(loaded)
         offered = OfferedLoad(loaded)
-        problems = [*capacity_problems(offered), *oversized_problems(offered)]
+        problems = [
+            *expected_problems(loaded),
+            *capacity_problems(offered),
+            *oversized_problems(offered),
+        ]
         warnings = [
             *keys_without_effect(loaded),
             *without_effect(loaded),

@@ -44,7 +44,7 @@ def explanation_report(found: Explanation) -> Document:
         Sentence(f"{_request(request, found.model)} Strategy: {found.strategy}."),
     ]
     for _, decision in found.decisions.groupby(["attempt", "time_s"], sort=False):
-        blocks += _decision(decision, found.attempts)
+        blocks += decision_blocks(decision, found.attempts)
     blocks += [Heading("Notes")] if _notes(found) else []
     blocks += [Sentence(text) for text in _notes(found)]
     return Document(tuple(blocks))
@@ -74,7 +74,16 @@ def _request(request: Series[Any], model: str | None) -> str:
     )
 
 
-def _decision(decision: DataFrame, attempts: DataFrame) -> list[Block]:
+def decision_blocks(
+    decision: DataFrame, attempts: DataFrame, expected: str | None = None
+) -> list[Block]:
+    """Return the report of one decision.
+
+    Args:
+        decision: Its rows of the decisions table.
+        attempts: The rows of the attempts table of its request.
+        expected: A node that is marked as the one that was expected.
+    """
     first = decision.iloc[0]
     number = first["attempt"]
     chosen = decision[decision["chosen"]]
@@ -85,6 +94,8 @@ def _decision(decision: DataFrame, attempts: DataFrame) -> list[Block]:
         blocks += _came_of_it(attempts[attempts["attempt"] == number])
     shown = decision
     if len(decision) > MOST_CANDIDATES:
+        import pandas as pd
+
         order = ["chosen", "eligible", "total_score"]
         shown = decision.sort_values(order, ascending=False, kind="stable").head(MOST_CANDIDATES)
         eligible = int(decision["eligible"].fillna(value=False).sum())
@@ -95,7 +106,9 @@ def _decision(decision: DataFrame, attempts: DataFrame) -> list[Block]:
             f"{MOST_CANDIDATES - 1} {others} are listed."
         )
         blocks.append(Sentence(text))
-    return [*blocks, Table(tuple(_columns(shown)), _ELSEWHERE)]
+        if expected is not None and expected not in set(shown["node"]):
+            shown = pd.concat([shown, decision[decision["node"] == expected]])
+    return [*blocks, Table(tuple(_columns(shown, expected)), _ELSEWHERE)]
 
 
 def _is_unscored(decisions: DataFrame) -> bool:
@@ -105,10 +118,10 @@ def _is_unscored(decisions: DataFrame) -> bool:
     return explained and bool(made["total_score"].isna().all())
 
 
-def _columns(decision: DataFrame) -> list[Column]:
+def _columns(decision: DataFrame, expected: str | None) -> list[Column]:
     columns = [
         words("node", [str(node) for node in decision["node"]]),
-        words("verdict", _verdicts(decision), styles={"chosen": "good"}),
+        words("verdict", _verdicts(decision, expected), styles={"chosen": "good"}),
         _numbers(decision, "in_flight", "in flight", 1, form="count", note=_IN_FLIGHT),
         _numbers(decision, "reported_depth", "reported", 3, form="count", note=_REPORTED),
         _numbers(decision, "actual_depth", "actual", 4, form="count", note=_ACTUAL),
@@ -126,9 +139,10 @@ def _columns(decision: DataFrame) -> list[Column]:
     return [column for column in columns if any(cell.value is not None for cell in column.cells)]
 
 
-def _verdicts(decision: DataFrame) -> list[str]:
+def _verdicts(decision: DataFrame, expected: str | None) -> list[str]:
     words = []
-    for chosen, eligible, reason in zip(
+    for node, chosen, eligible, reason in zip(
+        decision["node"],
         decision["chosen"],
         decision["eligible"].astype("object"),
         decision["rejection_reason"].fillna(""),
@@ -140,6 +154,8 @@ def _verdicts(decision: DataFrame) -> list[str]:
             words.append("eligible")
         else:
             words.append(str(reason) or "–")
+        if node == expected and not chosen:
+            words[-1] += ", expected"
     return words
 
 

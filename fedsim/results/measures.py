@@ -70,6 +70,23 @@ class Measure:
         return "points" if self.unit == "%" else self.unit
 
 
+Relation = Literal["=", "<=", ">="]
+RELATIONS: tuple[Relation, ...] = ("=", "<=", ">=")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a measure is expected to be.
+
+    Attributes:
+        relation: How it is to compare with the value.
+        value: The value, in the unit of tables: a share from 0 to 1, seconds.
+    """
+
+    relation: Relation
+    value: float
+
+
 def _share(
     name: str,
     label: str,

@@ -23,6 +23,7 @@ from fedsim.scenario.arguments import require_changes
 from fedsim.scenario.configure.federation import federation_spec
 from fedsim.scenario.configure.studies import (
     compare_spec,
+    expect_spec,
     slo_config,
     study_spec,
     sweep_spec,
@@ -46,6 +47,7 @@ _CHECKS: tuple[Callable[[Facts], Iterable[Problem]], ...] = (
     objects.missing_objects,
     fault_checks.faults_of_nothing,
     references.wrong_strategies,
+    references.unmet_expectations,
     pool_checks.mixed_kinds,
     pool_checks.wrong_engines,
     references.unknown_models,
@@ -171,6 +173,7 @@ def _scenario(file: ScenarioFile, source: Source, path: Path) -> Scenario:
         study=study_spec(file.study),
         compare=compare_spec(file.compare),
         sweep=sweep_spec(file.sweep),
+        expect=expect_spec(file.expect),
         record_tables=file.record.tables,
         record_decisions=file.record.decisions == "on",
         resolved=resolved,

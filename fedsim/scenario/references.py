@@ -111,6 +111,13 @@ def wrong_strategies(facts: Facts) -> Iterator[Problem]:
             yield facts.document.problem(("compare", "strategies", number), message, remedy)
 
 
+def unmet_expectations(facts: Facts) -> Iterator[Problem]:
+    """Yield a problem for what is expected of something that the scenario does not have."""
+    if facts.written("expect", "slo") is not None and facts.written("slo") is None:
+        message = "The scenario has no objective that could be held."
+        yield facts.document.problem(("expect", "slo"), message, "Add slo, or remove this.")
+
+
 def _contradiction(facts: Facts, path: KeyPath, other: str | None) -> Iterator[Problem]:
     if other is None:
         return

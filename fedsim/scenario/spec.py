@@ -17,6 +17,7 @@ from fedsim.federation.policies import DEFAULT_POLICIES
 from fedsim.federation.rate_breaker import RateBreakerConfig
 from fedsim.federation.router import RouterConfig
 from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
+from fedsim.results.measures import Limit
 from fedsim.results.slo import Slo
 from fedsim.results.sources import Figure
 from fedsim.scenario.arguments import require_changes
@@ -126,6 +127,45 @@ class SweepSpec:
     replications: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NoWorseSpec:
+    """What the scenario's strategy or router may not be worse than.
+
+    Attributes:
+        than: A strategy or router.
+        measure: The measure, of which one direction is better.
+        margin: The difference that does not matter, > 0: in shares for a measure that is one, else
+            relative.
+    """
+
+    than: str
+    measure: str
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectSpec:
+    """What ``fedsim test`` expects of a scenario's runs; there is at least one thing.
+
+    Attributes:
+        replications: Runs that it rests on, >= 1; None takes those of the scenario's studies.
+        slo: Whether the objective is to be held.
+        best: Which of what is compared no other may be shown to be better than, or None.
+        no_worse: What the scenario's strategy or router may not be worse than, or None.
+        measures: Limits by measure.
+        golden: Whether the decisions are to be those of the golden file.
+        known_failure: The address of the issue that says why something of this fails, or empty.
+    """
+
+    replications: int | None = None
+    slo: bool = False
+    best: str | None = None
+    no_worse: NoWorseSpec | None = None
+    measures: Mapping[str, Limit] = field(default_factory=dict)
+    golden: bool = False
+    known_failure: str = ""
+
+
 @dataclass(frozen=True)
 class Scenario:
     """A scenario that is known to be well-formed.
@@ -143,6 +183,7 @@ class Scenario:
         study: What all studies of many runs have in common.
         compare: What to compare, or None where the file does not say.
         sweep: What to sweep, or None where the file does not say.
+        expect: What to expect of its runs, or None where the file does not say.
         record_tables: ``full`` keeps every table, ``summary`` only the summary.
         record_decisions: Whether the candidates of every decision are kept.
         resolved: The scenario with all defaults filled in, as plain JSON values with units.
@@ -164,6 +205,7 @@ class Scenario:
     study: StudySpec = StudySpec()
     compare: CompareSpec | None = None
     sweep: SweepSpec | None = None
+    expect: ExpectSpec | None = None
     record_tables: Literal["full", "summary"] = "full"
     record_decisions: bool = False
     resolved: Mapping[str, object] = field(default_factory=dict, repr=False)

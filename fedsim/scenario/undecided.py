@@ -9,16 +9,22 @@ from fedsim.results.slo import in_words
 from fedsim.scenario.offered_load import OfferedLoad
 
 
-def undecided_notes(offered: OfferedLoad) -> list[str]:
+def undecided_notes(offered: OfferedLoad, replications: int | None = None) -> list[str]:
     """Return warnings on percentiles of too few requests, those of all replications counted.
 
     A stream without requests, or whose requests all fit nowhere, is not warned of here.
+
+    Args:
+        offered: The load of the scenario.
+        replications: Number of runs; None for those of a comparison.
     """
     scenario = offered.scenario
     if scenario.slo is None:
         return []
-    compared = scenario.compare.replications if scenario.compare else None
-    replications = compared or scenario.study.replications
+    key = "study" if replications is None else "expect"
+    if replications is None:
+        compared = scenario.compare.replications if scenario.compare else None
+        replications = compared or scenario.study.replications
     window_s = scenario.duration_s - scenario.warmup_s
     names = [stream.traffic.name for stream in offered.streams]
     expected = dict(zip(names, (offered.rates_rps * window_s).tolist(), strict=True))
@@ -31,7 +37,7 @@ def undecided_notes(offered: OfferedLoad) -> list[str]:
         notes.append(
             f"{in_words(part.key, part.limit, part.stream)} cannot be decided: "
             f"{replications} replications have about {requests * replications:,.0f} requests "
-            f"after the warm-up, and this percentile needs {needed(share):,}. Write study: "
+            f"after the warm-up, and this percentile needs {needed(share):,}. Write {key}: "
             f"{{replications: {math.ceil(needed(share) / requests):,}}}, or a longer duration."
         )
     return notes

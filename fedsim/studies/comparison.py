@@ -319,7 +319,7 @@ class Comparison:
         others = [name for name in self.ranking() if name != against]
         rows = []
         for name in (against, *others):
-            values, base = self._values(name, measure), self._values(against, measure)
+            values, base = self.values(name, measure), self.values(against, measure)
             found = equivalence(
                 values, base, margin, relative=facts.unit != "%", confidence=self.confidence
             )
@@ -386,7 +386,7 @@ class Comparison:
 
         rows = []
         for name in self.ranking():
-            for parts in self._verdicts(name):
+            for parts in self.verdicts(name):
                 first = parts[0]
                 bounds = (0.0, math.inf if first.objective.endswith("_s") else 1.0)
                 found = estimate([part.value for part in parts], bounds, self.confidence)
@@ -402,14 +402,14 @@ class Comparison:
                     "held": sum(part.held for part in parts),
                     "replications": len(parts),
                     "missing": first.missing if all(part.missing for part in parts) else "",
-                    "decided": self._decided(name, first),
+                    "decided": self.decided(name, first),
                 }
                 rows.append(row)
         columns = ["strategy", "key", "objective", "stream", "limit", "mean", "mean_low"]
         columns += ["mean_high", "held", "replications", "missing", "decided"]
         return pd.DataFrame(rows, columns=pd.Index(columns))
 
-    def _decided(self, strategy: str, bound: Verdict) -> bool:
+    def decided(self, strategy: str, bound: Verdict) -> bool:
         """Return whether a bound rests on enough successful requests to be decided."""
         share = percentile_of(bound.objective)
         if share is None:
@@ -443,10 +443,10 @@ class Comparison:
         return [
             name
             for name in self.ranking()
-            if all(part.held for parts in self._verdicts(name) for part in parts)
+            if all(part.held for parts in self.verdicts(name) for part in parts)
         ]
 
-    def _verdicts(self, strategy: str) -> Iterator[tuple[Verdict, ...]]:
+    def verdicts(self, strategy: str) -> Iterator[tuple[Verdict, ...]]:
         """Yield the verdicts of a strategy's replications on each bound of the objective."""
         runs = [each.objective for each in self.records if each.key["strategy"] == strategy]
         yield from zip(*runs, strict=True)
@@ -597,7 +597,7 @@ class Comparison:
             for group, rows in by_group(own, by).items():
                 yield strategy, group, rows
 
-    def _values(self, strategy: str, measure: str) -> list[float]:
+    def values(self, strategy: str, measure: str) -> list[float]:
         """Return a measure over all requests by replication, NaN where the run failed."""
         found = (self._of.get((strategy, number)) for number in range(len(self.seeds)))
         return [math.nan if each is None else each.value(measure) for each in found]
@@ -605,12 +605,12 @@ class Comparison:
     def _estimate(self, strategy: str, measure: str) -> Estimate:
         key = (strategy, measure)
         if key not in self._known_estimates:
-            values, bounds = self._values(strategy, measure), MEASURES[measure].bounds
+            values, bounds = self.values(strategy, measure), MEASURES[measure].bounds
             self._known_estimates[key] = estimate(values, bounds, self.confidence)
         return self._known_estimates[key]
 
     def _paired(self, strategy: str, baseline: str, measure: str) -> Difference:
-        values, others = self._values(strategy, measure), self._values(baseline, measure)
+        values, others = self.values(strategy, measure), self.values(baseline, measure)
         return paired_difference(values, others, MEASURES[measure].bounds, self.confidence)
 
     def _chances_of_best(self) -> dict[str, float]:
@@ -620,7 +620,7 @@ class Comparison:
         scores = np.array(
             [
                 [
-                    [ascending(measure, value) for value in self._values(name, measure)]
+                    [ascending(measure, value) for value in self.values(name, measure)]
                     for name in self.strategies
                 ]
                 for measure in (CHIEF, *TIE_BREAKS)

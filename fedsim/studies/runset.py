@@ -19,7 +19,7 @@ from fedsim.studies.git import worktree
 from fedsim.studies.notebook import notebook_bar
 from fedsim.studies.progress import Meter, Tell
 from fedsim.studies.records import Failure, Question, Record, failed, run_planned
-from fedsim.studies.store import Store
+from fedsim.studies.store import KeepsRecords
 from fedsim.studies.workers import WorkerDied, Workers
 
 _ALL_OF_IT = Question()
@@ -37,6 +37,7 @@ class RunSet:
         stops: Returns whether the study stops where a cell fails, rather than go on with others.
         workers: Number of processes, by default one per processor; 1 for none besides this one.
         executor: Where to run instead; it is left running.
+        pool: Workers that call ``run_packed``, which several studies share; they are left running.
         progress: Is called with how far the study is; None shows a bar in a notebook.
     """
 
@@ -46,11 +47,12 @@ class RunSet:
         *,
         question: Question = _ALL_OF_IT,
         seeds: Iterable[int] | None = None,
-        store: Store | None = None,
+        store: KeepsRecords | None = None,
         keep: Callable[[Cell], bool] = lambda _: False,
         stops: Callable[[Cell], bool] = lambda _: False,
         workers: int | None = None,
         executor: Executor | None = None,
+        pool: Workers[Record | Failure] | None = None,
         progress: Tell | None = None,
     ) -> None:
         self._variants = Variants(scenario, seeds)
@@ -62,6 +64,8 @@ class RunSet:
         self._scenario = scenario
         self._count = workers
         self._executor = executor
+        self._pool = pool
+        self._packed = b""
         self._open = ExitStack()
         self._workers: dict[str, Workers[Record | Failure]] = {}
 
@@ -151,12 +155,17 @@ class RunSet:
             places = [place for place, run in enumerate(planned) if run.cell.commit == commit]
             of_it = [calls[place] for place in places]
             report = partial(_shifted, self._meter, begun)
-            for number, found in self._of(commit).results(of_it, report):
+            workers = self._of(commit)
+            if workers is self._pool:
+                of_it = [(self._shared(), *call) for call in of_it]
+            for number, found in workers.results(of_it, report):
                 yield places[number], found
             begun += len(places)
 
     def _of(self, commit: str) -> Workers[Record | Failure]:
         """Return the workers of a commit; without one, those of what is there now."""
+        if not commit and self._pool is not None:
+            return self._pool
         if commit not in self._workers:
             scenario, begin, executor = self._scenario, None, self._executor
             if commit:
@@ -174,6 +183,11 @@ class RunSet:
                 )
             )
         return self._workers[commit]
+
+    def _shared(self) -> bytes:
+        """Return the scenario as a worker gets it, packed once."""
+        self._packed = self._packed or _packed(self._scenario)
+        return self._packed
 
     def _calls(self, planned: Sequence[PlannedRun]) -> list[tuple[Any, ...]]:
         """Return the arguments of ``run_planned`` for each run, what is changed packed once."""

@@ -52,6 +52,30 @@ _KINDS = {
 _OF_CELL = {"id", "key", "changes", "replication", "seed", "asked"}
 
 
+class KeepsRecords(Protocol):
+    """Where a study keeps the records of its runs, and finds those of earlier ones."""
+
+    def plan(self, planned: Sequence[PlannedRun]) -> None:
+        """Take note of runs before the first of them begins."""
+        ...
+
+    def record(self, run_id: str, *, kept: bool = False) -> Record | None:
+        """Return the record of a run, with what is *kept* of a whole one; None for none."""
+        ...
+
+    def add(self, record: Record) -> Record:
+        """Keep a record, and return it."""
+        ...
+
+    def fail(self, failure: Failure) -> None:
+        """Keep why a run came to nothing."""
+        ...
+
+    def withdraw(self) -> None:
+        """Forget a study that failed before any of its runs was done."""
+        ...
+
+
 class Store:
     """The directory of one study.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fedsim.results.slo import SHARES, Slo
+from fedsim.scenario.schema.expect import Expect, limit_of
 from fedsim.scenario.schema.root import Compare, Precision, Study
 from fedsim.scenario.schema.slo import SloSettings
 from fedsim.scenario.schema.sweep import Sweep
-from fedsim.scenario.spec import CompareSpec, StudySpec, SweepSpec
+from fedsim.scenario.spec import CompareSpec, ExpectSpec, NoWorseSpec, StudySpec, SweepSpec
 
 
 def slo_config(slo: SloSettings | None) -> Slo | None:
@@ -45,4 +46,20 @@ def sweep_spec(sweep: Sweep | None) -> SweepSpec | None:
         sweep.latin_hypercube,
         64 if sweep.points is None else sweep.points,
         sweep.replications,
+    )
+
+
+def expect_spec(expect: Expect | None) -> ExpectSpec | None:
+    """Return what to expect, or None where the file does not say."""
+    if expect is None:
+        return None
+    limit = expect.no_worse
+    return ExpectSpec(
+        expect.replications,
+        expect.slo is not None,
+        expect.best,
+        None if limit is None else NoWorseSpec(limit.than, limit.measure, limit.margin),
+        {name: limit_of(name, text) for name, text in expect.measures.items()},
+        expect.decisions is not None,
+        expect.known_failure or "",
     )

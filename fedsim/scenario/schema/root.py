@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
 from fedsim.scenario.schema.base import Later, Settings, error, shown, suggestion
 from fedsim.scenario.schema.derived import default_of
+from fedsim.scenario.schema.expect import Expect
 from fedsim.scenario.schema.faults import Fault
 from fedsim.scenario.schema.federation import Federation
 from fedsim.scenario.schema.pools import Network, Pools, Regions
@@ -218,4 +219,7 @@ class ScenarioFile(Settings):
     )
     sweep: Annotated[Sweep, Later()] | None = Field(
         default=None, description="What fedsim sweep varies."
+    )
+    expect: Annotated[Expect, Later()] | None = Field(
+        default=None, description="What fedsim test expects of the scenario's runs."
     )

@@ -181,7 +181,8 @@ def _plugin(value: str) -> str:
     return value
 
 
-def _strategy(value: str) -> str:
+def strategy_name(value: str) -> str:
+    """Return *value* if it names a strategy; raises an error that says what to write."""
     if names_class(value) or is_name(STRATEGY, value):
         return value
     message = f"There is no strategy {shown(value)}."
@@ -209,7 +210,8 @@ _ALSO_CALLED = {
 """What other load balancers call the strategies, for the remedy of an unknown name."""
 
 
-def _router(value: str) -> str:
+def router_name(value: str) -> str:
+    """Return *value* if it names a router; raises an error that says what to write."""
     if is_given(value):
         return value
     if is_adapted(value):
@@ -242,7 +244,7 @@ PlugInName = Annotated[str, AfterValidator(_plugin), Field(json_schema_extra={"p
 
 RouterName = Annotated[
     str,
-    AfterValidator(_router),
+    AfterValidator(router_name),
     Field(
         json_schema_extra={
             "anyOf": [PLUGIN_JSON, {"pattern": f"^({'|'.join(ROUTERS)})/.+$"}, {"pattern": _NAME}]
@@ -254,7 +256,7 @@ gives it."""
 
 StrategyName = Annotated[
     str,
-    AfterValidator(_strategy),
+    AfterValidator(strategy_name),
     Field(json_schema_extra={"anyOf": [{"enum": list(STRATEGIES)}, PLUGIN_JSON]}),
 ]
 """A strategy of ours or of an installed package, or a class as ``module:Class``."""

@@ -1,0 +1,1 @@
+"""Regression tests of routing: expectations, golden decisions, and what tests of routers need."""
