@@ -65,6 +65,13 @@ def as_json(path: str, status: int):
     return json.loads(done.stdout)
 
 
+def found(pattern: str, text: str) -> str:
+    """Return the first group of a pattern that is in *text*."""
+    match = re.search(pattern, text)
+    assert match is not None, text
+    return match[1]
+
+
 def expecting(folder: Path, expect: str, text: str = NO_FAULTS) -> Path:
     """Write a scenario with *expect* and return its path."""
     return small_scenario.write(folder, text + expect)
@@ -128,7 +135,7 @@ class TestGolden:
         assert "fedsim test --update small.yaml" in output
         obtained = Path("runs/tests/small/small.golden").read_text(encoding="utf-8")
         assert obtained.splitlines() == lines
-        count = int(re.search(r"1 of (\d+)", output)[1])
+        count = int(found(r"1 of (\d+)", output))
         run_test("small.yaml", "--tolerance", str(10_000 / count + 0.01), status=0)
         run_test("small.yaml", "--tolerance", str(10_000 / count - 0.01), status=1)
 
@@ -162,7 +169,7 @@ class TestGolden:
         )
         assert done.returncode == 1, done.stderr
         parts = done.stdout.partition("Candidates as expected")
-        now, then = (re.search(r"(\S+) +chosen", part)[1] for part in (parts[0], parts[2]))
+        now, then = (found(r"(\S+) +chosen", part) for part in (parts[0], parts[2]))
         assert now != then
         assert re.search(rf"{then} +(eligible|–), expected", parts[0])
 
@@ -205,8 +212,8 @@ expect:
         output = run_test(*words, status=0)
         assert output.startswith("Passed\n7 expectations of small: 7 held, 0 not")
         assert max(map(len, output.splitlines())) <= 120
-        found = as_json("small.yaml", status=0)
-        rows = found["scenarios"][0]["expectations"]
+        told = as_json("small.yaml", status=0)
+        rows = told["scenarios"][0]["expectations"]
         assert [row["expectation"] for row in rows] == [
             "slo",
             "slo",

@@ -9,6 +9,7 @@ import pytest
 
 import fedsim
 from fedsim.errors import ResultsError
+from fedsim.results.run import Run
 from fedsim.testing.golden import (
     BLOCK,
     MOST_WINDOWS,
@@ -55,7 +56,7 @@ def test_every_attempt_is_there_once(run, golden):
 
 def test_a_loaded_run_has_the_same_decisions(run, golden, tmp_path):
     """A run that comes from files, whose tables lack hidden columns, gives the same text."""
-    loaded = fedsim.open(run.save(tmp_path / "run", charts=False))
+    loaded = Run.load(run.save(tmp_path / "run", charts=False))
     assert text_of(golden_of(loaded)) == text_of(golden)
     assert list(sent(loaded)) == list(sent(run))
 
