@@ -16,6 +16,7 @@ from fedsim.version import __version__
 __all__ = [
     "Comparison",
     "Explanation",
+    "Plan",
     "Run",
     "Scenario",
     "Sweep",
@@ -24,6 +25,7 @@ __all__ = [
     "explain",
     "load",
     "open",
+    "plan",
     "simulate",
     "sweep",
 ]
@@ -37,12 +39,15 @@ if TYPE_CHECKING:
     from fedsim.studies.compare import compare
     from fedsim.studies.comparison import Comparison
     from fedsim.studies.open import open
+    from fedsim.studies.plan.planning import plan
+    from fedsim.studies.plan.result import Plan
     from fedsim.studies.sweep import sweep
     from fedsim.studies.swept import Sweep
 
 _PLACES = {
     "Comparison": "fedsim.studies.comparison",
     "Explanation": "fedsim.scenario.explain",
+    "Plan": "fedsim.studies.plan.result",
     "Run": "fedsim.results.run",
     "Scenario": "fedsim.scenario.spec",
     "Sweep": "fedsim.studies.swept",
@@ -50,6 +55,7 @@ _PLACES = {
     "explain": "fedsim.scenario.explain",
     "load": "fedsim.scenario.load",
     "open": "fedsim.studies.open",
+    "plan": "fedsim.studies.plan.planning",
     "simulate": "fedsim.scenario.simulate",
     "sweep": "fedsim.studies.sweep",
 }

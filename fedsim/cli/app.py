@@ -13,6 +13,7 @@ from fedsim.cli.compare import compare
 from fedsim.cli.explain import explain
 from fedsim.cli.hints import Command, Group
 from fedsim.cli.new import new
+from fedsim.cli.plan import plan
 from fedsim.cli.run import run
 from fedsim.cli.study import study
 from fedsim.cli.sweep import sweep
@@ -24,7 +25,9 @@ from fedsim.version import __version__
 app = typer.Typer(
     cls=Group,
     help="Simulate a federation of GPU inference nodes, run by its real routers.",
-    epilog="Exit status: 0 done, 1 objective missed, 2 invalid input, 3 bug in fedsim.",
+    epilog=(
+        "Exit status: 0 done, 1 objective missed, 2 invalid input, 3 bug in fedsim, 4 budget spent."
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -37,6 +40,7 @@ _COMMANDS = (
     compare,
     sweep,
     test,
+    plan,
     study,
     explain,
     calibrate,

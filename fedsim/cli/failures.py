@@ -13,7 +13,7 @@ import typer
 
 from fedsim.errors import FedsimError, InternalError, PlugInError
 
-DONE, MISSED, INPUT_WRONG, FEDSIM_WRONG, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, MISSED, INPUT_WRONG, FEDSIM_WRONG, STOPPED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
 @contextmanager

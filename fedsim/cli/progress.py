@@ -37,8 +37,9 @@ def progress_bar(quiet: bool, doing: str = "simulating") -> Iterator[Callable[[P
 
     def report(progress: Progress) -> None:
         one = f"{doing}, {progress.left}" if progress.left else doing
-        what = str(progress) if progress.runs > 1 else one
-        bar.update(task, description=what, completed=progress.done, total=progress.runs)
+        what = str(progress) if progress.runs > 1 or progress.fleets else one
+        runs = None if progress.fleets else progress.runs  # how many a plan takes is not known
+        bar.update(task, description=what, completed=progress.done, total=runs)
 
     with bar:
         yield report

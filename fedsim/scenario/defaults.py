@@ -13,10 +13,11 @@ from fedsim.scenario.engine_files import EngineSources
 from fedsim.scenario.schema.derived import SettingsOf
 from fedsim.scenario.schema.engine import PROFILE_FILES, Engine
 from fedsim.scenario.schema.federation import Federation
+from fedsim.scenario.schema.plan import LEAST_REPLICATIONS, Plan
 from fedsim.scenario.schema.policies import PolicySettings
 from fedsim.scenario.schema.pools import Pool
 from fedsim.scenario.schema.presets import AnyFederation
-from fedsim.scenario.schema.root import ScenarioFile
+from fedsim.scenario.schema.root import ScenarioFile, Study
 from fedsim.scenario.schema.servegen import ServeGenArrivals
 from fedsim.scenario.schema.sizes import AnyTokens, TokenSample
 from fedsim.scenario.schema.trace_arrivals import TraceArrivals
@@ -27,6 +28,9 @@ QUEUE_LIMIT = 64
 
 SLOTS = 8
 """Requests in service at once on a node with slots, where the file does not say."""
+
+PLANNED = 20
+"""Replications of a planned fleet in each case, where the file does not say."""
 
 STREAMED = frozenset({"generate", "code"})
 """Capabilities whose answers are read as streams where engines serve them."""
@@ -53,6 +57,20 @@ def complete(file: ScenarioFile, path: Path, engines: EngineSources) -> Scenario
             "pools": pools,
             "workload": workload,
             "federation": _complete_federation(file.federation, regions, workload),
+            "plan": _complete_plan(file.plan, file.study),
+        }
+    )
+
+
+def _complete_plan(plan: Plan | None, study: Study) -> Plan | None:
+    """Return the plan with what it takes from the settings of all studies."""
+    if plan is None:
+        return None
+    stated = study.replications if "replications" in study.model_fields_set else PLANNED
+    return plan.model_copy(
+        update={
+            "replications": plan.replications or max(stated, LEAST_REPLICATIONS),
+            "confidence": plan.confidence or study.confidence,
         }
     )
 

@@ -14,6 +14,7 @@ from fedsim.results.rundir import plugin_directory
 from fedsim.scenario import (
     fault_checks,
     objects,
+    plan_checks,
     pool_checks,
     reachability,
     references,
@@ -24,6 +25,7 @@ from fedsim.scenario.configure.federation import federation_spec
 from fedsim.scenario.configure.studies import (
     compare_spec,
     expect_spec,
+    plan_spec,
     slo_config,
     study_spec,
     sweep_spec,
@@ -58,6 +60,7 @@ _CHECKS: tuple[Callable[[Facts], Iterable[Problem]], ...] = (
     reachability.missing_round_trips,
     reachability.warmup_too_long,
     reachability.windows_too_long,
+    plan_checks.wrong_plans,
 )
 
 
@@ -174,6 +177,7 @@ def _scenario(file: ScenarioFile, source: Source, path: Path) -> Scenario:
         compare=compare_spec(file.compare),
         sweep=sweep_spec(file.sweep),
         expect=expect_spec(file.expect),
+        plan=plan_spec(file.plan),
         record_tables=file.record.tables,
         record_decisions=file.record.decisions == "on",
         resolved=resolved,

@@ -166,6 +166,49 @@ class ExpectSpec:
     known_failure: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SurviveSpec:
+    """Something in which a planned fleet has to hold its objective; one of the first three.
+
+    Attributes:
+        absent: ``region`` or ``node`` for each of them in turn, absent from the start; or empty.
+        traffic: What all rates are multiplied by, > 0; 1 for nothing.
+        lost: The region whose nodes are lost during the run, ``any_region``, or empty.
+        settle_s: From the loss to when the objective is judged again, in seconds.
+        interruption: Most requests that may fail from the loss until then, or None for any.
+    """
+
+    absent: Literal["", "region", "node"] = ""
+    traffic: float = 1.0
+    lost: str = ""
+    settle_s: float = 60.0
+    interruption: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSpec:
+    """What ``fedsim plan`` looks for.
+
+    Attributes:
+        vary: The values that may be chosen, by dotted path.
+        minimize: What of the fleet is to be as low as it can be.
+        limits: The most that a fleet may have, by name: ``cost`` in US dollars per hour,
+            ``nodes``, ``slots``, ``gpus.<name>``, ``regions.<name>.nodes``.
+        survive: In which cases the objective has to be held, besides the normal one.
+        replications: Runs of each fleet in each case, >= 4.
+        confidence: That the fleet holds the objective in all cases, above 0.5 and below 1.
+        budget: Most runs, or None for as many as it takes.
+    """
+
+    vary: Mapping[str, Sequence[Any]]
+    minimize: Literal["cost", "nodes", "slots"] = "cost"
+    limits: Mapping[str, float] = field(default_factory=dict)
+    survive: tuple[SurviveSpec, ...] = ()
+    replications: int = 20
+    confidence: float = 0.95
+    budget: int | None = None
+
+
 @dataclass(frozen=True)
 class Scenario:
     """A scenario that is known to be well-formed.
@@ -184,6 +227,7 @@ class Scenario:
         compare: What to compare, or None where the file does not say.
         sweep: What to sweep, or None where the file does not say.
         expect: What to expect of its runs, or None where the file does not say.
+        plan: What to plan, or None where the file does not say.
         record_tables: ``full`` keeps every table, ``summary`` only the summary.
         record_decisions: Whether the candidates of every decision are kept.
         resolved: The scenario with all defaults filled in, as plain JSON values with units.
@@ -206,6 +250,7 @@ class Scenario:
     compare: CompareSpec | None = None
     sweep: SweepSpec | None = None
     expect: ExpectSpec | None = None
+    plan: PlanSpec | None = None
     record_tables: Literal["full", "summary"] = "full"
     record_decisions: bool = False
     resolved: Mapping[str, object] = field(default_factory=dict, repr=False)

@@ -14,12 +14,15 @@ from fedsim.scenario.spec import Scenario
 from fedsim.studies import comparison, swept
 from fedsim.studies.cells import PlannedRun
 from fedsim.studies.comparison import Comparison
+from fedsim.studies.plan import result
+from fedsim.studies.plan.planning import stored_plan
+from fedsim.studies.plan.result import Plan
 from fedsim.studies.records import Failure, Record
 from fedsim.studies.store import Store
 from fedsim.studies.swept import Sweep
 
 
-def open(directory: str | os.PathLike[str]) -> Run | Comparison | Sweep:
+def open(directory: str | os.PathLike[str]) -> Run | Comparison | Plan | Sweep:
     """Return what a directory holds; nothing is run again.
 
     A study that was interrupted is there with the runs that were done.
@@ -76,9 +79,10 @@ def _results(store: Store) -> tuple[list[PlannedRun], list[Record | Failure]]:
     return planned, [each for each in map(store.result, planned) if each is not None]
 
 
-_STUDIES: Mapping[str, Callable[[Store, Scenario], Comparison | Sweep]] = {
+_STUDIES: Mapping[str, Callable[[Store, Scenario], Comparison | Plan | Sweep]] = {
     comparison.KIND: _comparison,
     swept.KIND: _sweep,
+    result.KIND: stored_plan,
 }
 
 

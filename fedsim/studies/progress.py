@@ -21,6 +21,8 @@ class Progress:
         failed: Number of those that failed.
         found: Number of those that had been done before, as the study's directory shows.
         wall_s: Time since the first run began, in seconds.
+        fleets: Number of fleets that a plan may still have to look at, each in some runs more; 0
+            for other studies.
     """
 
     done: float
@@ -28,6 +30,7 @@ class Progress:
     failed: int = 0
     found: int = 0
     wall_s: float = math.nan
+    fleets: int = 0
 
     @property
     def per_second(self) -> float:
@@ -47,6 +50,8 @@ class Progress:
 
     def __str__(self) -> str:
         parts = [f"{int(self.done)} of {self.runs} runs"]
+        if self.fleets:
+            return f"{int(self.done)} runs, at most {self.fleets:,} fleets left"
         if self.failed:
             parts.append(f"{self.failed} failed")
         if self.done < self.runs and self.left:

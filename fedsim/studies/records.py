@@ -6,7 +6,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import UnionType
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fedsim.errors import FedsimError, InternalError, PlugInError
 from fedsim.results.conservation import require
 from fedsim.results.exogenous import exogenous_digests
+from fedsim.results.interruption import Interruption, interruption
 from fedsim.results.manifest import jsonable, verdict_from_json, verdict_to_json
 from fedsim.results.measures import MEASURES
 from fedsim.results.run import Run
@@ -41,10 +42,13 @@ class Question:
     Attributes:
         by: The groupings of its measures besides ``all``.
         diagnosed: Whether to look for known defects of routing.
+        lost_s: When nodes are lost, in seconds, to find out what failed from then until the window
+            begins; None to leave that out.
     """
 
     by: tuple[str, ...] = SAVED_GROUPINGS
     diagnosed: bool = True
+    lost_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +85,7 @@ class Record:
         wall_s: What the run took on the wall clock, in seconds.
         cpu_s: What it took of a processor, its figures included, in seconds.
         kept: Where the whole run lies in the study's directory; empty for nowhere.
+        interruption: What failed from a loss until the window began; None where not asked.
         run: The whole run, or None where it was not kept here.
     """
 
@@ -99,6 +104,7 @@ class Record:
     wall_s: float
     cpu_s: float
     kept: str = ""
+    interruption: Interruption | None = None
     run: Run | None = field(default=None, repr=False)
 
     def value(self, measure: str) -> float:
@@ -114,6 +120,8 @@ class Record:
             for by, groups in self.measures.items()
         }
         plain: dict[str, Any] = jsonable(facts)
+        if self.interruption is not None:
+            plain["interruption"] = asdict(self.interruption)
         return plain | {"measures": measures}
 
     @classmethod
@@ -132,8 +140,10 @@ class Record:
                 raise ValueError(msg)
         facts["warnings"] = tuple(facts["warnings"])
         facts["in_system"] = tuple(facts["in_system"])
+        failed = data.get("interruption")
         return cls(
             **facts,
+            interruption=None if failed is None else Interruption(**failed),
             objective=tuple(verdict_from_json(each) for each in data["objective"]),
             measures={by: _groups(data["measures"][by]) for by in (ALL, *data["measures"])},
         )
@@ -317,7 +327,14 @@ def recorded(run: Run, planned: PlannedRun, question: Question) -> Record:
         in_system=in_system(run.tables, run.warmup_s, run.duration_s),
         wall_s=math.nan,
         cpu_s=math.nan,
+        interruption=_interruption(run, question),
     )
+
+
+def _interruption(run: Run, question: Question) -> Interruption | None:
+    if question.lost_s is None:
+        return None
+    return interruption(run.tables, question.lost_s, run.warmup_s)
 
 
 _KEPT: dict[tuple[bytes, bytes], Scenario] = {}

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from fedsim.results.slo import SHARES, Slo
 from fedsim.scenario.schema.expect import Expect, limit_of
+from fedsim.scenario.schema.plan import LoadFactor, Loss, Plan, values_of
 from fedsim.scenario.schema.root import Compare, Precision, Study
 from fedsim.scenario.schema.slo import SloSettings
 from fedsim.scenario.schema.sweep import Sweep
-from fedsim.scenario.spec import CompareSpec, ExpectSpec, NoWorseSpec, StudySpec, SweepSpec
+from fedsim.scenario.spec import (
+    CompareSpec,
+    ExpectSpec,
+    NoWorseSpec,
+    PlanSpec,
+    StudySpec,
+    SurviveSpec,
+    SweepSpec,
+)
 
 
 def slo_config(slo: SloSettings | None) -> Slo | None:
@@ -63,3 +72,28 @@ def expect_spec(expect: Expect | None) -> ExpectSpec | None:
         expect.decisions is not None,
         expect.known_failure or "",
     )
+
+
+def plan_spec(plan: Plan | None) -> PlanSpec | None:
+    """Return what to plan, complete, or None where the file does not say."""
+    if plan is None:
+        return None
+    assert plan.replications is not None
+    assert plan.confidence is not None
+    return PlanSpec(
+        {path: tuple(values_of(varied)) for path, varied in plan.vary.items()},
+        plan.minimize,
+        plan.limits,
+        tuple(_survived(case) for case in plan.survive),
+        plan.replications,
+        plan.confidence,
+        None if plan.budget is None else plan.budget.runs,
+    )
+
+
+def _survived(case: str | LoadFactor | Loss) -> SurviveSpec:
+    if isinstance(case, Loss):
+        return SurviveSpec(lost=case.lose, settle_s=case.settle, interruption=case.interruption)
+    if isinstance(case, LoadFactor):
+        return SurviveSpec(traffic=case.traffic)
+    return SurviveSpec(absent="region" if case == "any_region" else "node")

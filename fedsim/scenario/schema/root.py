@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -12,6 +12,7 @@ from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.expect import Expect
 from fedsim.scenario.schema.faults import Fault
 from fedsim.scenario.schema.federation import Federation
+from fedsim.scenario.schema.plan import Plan
 from fedsim.scenario.schema.pools import Network, Pools, Regions
 from fedsim.scenario.schema.presets import AnyFederation
 from fedsim.scenario.schema.slo import SloSettings
@@ -163,10 +164,6 @@ class Study(Settings):
 class ScenarioFile(Settings):
     """A fedsim scenario: regions, pools of nodes, what arrives, and the federation between."""
 
-    unbuilt: ClassVar = {
-        "plan": "Run the counts of interest with --set.",
-    }
-
     name: Name | None = Field(
         default=None,
         description="The scenario's name; the file's, without extension, where none is given.",
@@ -222,4 +219,7 @@ class ScenarioFile(Settings):
     )
     expect: Annotated[Expect, Later()] | None = Field(
         default=None, description="What fedsim test expects of the scenario's runs."
+    )
+    plan: Annotated[Plan, Later()] | None = Field(
+        default=None, description="What fedsim plan looks for."
     )

@@ -19,7 +19,7 @@ _WAYS = ["grid", "list", "latin_hypercube"]
 def _path(value: str) -> str:
     head = value.partition(".")[0]
     if head == "seed":
-        message = "Replications have seeds of their own, so that seed cannot be swept."
+        message = "Replications have seeds of their own, so that seed cannot be varied."
         raise error(message, "Set replications instead.")
     if head in NOT_OF_A_RUN:
         message = f"{shown(value)} changes nothing in a run."
@@ -43,7 +43,7 @@ def _range(value: list[Any]) -> list[Any]:
     return value
 
 
-SweptPath = Annotated[str, AfterValidator(_path)]
+VariedPath = Annotated[str, AfterValidator(_path)]
 """The dotted path of what is varied."""
 
 Values = Annotated[list[Any], Field(min_length=1)]
@@ -58,15 +58,15 @@ class Sweep(Settings):
 
     model_config = ConfigDict(serialize_by_alias=True)
 
-    grid: dict[SweptPath, Values] | None = Field(
+    grid: dict[VariedPath, Values] | None = Field(
         default=None,
         min_length=1,
         description="Values by path; every combination of them is a point.",
     )
-    each: list[Annotated[dict[SweptPath, Any], Field(min_length=1)]] | None = Field(
+    each: list[Annotated[dict[VariedPath, Any], Field(min_length=1)]] | None = Field(
         default=None, alias="list", min_length=1, description="The points, each a value by path."
     )
-    latin_hypercube: dict[SweptPath, Range] | None = Field(
+    latin_hypercube: dict[VariedPath, Range] | None = Field(
         default=None,
         min_length=1,
         description=(

@@ -157,6 +157,12 @@ PLUGIN_JSON = {"type": "string", "pattern": _PLUGIN}
 _CAPABILITIES = ("transcribe", "synthesize", "generate", "code", "embed", "image_gen")
 
 
+def is_count_path(path: str) -> bool:
+    """Return whether a dotted path is that of the number of nodes of a pool."""
+    words = path.split(".")
+    return len(words) == 3 and words[0] == "pools" and words[2] == "count"
+
+
 def is_plugin(text: object) -> bool:
     """Return whether *text* has the form ``module:Class``."""
     return isinstance(text, str) and re.match(_PLUGIN, text, re.ASCII) is not None

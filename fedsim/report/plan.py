@@ -1,0 +1,449 @@
+"""The report of a plan: the fleet, why no cheaper one, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from fedsim.document import (
+    Block,
+    Cell,
+    Code,
+    Column,
+    Document,
+    Heading,
+    Sentence,
+    Style,
+    Table,
+    figure,
+    percent,
+    plain,
+    words,
+)
+from fedsim.report.parts import Saved, closing, warnings_of
+from fedsim.results.rundir import SCENARIO
+from fedsim.results.slo import in_words
+from fedsim.scenario.units import DURATION
+from fedsim.studies.cells import run_command
+from fedsim.studies.plan.cases import Rule
+from fedsim.studies.plan.findings import PRECISE
+from fedsim.studies.plan.verdict import Judgment
+from fedsim.studies.plan.words import (
+    amount_in_words,
+    fleet_in_words,
+    found_in_words,
+    judgment_in_words,
+    nodes_in_words,
+    value_in_words,
+)
+
+if TYPE_CHECKING:
+    from fedsim.studies.plan.result import Plan
+
+_CHEAPER = 3
+_NEAR = 1.01
+_MOST_NEAR = 5
+_VERDICTS: dict[str, Style] = {"held": "good", "violated": "bad", "not decided": "warning"}
+_STATES = {"undecided": "not decided"}
+_CONTENTS = (
+    "evaluations.parquet: every fleet of the box, with what became of it and why",
+    "estimates.parquet: every measure of each fleet and case that was run; cells.parquet: every run",
+    "summary.json: the answer as JSON; scenario.yaml, study.json: what was run, with every seed",
+    "runs/: what each run came to",
+)
+
+
+def plan_report(plan: Plan, saved: Saved | None = None, *, ledger: bool = False) -> Document:
+    """Return the report of a plan.
+
+    Args:
+        plan: The plan.
+        saved: Where it was written, or None for nowhere.
+        ledger: Whether to list what became of every fleet that was looked at.
+    """
+    blocks: list[Block] = [
+        Heading(f"{plan.scenario.name}: {_title(plan)}", 1),
+        *_items(_answer(plan)),
+        *_cases(plan),
+        *_around(plan),
+        *_said("What more nodes and other cases change", [*_steps(plan), *_losses(plan)]),
+        *_said("How sure this is", list(_certainty(plan))),
+        *(_ledger(plan) if ledger else []),
+        *warnings_of(plan.warnings),
+    ]
+    if saved is not None:
+        blocks += closing(saved, _CONTENTS, [("costs.png", "fleets by cost, held or not")])
+        if plan.planned:
+            run = plan.planned[0]
+            command = run_command(str(saved.directory / SCENARIO), run.seed, run.texts)
+            blocks += [Heading("One run of it, the first"), Code(command, "shell")]
+    return Document(tuple(blocks))
+
+
+def _title(plan: Plan) -> str:
+    found = plan.findings
+    count = f"{len(found.fleets.box):,} fleets"
+    if plan.status == "budget":
+        return f"the budget of {plan.spec.budget or plan.findings.worlds.total:,} runs is spent"
+    if found.best is None:
+        return f"none of {count} holds the objective"
+    return f"{fleet_in_words(plan, found.best)}"
+
+
+def _items(texts: Sequence[str]) -> list[Block]:
+    return [Sentence(text, item=True) for text in texts]
+
+
+def _said(heading: str, texts: Sequence[str]) -> list[Block]:
+    return [Heading(heading), *_items(texts)] if texts else []
+
+
+def _answer(plan: Plan) -> list[str]:
+    found, box = plan.findings, plan.findings.fleets.box
+    place = found.outcome.best
+    cases = len(found.fleets.cases)
+    others = "in every case" if cases > 1 else "with all nodes up"
+    if place is None:
+        return list(_none(plan))
+    texts = []
+    if plan.status == "budget":
+        texts.append(
+            "This is the cheapest fleet that was found so far; cheaper ones were left out by "
+            "inference and not looked at again. Raise plan.budget and repeat the command."
+        )
+    else:
+        texts.append(
+            f"This is the cheapest of {len(box):,} fleets that holds the objective {others} with "
+            f"{100.0 * plan.confidence:g} % confidence: {_objective(plan)}."
+        )
+    texts += [_changed(plan), _costs(plan, place)]
+    texts += [_bound(plan, place)] if found.bound is not None else []
+    near = _near(plan, place)
+    texts += [f"Within 1 % of it: {'; '.join(near)}."] if near else []
+    return texts
+
+
+def _none(plan: Plan) -> Iterator[str]:
+    """Yield why there is no answer, and which fleet came nearest."""
+    found, box = plan.findings, plan.findings.fleets.box
+    if plan.status == "budget":
+        seen = len(found.outcome.found)
+        yield (
+            f"What became of {seen:,} of {len(box):,} fleets is known, and none of them holds the "
+            "objective. Raise plan.budget and repeat the command with the same --out: no run is "
+            "made twice."
+        )
+        return
+    nearest = [
+        (place, each)
+        for place, each in found.outcome.found.items()
+        if each.judgment is not None and math.isfinite(each.judgment.excess)
+    ]
+    if nearest:
+        place, each = min(nearest, key=lambda item: item[1].judgment.excess)  # type: ignore[union-attr]
+        fleet = fleet_in_words(plan, box.point(place))
+        yield f"Nearest: {fleet}, {amount_in_words(plan, place)}: {found_in_words(each)}."
+    yield from _alone(plan)
+    by_reason: dict[str, int] = {}
+    for each in found.outcome.found.values():
+        if each.verdict in {"unserved", "over a limit"}:
+            name = each.reason.split(":")[0]
+            text = f"{name} ({each.case})" if each.case else f"over the limit of {name}"
+            by_reason[text] = by_reason.get(text, 0) + 1
+    for text, count in by_reason.items():
+        yield f"{count:,} of {len(box):,} fleets: {text}."
+
+
+def _alone(plan: Plan) -> Iterator[str]:
+    """Yield that a limit cannot be held because requests take longer even without waiting."""
+    found = plan.findings
+    worlds = [world for world in found.worlds.known if not world.lost and world.traffic == 1.0]
+    if not worlds:
+        return
+    largest = max(worlds, key=lambda world: sum(world.counts))
+    records = found.worlds.of(largest)
+    waits = [record.value("queue_wait_mean_s") for record in records]
+    wait_s = sum(waits) / len(waits)
+    nodes = nodes_in_words(found.fleets.box.pools, largest)
+    for series in found.worlds.series(Rule(largest), records):
+        if series.percentile and series.mean > series.limit and wait_s < 0.01 * series.limit:
+            yield (
+                f"No number of such nodes holds it: with {nodes}, requests wait "
+                f"{plain(wait_s, 2)} s on average, and {series.name} is "
+                f"{value_in_words(series.mean, share=False)} all the same: the service alone takes "
+                f"longer than the limit of {series.limit:g} s."
+            )
+
+
+def _objective(plan: Plan) -> str:
+    slo = plan.scenario.slo
+    assert slo is not None
+    streams = [stream.traffic.name for stream in plan.scenario.world.streams]
+    return "; ".join(in_words(part.key, part.limit, part.stream) for part in slo.parts(streams))
+
+
+def _changed(plan: Plan) -> str:
+    """Return how the answer differs from the fleet of the file."""
+    best = plan.findings.best
+    assert best is not None
+    box = plan.findings.fleets.box
+    own = {pool.name: pool.count for pool in plan.scenario.world.pools}
+    changes = [
+        f"{count - own[pool]:+d} {pool}"
+        for pool, count in zip(box.pools, best.counts, strict=True)
+        if count != own[pool]
+    ]
+    return f"Against the file's own counts: {', '.join(changes) or 'no change'}."
+
+
+def _costs(plan: Plan, place: int) -> str:
+    box = plan.findings.fleets.box
+    usd, nodes = float(box.cost[place]), int(box.counts[place].sum())
+    if math.isnan(usd):
+        return f"It has {nodes} nodes; what it costs is not known."
+    goodput_rps = plan.normal("goodput_rps")
+    text = f"It has {nodes} node{'' if nodes == 1 else 's'} and costs {plain(usd)} USD/h"
+    if not goodput_rps > 0.0:
+        return f"{text}."
+    return f"{text}, {plain(1000.0 * usd / (3600.0 * goodput_rps))} USD for 1,000 good requests."
+
+
+def _bound(plan: Plan, place: int) -> str:
+    found, box = plan.findings, plan.findings.fleets.box
+    assert found.bound is not None
+    at = box.place(found.bound)
+    fleet = fleet_in_words(plan, found.bound)
+    if at is None:
+        return f"By mean capacity alone, {fleet} would do."
+    least, most = float(box.objective[at]), float(box.objective[place])
+    gap = f"; the answer is {100.0 * (most / least - 1.0):.0f} % above it" if least > 0.0 else ""
+    return (
+        f"By mean capacity alone, without queues, {amount_in_words(plan, at)} would do ({fleet})"
+        f"{gap}."
+    )
+
+
+def _near(plan: Plan, place: int) -> list[str]:
+    """Return other fleets within 1 % of the amount of the answer."""
+    found, box = plan.findings, plan.findings.fleets.box
+    most = float(box.objective[place]) * _NEAR
+    texts = []
+    for other in range(len(box)):
+        if float(box.objective[other]) > most:
+            break
+        if other != place and float(box.objective[other]) * _NEAR >= float(box.objective[place]):
+            known = found.outcome.found.get(other)
+            what = "not looked at" if known is None else found_in_words(known)
+            texts.append(f"{fleet_in_words(plan, box.point(other))} ({what})")
+    return texts[:_MOST_NEAR]
+
+
+def _cases(plan: Plan) -> list[Block]:
+    """Return what the answer comes to in each case."""
+    found = plan.findings
+    if not found.cases:
+        return []
+    judged = list(found.cases.values())
+    binding = max(found.cases, key=lambda case: found.cases[case].high)
+    columns = [
+        words("case", [case.name for case in found.cases]),
+        words("verdict", [_STATES.get(each.state, each.state) for each in judged], 0, _VERDICTS),
+        words("tightest", [each.name for each in judged]),
+        Column("value", tuple(_value(each) for each in judged)),
+        Column("limit", tuple(_value(each, limit=True) for each in judged)),
+        Column("surely within", tuple(_surely(each) for each in judged), "% of the limit"),
+        Column("runs", tuple(figure(each.runs, "count") for each in judged), rank=1),
+    ]
+    text = (
+        f"The case that binds is {binding.name}: {judgment_in_words(found.cases[binding])}. "
+        "Surely within: what the value is below with the plan's confidence for all cases together."
+    )
+    failures = [
+        f"{case.name}: {plain(row['failures'])} requests failed at the loss on average, the "
+        f"slowest after {plain(row['longest_s'])} s."
+        for case, row in zip(found.cases, plan.cases.to_dict("records"), strict=True)
+        if not math.isnan(row["failures"])
+    ]
+    return [
+        Heading(f"The fleet in each case ({plan.target})"),
+        Table(tuple(columns), "summary.json"),
+        Sentence(text),
+        *_items(failures),
+    ]
+
+
+def _value(judgment: Judgment, *, limit: bool = False) -> Cell:
+    value = judgment.limit if limit else judgment.value
+    if judgment.measure.endswith("_s"):
+        return Cell(value, text=value_in_words(value, share=False))
+    if judgment.measure in {"interruption", "privacy_violations", "model_violations"}:
+        return figure(value)
+    return Cell(value, text=f"{percent(value)} %")
+
+
+def _surely(judgment: Judgment) -> Cell:
+    return figure(100.0 * (1.0 + judgment.high), "decimals", 1)
+
+
+def _around(plan: Plan) -> list[Block]:
+    """Return what fewer nodes violate, and the next cheaper fleets."""
+    found, box, place = plan.findings, plan.findings.fleets.box, plan.findings.outcome.best
+    if place is None:
+        return []
+    blocks: list[Block] = []
+    if found.less:
+        texts = []
+        for pool, each in found.less.items():
+            texts.append(f"one {box.pools[pool]} less: {found_in_words(each)}")
+        blocks += [Heading("One node less"), *_items(texts)]
+    cheaper = [other for other in range(place - 1, -1, -1) if other in found.outcome.found]
+    if cheaper:
+        texts = [
+            f"{amount_in_words(plan, other)}, {fleet_in_words(plan, box.point(other))}: "
+            f"{found_in_words(found.outcome.found[other])}"
+            for other in cheaper[:_CHEAPER]
+        ]
+        blocks += [Heading("The next cheaper fleets"), *_items(texts)]
+    return blocks
+
+
+def _steps(plan: Plan) -> Iterator[str]:
+    """Yield which node makes a fleet worse, and which strategy binds."""
+    box = plan.findings.fleets.box
+    for step in plan.findings.steps:
+        before, after = (value_in_words(each, share=False) for each in (step.before, step.after))
+        yield (
+            f"One more {box.pools[step.pool]} raises {step.name} from {before} to {after} (next to "
+            f"{nodes_in_words(box.pools, step.world)}): more nodes are not always better."
+        )
+    for number, text in plan.findings.outcome.binding.items():
+        chosen = ", ".join(str(value) for value in box.choices[number].changes.values())
+        strategy = plan.scenario.federation.strategy
+        yield f"{chosen or strategy}: {text}."
+
+
+def _losses(plan: Plan) -> Iterator[str]:
+    """Yield which losses fail more requests the more nodes are lost."""
+    for growth in plan.findings.growth:
+        few, many = growth.nodes
+        yield (
+            f"The more nodes {growth.region} has, the more its loss fails: "
+            f"{plain(growth.failures[0])} requests with {few} node{'' if few == 1 else 's'}, "
+            f"{plain(growth.failures[1])} with {many}. That is the federation's doing (circuit "
+            "breaker, retries, health interval), not a lack of capacity; more nodes elsewhere do "
+            "not cure it."
+        )
+
+
+def _certainty(plan: Plan) -> Iterator[str]:
+    found, spec = plan.findings, plan.spec
+    yield from _fresh(plan)
+    yield from _spread(plan)
+    pilot = found.pilot
+    if pilot is not None:
+        yield _length(plan)
+    undecided = _undecided(plan)
+    if undecided:
+        yield undecided
+    runs = plan.runs
+    retested = found.outcome.retested
+    yield (
+        f"{sum(runs.values()):,} runs: {runs['search']:,} for the search, {runs['evidence']:,} for "
+        f"the evidence around its answer, {runs['validation']:,} on fresh seeds. "
+        f"{spec.replications} replications of each fleet in each case, with the same seeds for all."
+        + (
+            f" {retested:,} cheaper fleets had been left out by inference and were looked at "
+            "before the answer stood."
+            if retested
+            else ""
+        )
+    )
+    if found.short:
+        yield f"The budget of {spec.budget:,} runs left out a part of the {found.short}."
+
+
+def _fresh(plan: Plan) -> Iterator[str]:
+    validation = plan.findings.validation
+    for case, judgment in validation.items():
+        holds = "holds" if judgment.state == "held" else "is not shown to hold"
+        yield (
+            f"On fresh seeds it {holds} with {case.name}: {judgment_in_words(judgment)}; surely "
+            f"within {100.0 * (1.0 + judgment.high):.1f} % of the limit."
+        )
+
+
+def _spread(plan: Plan) -> Iterator[str]:
+    spread = plan.findings.range
+    if spread is None or math.isnan(spread.low):
+        return
+    unit = {"cost": "USD/h"}.get(plan.spec.minimize, plan.spec.minimize)
+    text = f"Over replications drawn again, the cheapest fleet that holds has {plain(spread.low)}"
+    if spread.high > spread.low:
+        text += f" to {plain(spread.high)}"
+    text += f" {unit} (5th to 95th percentile)"
+    if spread.none > 0.0:
+        text += (
+            f"; in {100.0 * spread.none:.0f} % of the draws none that was looked at holds, and a "
+            "dearer one would be needed"
+        )
+    yield f"{text}."
+
+
+def _length(plan: Plan) -> str:
+    pilot = plan.findings.pilot
+    assert pilot is not None
+    width = f"{100.0 * pilot.half_width:.1f} %"
+    window = DURATION.format(plan.scenario.duration_s - plan.scenario.warmup_s)
+    text = (
+        f"Length: {pilot.name} ({pilot.case.name}, at the bound) has a half-width of {width} over "
+        f"{plan.spec.replications} windows of {window}"
+    )
+    if pilot.half_width <= PRECISE:
+        return f"{text}, which is enough."
+    minutes = math.ceil(pilot.duration_s / 60.0)
+    return (
+        f"{text}; a duration of {minutes:,} min would bring it below {100.0 * PRECISE:g} %. Short "
+        "windows also read a little low."
+    )
+
+
+def _undecided(plan: Plan) -> str:
+    """Return how many cheaper fleets were not decided, and what would decide them."""
+    found = plan.findings
+    place = found.outcome.best
+    open_ = [
+        (number, each)
+        for number, each in found.outcome.found.items()
+        if each.verdict == "not decided" and (place is None or number < place)
+    ]
+    if not open_:
+        return ""
+    number, each = min(open_, key=lambda item: item[0])
+    fleet = fleet_in_words(plan, found.fleets.box.point(number))
+    assert each.judgment is not None
+    few = "1 cheaper fleet was" if len(open_) == 1 else f"{len(open_)} cheaper fleets were"
+    where = few if place is not None else few.replace(" cheaper", "")
+    return (
+        f"The window is too short to decide everything: {where} neither shown to hold nor to "
+        f"violate, and counts as not held; the cheapest is {fleet}: {found_in_words(each)}."
+    )
+
+
+def _ledger(plan: Plan) -> list[Block]:
+    """Return what became of every fleet that was looked at."""
+    found, box = plan.findings, plan.findings.fleets.box
+    places = sorted(found.outcome.found)
+    kept = [found.outcome.found[place] for place in places]
+    columns = [
+        Column(plan.spec.minimize, tuple(figure(float(box.objective[each])) for each in places)),
+        words("fleet", [fleet_in_words(plan, box.point(place)) for place in places]),
+        words("verdict", [each.verdict for each in kept], 0, _VERDICTS),
+        words("why", [found_in_words(each) for each in kept], 1),
+        Column(
+            "runs",
+            tuple(figure(each.judgment.runs if each.judgment else 0, "count") for each in kept),
+            rank=2,
+        ),
+    ]
+    return [Heading("Every fleet that was looked at"), Table(tuple(columns), "evaluations.parquet")]

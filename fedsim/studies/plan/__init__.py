@@ -1,0 +1,1 @@
+"""The cheapest fleet that holds its objective, with confidence and in every case."""

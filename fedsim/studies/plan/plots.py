@@ -1,0 +1,53 @@
+"""The chart of a plan, behind ``plan.plot``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fedsim.studies.plan.words import amount_in_words, fleet_in_words
+
+if TYPE_CHECKING:
+    from fedsim.charts.figure import Chart
+    from fedsim.studies.plan.result import Plan
+
+_LABELS = {"cost": "cost of the fleet (USD/h)", "nodes": "nodes", "slots": "slots"}
+_RUN = {"held", "not decided", "violated"}
+
+
+class PlanPlots:
+    """Draws the chart of a plan as a new matplotlib figure."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._of = plan
+
+    def costs(self) -> Chart:
+        """Draw what each fleet that was run costs against the measure that decides on it."""
+        import pandas as pd
+
+        from fedsim.charts.plan import costs
+
+        plan = self._of
+        findings = plan.findings
+        box, best = findings.fleets.box, findings.outcome.best
+        rows = []
+        for place, found in sorted(findings.outcome.found.items()):
+            judgment = found.judgment
+            if found.verdict in _RUN and judgment is not None:
+                name = fleet_in_words(plan, box.point(place)) if place == best else ""
+                ends = {"low": 1.0 + judgment.low, "high": 1.0 + judgment.high}
+                share = 1.0 + judgment.excess
+                row = {"cost": box.objective[place], "share": share, **ends}
+                rows.append(row | {"verdict": found.verdict, "name": name})
+        columns = ["cost", "share", "low", "high", "verdict", "name"]
+        if best is None:
+            title = "No fleet that was looked at holds the objective"
+        else:
+            title = f"The cheapest fleet that holds the objective: {amount_in_words(plan, best)}"
+        bound = None if findings.bound is None else box.place(findings.bound)
+        return costs(
+            pd.DataFrame(rows, columns=columns),
+            label=_LABELS[plan.spec.minimize],
+            title=title,
+            subtitle=f"{plan.scenario.name} · seed {plan.scenario.seed} · {plan.target}",
+            bound=None if bound is None else float(box.objective[bound]),
+        )

@@ -1,0 +1,299 @@
+"""A plan: the answer, what became of every other fleet, and the runs behind both."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fedsim.errors import ResultsError
+from fedsim.results.measures import MEASURES
+from fedsim.results.slo import SHARES
+from fedsim.results.storage import SAVED_GROUPINGS
+from fedsim.scenario.spec import PlanSpec, Scenario
+from fedsim.studies.cautions import alike
+from fedsim.studies.cells import PlannedRun
+from fedsim.studies.comparison import HIGH, LOW, target
+from fedsim.studies.estimating import measured
+from fedsim.studies.plan.box import Point
+from fedsim.studies.plan.cases import NORMAL
+from fedsim.studies.plan.findings import Findings
+from fedsim.studies.plan.search import Found
+from fedsim.studies.plan.verdict import Judgment
+from fedsim.studies.records import ALL, Failure, by_group, state_of
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from fedsim.studies.plan.plots import PlanPlots
+    from fedsim.studies.store import Store
+
+KIND = "plan"
+"""What ``study.json`` says that such a study is."""
+
+UNITS = {"cost": "USD/h", "nodes": "nodes", "slots": "slots"}
+"""The unit of what is minimized."""
+
+
+class Plan:
+    """The cheapest fleet that holds an objective, and how that was found.
+
+    Args:
+        scenario: The scenario.
+        spec: What was planned.
+        findings: What was found.
+        planned: Every run that was asked for.
+        wall_s: What it took on the wall clock, in seconds.
+        store: The directory in which the runs are, or None.
+
+    Attributes:
+        confidence: That the answer holds the objective in all cases.
+        records: What every run came to.
+        failures: Always empty: a run that fails ends the plan.
+        status: ``found``, ``none`` in the box, or ``budget``: the runs did not suffice.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        spec: PlanSpec,
+        findings: Findings,
+        planned: Sequence[PlannedRun],
+        *,
+        wall_s: float,
+        store: Store | None = None,
+    ) -> None:
+        self.scenario = scenario
+        self.spec = spec
+        self.findings = findings
+        self.planned = tuple(planned)
+        self.wall_s = wall_s
+        self.store = store
+        self.confidence = spec.confidence
+        worlds = findings.worlds
+        self.records = tuple(record for world in worlds.known for record in worlds.of(world))
+        self.failures: tuple[Failure, ...] = ()
+        self.status = findings.outcome.status
+
+    def __repr__(self) -> str:
+        count = len(self.findings.fleets.box)
+        answer = "none found" if self.best is None else _named(self.best)
+        return f"<Plan of {self.scenario.name:.30}: {answer:.60}; {count} fleets>"
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The answer, a value by path; None where there is none.
+
+        Where the budget ended the search, it is the cheapest fleet that was found so far.
+        """
+        point = self.findings.best
+        return None if point is None else self.values(point)
+
+    def values(self, point: Point) -> dict[str, Any]:
+        """Return a fleet as values by path, as the plan varies them."""
+        box = self.findings.fleets.box
+        counts = dict(zip(box.pools, point.counts, strict=True))
+        chosen = box.choices[point.choice].changes
+        return {
+            path: chosen[path] if path in chosen else counts[".".join(path.split(".")[1:-1])]
+            for path in self.spec.vary
+        }
+
+    @property
+    def target(self) -> str:
+        """What every estimate is of: the expected value of a window of this length."""
+        return target(self.scenario, self.spec.replications)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What is planned, as plain values for ``study.json``."""
+        return {"vary": list(self.spec.vary), "replications": self.spec.replications}
+
+    @property
+    def runs(self) -> dict[str, int]:
+        """The number of runs for the ``search``, the ``evidence`` and the ``validation``."""
+        counts = self.findings.worlds.runs
+        return {phase: counts[phase] for phase in ("search", "evidence", "validation")}
+
+    @cached_property
+    def evaluations(self) -> DataFrame:
+        """A row per fleet of the box, in the order in which they are looked at.
+
+        The columns of what is varied come first, then ``cost_usd_per_hour``, ``nodes``,
+        ``verdict``, ``case`` and ``measure`` that decide it, ``value`` and ``limit`` of that
+        measure, ``low`` and ``high`` (the ends of what exceeds the limit, as a share of it), the
+        ``runs`` behind that, and the ``reason``. A fleet that was not needed has the verdict
+        ``not needed``.
+        """
+        box, found = self.findings.fleets.box, self.findings.outcome.found
+        none = Found("open" if self.status == "budget" else "not needed")
+        rows = []
+        for place in range(len(box)):
+            point = box.point(place)
+            row = self.values(point) | {
+                "cost_usd_per_hour": float(box.cost[place]),
+                "nodes": int(box.counts[place].sum()),
+            }
+            rows.append(row | _told(found.get(place, none)))
+        import pandas as pd
+
+        return pd.DataFrame(rows)
+
+    @property
+    def cases(self) -> DataFrame:
+        """A row per case with what the answer comes to there; empty without an answer.
+
+        Columns ``case, verdict, measure, value, limit, low, high, runs``, as in ``evaluations``;
+        ``fresh_value`` and ``fresh_high``, the same measure on fresh seeds, where it was measured
+        again; and ``failures`` and ``longest_s``, the mean number of requests that failed at a loss
+        and the longest that one took to fail.
+        """
+        import pandas as pd
+
+        rows = []
+        for case, judgment in self.findings.cases.items():
+            fresh = self.findings.validation.get(case, Judgment("open"))
+            row = {"case": case.name, "verdict": judgment.state} | _of(judgment)
+            row |= {"fresh_value": fresh.value, "fresh_high": fresh.high}
+            rows.append(row | self._failures(case))
+        return pd.DataFrame(rows)
+
+    def _failures(self, case: Any) -> dict[str, float]:
+        best = self.findings.best
+        assert best is not None
+        world = self.findings.rule(case, best).world
+        if not world.lost:
+            return {"failures": math.nan, "longest_s": math.nan}
+        failed = self.findings.worlds.failures(world, self.spec.replications)
+        return {"failures": float(failed.requests.mean()), "longest_s": failed.longest_s}
+
+    @property
+    def cells(self) -> DataFrame:
+        """A row per run that was asked for.
+
+        The columns of the key, then ``replication, seed, digest, state, error``.
+        """
+        import pandas as pd
+
+        known = {record.id: record for record in self.records}
+        return pd.DataFrame(
+            [
+                {**run.cell.key, "replication": run.cell.replication, "seed": run.seed}
+                | state_of(known.get(run.id))
+                for run in self.planned
+            ]
+        )
+
+    def estimates(self, by: str | None = None) -> DataFrame:
+        """Return a row per world that was run: the mean of each measure with its interval.
+
+        The columns of the key come first: what is varied, and ``world``, what became of the fleet.
+        Then comes ``replications``, and for each measure its mean, ``<measure>_low`` and
+        ``<measure>_high``. Runs on fresh seeds are left out.
+
+        Args:
+            by: ``stream`` for a row per world and stream; None for all requests.
+
+        Raises:
+            ResultsError: A plan cannot be grouped so.
+        """
+        if by not in (None, "stream"):
+            others = ", ".join(name for name in SAVED_GROUPINGS if name != "stream")
+            msg = f"a plan keeps its measures by stream alone, not by {by!r} (nor by {others})"
+            raise ResultsError(msg)
+        rows, values = [], []
+        worlds = self.findings.worlds
+        for world in worlds.known:
+            records = worlds.of(world)[: self.spec.replications]
+            for group, found in by_group(records, by or ALL).items():
+                row = dict(records[0].key) | ({} if by is None else {by: group})
+                rows.append(row | {"replications": len(records)})
+                each = measured(found, self.confidence)
+                values.append(np.column_stack((each.mean, each.low, each.high)).reshape(-1))
+        import pandas as pd
+
+        columns = [name + end for name in MEASURES for end in ("", LOW, HIGH)]
+        table = pd.DataFrame(np.array(values).reshape(len(rows), -1), columns=columns)
+        return pd.concat([pd.DataFrame(rows), table], axis=1)
+
+    def normal(self, measure: str) -> float:
+        """Return the mean of a measure of the answer with all nodes up; NaN without an answer."""
+        best = self.findings.best
+        if best is None:
+            return math.nan
+        world = self.findings.rule(NORMAL, best).world
+        records = self.findings.worlds.of(world)[: self.spec.replications]
+        return float(np.mean([record.value(measure) for record in records]))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should know before trusting the answer, as sentences."""
+        slo = self.scenario.slo
+        assert slo is not None
+        own = []
+        bounded = [key for bounds in (slo.bounds, *slo.streams.values()) for key in bounds]
+        if not any(key in SHARES for key in bounded):
+            own.append(
+                "The objective bounds times of successful requests alone: a fleet that refuses "
+                "requests looks fast. Add success_rate or goodput to slo."
+            )
+        names = alike((record.seed, record.warnings) for record in self.records)
+        count = len(self.records)
+        own += [
+            f"{len(seeds)} of {count} runs (here seed {seeds[0]}): {sentence}"
+            for sentence, seeds in names
+        ]
+        return own
+
+    @property
+    def plot(self) -> PlanPlots:
+        """The chart: ``costs()``, of cost against the measure that binds."""
+        from fedsim.studies.plan.plots import PlanPlots
+
+        return PlanPlots(self)
+
+    def save(self, directory: str | os.PathLike[str], *, charts: bool = True) -> Path:
+        """Write the plan to a directory; that of its own store gets what is missing there.
+
+        It holds ``scenario.yaml``, ``study.json``, ``summary.json``, ``evaluations.parquet``,
+        ``estimates.parquet``, ``cells.parquet``, ``charts/``, and in ``runs/`` a file for each run.
+
+        Args:
+            directory: Its name. One that fedsim wrote is replaced.
+            charts: Whether to draw the charts.
+
+        Returns:
+            The directory.
+
+        Raises:
+            ResultsError: Something else has that name, or it cannot be written.
+        """
+        from fedsim.studies.plan.storage import save
+
+        return save(self, directory, charts=charts)
+
+
+def _told(found: Found) -> dict[str, Any]:
+    judgment = found.judgment or Judgment("open")
+    facts = {"verdict": found.verdict, "case": found.case, **_of(judgment)}
+    return facts | {"reason": found.reason or judgment.reason}
+
+
+def _of(judgment: Judgment) -> dict[str, Any]:
+    return {
+        "measure": judgment.name,
+        "value": judgment.value,
+        "limit": judgment.limit,
+        "low": judgment.low,
+        "high": judgment.high,
+        "runs": judgment.runs,
+    }
+
+
+def _named(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{path} {value}" for path, value in values.items())
