@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from fedsim.charts.figure import (
     GREEN,
@@ -22,8 +23,8 @@ _LOOKS = {
     "not decided": ("not decided", ORANGE, "D"),
     "violated": ("violated", VERMILLION, "x"),
 }
-_HIGHEST = 5.0
-"""Fleets further above the limit than this factor are drawn at the top."""
+_HIGHEST = 2.5
+"""Fleets further above the limit than this factor are drawn at the top, as triangles."""
 
 
 def costs(
@@ -51,36 +52,48 @@ def costs(
     chart = new_chart(title, subtitle, 4.6)
     axes = chart.add_subplot()
     top = min(max(1.3, float(shown["share"].max()) * 1.1), _HIGHEST)
+    middle = (float(shown["cost"].min()) + float(shown["cost"].max())) / 2.0
     for verdict, (words, color, marker) in _LOOKS.items():
         part = shown[shown["verdict"] == verdict]
-        if part.empty:
-            continue
-        share = part["share"].clip(upper=top * 0.985)
-        ends = (part["low"].fillna(part["share"]).clip(upper=top), part["high"].clip(upper=top))
-        axes.vlines(part["cost"], *ends, color=color, linewidth=1.4, alpha=0.55)
-        count = f"{words} ({len(part)})"
-        axes.scatter(part["cost"], share, s=34, color=color, marker=marker, label=count, zorder=3)
-    if bound is not None and np.isfinite(bound):
-        axes.axvline(bound, color=GREY, linewidth=1.0, linestyle=":")
-        axes.annotate(
-            "mean capacity suffices from here",
-            (bound, 0.02),
-            xycoords=("data", "axes fraction"),
-            xytext=(4, 2),
-            textcoords="offset points",
-            size=8.5,
-            color=GREY,
+        above = part["share"] > top
+        inside = part[~above]
+        ends = (inside["low"].fillna(inside["share"]), inside["high"].clip(upper=top))
+        axes.vlines(inside["cost"], *ends, color=color, linewidth=1.4, alpha=0.55)
+        if not part.empty:
+            axes.scatter(
+                inside["cost"],
+                inside["share"],
+                s=34,
+                color=color,
+                marker=marker,
+                label=f"{words} ({len(part)})",
+                zorder=3,
+            )
+        axes.scatter(
+            part["cost"][above],
+            np.full(int(above.sum()), top),
+            s=34,
+            color=color,
+            marker="^",
+            zorder=3,
+            clip_on=False,
         )
     axes.axhline(1.0, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
+    axes.annotate(
+        "limit",
+        (0.0, 1.0),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 3),
+        textcoords="offset points",
+        size=8.5,
+        color=INK,
+    )
+    if bound is not None and np.isfinite(bound):
+        axes.axvline(bound, color=GREY, linewidth=1.0, linestyle=":")
+        _beside(axes, "mean capacity suffices from here", (bound, 0.06), bound > middle, GREY)
     for row in shown[shown["name"] != ""].to_dict("records"):
-        axes.annotate(
-            row["name"],
-            (row["cost"], min(row["share"], top)),
-            xytext=(8, -12),
-            textcoords="offset points",
-            size=9,
-            color=INK,
-        )
+        place = (row["cost"], min(row["share"], top))
+        _beside(axes, row["name"], place, row["cost"] > middle, INK)
     tidy(axes)
     axes.set_ylim(0.0, top)
     axes.yaxis.set_major_formatter(lambda value, _: f"{100.0 * value:g} %")
@@ -88,3 +101,16 @@ def costs(
     axes.set_ylabel("measure that decides, share of its limit", size=9, color=INK)
     chart.legend(loc="outside lower center", ncols=3, fontsize=8.5, frameon=False, labelcolor=INK)
     return chart
+
+
+def _beside(axes: Axes, text: str, place: tuple[float, float], left: bool, color: str) -> None:
+    """Write a text to the left or the right of a place."""
+    axes.annotate(
+        text,
+        place,
+        xytext=(-9 if left else 9, -3),
+        textcoords="offset points",
+        size=8.5,
+        color=color,
+        ha="right" if left else "left",
+    )

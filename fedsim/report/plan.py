@@ -28,6 +28,7 @@ from fedsim.scenario.units import DURATION
 from fedsim.studies.cells import run_command
 from fedsim.studies.plan.cases import Rule
 from fedsim.studies.plan.findings import PRECISE
+from fedsim.studies.plan.fleets import own_counts
 from fedsim.studies.plan.verdict import Judgment
 from fedsim.studies.plan.words import (
     amount_in_words,
@@ -48,7 +49,7 @@ _VERDICTS: dict[str, Style] = {"held": "good", "violated": "bad", "not decided":
 _STATES = {"undecided": "not decided"}
 _CONTENTS = (
     "evaluations.parquet: every fleet of the box, with what became of it and why",
-    "estimates.parquet: every measure of each fleet and case that was run; cells.parquet: every run",
+    "estimates.parquet: every measure of each fleet and case; cells.parquet: every run",
     "summary.json: the answer as JSON; scenario.yaml, study.json: what was run, with every seed",
     "runs/: what each run came to",
 )
@@ -138,7 +139,9 @@ def _none(plan: Plan) -> Iterator[str]:
     nearest = [
         (place, each)
         for place, each in found.outcome.found.items()
-        if each.judgment is not None and math.isfinite(each.judgment.excess)
+        if each.verdict in {"violated", "not decided"}
+        and each.judgment is not None
+        and math.isfinite(each.judgment.excess)
     ]
     if nearest:
         place, each = min(nearest, key=lambda item: item[1].judgment.excess)  # type: ignore[union-attr]
@@ -163,14 +166,13 @@ def _alone(plan: Plan) -> Iterator[str]:
         return
     largest = max(worlds, key=lambda world: sum(world.counts))
     records = found.worlds.of(largest)
-    waits = [record.value("queue_wait_mean_s") for record in records]
-    wait_s = sum(waits) / len(waits)
+    wait_s = sum(record.value("queue_wait_p99_s") for record in records) / len(records)
     nodes = nodes_in_words(found.fleets.box.pools, largest)
     for series in found.worlds.series(Rule(largest), records):
-        if series.percentile and series.mean > series.limit and wait_s < 0.01 * series.limit:
+        if series.percentile and series.mean - wait_s > series.limit:
             yield (
-                f"No number of such nodes holds it: with {nodes}, requests wait "
-                f"{plain(wait_s, 2)} s on average, and {series.name} is "
+                f"No number of such nodes holds it: with {nodes}, 99 % of requests wait at most "
+                f"{plain(wait_s, 2)} s, and {series.name} is "
                 f"{value_in_words(series.mean, share=False)} all the same: the service alone takes "
                 f"longer than the limit of {series.limit:g} s."
             )
@@ -188,7 +190,7 @@ def _changed(plan: Plan) -> str:
     best = plan.findings.best
     assert best is not None
     box = plan.findings.fleets.box
-    own = {pool.name: pool.count for pool in plan.scenario.world.pools}
+    own = own_counts(plan.scenario)
     changes = [
         f"{count - own[pool]:+d} {pool}"
         for pool, count in zip(box.pools, best.counts, strict=True)
@@ -275,6 +277,8 @@ def _cases(plan: Plan) -> list[Block]:
 
 def _value(judgment: Judgment, *, limit: bool = False) -> Cell:
     value = judgment.limit if limit else judgment.value
+    if math.isnan(value):
+        return Cell(None)
     if judgment.measure.endswith("_s"):
         return Cell(value, text=value_in_words(value, share=False))
     if judgment.measure in {"interruption", "privacy_violations", "model_violations"}:
@@ -435,15 +439,17 @@ def _ledger(plan: Plan) -> list[Block]:
     found, box = plan.findings, plan.findings.fleets.box
     places = sorted(found.outcome.found)
     kept = [found.outcome.found[place] for place in places]
+    none = Judgment("open")
+    judged = [each.judgment or none for each in kept]
     columns = [
         Column(plan.spec.minimize, tuple(figure(float(box.objective[each])) for each in places)),
         words("fleet", [fleet_in_words(plan, box.point(place)) for place in places]),
         words("verdict", [each.verdict for each in kept], 0, _VERDICTS),
-        words("why", [found_in_words(each) for each in kept], 1),
-        Column(
-            "runs",
-            tuple(figure(each.judgment.runs if each.judgment else 0, "count") for each in kept),
-            rank=2,
-        ),
+        words("case", [each.case for each in kept], 1),
+        words("measure", [each.name for each in judged], 2),
+        Column("value", tuple(_value(each) for each in judged), rank=3),
+        Column("limit", tuple(_value(each, limit=True) for each in judged), rank=5),
+        Column("runs", tuple(figure(each.runs, "count") for each in judged), rank=4),
+        words("reason", [each.reason for each in kept], 6),
     ]
     return [Heading("Every fleet that was looked at"), Table(tuple(columns), "evaluations.parquet")]

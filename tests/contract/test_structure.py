@@ -22,6 +22,7 @@ TOGETHER = [
         # A result, and what its methods plot and save import when they are called.
         "studies.comparison studies.plots studies.storage",
         "studies.swept studies.sweep_plots studies.sweep_storage",
+        "studies.plan.result studies.plan.plots studies.plan.storage studies.plan.words",
     )
 ]
 """Files that may need each other."""

@@ -31,6 +31,7 @@ class Choice:
         kinds: What tells the nodes of each pool from others: equal ones are equal nodes.
         may_serve: Whether a pool may serve a stream; a row per stream.
         ordered: Whether more of equal nodes never hurt: the strategy goes by no tenant or prompt.
+        tied: Whether the strategy ties requests to single nodes by tenant or prompt.
         sizes: The slots of a node of each pool whose slots are chosen; 0 of others.
         group: What tells the choice from others that differ in more than ``sizes``.
     """
@@ -42,6 +43,7 @@ class Choice:
     kinds: tuple[str, ...]
     may_serve: NDArray[np.bool_]
     ordered: bool = True
+    tied: bool = False
     sizes: tuple[int, ...] = ()
     group: str = ""
 

@@ -93,6 +93,12 @@ def fleets_of(scenario: Scenario, spec: PlanSpec) -> Fleets:
     return Fleets(box, cases_of(spec.survive, pools, inhabited), scenarios, demands)
 
 
+def own_counts(scenario: Scenario) -> dict[str, int]:
+    """Return the nodes of each pool that the file has, of those without nodes too."""
+    pools: Any = scenario.resolved["pools"]
+    return {name: int(pool["count"]) for name, pool in pools.items()}
+
+
 def _require_valid(
     scenario: Scenario,
     spec: PlanSpec,
@@ -115,6 +121,7 @@ def _choice(changes: Mapping[str, Any], scenario: Scenario, offered: OfferedLoad
     prices = [pool.cost_usd_per_hour for pool in pools]
     profiles = {} if scenario.source is None else scenario.source.engines.profiles
     gpus: dict[str, Any] = {}
+    tied = _is_tied(scenario)
     for number, pool in enumerate(pools):
         if pool.gpu is not None:
             each = gpus.setdefault(pool.gpu, np.zeros(len(pools), dtype=np.int64))
@@ -126,7 +133,8 @@ def _choice(changes: Mapping[str, Any], scenario: Scenario, offered: OfferedLoad
         gpus=gpus,
         kinds=tuple(_kind(scenario, pool.name, changes) for pool in pools),
         may_serve=offered.may_serve,
-        ordered=_is_ordered(scenario),
+        ordered=tied is False,
+        tied=tied is True,
         sizes=tuple(pool.slots if f"pools.{pool.name}.slots" in changes else 0 for pool in pools),
         group=json.dumps(
             {path: value for path, value in changes.items() if not _is_slots(path)}, default=str
@@ -150,10 +158,11 @@ def _kind(scenario: Scenario, pool: str, chosen: Mapping[str, Any]) -> str:
     return f"{json.dumps(of_pool, sort_keys=True)}@{settings[pool]['region']}"
 
 
-def _is_ordered(scenario: Scenario) -> bool:
-    """Return whether a strategy goes by no tenant or prompt, which tie requests to single nodes."""
+def _is_tied(scenario: Scenario) -> bool | None:
+    """Return whether the strategy goes by tenant or prompt; None for one that is not ours."""
     federation = scenario.federation
     entry = STRATEGIES.get(federation.strategy)
     if federation.router is not None or federation.preset != "default" or entry is None:
-        return False
-    return entry.slow_start or entry.scores
+        return None
+    # Slow start holds back every strategy but those, and one that goes by scores alone.
+    return not (entry.slow_start or entry.scores)

@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from fedsim.studies.plan.result import Plan
 
 _LABELS = {"cost": "cost of the fleet (USD/h)", "nodes": "nodes", "slots": "slots"}
-_RUN = {"held", "not decided", "violated"}
+_VERDICTS = {
+    "held": "held",
+    "not decided": "not decided",
+    "violated": "violated",
+    "same world": "violated",
+}
 
 
 class PlanPlots:
@@ -21,7 +26,7 @@ class PlanPlots:
         self._of = plan
 
     def costs(self) -> Chart:
-        """Draw what each fleet that was run costs against the measure that decides on it."""
+        """Draw what each fleet that was looked at costs against the measure that decides on it."""
         import pandas as pd
 
         from fedsim.charts.plan import costs
@@ -32,12 +37,12 @@ class PlanPlots:
         rows = []
         for place, found in sorted(findings.outcome.found.items()):
             judgment = found.judgment
-            if found.verdict in _RUN and judgment is not None:
+            if found.verdict in _VERDICTS and judgment is not None:
                 name = fleet_in_words(plan, box.point(place)) if place == best else ""
                 ends = {"low": 1.0 + judgment.low, "high": 1.0 + judgment.high}
                 share = 1.0 + judgment.excess
                 row = {"cost": box.objective[place], "share": share, **ends}
-                rows.append(row | {"verdict": found.verdict, "name": name})
+                rows.append(row | {"verdict": _VERDICTS[found.verdict], "name": name})
         columns = ["cost", "share", "low", "high", "verdict", "name"]
         if best is None:
             title = "No fleet that was looked at holds the objective"

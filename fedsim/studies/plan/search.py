@@ -207,7 +207,7 @@ class Search:
                         self._look(Point(number, self._start.counts))
             if equal:
                 self._look(box.top(numbers[-1]))
-            if not choice.ordered and len({kind.split("@")[0] for kind in kinds}) == 1:
+            if choice.tied and len({kind.split("@")[0] for kind in kinds}) == 1:
                 self._climb(numbers)
 
     def _look(self, point: Point) -> bool:
@@ -235,7 +235,8 @@ class Search:
             self._judge(rule, first, self._cases[0], point)
             for rule, point in ((rules[1], top), (rules[0], middle))
         ]
-        if any(each.state != "violated" for each in found):
+        timed = all(each.measure.endswith("_s") for each in found)
+        if not timed or any(each.state != "violated" for each in found):
             return
         if self._oracle.worse(rules[0].world, rules[1].world):
             nodes = [sum(point.counts) for point in (middle, top)]

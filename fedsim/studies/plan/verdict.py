@@ -28,6 +28,9 @@ LOOK = 4
 _VIOLATED = 0.98
 """The two-sided confidence whose lower end is the one-sided limit at 99 %."""
 
+_BOUNDS = (-1.0, math.inf)
+"""What y can be: the values of times and the shares of failures are not below 0."""
+
 _MOST_NEEDED = 10_000
 
 State = Literal["open", "violated", "held", "undecided"]
@@ -151,7 +154,9 @@ def _bound(series: Series, runs: int, replications: int, alpha: float) -> Judgme
         reason = series.broken or f"{series.name}: there may be none, and there are some"
         return _as(series, "violated", runs, math.inf, math.inf, reason)
     known = excess[~np.isnan(excess)]
-    low = float(estimate(known, confidence=_VIOLATED).low) if len(known) >= 2 else math.nan
+    low = math.nan
+    if len(known) >= 2:
+        low = float(estimate(known, _BOUNDS, _VIOLATED).low)
     high = _upper(series, known, alpha)
     if low > 0.0 and runs >= min(LOOK, replications):
         return _as(series, "violated", runs, low, high)
@@ -208,7 +213,7 @@ def _upper(series: Series, known: Floats, alpha: float) -> float:
             return -1.0
         wrong = _most_failures(series, alpha)
         return wrong / (1.0 - series.limit) - 1.0
-    return float(estimate(known, confidence=1.0 - 2.0 * alpha).high)
+    return float(estimate(known, _BOUNDS, 1.0 - 2.0 * alpha).high)
 
 
 def _most_failures(series: Series, alpha: float) -> float:

@@ -25,10 +25,10 @@ def fleet_in_words(plan: Plan, point: Point) -> str:
     words = []
     for path, value in plan.values(point).items():
         if is_count_path(path):
-            words.append(f"{value} {path.split('.', 1)[1].rpartition('.')[0]}")
+            words += [f"{value} {path.split('.')[1]}"] if value else []
         else:
             words.append(str(value) if isinstance(value, str) else f"{short[path]} {value}")
-    return ", ".join(words)
+    return ", ".join(words) or "no nodes"
 
 
 def nodes_in_words(pools: Sequence[str], world: World) -> str:

@@ -21,7 +21,7 @@ from fedsim.scenario.units import DURATION
 from fedsim.studies.cells import Cell
 from fedsim.studies.pairing import require_paired
 from fedsim.studies.plan.cases import Rule, World
-from fedsim.studies.plan.fleets import Fleets
+from fedsim.studies.plan.fleets import Fleets, own_counts
 from fedsim.studies.plan.search import BudgetSpent
 from fedsim.studies.plan.verdict import Judgment, Series, judged
 from fedsim.studies.records import MEASURE_PLACES, Record
@@ -198,7 +198,7 @@ class Worlds:
         counts = self._counts(world)
         for path in self._spec.vary:
             key[path] = counts.pop(path) if path in counts else _label(chosen[path])
-        own = {pool.name: pool.count for pool in self._scenario.world.pools}
+        own = own_counts(self._scenario)
         gone = [
             f"{own[pool] - count} of {pool} absent"
             for pool, count in zip(self._fleets.box.pools, world.counts, strict=True)
@@ -220,7 +220,7 @@ class Worlds:
     def changes(self, world: World) -> dict[str, Any]:
         """Return what makes a world of the scenario, as for `Scenario.changed`."""
         scenario = self._fleets.scenarios[world.choice]
-        own = {f"pools.{pool.name}.count": pool.count for pool in self._scenario.world.pools}
+        own = {f"pools.{pool}.count": count for pool, count in own_counts(self._scenario).items()}
         counts = {
             path: count
             for path, count in self._counts(world).items()

@@ -49,7 +49,7 @@ class MadeUp:
         return self.values(other).mean() >= 0.98 * self.values(one).mean()
 
 
-def choice(cost, kinds=None, may_serve=None, ordered=True):
+def choice(cost, kinds=None, may_serve=None, tied=False):
     """Return a choice of pools with these prices."""
     count = len(cost)
     return Choice(
@@ -59,7 +59,8 @@ def choice(cost, kinds=None, may_serve=None, ordered=True):
         {"fast": np.arange(count)},
         tuple(kinds or [f"kind-{n}" for n in range(count)]),
         np.ones((1, count), dtype=bool) if may_serve is None else np.array(may_serve),
-        ordered,
+        not tied,
+        tied,
     )
 
 
@@ -136,7 +137,7 @@ def test_says_that_no_fleet_can_after_one_look_at_the_largest():
 
 def test_strategy_binds_where_twice_the_nodes_are_no_better():
     """A strategy by tenants: the climb ends after a look at half the nodes and at all."""
-    space = Box(["p"], ["a"], ["chat"], [range(1, 41)], [choice([1.0], ordered=False)], "nodes")
+    space = Box(["p"], ["a"], ["chat"], [range(1, 41)], [choice([1.0], tied=True)], "nodes")
     oracle = MadeUp(lambda _: 5.0, 20)
     found = Search(space, [NORMAL], oracle, 20).run()
     assert found.status == "none"

@@ -1,0 +1,205 @@
+"""Plans of whole runs: the answer, what is never one, files, resuming, workers, and the command."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import fedsim
+from fedsim.cli.app import app
+from fedsim.document import markdown
+from fedsim.errors import ScenarioError
+from fedsim.report.plan import plan_report
+from fedsim.studies.plan.cases import World
+
+A, B = "pools.us-a.count", "pools.eu-a.count"
+
+SCENARIO = f"""\
+name: two
+seed: 5
+duration: 24s
+warmup: 4s
+regions: {{us: {{privacy: internal}}, eu: {{privacy: restricted}}}}
+network: {{between: {{us/eu: 60ms}}}}
+pools:
+  us-a: {{region: us, cost: 2 USD/h, NODE}}
+  eu-a: {{region: eu, cost: 3 USD/h, NODE}}
+workload: {{chat: {{arrivals: {{process: constant, rate: 3/s}}}}}}
+federation: {{strategy: least_connections}}
+slo: {{latency_p90: 1500ms, success_rate: 75%}}
+plan:
+  vary: {{{A}: [1, 2], {B}: [0, 3]}}
+  survive: [{{lose: us, settle: 3s}}]
+  replications: 4
+"""
+NODE = "slots: 1, queue_limit: 40, service: {distribution: constant, value: 400ms}"
+"""A node serves 2.5 requests per second, and 3 come: once us is lost, eu needs two."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with the scenario."""
+    place = tmp_path_factory.mktemp("plan")
+    (place / "two.yaml").write_text(SCENARIO.replace("NODE", NODE), encoding="utf-8")
+    return place
+
+
+@pytest.fixture(scope="module")
+def scenario(folder):
+    """The scenario with a plan."""
+    return fedsim.load(folder / "two.yaml")
+
+
+@pytest.fixture(scope="module")
+def plan(scenario, folder):
+    """The plan, in a directory."""
+    return fedsim.plan(scenario, directory=folder / "out", workers=1)
+
+
+def test_finds_the_cheapest_fleet_that_survives(plan):
+    """Two nodes in eu serve all once us is lost, and one more in us makes a second for before."""
+    assert plan.status == "found"
+    assert plan.best == {A: 1, B: 2}
+    assert plan.cases["case"].tolist() == ["all nodes up", "us lost"]
+    assert (plan.cases["verdict"] == "held").all()
+    assert plan.evaluations["verdict"].value_counts()["not needed"] > 0
+    assert plan.runs["validation"] == 8
+    table = plan.estimates()
+    assert {"as chosen", "us lost, judged after 3s"} == set(table["world"])
+
+
+def test_judges_a_loss_once_it_has_settled(plan):
+    """The loss is at a third of the window; what fails until it has settled is a number."""
+    world = World(0, (1, 2), lost="us", settle_s=3.0)
+    changes = plan.findings.worlds.changes(world)
+    assert changes["faults"][0]["at"] == f"{4 + 20 / 3!r}s"
+    assert changes["warmup"] == f"{4 + 20 / 3 + 3!r}s"
+    (row,) = plan.cases[plan.cases["case"] == "us lost"].to_dict("records")
+    failed = [record.interruption for record in plan.findings.worlds.of(world)]
+    assert row["failures"] == pytest.approx(sum(each.requests for each in failed) / 4)
+
+
+def test_opens_as_it_was(plan, folder):
+    """Nothing is run again, and every table is the same."""
+    plan.save(folder / "out")
+    opened = fedsim.open(folder / "out")
+    assert isinstance(opened, fedsim.Plan)
+    for name in ("evaluations", "cases", "cells"):
+        assert getattr(opened, name).equals(getattr(plan, name)), name
+    assert markdown(plan_report(opened)) == markdown(plan_report(plan))
+    saved = json.loads((folder / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert saved["best"] == plan.best
+    assert (folder / "out" / "charts" / "costs.png").stat().st_size > 10_000
+
+
+def test_goes_on_where_it_was(scenario, plan, folder, monkeypatch):
+    """A plan in the same directory makes no run twice; a copy elsewhere has the same digests."""
+
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("fedsim.studies.records.simulate", never)
+    again = fedsim.plan(scenario, directory=folder / "out", workers=1)
+    assert again.cells.equals(plan.cells)
+
+
+def test_budget_ends_it_with_what_is_known(scenario):
+    """No more runs are made than there may be."""
+    short = fedsim.plan(scenario, budget=9, workers=1)
+    assert (short.status, short.best) == ("budget", None)
+    assert sum(short.runs.values()) <= 9
+    assert "the budget of 9 runs is spent" in markdown(plan_report(short))
+
+
+def test_says_that_the_service_alone_is_too_long(scenario):
+    """Eleven nodes and next to no wait: no number of nodes holds the limit."""
+    changed = scenario.changed({"slo": {"latency_p90": "300ms"}, B: 0})
+    none = fedsim.plan(
+        changed, vary={A: range(1, 12)}, survive=[], replications=4, minimize="nodes", workers=1
+    )
+    assert (none.status, none.best) == ("none", None)
+    text = markdown(plan_report(none))
+    assert "No number of such nodes holds it" in text
+    assert none.runs["search"] <= 8
+
+
+class TestNeverTheAnswer:
+    """A fleet that would be cheaper by breaking what is asked for."""
+
+    def plan(self, scenario, changes):
+        """Return the plan of the scenario with changes, without losses."""
+        return fedsim.plan(
+            scenario.changed(changes),
+            vary={A: [0, 2], B: [0, 2]},
+            survive=[],
+            replications=4,
+            workers=1,
+        )
+
+    def test_privacy(self, scenario):
+        """Restricted data may not go to us, however cheap its nodes are."""
+        found = self.plan(scenario, {"workload.chat.qos.privacy": "restricted"})
+        assert found.best == {A: 0, B: 2}
+        cheaper = found.evaluations[found.evaluations[B] == 0]
+        assert (cheaper["verdict"] == "unserved").all()
+
+    def test_model(self, scenario):
+        """Only eu serves the model."""
+        changes = {"pools.eu-a.model": "large", "workload.chat.model": "large"}
+        assert self.plan(scenario, changes).best == {A: 0, B: 2}
+
+    def test_capability(self, scenario):
+        """Only eu can do it."""
+        changes = {"pools.eu-a.capabilities": ["code"], "workload.chat.capability": "code"}
+        assert self.plan(scenario, changes).best == {A: 0, B: 2}
+
+    def test_a_router_that_breaks_privacy(self, scenario, tmp_path, monkeypatch):
+        """Every attempt that it sends to us counts against the fleet."""
+        (tmp_path / "sender.py").write_text(
+            "from fedsim.federation.contracts import RouteTarget\n"
+            "class Sender:\n"
+            "    def __init__(self, context):\n"
+            "        self.catalog = context.catalog\n"
+            "    async def route(self, request):\n"
+            "        nodes = await self.catalog.find_by_capability(request.capability)\n"
+            "        return RouteTarget(*nodes[0])\n",
+            encoding="utf-8",
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        changes: dict[str, Any] = {
+            "workload.chat.qos.privacy": "restricted",
+            "workload.chat.arrivals.rate": "2/s",
+            "federation": {"router": "sender:Sender"},
+        }
+        found = self.plan(scenario, changes)
+        assert found.best == {A: 0, B: 1}
+        violated = found.evaluations[found.evaluations[A] == 1].iloc[0]
+        assert (violated["verdict"], violated["measure"]) == ("violated", "privacy violations")
+
+
+def test_problems_stand_where_the_file_has_them(folder, scenario):
+    """A value that makes no scenario is an error at the value; a box too large is one."""
+    with pytest.raises(ScenarioError) as caught:
+        fedsim.plan(scenario, vary={"federation.strategy": ["fastest"], A: [1, 2]})
+    assert "plan.vary.federation.strategy" in str(caught.value)
+    with pytest.raises(ScenarioError, match="more than 200,000"):
+        fedsim.plan(scenario, vary={A: [1, 9000], B: [1, 9000]})
+    with pytest.raises(ScenarioError, match="settle"):
+        fedsim.plan(scenario, survive=[{"lose": "us", "settle": "10min"}])
+
+
+def test_command_prints_the_fleet_and_ends_with_a_status(folder, plan):
+    """0 found, 1 none feasible, 2 input, 4 budget."""
+    run = CliRunner().invoke
+    command = ["plan", str(folder / "two.yaml"), "--out", str(folder / "out"), "--workers", "1"]
+    done = run(app, [*command, "--ledger"])
+    assert done.exit_code == 0, done.output
+    assert "two: 1 us-a, 2 eu-a" in done.output
+    assert "One node less" in done.output
+    assert run(app, [*command, "--set", "plan.budget.runs=6"]).exit_code == 4
+    limited = ["--set", "plan.limits.nodes=1", "--out", str(folder / "none")]
+    assert run(app, [*command, *limited]).exit_code == 1
+    assert run(app, [*command, "--set", "plan.minimize=speed"]).exit_code == 2
