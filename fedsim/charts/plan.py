@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -53,31 +55,8 @@ def costs(
     axes = chart.add_subplot()
     top = min(max(1.3, float(shown["share"].max()) * 1.1), _HIGHEST)
     middle = (float(shown["cost"].min()) + float(shown["cost"].max())) / 2.0
-    for verdict, (words, color, marker) in _LOOKS.items():
-        part = shown[shown["verdict"] == verdict]
-        above = part["share"] > top
-        inside = part[~above]
-        ends = (inside["low"].fillna(inside["share"]), inside["high"].clip(upper=top))
-        axes.vlines(inside["cost"], *ends, color=color, linewidth=1.4, alpha=0.55)
-        if not part.empty:
-            axes.scatter(
-                inside["cost"],
-                inside["share"],
-                s=34,
-                color=color,
-                marker=marker,
-                label=f"{words} ({len(part)})",
-                zorder=3,
-            )
-        axes.scatter(
-            part["cost"][above],
-            np.full(int(above.sum()), top),
-            s=34,
-            color=color,
-            marker="^",
-            zorder=3,
-            clip_on=False,
-        )
+    for verdict in _LOOKS:
+        _fleets(axes, shown[shown["verdict"] == verdict], verdict, top)
     axes.axhline(1.0, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
     axes.annotate(
         "limit",
@@ -101,6 +80,21 @@ def costs(
     axes.set_ylabel("measure that decides, share of its limit", size=9, color=INK)
     chart.legend(loc="outside lower center", ncols=3, fontsize=8.5, frameon=False, labelcolor=INK)
     return chart
+
+
+def _fleets(axes: Axes, part: pd.DataFrame, verdict: str, top: float) -> None:
+    """Draw the fleets of a verdict with their intervals; a triangle at *top* for one above it."""
+    words, color, marker = _LOOKS[verdict]
+    above = part["share"] > top
+    inside = part[~above]
+    ends = (inside["low"].fillna(inside["share"]), inside["high"].clip(upper=top))
+    axes.vlines(inside["cost"], *ends, color=color, linewidth=1.4, alpha=0.55)
+    look: dict[str, Any] = {"s": 34.0, "color": color, "zorder": 3}
+    if not part.empty:
+        label = f"{words} ({len(part)})"
+        axes.scatter(inside["cost"], inside["share"], marker=marker, label=label, **look)
+    tops = np.full(int(above.sum()), top)
+    axes.scatter(part["cost"][above], tops, marker="^", clip_on=False, **look)
 
 
 def _beside(axes: Axes, text: str, place: tuple[float, float], left: bool, color: str) -> None:
