@@ -73,6 +73,8 @@ def _uncollected() -> Iterator[None]:
         yield
     finally:
         if was_on:
+            gc.freeze()  # else what was made meanwhile counts as young, and is searched at once
+            gc.unfreeze()
             gc.enable()
 
 

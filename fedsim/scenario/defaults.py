@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedsim.federation.policies import POLICIES
-from fedsim.scenario.catalogues.profiles import Profile
+from fedsim.scenario.catalogues.profiles import PROFILE_FILES, Profile
 from fedsim.scenario.engine_files import EngineSources
 from fedsim.scenario.schema.derived import SettingsOf
-from fedsim.scenario.schema.engine import PROFILE_FILES, Engine
 from fedsim.scenario.schema.federation import Federation
 from fedsim.scenario.schema.plan import LEAST_REPLICATIONS, Plan
 from fedsim.scenario.schema.policies import PolicySettings
@@ -22,6 +21,9 @@ from fedsim.scenario.schema.servegen import ServeGenArrivals
 from fedsim.scenario.schema.sizes import AnyTokens, TokenSample
 from fedsim.scenario.schema.trace_arrivals import TraceArrivals
 from fedsim.scenario.schema.workload import Stream
+
+if TYPE_CHECKING:
+    from fedsim.scenario.schema.engine import Engine
 
 QUEUE_LIMIT = 64
 """Most requests that wait on a node with slots, where the file does not say."""

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fedsim.errors import Problem, ScenarioError
-from fedsim.scenario.catalogues.profile_files import read_profile
-from fedsim.scenario.catalogues.profiles import Profile, profile
+from fedsim.scenario.catalogues.profiles import PROFILE_FILES, Profile, profile
 from fedsim.scenario.facts import Facts
-from fedsim.scenario.schema.engine import PROFILE_FILES
 from fedsim.scenario.source import KeyPath
 from fedsim.world.engine.measured import MeasuredSteps
 
@@ -66,6 +64,8 @@ def read_engine_sources(facts: Facts, folder: Path) -> tuple[EngineSources, list
 def _profile(named: str, folder: Path) -> Profile:
     if not named.endswith(PROFILE_FILES):
         return profile(named)
+    from fedsim.scenario.catalogues.profile_files import read_profile
+
     return read_profile(folder / named)
 
 

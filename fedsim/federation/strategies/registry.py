@@ -4,54 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import LoadBalanceStrategy
 from fedsim.federation.strategies.base import Strategy
-from fedsim.federation.strategies.caches import (
-    AibrixPrefixCache,
-    AibrixPrefixCacheSettings,
-    LeastKvCache,
-    SglangCacheAware,
-    SglangCacheAwareSettings,
-)
-from fedsim.federation.strategies.choices import PowerOfTwo, PowerOfTwoSettings, RandomChoice
-from fedsim.federation.strategies.costs import CostCapped, CostCappedSettings
-from fedsim.federation.strategies.dynamo import DynamoKv, DynamoKvSettings
-from fedsim.federation.strategies.ewma import FinaglePeakEwma, FinaglePeakEwmaSettings
-from fedsim.federation.strategies.hash_tables import (
-    BoundedLoadHash,
-    BoundedLoadHashSettings,
-    Maglev,
-    MaglevSettings,
-    RendezvousHash,
-)
-from fedsim.federation.strategies.hashing import ConsistentHash
-from fedsim.federation.strategies.latency import LeastLatency
-from fedsim.federation.strategies.llm_d import LlmD, LlmDSettings
-from fedsim.federation.strategies.load import LeastConnections
-from fedsim.federation.strategies.localities import (
-    EnvoyLoadAwareLocality,
-    EnvoyLoadAwareLocalitySettings,
-    EnvoyLocalityWeighted,
-)
-from fedsim.federation.strategies.prequal import Prequal, PrequalSettings
-from fedsim.federation.strategies.priorities import EnvoyPriority, EnvoyPrioritySettings
-from fedsim.federation.strategies.queues import (
-    JoinIdleQueue,
-    JoinShortestQueue,
-    JoinShortestQueueSettings,
-)
-from fedsim.federation.strategies.schedules import (
-    EnvoyLeastRequest,
-    EnvoyLeastRequestSettings,
-    EnvoyWeightedRoundRobin,
-    SmoothWeightedRoundRobin,
-)
-from fedsim.federation.strategies.scores import BestScore, WeightedRandom
-from fedsim.federation.strategies.turns import RoundRobin
-from fedsim.federation.strategies.zones import EnvoyZoneAware, EnvoyZoneAwareSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +17,9 @@ class Entry:
     """A strategy of the registry.
 
     Attributes:
-        strategy: Its class: called with the context and the settings where it has settings, with
-            the context where *context* says so, else with nothing.
-        settings: A frozen dataclass with a default for every field, whose ``__post_init__`` raises
-            ``ValueError`` in a sentence for what cannot be; None for no settings. A field that is
-            a duration in seconds ends in ``_s``.
+        place: Its class, as ``module:Class`` in this package. The module is imported when the class
+            is first asked for, so that a start takes no longer with every strategy.
+        has_settings: Whether it has settings, by the name of the class with ``Settings`` after it.
         context: Whether a class without settings takes the context.
         weight: Whether it goes by the weights of nodes, ``pools.<name>.weight``.
         priority: Whether it goes by their levels, ``pools.<name>.priority``.
@@ -74,8 +30,8 @@ class Entry:
         scores: Whether it goes by the policies' scores.
     """
 
-    strategy: Callable[..., Strategy]
-    settings: type[Any] | None = None
+    place: str
+    has_settings: bool = False
     context: bool = True
     weight: bool = False
     priority: bool = False
@@ -84,38 +40,69 @@ class Entry:
     telemetry: bool = False
     scores: bool = False
 
+    @property
+    def strategy(self) -> Callable[..., Strategy]:
+        """Its class.
+
+        It is called with the context and the settings where it has settings, with the context
+        where `context` says so, else with nothing.
+        """
+        strategy: Callable[..., Strategy] = self._named("")
+        return strategy
+
+    @property
+    def settings(self) -> type[Any] | None:
+        """The class of its settings, or None.
+
+        It is a frozen dataclass with a default for every field, whose ``__post_init__`` raises
+        ``ValueError`` in a sentence for what cannot be. A field that is a duration in seconds ends
+        in ``_s``.
+        """
+        settings: type[Any] | None = self._named("Settings") if self.has_settings else None
+        return settings
+
+    def _named(self, ending: str) -> Any:
+        module, _, name = self.place.partition(":")
+        return getattr(import_module(f"{__package__}.{module}"), f"{name}{ending}")
+
 
 STRATEGIES: Mapping[str, Entry] = {
-    "round_robin": Entry(RoundRobin, context=False),
-    "least_connections": Entry(LeastConnections, weight=True),
-    "least_latency": Entry(LeastLatency, weight=True, latency=True),
-    "weighted_random": Entry(WeightedRandom, scores=True),
-    "consistent_hash": Entry(ConsistentHash, context=False, slow_start=False),
-    "random": Entry(RandomChoice),
-    "power_of_two": Entry(PowerOfTwo, PowerOfTwoSettings),
-    "smooth_weighted_round_robin": Entry(SmoothWeightedRoundRobin, weight=True),
-    "envoy_weighted_round_robin": Entry(EnvoyWeightedRoundRobin, weight=True),
-    "envoy_least_request": Entry(EnvoyLeastRequest, EnvoyLeastRequestSettings, weight=True),
-    "finagle_peak_ewma": Entry(FinaglePeakEwma, FinaglePeakEwmaSettings),
-    "prequal": Entry(Prequal, PrequalSettings),
-    "join_shortest_queue": Entry(JoinShortestQueue, JoinShortestQueueSettings, telemetry=True),
-    "join_idle_queue": Entry(JoinIdleQueue),
-    "bounded_load_hash": Entry(BoundedLoadHash, BoundedLoadHashSettings, slow_start=False),
-    "maglev": Entry(Maglev, MaglevSettings, weight=True, slow_start=False),
-    "rendezvous_hash": Entry(RendezvousHash, context=False, weight=True, slow_start=False),
-    "least_kv_cache": Entry(LeastKvCache, context=False, telemetry=True),
-    "sglang_cache_aware": Entry(SglangCacheAware, SglangCacheAwareSettings, slow_start=False),
-    "llm_d": Entry(LlmD, LlmDSettings, slow_start=False, telemetry=True),
-    "dynamo_kv": Entry(DynamoKv, DynamoKvSettings, slow_start=False),
-    "aibrix_prefix_cache": Entry(AibrixPrefixCache, AibrixPrefixCacheSettings, slow_start=False),
-    "envoy_zone_aware": Entry(EnvoyZoneAware, EnvoyZoneAwareSettings, weight=True),
-    "envoy_locality_weighted": Entry(EnvoyLocalityWeighted, weight=True, priority=True),
-    "envoy_load_aware_locality": Entry(
-        EnvoyLoadAwareLocality, EnvoyLoadAwareLocalitySettings, weight=True, telemetry=True
+    "round_robin": Entry("turns:RoundRobin", context=False),
+    "least_connections": Entry("load:LeastConnections", weight=True),
+    "least_latency": Entry("latency:LeastLatency", weight=True, latency=True),
+    "weighted_random": Entry("scores:WeightedRandom", scores=True),
+    "consistent_hash": Entry("hashing:ConsistentHash", context=False, slow_start=False),
+    "random": Entry("choices:RandomChoice"),
+    "power_of_two": Entry("choices:PowerOfTwo", has_settings=True),
+    "smooth_weighted_round_robin": Entry("schedules:SmoothWeightedRoundRobin", weight=True),
+    "envoy_weighted_round_robin": Entry("schedules:EnvoyWeightedRoundRobin", weight=True),
+    "envoy_least_request": Entry("schedules:EnvoyLeastRequest", has_settings=True, weight=True),
+    "finagle_peak_ewma": Entry("ewma:FinaglePeakEwma", has_settings=True),
+    "prequal": Entry("prequal:Prequal", has_settings=True),
+    "join_shortest_queue": Entry("queues:JoinShortestQueue", has_settings=True, telemetry=True),
+    "join_idle_queue": Entry("queues:JoinIdleQueue"),
+    "bounded_load_hash": Entry("hash_tables:BoundedLoadHash", has_settings=True, slow_start=False),
+    "maglev": Entry("hash_tables:Maglev", has_settings=True, weight=True, slow_start=False),
+    "rendezvous_hash": Entry(
+        "hash_tables:RendezvousHash", context=False, weight=True, slow_start=False
     ),
-    "envoy_priority": Entry(EnvoyPriority, EnvoyPrioritySettings, weight=True, priority=True),
-    "cost_capped": Entry(CostCapped, CostCappedSettings, telemetry=True),
-    "best_score": Entry(BestScore, context=False, slow_start=False, scores=True),
+    "least_kv_cache": Entry("caches:LeastKvCache", context=False, telemetry=True),
+    "sglang_cache_aware": Entry("caches:SglangCacheAware", has_settings=True, slow_start=False),
+    "llm_d": Entry("llm_d:LlmD", has_settings=True, slow_start=False, telemetry=True),
+    "dynamo_kv": Entry("dynamo:DynamoKv", has_settings=True, slow_start=False),
+    "aibrix_prefix_cache": Entry("caches:AibrixPrefixCache", has_settings=True, slow_start=False),
+    "envoy_zone_aware": Entry("zones:EnvoyZoneAware", has_settings=True, weight=True),
+    "envoy_locality_weighted": Entry(
+        "localities:EnvoyLocalityWeighted", weight=True, priority=True
+    ),
+    "envoy_load_aware_locality": Entry(
+        "localities:EnvoyLoadAwareLocality", has_settings=True, weight=True, telemetry=True
+    ),
+    "envoy_priority": Entry(
+        "priorities:EnvoyPriority", has_settings=True, weight=True, priority=True
+    ),
+    "cost_capped": Entry("costs:CostCapped", has_settings=True, telemetry=True),
+    "best_score": Entry("scores:BestScore", context=False, slow_start=False, scores=True),
 }
 """Every strategy that has a name; the five of the contract come first."""
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from fedsim.world.engine.measured import MeasuredSteps
 
 
+PROFILE_FILES = (".yaml", ".yml")
+"""How the name of a profile ends that is a file."""
+
 _BILLIONS = re.compile(r"-(\d+(?:\.\d+)?)b(?:-|$)")
 """The size of a model in its name: 8 in ``llama-3.1-8b``, 30 in ``qwen3-30b-a3b``."""
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from fedsim.scenario.engine_files import EngineSources
-from fedsim.scenario.schema.engine import Engine
-from fedsim.world.engine.config import EngineConfig
 from fedsim.world.engine.measured import MeasuredSteps
 from fedsim.world.engine.steps import Coefficients, StepTimes
+
+if TYPE_CHECKING:
+    from fedsim.scenario.engine_files import EngineSources
+    from fedsim.scenario.schema.engine import Engine
+    from fedsim.world.engine.config import EngineConfig
 
 
 def engine_config(pool: str, engine: Engine | None, sources: EngineSources) -> EngineConfig | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache, reduce
+from importlib import import_module
 from operator import or_
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -69,6 +70,11 @@ class Later:
 
     def __init__(self, make: Callable[[], type[Settings]] | None = None) -> None:
         self.make = None if make is None else cache(make)
+
+    @classmethod
+    def at(cls, module: str, name: str) -> Later:
+        """Return the mark for the model of a *name* in a *module* that is not imported before."""
+        return cls(lambda: getattr(import_module(module), name))
 
     def __get_pydantic_core_schema__(
         self, source: type[Settings], _: GetCoreSchemaHandler

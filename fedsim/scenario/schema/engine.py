@@ -6,15 +6,12 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fedsim.scenario.catalogues.profiles import profile, profile_names
+from fedsim.scenario.catalogues.profiles import PROFILE_FILES, profile, profile_names
 from fedsim.scenario.catalogues.tables import CatalogueError
 from fedsim.scenario.schema.base import Settings, error
 from fedsim.scenario.schema.derived import SettingsOf
 from fedsim.scenario.schema.types import Duration
 from fedsim.world.engine.config import EngineConfig
-
-PROFILE_FILES = (".yaml", ".yml")
-"""How the name of a profile ends that is a file."""
 
 TokensFrom1 = Annotated[int, Field(ge=1)]
 """A whole number of tokens, 1 or more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
@@ -10,7 +10,6 @@ from fedsim.scenario.schema.base import Later, Settings, error, shown, tag_of_wo
 from fedsim.scenario.schema.catalogued import Cost, LocationName
 from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.distributions import AnyDuration
-from fedsim.scenario.schema.engine import Engine
 from fedsim.scenario.schema.service import Batching, Service, Switch
 from fedsim.scenario.schema.types import (
     CapabilityName,
@@ -24,6 +23,11 @@ from fedsim.scenario.schema.types import (
 )
 from fedsim.world.network import NetworkConfig
 from fedsim.world.nodes.config import PoolConfig
+
+if TYPE_CHECKING:
+    from fedsim.scenario.schema.engine import Engine
+else:
+    Engine = Annotated[Any, Later.at("fedsim.scenario.schema.engine", "Engine")]
 
 Privacy = Literal["public", "internal", "confidential", "restricted"]
 
@@ -131,7 +135,7 @@ class Pool(Settings):
         ),
         examples=[{"distribution": "lognormal", "median": "900ms", "p99": "4s"}],
     )
-    engine: Annotated[Engine, Later()] | None = Field(
+    engine: Engine | None = Field(
         default=None, description="Continuous batching, in place of slots and service."
     )
     batching: Annotated[Batching, Later()] | None = Field(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Discriminator, Tag
 
-from fedsim.scenario.reference.schema import ReferenceFederation
 from fedsim.scenario.schema.base import Later
 from fedsim.scenario.schema.federation import PRESETS, Federation
+
+if TYPE_CHECKING:
+    from fedsim.scenario.reference.schema import ReferenceFederation
+else:
+    ReferenceFederation = Annotated[
+        Any, Later.at("fedsim.scenario.reference.schema", "ReferenceFederation")
+    ]
 
 
 def _preset(value: Any) -> str:
@@ -17,7 +23,7 @@ def _preset(value: Any) -> str:
 
 
 AnyFederation = Annotated[
-    Annotated[Federation, Tag("<default>")] | Annotated[ReferenceFederation, Later(), Tag("<apr>")],
+    Annotated[Federation, Tag("<default>")] | Annotated[ReferenceFederation, Tag("<apr>")],
     Discriminator(_preset),
 ]
 """A federation of the default objects, or of another preset's."""

@@ -38,7 +38,7 @@ _FIELDS: dict[str, Any] = {
         Field(default=None, description=f"Settings of ``{name}``."),
     )
     for name, entry in STRATEGIES.items()
-    if entry.settings is not None
+    if entry.has_settings
 }
 
 if TYPE_CHECKING:  # a model that is made at run time is no type

@@ -11,6 +11,14 @@ import yaml
 
 SCENARIOS = Path("scenarios")
 SLOW = {"pandas", "scipy", "matplotlib", "pyarrow", "jinja2", "litellm"}
+UNUSED = {
+    "fedsim.federation.strategies.caches",
+    "fedsim.scenario.catalogues.profile_files",
+    "fedsim.scenario.reference.schema",
+    "fedsim.scenario.schema.engine",
+}
+"""What a scenario of slots and built-in objects has no use for."""
+
 NOT_FOR_HELP = SLOW | {"numpy", "yaml", "asyncio", "simpy", "cloudpickle"}
 IMPORTED = """
 import contextlib, io, sys
@@ -20,12 +28,12 @@ try:
         main()
 except SystemExit:
     pass
-print(*sorted({name.partition(".")[0] for name in sys.modules}))
+print(*sys.modules)
 """
 
 
 def imported(*arguments):
-    """Return the packages that a process has imported after a command."""
+    """Return the packages and modules that a process has imported after a command."""
     script = f"import sys; sys.argv[1:] = {list(arguments)!r}{IMPORTED}"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
@@ -54,3 +62,8 @@ def test_help(arguments):
 def test_check(path):
     """A check of a scenario without engines and traces imports no table, chart or solver."""
     assert not imported("check", str(path)) & SLOW
+
+
+def test_check_of_slots():
+    """What a scenario does not use is not imported: engines, presets, other strategies."""
+    assert not imported("check", str(SCENARIOS / "minimal.yaml")) & UNUSED
