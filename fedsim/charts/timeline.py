@@ -125,14 +125,14 @@ def _in_system(axes: Axes, requests: pd.DataFrame, edges_s: NDArray[np.float64])
     """Draw how many requests had arrived and not finished, as the mean over each bin."""
     came_s = np.sort(requests["arrived_s"].to_numpy())
     left_s = np.sort(requests["finished_s"].dropna().to_numpy())
-    present = np.diff(_area(came_s, edges_s) - _area(left_s, edges_s)) / np.diff(edges_s)
+    present = np.diff(area(came_s, edges_s) - area(left_s, edges_s)) / np.diff(edges_s)
     axes.stairs(present, edges_s, fill=True, color=SKY, alpha=0.35)
     axes.stairs(present, edges_s, baseline=None, color=BLUE, linewidth=1.4, label="in the system")
     axes.set_ylim(0.0, max(float(present.max()) * 1.12, 1.0))
     _finish(axes, "requests")
 
 
-def _area(steps_s: NDArray[np.float64], until_s: NDArray[np.float64]) -> NDArray[np.float64]:
+def area(steps_s: NDArray[np.float64], until_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the integral up to each time of a count that grows by one at each step."""
     sums = np.concatenate([[0.0], np.cumsum(steps_s)])
     count = np.searchsorted(steps_s, until_s, side="right")

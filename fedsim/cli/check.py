@@ -32,6 +32,7 @@ def check(
         from fedsim.scenario.offered_load import OfferedLoad
         from fedsim.scenario.oversized import oversized_problems
         from fedsim.scenario.pool_keys import keys_without_effect
+        from fedsim.scenario.scalers import scaler_notes
         from fedsim.scenario.undecided import undecided_notes
 
         loaded = load(scenario, parsed(overrides))
@@ -45,6 +46,7 @@ def check(
         warnings = [
             *keys_without_effect(loaded),
             *without_effect(loaded),
+            *scaler_notes(loaded),
             *deadline_notes(offered),
             *undecided_notes(offered),
             *load_notes(offered),
@@ -88,6 +90,7 @@ def _find_plugins(scenario: Scenario) -> list[str]:
         PlugInError: One does not exist.
     """
     from fedsim.scenario.plugins import names_plugins
+    from fedsim.scenario.scalers import found_scalers
 
     scenarios = [scenario]
     if scenario.compare is not None:
@@ -96,6 +99,7 @@ def _find_plugins(scenario: Scenario) -> list[str]:
         scenarios += [scenario.changed(variant.changes) for variant in variants(scenario)]
     losses: dict[str, None] = {}
     for each in scenarios:
+        found_scalers(each)
         if names_plugins(each.federation):
             from fedsim.scenario.assembly import gateway_factory
 
@@ -107,6 +111,7 @@ def _json(offered: OfferedLoad) -> dict[str, Any]:
     from dataclasses import asdict
 
     from fedsim.scenario.capacity import capability_table, capacity_table
+    from fedsim.scenario.scalers import scaled_pools
 
     scenario = offered.scenario
     pools, loads = (
@@ -120,6 +125,16 @@ def _json(offered: OfferedLoad) -> dict[str, Any]:
         "warmup_s": scenario.warmup_s,
         "pools": pools,
         "capabilities": loads,
+        "scalers": [
+            {
+                "pool": each.pool.name,
+                "decided_by": each.decided_by,
+                "min": each.scaler.min,
+                "max": each.scaler.max,
+                "usd_per_hour": each.usd_per_hour,
+            }
+            for each in scaled_pools(scenario)
+        ],
         "figures": [asdict(figure) for figure in scenario.figures],
         "resolved": dict(scenario.resolved),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from fedsim.scenario.adapters import is_adapted
 from fedsim.scenario.capacity import capability_table, capacity_table
 from fedsim.scenario.load_notes import load_facts
 from fedsim.scenario.presets import preset
+from fedsim.scenario.scalers import scaled_pools
 from fedsim.scenario.units import DURATION
 from fedsim.workload.arrivals import ClosedLoop
 
@@ -36,8 +38,10 @@ if TYPE_CHECKING:
     from fedsim.results.sources import Figure
     from fedsim.scenario.capacity import CapabilityLoad, PoolLoad
     from fedsim.scenario.offered_load import OfferedLoad
+    from fedsim.scenario.scalers import Bounds
     from fedsim.scenario.spec import FederationSpec, Scenario
     from fedsim.world.config import StreamConfig
+    from fedsim.world.nodes.config import PoolConfig
 
 _CHOICES = {
     "random": "drawn at random for each request",
@@ -68,6 +72,7 @@ def check_report(offered: OfferedLoad, warnings: Sequence[str], *, served: bool)
         Heading("Pools (load split in proportion to capacity)"),
         _pools(offered),
         *_items(f"{name}: no nodes, for its count is 0" for name in _empty(scenario)),
+        *_items(_scaled(each, offered) for each in scaled_pools(scenario)),
         *_items(_demand(row) for row in capability_table(offered) if row.offered_rps > 0.0),
         Heading("Federation"),
         *_items(_federation(scenario)),
@@ -126,7 +131,7 @@ def _regions(scenario: Scenario) -> Table:
     world, gateways = scenario.world, scenario.federation.gateways
     nodes: Counter[str] = Counter()
     for pool in world.pools:
-        nodes[pool.region] += pool.count
+        nodes[pool.region] += pool.size
     names = [region.name for region in world.regions]
     return Table(
         (
@@ -200,7 +205,7 @@ def _pools(offered: OfferedLoad) -> Table:
     columns = [
         words("pool", [row.pool for row in rows]),
         words("region", [row.region for row in rows], 2),
-        Column("nodes", tuple(figure(row.nodes, "count") for row in rows)),
+        Column("nodes", tuple(_count(pool) for pool in pools)),
         Column("slots", tuple(figure(row.slots, "count") for row in rows), rank=6),
         Column("req/s", tuple(figure(row.offered_rps) for row in rows)),
         Column("max req/s", tuple(figure(row.capacity_rps) for row in rows)),
@@ -242,6 +247,28 @@ def _engine_columns(rows: Sequence[PoolLoad]) -> list[Column]:
         Column("running", tuple(figure(use.running) if use else none for use in uses), rank=2),
         Column("KV", tuple(_busy(use.cache) if use else none for use in uses), "%", 2),
     ]
+
+
+def _count(pool: PoolConfig) -> Cell:
+    """Return the nodes of a pool, the most that there can be, after the fewest."""
+    if pool.scaler is None:
+        return figure(pool.size, "count")
+    return Cell(pool.size, "count", text=f"{pool.scaler.min} to {pool.size}")
+
+
+def _scaled(each: Bounds, offered: OfferedLoad) -> str:
+    """Return what a scaler is, and what its pool can do and costs with few and with all nodes."""
+    scaler, place = each.scaler, list(offered.pools).index(each.pool)
+    capacity_rps = capacity_table(offered)[place].capacity_rps
+    facts = [f"{each.pool.name}: scaler {each.decided_by}, {scaler.min} to {scaler.max} nodes"]
+    if not math.isnan(capacity_rps):
+        low_rps = capacity_rps * scaler.min / each.pool.size
+        facts.append(f"{plain(low_rps)} to {plain(capacity_rps)} req/s")
+    if each.usd_per_hour is not None:
+        low, high = each.usd_per_hour
+        facts.append(f"{plain(low)} to {plain(high)} USD/h")
+    advisory = ["decisions are recorded only"] if scaler.advisory else []
+    return ", ".join(facts) + "; ".join(["", *advisory, "loads are those with all nodes"])
 
 
 def _busy(load: float) -> Cell:

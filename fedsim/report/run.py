@@ -22,8 +22,8 @@ from fedsim.document import (
 )
 from fedsim.report.measures import measured, placed
 from fedsim.report.parts import Saved, closing, warnings_of
-from fedsim.results.plots import CHARTS
-from fedsim.results.slo import TOKEN_TIMES, Bounded, limit_in_words
+from fedsim.results.slo import Bounded, limit_in_words
+from fedsim.scenario.scalers import scaled_pools
 from fedsim.scenario.units import DURATION
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ _CHARTS = {
     "tpot": "time per output token of successful requests",
     "timeline": "load, outcomes and latency over time",
     "utilization": "utilization of each node over time",
+    "scaling": "nodes ordered, ready and needed in pools with a scaler",
     "states": "what each gateway held of each node's health, and its circuit breakers",
 }
 
@@ -80,12 +81,12 @@ def run_report(
         Heading("Requests and nodes"),
         *(Sentence(text, item=True) for text in (_outcomes(run), _fleet(run))),
         *(Sentence(text, item=True) for text in _engines(run, scenario)),
+        *(Sentence(text, item=True) for text in _scaling(run, scenario)),
     ]
     if run.verdicts():
         blocks += _objective(run.verdicts())
     blocks += warnings_of(warnings)
-    shown = [name for name in CHARTS if tokens or name not in TOKEN_TIMES]
-    charts = [(f"{name}.png", _CHARTS[name]) for name in shown]
+    charts = [(f"{name}.png", _CHARTS[name]) for name in run.plot.names()]
     blocks += closing(saved, _CONTENTS, charts) if saved is not None else []
     return Document(tuple(blocks))
 
@@ -158,6 +159,23 @@ def _engines(run: Run, scenario: Scenario) -> list[str]:
     struck_by = f"{total:,} preemptions, in {struck:,} of {len(counts):,} requests served"
     facts.append(struck_by if total else "no preemptions")
     return [f"{', '.join(facts)}."]
+
+
+def _scaling(run: Run, scenario: Scenario) -> list[str]:
+    """Return how many nodes each pool with a scaler had, and how often that changed."""
+    facts, window_s = [], run.duration_s - run.warmup_s
+    for each in scaled_pools(scenario):
+        events = run.events[(run.events["kind"] == "scaler")]
+        events = events[events["subject"] == each.pool.name]
+        totals = run.node_totals[run.node_totals["pool"] == each.pool.name]
+        paid, up = (totals[name].sum() / window_s for name in ("window_paid_s", "window_up_s"))
+        changes = "1 change" if len(events) == 1 else f"{len(events):,} changes"
+        facts.append(
+            f"{each.pool.name}: scaler {each.decided_by}"
+            f"{' (advisory)' if each.scaler.advisory else ''}, {changes}, on average "
+            f"{plain(paid)} nodes paid for and {plain(up)} up."
+        )
+    return facts
 
 
 def _objective(verdicts: Sequence[Verdict]) -> list[Block]:

@@ -74,7 +74,8 @@ UNEVEN = 3.0
 class _Pool:
     """The attempts on the nodes of one pool within the window, in the order of their starts.
 
-    ``reused`` is the share of their prompts' tokens that nodes had from before, 0 where unknown.
+    ``reused`` is the share of their prompts' tokens that nodes had from before, 0 where unknown;
+    ``scaled`` says whether some nodes were there for longer than others.
     """
 
     name: str
@@ -87,6 +88,7 @@ class _Pool:
     wait_s: Floats
     service_s: Floats
     reused: float
+    scaled: bool
 
     def load(self, node: int) -> float:
         """Return the mean number of attempts under way on a node, but for a common factor."""
@@ -127,9 +129,11 @@ def _pools(run: Run) -> Iterator[_Pool]:
     finished_s = of("finished_s")
     finished_s = np.where(np.isnan(finished_s), run.end_s, finished_s)
     node = of("node")[chosen]
+    paid_s = run.tables.values("node_totals", "window_paid_s")
     pools: dict[str, list[int]] = {}
     for code, info in enumerate(run.directory.nodes):
-        pools.setdefault(info.pool, []).append(code)
+        if paid_s[code] > 0.0:
+            pools.setdefault(info.pool, []).append(code)
     for name, codes in pools.items():
         mine = np.isin(node, codes)
         if len(codes) < 2 or not mine.any():
@@ -146,6 +150,7 @@ def _pools(run: Run) -> Iterator[_Pool]:
             of("queue_wait_s")[part],
             of("service_s")[part],
             _reused(run, requests[part]),
+            bool(paid_s[codes].min() < paid_s[codes].max()),
         )
 
 
@@ -176,12 +181,13 @@ def _short_deadlines(run: Run) -> Iterator[str]:
     trouble = troubles(run.tables, run.directory, run.end_s, seen=False)
     inside &= ~within(started_s, link_troubles(run.tables, run.end_s))
     held_s = run.tables.values("node_totals", "window_busy_slot_s")
+    paid_s = run.tables.values("node_totals", "window_paid_s")
     pools: dict[str, list[int]] = {}
     for code, info in enumerate(run.directory.nodes):
         pools.setdefault(info.pool, []).append(code)
     for pool, codes in pools.items():
-        slots = sum(run.directory.nodes[code].slots for code in codes)
-        if held_s[codes].sum() > IDLE_BELOW * slots * (run.duration_s - run.warmup_s):
+        slots = np.array([run.directory.nodes[code].slots for code in codes])
+        if held_s[codes].sum() > IDLE_BELOW * float((slots * paid_s[codes]).sum()):
             continue
         mine = np.isin(node, codes) & inside
         cut = mine & timed_out & ~waited
@@ -257,8 +263,8 @@ def _alone(run: Run, pool: _Pool, starved: list[tuple[int, int, float, float]]) 
 def _sticking(run: Run, pool: _Pool) -> str | None:
     """Return the finding that tenants stay on nodes that are busier than others, if so."""
     share, tenants = _stays(pool)
-    if not pool.waits or tenants < 2 * len(pool.nodes):
-        return None
+    if not pool.waits or tenants < 2 * len(pool.nodes) or pool.scaled:
+        return None  # of nodes that come and go, loads over the run say nothing
     loads = [pool.load(node) for node in pool.nodes]
     busiest, idlest = int(np.argmax(loads)), int(np.argmin(loads))
     if share < STICKS or loads[busiest] < UNEVEN * loads[idlest]:

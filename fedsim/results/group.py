@@ -114,7 +114,8 @@ class Group:
     def presence(self) -> NDArray[np.float64]:
         """The share of the window that each node is paid for: 1, but where a scaler says less."""
         assert self.nodes is not None
-        return self.nodes.window_paid_s / self.window_s
+        paid_s = self.nodes.window_paid_s
+        return paid_s / self.window_s if self.window_s else np.full(len(paid_s), np.nan)
 
     def node_sum(self, column: str) -> float:
         """Return the sum of a column over the nodes, NaN where any value is missing."""

@@ -14,7 +14,7 @@ from fedsim.results.tables import Tables
 if TYPE_CHECKING:
     from fedsim.charts.figure import Chart
 
-CHARTS = ("latency", "ttft", "tpot", "timeline", "utilization", "states")
+CHARTS = ("latency", "ttft", "tpot", "timeline", "utilization", "states", "scaling")
 """The methods of ``RunPlots``; each is a file in a run directory's ``charts``."""
 
 
@@ -41,11 +41,21 @@ class RunPlots:
     run: str
 
     def all(self) -> Iterator[tuple[str, Chart]]:
-        """Draw each chart, those of tokens only where there are any, and yield it with its name."""
-        tokens = self.tables.requests["ttft_s"].notna().any()
-        for name in CHARTS:
-            if tokens or name not in TOKEN_TIMES:
-                yield name, getattr(self, name)()
+        """Draw each of `names`, and yield it with its name."""
+        for name in self.names():
+            yield name, getattr(self, name)()
+
+    def names(self) -> list[str]:
+        """Return the charts that have something to show.
+
+        Those of tokens need requests that have some, that of scaling a scaler that changed a pool.
+        """
+        without: set[str] = set()
+        if not self.tables.requests["ttft_s"].notna().any():
+            without |= set(TOKEN_TIMES)
+        if not self.tables.events["kind"].isin(["scaler", "presence"]).any():
+            without.add("scaling")
+        return [name for name in CHARTS if name not in without]
 
     def latency(self, by: str = "stream") -> Chart:
         """Draw the tail of the latency of successful requests, a line per value of column *by*.
@@ -101,6 +111,19 @@ class RunPlots:
 
         subtitle = self._subtitle(len(self.tables.requests))
         return utilization(self.tables.nodes, end_s=self.end_s, subtitle=subtitle)
+
+    def scaling(self) -> Chart:
+        """Draw the nodes that scalers ordered, those ready, and those that the load needed."""
+        from fedsim.charts.scaling import scaling
+
+        tables = self.tables
+        return scaling(
+            tables.events,
+            tables.attempts,
+            tables.node_totals,
+            end_s=self.end_s,
+            subtitle=self._subtitle(len(tables.requests)),
+        )
 
     def states(self) -> Chart:
         """Draw when each gateway took each node for unhealthy, and when its breaker was open."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,9 +38,9 @@ def troubles(
 ) -> list[NDArray[np.float64]]:
     """Return for each node when it was in trouble: rows ``begin, end`` in seconds, apart.
 
-    Trouble is a fault that strikes the node, its pool, its region or a link of one of them, and
-    loading; where *seen*, also being anything but healthy, ejected, or having anything but a closed
-    circuit at some gateway; and ``GRACE_S`` after each.
+    Trouble is a fault that strikes the node, its pool, its region or a link of one of them,
+    loading, or not to be there, as a scaler has it; where *seen*, also being anything but healthy,
+    ejected, or having anything but a closed circuit at some gateway; and ``GRACE_S`` after each.
     """
     spans: dict[str, list[tuple[float, float]]] = {}
     for kind, well in (_WELL | _SEEN if seen else _WELL).items():
@@ -46,6 +48,8 @@ def troubles(
             if state.state != well:
                 span = (state.start_s, state.end_s + GRACE_S)
                 spans.setdefault(state.subject, []).append(span)
+    for name, start_s, gone_s in _absences(tables, directory, end_s):
+        spans.setdefault(name, []).append((start_s, gone_s + GRACE_S))
     for fault in faults_of(tables, end_s):
         for struck in fault.subject.replace(" <> ", " > ").split(" > "):
             spans.setdefault(struck, []).append((fault.start_s, fault.end_s + GRACE_S))
@@ -55,6 +59,22 @@ def troubles(
         together = merged(span for name in names for span in spans.get(name, ()))
         found.append(np.array(together, dtype=np.float64).reshape(-1, 2))
     return found
+
+
+def _absences(
+    tables: Tables, directory: Directory, end_s: float
+) -> Iterator[tuple[str, float, float]]:
+    """Yield when nodes were not there or not ready, as scalers had it: the node, start and end."""
+    first: dict[str, tuple[float, str]] = {}
+    for time_s, subject, before in tables.events_of("presence", "time_s", "subject", "before"):
+        first.setdefault(subject, (time_s, before))
+    for state in states_of(tables, "presence", end_s):
+        if state.state != "ready":
+            yield state.subject, state.start_s, state.end_s
+    for node, paid_s in zip(directory.nodes, tables.values("node_totals", "paid_s"), strict=True):
+        until_s, before = first.get(node.name, (end_s, "absent" if paid_s == 0.0 else "ready"))
+        if before == "absent":
+            yield node.name, 0.0, until_s
 
 
 def link_troubles(tables: Tables, end_s: float) -> NDArray[np.float64]:

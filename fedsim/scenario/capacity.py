@@ -31,7 +31,7 @@ class PoolLoad:
         region: Its region.
         capabilities: Keys of what it can do.
         kind: ``slots``, ``engine`` or ``batches``.
-        nodes: Number of nodes.
+        nodes: Number of nodes, the most that there can be.
         slots: Requests in service at once on all of them.
         offered_rps: Requests per second, on average over the run.
         load: Share of its capacity that they take; 1 or more cannot be sustained.
@@ -102,8 +102,8 @@ def capacity_table(load: OfferedLoad) -> tuple[PoolLoad, ...]:
             region=pool.region,
             capabilities=tuple(capability.key for capability in pool.capabilities),
             kind=kind(pool),
-            nodes=pool.count,
-            slots=pool.count * pool.slots,
+            nodes=pool.size,
+            slots=pool.size * pool.slots,
             offered_rps=float(offered[number]),
             load=float(means[number]),
             peak_load=float(peaks[number]),

@@ -87,7 +87,7 @@ def _at_end(pool: PoolConfig, end: str) -> int:
 def _is_node(pool: PoolConfig, name: str) -> bool:
     """Return whether a node of that name is in a pool."""
     number = name.removeprefix(f"{pool.name}-")
-    return number != name and number.isdecimal() and int(number) < pool.count
+    return number != name and number.isdecimal() and int(number) < pool.size
 
 
 def _silent_link(scenario: Scenario, ends: tuple[str, str]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.source import KeyPath, dotted
 
-PLACES = ("federation", "compare", "plan")
+PLACES = ("federation", "pools", "compare", "plan")
 """The parts of a scenario in which an object may stand."""
 
 _UNIMPORTABLE = ("__main__", "__mp_main__")

@@ -53,7 +53,7 @@ class OfferedLoad:
         if scenario.federation.preset != "default":
             self.streams = [replace(stream, model=None) for stream in world.streams]
         self.pools: Sequence[PoolConfig] = world.pools
-        self.nodes = np.array([pool.count for pool in self.pools], dtype=float)
+        self.nodes = np.array([pool.size for pool in self.pools], dtype=float)
         traffics = [stream.traffic for stream in self.streams]
         self.rates_rps = np.array([traffic.mean_rps(until_s) for traffic in traffics])
         self.peaks_rps = np.array([traffic.peak_rps(until_s) for traffic in traffics])

@@ -15,6 +15,7 @@ from fedsim.scenario.assembly import gateway_factory
 from fedsim.scenario.effects import without_effect
 from fedsim.scenario.losses import without_reports
 from fedsim.scenario.overrides import ORIGIN
+from fedsim.scenario.scalers import scaler_factory, scaler_notes
 from fedsim.scenario.spec import Scenario
 from fedsim.world.plugins import exits_reported
 from fedsim.world.world import World, directory_of
@@ -91,7 +92,16 @@ def _simulate(
     if decisions_of is None and scenario.record_decisions:
         decisions_of = _every
     with exits_reported():
-        world = World(config, gateways, factory, recorder, factory.label, progress, decisions_of)
+        world = World(
+            config,
+            gateways,
+            factory,
+            recorder,
+            factory.label,
+            progress,
+            decisions_of,
+            scaler_factory(scenario),
+        )
         world.run()
     return Run(
         recorder,
@@ -108,8 +118,10 @@ def _simulate(
         record_tables=scenario.record_tables,
         warnings=[
             *without_effect(scenario),
+            *scaler_notes(scenario),
             *factory.lacking(retried=recorder.retried),
             *without_reports((gateway for _, gateway in world.gateways), scenario.federation),
+            *(note for scaler in world.scalers for note in scaler.notes()),
             *_plugin_warnings(world),
         ],
         figures=scenario.figures,

@@ -285,8 +285,11 @@ class Scenario:
     @property
     def given(self) -> tuple[tuple[str, str], ...]:
         """The objects without which a saved run cannot be repeated, by dotted path, as texts."""
-        found = given_in(self.resolved.get("federation"), ("federation",))
-        return tuple((dotted(path), text) for path, text in found)
+        return tuple(
+            (dotted(path), text)
+            for part in ("federation", "pools")
+            for path, text in given_in(self.resolved.get(part), (part,))
+        )
 
     def changed(
         self, changes: Mapping[str, object] | None = None, seed: int | None = None

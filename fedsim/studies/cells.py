@@ -165,7 +165,7 @@ def plugin_digests(scenario: Scenario) -> dict[str, str]:
     object given in Python covers its state too, where the object can be pickled.
     """
     found = {}
-    for text in texts_in(scenario.resolved.get("federation")):
+    for text in texts_in([scenario.resolved.get(part) for part in ("federation", "pools")]):
         module = plugin_module(text)
         if text in scenario.objects:
             source = _object_source(scenario.objects[text], scenario.plugin_directory)

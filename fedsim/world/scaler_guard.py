@@ -53,7 +53,8 @@ class ScalerGuard(Guard):
             raise self._error(problem, None)
         nodes = min(max(int(wanted), view.min), view.max)
         bounded = "" if nodes == wanted else f", bounded to {nodes}"
-        return Decision(nodes, f"{self.plugin_name} wants {int(wanted)}{bounded}")
+        reason = f"{self.plugin_name} wants {int(wanted)}{bounded}"
+        return Decision(nodes, reason, capped=int(wanted) > view.max)
 
 
 def own_scaler(pool: PoolConfig, plugin: Any, site: ScalerSite) -> ScalerGuard:

@@ -82,6 +82,10 @@ class ScaledPool:
         registry: Is told which nodes there are.
         observer: Receives the events.
         streams: Random streams of the run.
+
+    Attributes:
+        target: How many nodes there should be.
+        lost: Requests that were lost because a node's time to drain was over.
     """
 
     def __init__(
@@ -106,6 +110,7 @@ class ScaledPool:
         self._ordered: dict[Node, int] = {node: 0 for node in nodes if node.present}
         self._orders = 0
         self.target = len(self._ordered)
+        self.lost = 0
 
     def carry_out(self, wanted: int) -> None:
         """Order or give up nodes until *wanted* are there or on their way.
@@ -166,6 +171,7 @@ class ScaledPool:
         yield env.timeout(linger_s)
         yield env.any_of([node.emptied(), env.timeout(drain_s - linger_s)])
         left = node.running + node.queued
+        self.lost += left
         self._registry.node_left(node)
         node.leave()
         del self._draining[node]
@@ -243,6 +249,7 @@ class Autoscaler:
         self._observer = observer
         self._scaler = scaler
         self._advised: int | None = None
+        self._decisions = self._changes = self._capped = 0
         self._signal = signal_of(config)
         self._meter: PoolMeter | None = None
         if self._signal is not None:
@@ -258,7 +265,10 @@ class Autoscaler:
             )
 
     def start(self) -> None:
-        """Measure and decide from now on."""
+        """Measure and decide from now on, after all else that begins now, such as probes."""
+        self._env.call_soon(lambda _: self._begin())
+
+    def _begin(self) -> None:
         if self._meter is not None and self._signal is not None:
             self._tasks.spawn(self._measure(self._meter, self._signal), "scaler samples")
         self._tasks.spawn(self._decide(), f"scaler of {self._pool.name}")
@@ -297,6 +307,8 @@ class Autoscaler:
 
     def _carry_out(self, decision: Decision) -> None:
         before = self._scaled.target
+        self._decisions += 1
+        self._capped += decision.capped
         if self._config.advisory:
             if decision.nodes != (before if self._advised is None else self._advised):
                 self._report(before, decision.nodes, f"advisory: {decision.reason}")
@@ -305,7 +317,26 @@ class Autoscaler:
             self._report(before, decision.nodes, decision.reason)
             self._scaled.carry_out(decision.nodes)
 
+    def notes(self) -> list[str]:
+        """Return what to know of the run that the scaler could not help, as sentences."""
+        name, found = self._pool.name, []
+        if self._changes == 0:
+            found.append(f"The scaler of {name} changed nothing in {self._decisions} decisions.")
+        if self._capped:
+            share = self._capped / self._decisions
+            found.append(
+                f"The scaler of {name} wanted more than its max of {self._config.max} nodes in "
+                f"{share:.0%} of its decisions."
+            )
+        if self._scaled.lost:
+            found.append(
+                f"{self._scaled.lost} requests to {name} were lost because nodes that were given "
+                f"up had not finished them within {self._config.drain_s:g} s; see scaler.drain."
+            )
+        return found
+
     def _report(self, before: int, after: int, reason: str) -> None:
+        self._changes += 1
         self._observer.event(
             time_s=self._env.now,
             kind="scaler",

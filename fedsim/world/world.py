@@ -210,6 +210,7 @@ class World:
         gateways: The code of its region with each gateway.
         directory: The names behind the codes.
         jobs: Attempts that are under way.
+        scalers: What decides how many nodes pools have, of those that have a scaler.
         awaited_plugins: Calls of plug-ins that had not returned when the run ended, in words.
     """
 
@@ -253,7 +254,7 @@ class World:
         self._window = [_NOTHING] * len(self.nodes)
         with self.loop.installed():  # plug-ins may look at the time, or start tasks
             self.gateways = self._build_gateways(gateways, build_gateway, router_name)
-            self._scalers = list(self._build_scalers(build_scaler))
+            self.scalers = list(self._build_scalers(build_scaler))
         self._gateway_choice = GatewayChoice(
             config.gateway_choice,
             [
@@ -362,7 +363,7 @@ class World:
         FaultInjector(env, self.nodes, regions, self.streams, self._observer, self._links).start(
             config.faults
         )
-        for scaler in self._scalers:
+        for scaler in self.scalers:
             scaler.start()
         env.call_at(config.warmup_s, self._note_window_start)
         env.call_at(config.duration_s, self._stop_arrivals)

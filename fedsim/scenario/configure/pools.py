@@ -10,8 +10,10 @@ from fedsim.scenario.configure.engines import engine_config
 from fedsim.scenario.configure.services import batch_config, service_model
 from fedsim.scenario.engine_files import EngineSources
 from fedsim.scenario.schema.pools import Pool
+from fedsim.scenario.schema.scaler import Scaler
 from fedsim.scenario.schema.service import Switch
 from fedsim.world.nodes.config import PoolConfig, SwitchConfig
+from fedsim.world.scalers.config import ScalerConfig
 
 
 def privacy_level(name: str) -> PrivacyLevel:
@@ -43,6 +45,18 @@ def pool_config(name: str, pool: Pool, sources: EngineSources) -> PoolConfig:
         weight=pool.weight,
         priority=pool.priority,
         metadata=_metadata(pool.model or name, pool, profile),
+        scaler=None if pool.scaler == "off" else _scaler_config(pool.scaler),
+    )
+
+
+def _scaler_config(scaler: Scaler) -> ScalerConfig:
+    return ScalerConfig(
+        decides=scaler.decides(),
+        max=scaler.max,
+        min=scaler.min,
+        start=None if scaler.start is None else scaler.start.build(),
+        drain_s=scaler.drain,
+        advisory=scaler.advisory == "on",
     )
 
 

@@ -211,7 +211,8 @@ def tag_of_word(value: Any) -> str:
     return "<word>" if isinstance(value, str) else "<value>"
 
 
-def _off_or_mapping(value: Any) -> Any:
+def off_or_mapping(value: Any) -> Any:
+    """Return *value* if it is a mapping or ``off``, for use before the choice between them."""
     if value == "off" or isinstance(value, dict):
         return value
     message = f"{shown(value)} is neither a mapping nor off."
@@ -225,7 +226,7 @@ S = TypeVar("S", bound=Settings)
 OffOr = Annotated[
     Annotated[S, Later(), Tag("<value>")] | Annotated[Literal["off"], Tag("<word>")],
     Discriminator(tag_of_word),
-    BeforeValidator(_off_or_mapping),
+    BeforeValidator(off_or_mapping),
 ]
 """Settings, or ``off``."""
 

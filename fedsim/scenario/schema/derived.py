@@ -239,12 +239,15 @@ def _hints(config: type) -> Mapping[str, Any]:
 
 
 def _descriptions(config: type) -> Mapping[str, str]:
-    """Return what the docstring of a dataclass says of its fields."""
-    attributes = (inspect.getdoc(config) or "").partition("Attributes:")[2]
-    found: list[tuple[str, str]] = re.findall(
-        r"^ {4}(\w+): (.+(?:\n {8}.+)*)", attributes, re.MULTILINE
-    )
-    return {name: re.sub(r"\s+", " ", text) for name, text in found}
+    """Return what the docstrings of a dataclass and its bases say of its fields."""
+    texts: dict[str, str] = {}
+    for base in reversed(config.__mro__):
+        attributes = inspect.cleandoc(base.__doc__ or "").partition("Attributes:")[2]
+        found: list[tuple[str, str]] = re.findall(
+            r"^ {4}(\w+): (.+(?:\n {8}.+)*)", attributes, re.MULTILINE
+        )
+        texts |= {name: re.sub(r"\s+", " ", text) for name, text in found}
+    return texts
 
 
 def _marks(hint: Any) -> tuple[Any, ...]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from fedsim.scenario.schema.base import Later, Settings, error, shown, tag_of_word
 from fedsim.scenario.schema.catalogued import Cost, LocationName
 from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.distributions import AnyDuration
+from fedsim.scenario.schema.scaler import ScalerChoice
 from fedsim.scenario.schema.service import Batching, Service, Switch
 from fedsim.scenario.schema.types import (
     CapabilityName,
@@ -105,7 +106,10 @@ class Pool(Settings):
     region: str = Field(description="The region of its nodes.", examples=["us-east"])
     count: CountFrom0 = Field(
         default=1,
-        description="Number of nodes; with 0 everything is as if the pool were not there.",
+        description=(
+            "Number of nodes, with a scaler that of the start; with 0 everything is as if the pool "
+            "were not there."
+        ),
     )
     model: str | None = Field(
         default=None,
@@ -186,6 +190,17 @@ class Pool(Settings):
         ),
         examples=["6.88 USD/h", "aws/h100_sxm"],
     )
+
+    scaler: ScalerChoice = Field(
+        default="off", description="An autoscaler, which orders nodes and gives them up, or off."
+    )
+
+    @model_validator(mode="after")
+    def _begins_with_at_most_all(self) -> Self:
+        if self.scaler != "off" and self.count > self.scaler.max:
+            message = f"The pool begins with {self.count} nodes, more than its scaler's max."
+            raise error(message, "Lower count, or raise max.", "count")
+        return self
 
     @field_validator("capabilities")
     @classmethod

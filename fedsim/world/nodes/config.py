@@ -55,7 +55,7 @@ class PoolConfig:
     Attributes:
         name: The pool.
         region: Its region.
-        count: Number of nodes, >= 1; with a scaler at the start.
+        count: Number of nodes, >= 1; with a scaler that of the start.
         model: The model that they serve.
         capabilities: What that model can do.
         slots: Requests in service at once on a node, >= 1; the ``max_batch`` of an engine or of

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from fedsim.federation.settings import Apart
 from fedsim.workload.distributions import Distribution
 from fedsim.world.scalers.preset import Preset, SignalConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnSignal(SignalConfig):
+    """What a user's own scaler is shown as the total of its pool."""
+
+    target: Annotated[float, Apart()] = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +25,13 @@ class OwnScaler:
     Attributes:
         plugin: ``module:Class``.
         every_s: Time between two decisions, in seconds.
-        signal: What is measured for it besides the load of nodes, or None.
+        signal: What is measured for it, and over which window.
         settings: What its context has as settings.
     """
 
     plugin: str
     every_s: float = 15.0
-    signal: SignalConfig = field(default_factory=SignalConfig)
+    signal: OwnSignal = field(default_factory=OwnSignal)
     settings: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -76,7 +76,7 @@ class Knative(Preset):
     name = "knative"
     by_node = False
 
-    signal: KnativeSignal = field(default_factory=KnativeSignal)
+    signal: Annotated[KnativeSignal, Apart()] = field(default_factory=KnativeSignal)
     panic_window: InnerShare = 0.1
     panic_threshold: Factor = 2.0
     up_factor: Factor = 1000.0

@@ -64,7 +64,7 @@ class SignalConfig:
     """
 
     of: SignalName = "in_flight"
-    target: Annotated[float, Apart()] = 1.0
+    target: Annotated[float, Apart()]
     window_s: PositiveSeconds = 30.0
     lag_s: Seconds = 0.0
     every_s: PositiveSeconds = 1.0
@@ -73,6 +73,9 @@ class SignalConfig:
         if self.window_s < self.every_s:
             msg = "the window is shorter than the time between two samples: lengthen it"
             raise SettingError(msg, "window_s")
+        if self.target <= 0.0:
+            msg = "the target is not above 0: write more"
+            raise SettingError(msg, "target")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

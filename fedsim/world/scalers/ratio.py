@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fedsim.federation.settings import Follows, Share
+from fedsim.federation.settings import Apart, Follows, Share
 from fedsim.world.scalers.preset import BY_NODE, Preset, SignalConfig
 from fedsim.world.scalers.stages import RateConfig, StabiliseConfig, tolerated
 from fedsim.world.scalers.view import Decision, PoolView, Rule
@@ -99,7 +99,7 @@ class Hpa(Preset):
 
     name = "hpa"
 
-    signal: HpaSignal = field(default_factory=HpaSignal)
+    signal: Annotated[HpaSignal, Apart()]
     tolerance: Share = 0.1
     tolerance_up: Annotated[Share, Follows("tolerance")] = 0.1
     tolerance_down: Annotated[Share, Follows("tolerance")] = 0.1

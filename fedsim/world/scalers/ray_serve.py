@@ -72,7 +72,7 @@ class RayServe(Preset):
     beyond = True
     by_node = False
 
-    signal: RayServeSignal = field(default_factory=RayServeSignal)
+    signal: Annotated[RayServeSignal, Apart()] = field(default_factory=RayServeSignal)
     up_factor: Positive = 1.0
     down_factor: Positive = 1.0
     every_s: PositiveSeconds = 0.1

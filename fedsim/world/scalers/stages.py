@@ -285,7 +285,10 @@ class StagedScaler:
                 notes.append(f"rate limit {allowed}")
             nodes = allowed
         nodes = min(max(nodes, view.min), view.max)
-        return Decision(current) if nodes == current else Decision(nodes, ", ".join(notes))
+        capped = raw.nodes > view.max
+        if nodes == current:
+            return Decision(current, capped=capped)
+        return Decision(nodes, ", ".join(filter(None, notes)), capped)
 
     def _note_change(self, current: int) -> None:
         """Remember that the last decision was carried out, if it was."""

@@ -91,10 +91,12 @@ class Decision:
     Attributes:
         nodes: The number of nodes.
         reason: Why, as words without a full stop; empty where it wants as many as there are.
+        capped: Whether it would want more than the pool may have.
     """
 
     nodes: int
     reason: str = ""
+    capped: bool = False
 
 
 class Rule(Protocol):

@@ -20,9 +20,12 @@ from fedsim.charts.latency import latency_distribution
 from fedsim.charts.states import states
 from fedsim.charts.timeline import bin_width_s, timeline
 from fedsim.charts.utilization import utilization
-from fedsim.results.plots import CHARTS
+from fedsim.results.plots import CHARTS as ALL_CHARTS
 from fedsim.results.run import Run
 from tests.fake_world import FakeWorld, directory
+
+CHARTS = [name for name in ALL_CHARTS if name != "scaling"]
+"""Those of a run without a scaler; ``test_scaling_chart.py`` has the other."""
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ class TestDirectory:
         folder = run.save(tmp_path / "b")
 
         names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*"))
-        charts = [f"charts/{name}.png" for name in CHARTS]
+        charts = [f"charts/{name}.png" for name in CHARTS if name != "scaling"]
         tables = [f"{name}.parquet" for name in NAMES]
         plain = ["manifest.json", "scenario.yaml", "summary.json"]
         assert names == sorted([*charts, *tables, *plain])

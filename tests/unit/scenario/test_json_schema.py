@@ -93,7 +93,7 @@ def test_example_uses_every_key(tmp_path: Path):
 
 def test_every_key_is_described():
     """Each key says what it means, for editors and for the docs."""
-    tags = {"curve", "distribution", "process", "kind"}
+    tags = {"curve", "distribution", "process", "kind", "preset"}
     bare = [
         f"{model.__name__}.{name}"
         for model in models()
