@@ -79,6 +79,7 @@ def check_report(offered: OfferedLoad, warnings: Sequence[str], *, served: bool)
         Heading("Faults"),
         *_items([fault_sentence(fault) for fault in scenario.world.faults] or ["none"]),
         *_objective(scenario),
+        *_plan(offered),
         *warnings_of(warnings),
         Heading("Result"),
         Sentence(_inputs(scenario.figures)),
@@ -104,6 +105,36 @@ def _objective(scenario: Scenario) -> list[Block]:
     if slo.every_s is not None:
         texts.append(f"each in 99 % of windows of {DURATION.format(slo.every_s)} too")
     return [Heading("Objective"), *_items(texts)]
+
+
+def _plan(offered: OfferedLoad) -> list[Block]:
+    """Return how large the plan is, what the file's fleet costs, and what a lost region leaves."""
+    scenario, spec = offered.scenario, offered.scenario.plan
+    if spec is None:
+        return []
+    sizes = [len(values) for values in spec.vary.values()]
+    fleets = f"{math.prod(sizes):,} fleets ({' × '.join(str(size) for size in sizes)})"
+    texts = [
+        f"{fleets}, {spec.replications} replications of each in each case; lowest {spec.minimize}"
+    ]
+    prices = [(pool.cost_usd_per_hour, pool.count) for pool in scenario.world.pools]
+    known = [(usd, count) for usd, count in prices if usd is not None]
+    if len(known) == len(prices):
+        texts.append(f"the fleet of the file costs {plain(sum(u * n for u, n in known))} USD/h")
+    for region in dict.fromkeys(pool.region for pool in scenario.world.pools):
+        rows = capability_table(offered.without(region))
+        texts += [f"without {region}, {_left(row)}" for row in rows if row.offered_rps > 0.0]
+    return [Heading("Plan"), *_items(texts)]
+
+
+def _left(row: CapabilityLoad) -> str:
+    """Return what remains of a capability once a region is lost."""
+    if not row.nodes:
+        return f"{row.name}: no node may serve its {plain(row.offered_rps)} req/s"
+    return (
+        f"{row.name}: capacity {plain(row.capacity_rps)} req/s for {plain(row.offered_rps)} req/s; "
+        f"utilization {_busy(row.load)} % mean, {_busy(row.peak_load)} % peak"
+    )
 
 
 def _items(texts: Iterable[str]) -> list[Sentence]:

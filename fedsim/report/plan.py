@@ -262,8 +262,7 @@ def _cases(plan: Plan) -> list[Block]:
         "Surely within: what the value is below with the plan's confidence for all cases together."
     )
     failures = [
-        f"{case.name}: {plain(row['failures'])} requests failed at the loss on average, the "
-        f"slowest after {plain(row['longest_s'])} s."
+        f"{case.name}: {_failed(row['failures'], row['longest_s'])}."
         for case, row in zip(found.cases, plan.cases.to_dict("records"), strict=True)
         if not math.isnan(row["failures"])
     ]
@@ -273,6 +272,16 @@ def _cases(plan: Plan) -> list[Block]:
         Sentence(text),
         *_items(failures),
     ]
+
+
+def _failed(requests: float, longest_s: float) -> str:
+    """Return what failed at a loss, the whole window being judged only once it has settled."""
+    if not requests:
+        return "no request failed at the loss"
+    return (
+        f"interruption: {plain(requests)} requests failed at the loss on average, the longest "
+        f"after {plain(longest_s, 2)} s"
+    )
 
 
 def _value(judgment: Judgment, *, limit: bool = False) -> Cell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 
@@ -78,6 +79,14 @@ class OfferedLoad:
                 self.rates_rps[row] = self.peaks_rps[row] = rate_rps
             if self._is_refused(row):
                 self.rates_rps[row] = self.peaks_rps[row] = 0.0
+
+    def without(self, region: str) -> OfferedLoad:
+        """Return the same load where the nodes of a region may serve nothing."""
+        lost = np.array([pool.region == region for pool in self.pools], dtype=bool)
+        other = copy(self)
+        other.may_serve = self.may_serve & ~lost
+        other.node_s = np.where(lost, 0.0, self.node_s)
+        return other
 
     @property
     def open_rps(self) -> NDArray[np.float64]:

@@ -180,6 +180,39 @@ class TestNeverTheAnswer:
         assert (violated["verdict"], violated["measure"]) == ("violated", "privacy violations")
 
 
+def test_says_that_the_strategy_binds(scenario):
+    """All requests are of one tenant, whom the hash sends to one node of however many."""
+    changed = scenario.changed(
+        {
+            "federation.strategy": "consistent_hash",
+            "workload.chat.tenants": {"one": {"share": 1}},
+            "workload.chat.origins": {"us": 1},
+            "pools.us-a.queue_limit": "unlimited",
+            B: 0,
+        }
+    )
+    none = fedsim.plan(changed, vary={A: [2, 9]}, survive=[], replications=4, workers=1)
+    assert (none.status, none.runs["search"]) == ("none", 12)
+    assert "the strategy binds" in markdown(plan_report(none))
+
+
+def test_says_that_the_window_is_too_short(scenario):
+    """A mean within the limit is no answer: with bursts, four short windows do not show it."""
+    changed = scenario.changed(
+        {
+            "workload.chat.arrivals": {"process": "gamma", "rate": "3/s", "cv": 4},
+            "slo": {"latency_p90": "2s", "success_rate": "75%"},
+        }
+    )
+    short = fedsim.plan(changed, vary={A: [1, 3]}, survive=[], replications=4, workers=1)
+    table = short.evaluations
+    undecided = table[table["verdict"] == "not decided"]
+    assert (undecided["value"] < undecided["limit"]).any()
+    if short.best is not None:
+        assert short.best[A] > undecided[A].min()
+    assert "The window is too short to decide everything" in markdown(plan_report(short))
+
+
 def test_problems_stand_where_the_file_has_them(folder, scenario):
     """A value that makes no scenario is an error at the value; a box too large is one."""
     with pytest.raises(ScenarioError) as caught:
@@ -189,6 +222,15 @@ def test_problems_stand_where_the_file_has_them(folder, scenario):
         fedsim.plan(scenario, vary={A: [1, 9000], B: [1, 9000]})
     with pytest.raises(ScenarioError, match="settle"):
         fedsim.plan(scenario, survive=[{"lose": "us", "settle": "10min"}])
+
+
+def test_check_says_what_a_lost_region_leaves(folder):
+    """Without a simulation: the size of the box, the cost, and capacity against demand."""
+    done = CliRunner().invoke(app, ["check", str(folder / "two.yaml")])
+    assert done.exit_code == 0
+    assert "8 fleets (2 × 4), 4 replications of each in each case; lowest cost" in done.output
+    assert "the fleet of the file costs 5.00 USD/h" in done.output
+    assert "without us, generate: capacity 2.50 req/s for 3.00 req/s" in done.output
 
 
 def test_command_prints_the_fleet_and_ends_with_a_status(folder, plan):

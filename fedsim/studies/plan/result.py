@@ -36,8 +36,20 @@ if TYPE_CHECKING:
 KIND = "plan"
 """What ``study.json`` says that such a study is."""
 
-UNITS = {"cost": "USD/h", "nodes": "nodes", "slots": "slots"}
-"""The unit of what is minimized."""
+_OF_CASES = (
+    "case",
+    "verdict",
+    "measure",
+    "value",
+    "limit",
+    "low",
+    "high",
+    "runs",
+    "fresh_value",
+    "fresh_high",
+    "failures",
+    "longest_s",
+)
 
 
 class Plan:
@@ -161,7 +173,7 @@ class Plan:
             row = {"case": case.name, "verdict": judgment.state} | _of(judgment)
             row |= {"fresh_value": fresh.value, "fresh_high": fresh.high}
             rows.append(row | self._failures(case))
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=[*_OF_CASES])
 
     def _failures(self, case: Any) -> dict[str, float]:
         best = self.findings.best
@@ -218,7 +230,8 @@ class Plan:
         import pandas as pd
 
         columns = [name + end for name in MEASURES for end in ("", LOW, HIGH)]
-        table = pd.DataFrame(np.array(values).reshape(len(rows), -1), columns=columns)
+        cells = np.array(values).reshape(len(rows), len(columns))
+        table = pd.DataFrame(cells, columns=columns)
         return pd.concat([pd.DataFrame(rows), table], axis=1)
 
     def normal(self, measure: str) -> float:
