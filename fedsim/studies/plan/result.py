@@ -255,6 +255,13 @@ class Plan:
                 "The objective bounds times of successful requests alone: a fleet that refuses "
                 "requests looks fast. Add success_rate or goodput to slo."
             )
+        scaled = [pool.name for pool in self.scenario.world.pools if pool.scaler is not None]
+        if scaled:
+            own.append(
+                f"{', '.join(scaled)}: a pool with a scaler counts with the nodes that it starts "
+                "with, in what is minimized and in limits; cost_usd_per_hour in estimates() is "
+                "what it came to."
+            )
         names = alike((record.seed, record.warnings) for record in self.records)
         count = len(self.records)
         own += [
