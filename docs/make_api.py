@@ -34,6 +34,7 @@ MODULES = (
     "fedsim.scenario.catalogues.profile_files",
     "fedsim.studies.calibrate",
     "fedsim.studies.progress",
+    "fedsim.testing",
 )
 _INTRODUCTION = """\
 # The Python interface

@@ -3,7 +3,7 @@
 import asyncio
 import random
 
-from fedsim.federation.contracts import RouteTarget
+from fedsim.federation.contracts import NoCapacity, RouteTarget
 
 
 class Patient:
@@ -19,6 +19,8 @@ class Patient:
     async def route(self, request):
         """Return the node with the shorter queue of two."""
         nodes = await self.catalog.find_by_capability(request.capability)
+        if not nodes:
+            raise NoCapacity(request.capability)
         asked = random.sample(nodes, min(2, len(nodes)))
         try:
             async with asyncio.timeout(0.020):

@@ -74,16 +74,27 @@ def simulate(
         "federation.circuit_breaker": circuit_breaker,
     }
     changes = {path: value for path, value in given.items() if value is not None}
-    scenario = scenario.changed(changes, seed)
+    return simulated(scenario.changed(changes, seed), progress, decisions_of)[0]
+
+
+def simulated(
+    scenario: Scenario,
+    progress: Callable[[float], None] | None = None,
+    decisions_of: Callable[[str], bool] | None = None,
+) -> tuple[Run, World]:
+    """Run *scenario* once as it is, and return what happened, and the world as it was at the end.
+
+    Args and errors are those of `simulate`.
+    """
     with exclusive(scenario.seed):
-        return _simulate(scenario, progress, decisions_of)
+        return _simulated(scenario, progress, decisions_of)
 
 
-def _simulate(
+def _simulated(
     scenario: Scenario,
     progress: Callable[[float], None] | None,
     decisions_of: Callable[[str], bool] | None,
-) -> Run:
+) -> tuple[Run, World]:
     config = scenario.world
     gateways = scenario.federation.gateways
     factory = gateway_factory(scenario)
@@ -103,7 +114,7 @@ def _simulate(
             scaler_factory(scenario),
         )
         world.run()
-    return Run(
+    run = Run(
         recorder,
         directory=world.directory,
         name=scenario.name,
@@ -128,6 +139,7 @@ def _simulate(
         plugin_directory=scenario.plugin_directory,
         given=scenario.given,
     )
+    return run, world
 
 
 def _every(_: str) -> bool:

@@ -112,7 +112,7 @@ def compare(
         executor=executor,
         progress=progress,
     ) as runs:
-        planned, found = _in_rounds(runs, chosen, precision)
+        planned, found = in_rounds(runs, chosen, precision)
     return Comparison(
         scenario,
         planned,
@@ -124,7 +124,7 @@ def compare(
     )
 
 
-def _in_rounds(
+def in_rounds(
     runs: RunSet, chosen: Sequence[Variant], precision: Precision
 ) -> tuple[list[PlannedRun], list[Record | Failure]]:
     """Run replications of every variant until *precision* has enough, and return what came of it.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,9 @@ from fedsim.document import Block, Code, Column, Heading, Sentence, Table, figur
 from fedsim.errors import FedsimError, ResultsError
 from fedsim.report.explanation import decision_blocks
 from fedsim.results.run import Run
+from fedsim.results.rundir import SCENARIO
 from fedsim.scenario.explain import explain
+from fedsim.scenario.load import load
 from fedsim.scenario.simulate import simulate
 from fedsim.scenario.spec import Scenario
 from fedsim.scenario.units import DURATION
@@ -63,6 +65,25 @@ class How:
     directory: Path = Path("runs/tests")
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Decisions that are held against a golden file.
+
+    Attributes:
+        golden: The file.
+        accept: The command that accepts what was obtained.
+        folder: Where what was obtained is written if it differs.
+        again: Gives the run.
+        given: Objects given in Python without which it cannot be repeated, by path.
+    """
+
+    golden: Path
+    accept: str
+    folder: Path
+    again: Callable[[], Run]
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+
 def on_ci() -> bool:
     """Return whether this is continuous integration: CI is set, and neither empty, 0 nor false."""
     return os.environ.get("CI", "").strip().lower() not in {"", "0", "false"}
@@ -81,13 +102,24 @@ def folder_of(scenario: Scenario, how: How) -> Path:
     return how.directory / "-".join(short.with_suffix("").parts)
 
 
+def decided_by(scenario: Scenario, how: How) -> Decided:
+    """Return what a scenario's decisions are held against."""
+    return Decided(
+        golden_path(scenario),
+        f"{how.accept} {scenario.path}",
+        folder_of(scenario, how),
+        lambda: simulate(scenario),
+        {path: scenario.objects[name] for path, name in scenario.given},
+    )
+
+
 def check_decisions(
-    scenario: Scenario, text: str, how: How, refusal: str = ""
+    decided: Decided, text: str, how: How, refusal: str = ""
 ) -> tuple[Finding, list[Block]]:
     """Return whether decisions are as expected, and a report of where they first are not.
 
     Args:
-        scenario: The scenario.
+        decided: What they are held against.
         text: The golden text of its run.
         how: How golden files are treated.
         refusal: Why its decisions are worth no golden file, as a sentence; empty where they are.
@@ -95,7 +127,7 @@ def check_decisions(
     Raises:
         ResultsError: The golden file is broken, or cannot be written.
     """
-    path = golden_path(scenario)
+    path = decided.golden
     obtained = parsed(text, Path("what was obtained"))
     count = f"{obtained.count:,} attempts"
     expected = read(path) if path.exists() else None
@@ -108,12 +140,12 @@ def check_decisions(
     elif how.update and (expected is None or different):
         reason = _written(path, text)
     elif expected is None:
-        reason = f"{path} does not exist. Write it with: {how.accept} {scenario.path}"
+        reason = f"{path} does not exist. Write it with: {decided.accept}"
     elif len(different) <= allowed:
         result, reason = "held", ""
     else:
         reason = _difference(expected, obtained, different, how)
-        blocks = _report(scenario, expected, obtained, different, how)
+        blocks = _report(decided, expected, obtained, different)
     if expected is not None:
         count = f"{len(different):,} of {count} differ"
     return Finding("decisions", f"as in {path.name}", count, result, reason), blocks
@@ -158,15 +190,10 @@ def _difference(expected: Golden, obtained: Golden, different: list[Change], how
 
 
 def _report(
-    scenario: Scenario,
-    expected: Golden,
-    obtained: Golden,
-    different: list[Change],
-    how: How,
+    decided: Decided, expected: Golden, obtained: Golden, different: list[Change]
 ) -> list[Block]:
     """Return the first decision that differs, the counts that do, and what to do."""
-    folder = folder_of(scenario, how)
-    run = simulate(scenario)
+    folder, run = decided.folder, decided.again()
     if changes(obtained, golden_of(run)):
         text = (
             "The run does not repeat itself: the same scenario and seed gave other decisions. Look "
@@ -174,16 +201,16 @@ def _report(
         )
         return [Sentence(text, "bad")]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / golden_path(scenario).name).write_text(text_of(golden_of(run)), encoding="utf-8")
+    (folder / decided.golden.name).write_text(text_of(golden_of(run)), encoding="utf-8")
     run.save(folder / "run", charts=False)
     first, at_s = _first(run, different)
     return [
-        *_tables(scenario, expected, first, at_s, folder),
+        *_tables(decided, expected, first, at_s),
         *_counts(expected, obtained),
         Heading("To see more", 3),
         Code(f"fedsim explain {folder / 'run'} {first.attempt.request}", "shell"),
         Heading("To accept", 3),
-        Code(f"{how.accept} {scenario.path}", "shell"),
+        Code(decided.accept, "shell"),
     ]
 
 
@@ -206,13 +233,7 @@ def _first(run: Run, different: list[Change]) -> tuple[Change, float]:
     return first, when(first)
 
 
-def _tables(
-    scenario: Scenario,
-    expected: Golden,
-    first: Change,
-    at_s: float,
-    folder: Path,
-) -> list[Block]:
+def _tables(decided: Decided, expected: Golden, first: Change, at_s: float) -> list[Block]:
     """Return the candidates of the first decision that differs, now and as they were expected."""
     attempt = first.attempt
     when = f" at {at_s:.6f} s" if math.isfinite(at_s) else ""
@@ -222,16 +243,16 @@ def _tables(
         now, then = "or one of the 64 requests from it on has another gateway", "node and all"
     text = f"First difference{when}: {attempt} {now}; it {then}."
     blocks: list[Block] = [Heading(text, 3)]
-    given = {path: scenario.objects[name] for path, name in scenario.given}
+    saved = decided.folder / "run"
     try:
-        found = explain(folder / "run", attempt.request, given)
+        found = explain(saved, attempt.request, decided.given)
     except FedsimError as error:
         return [*blocks, Sentence(f"Its candidates cannot be shown: {error}", "warning")]
     decision = _of(found.decisions, attempt, at_s)
     blocks += [Heading("Candidates as obtained", 3)]
     blocks += decision_blocks(decision, found.attempts, first.before) if len(decision) else []
     blocks += [Heading("Candidates as expected", 3)]
-    before = _as_expected(scenario, expected, attempt)
+    before = _as_expected(load(saved / SCENARIO, decided.given), decided.golden, expected, attempt)
     if isinstance(before, str):
         return [*blocks, Sentence(before)]
     decisions, attempts = before
@@ -248,7 +269,7 @@ def _of(decisions: DataFrame, attempt: Attempt, at_s: float) -> DataFrame:
 
 
 def _as_expected(
-    scenario: Scenario, expected: Golden, attempt: Attempt
+    scenario: Scenario, golden: Path, expected: Golden, attempt: Attempt
 ) -> tuple[DataFrame, DataFrame] | str:
     """Return decisions and attempts of a request by the plug-ins of the golden file's commit.
 
@@ -261,7 +282,7 @@ def _as_expected(
             "Until here both runs are the same: the gateway knew the same, unless what it knows or "
             f"how it scores has changed since fedsim {expected.fedsim}, which wrote the file."
         )
-    commit = _commit_of(golden_path(scenario))
+    commit = _commit_of(golden)
     if commit is None:
         return "They can be shown once the golden file is committed together with the plug-ins."
     cell = Cell({"strategy": "expected"}, {"record.decisions": "on"}, commit=commit)

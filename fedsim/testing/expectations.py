@@ -17,13 +17,14 @@ from fedsim.scenario.undecided import undecided_notes
 from fedsim.studies.cells import Cell, PlannedRun, replication_seed, run_command
 from fedsim.studies.comparison import Comparison
 from fedsim.studies.progress import Tell
-from fedsim.studies.records import Failure, Question, Record
+from fedsim.studies.records import Failure, Record
 from fedsim.studies.runset import RunSet
 from fedsim.studies.saturation import grows, is_overloaded
 from fedsim.studies.variants import Variant, variants
 from fedsim.studies.workers import Workers
 from fedsim.testing.cache import RunCache
-from fedsim.testing.decisions import How, check_decisions
+from fedsim.testing.decisions import How, check_decisions, decided_by
+from fedsim.testing.files import ENDS, expects
 from fedsim.testing.judging import (
     Finding,
     best_finding,
@@ -31,8 +32,6 @@ from fedsim.testing.judging import (
     no_worse_finding,
     slo_findings,
 )
-
-ENDS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +76,6 @@ def scenario_files(places: Iterable[Path]) -> list[Path]:
             raise ScenarioError([Problem(message, remedy, file=str(place))])
         found |= dict.fromkeys(inside)
     return list(found)
-
-
-def expects(path: Path) -> bool:
-    """Return whether a file has the key ``expect``, without reading it as a scenario."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return False
-    return any(line.startswith("expect:") for line in lines)
 
 
 def undecidable(scenario: Scenario) -> list[str]:
@@ -136,7 +126,6 @@ def run_expectations(
     seeds = [*(replication_seed(scenario.seed, number) for number in range(count)), scenario.seed]
     with RunSet(
         scenario,
-        question=Question(by=("stream",), diagnosed=False),
         seeds=seeds,
         store=cache,
         keep=lambda cell: cell.replication == count,
@@ -159,7 +148,9 @@ def run_expectations(
         record = next(each for each in found if each.replication == count)
         assert isinstance(record, Record)
         refusal = _refusal(scenario, record, comparison, findings, how)
-        finding, blocks = check_decisions(scenario, cache.decisions(record.id), how, refusal)
+        finding, blocks = check_decisions(
+            decided_by(scenario, how), cache.decisions(record.id), how, refusal
+        )
         findings.append(finding)
     if spec.known_failure:
         findings = _known(findings, spec.known_failure)

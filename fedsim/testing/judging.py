@@ -53,6 +53,12 @@ class Finding:
     estimate: Estimate | None = None
 
 
+def finding_text(finding: Finding) -> str:
+    """Return a finding as one text: what was expected, what was measured, and why not."""
+    found = f"{finding.expectation}: {finding.expected}; measured {finding.measured}"
+    return f"{found}: {finding.result}. {finding.reason}".rstrip()
+
+
 def slo_findings(comparison: Comparison, own: str) -> list[Finding]:
     """Return a finding for each bound of the objective, and for its windows where it has some."""
     saturated = comparison.saturated.get(own)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 from fedsim.document import Block, Code, Document, Heading, Sentence, Style, Table, words
 from fedsim.testing.expectations import Tested
-from fedsim.testing.judging import Finding
+from fedsim.testing.judging import Finding, finding_text
 
 _STYLES: dict[str, Style] = {
     "held": "good",
@@ -45,12 +45,6 @@ def tests_report(tests: Sequence[Tested], *, wall_s: float) -> Document:
     for test in tests:
         blocks += _reasons(test)
     return Document(tuple(blocks))
-
-
-def finding_text(finding: Finding) -> str:
-    """Return a finding as one text: what was expected, what was measured, and why not."""
-    found = f"{finding.expectation}: {finding.expected}; measured {finding.measured}"
-    return f"{found}: {finding.result}. {finding.reason}".rstrip()
 
 
 def tests_json(tests: Sequence[Tested]) -> dict[str, Any]:

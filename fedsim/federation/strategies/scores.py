@@ -41,7 +41,8 @@ class BestScore:
     candidates and takes the head of the list. Cost: O(n) scores. Example: scores 0.83, 0.91, 0.91
     give the second node, each time, until a score changes. Failure: all requests go to one node
     until health or latency change its score, so that equal nodes are loaded one after the other; a
-    node that fails is left when its health score falls. Source: the federation crate whose traits
+    node that fails is left when its health score falls, and one that was slow is not tried again
+    as long as others score higher. Source: the federation crate whose traits
     fedsim follows does this under the names of four strategies.
     """
 
