@@ -11,6 +11,7 @@ from fedsim.cli.calibrate import calibrate
 from fedsim.cli.catalogue import catalogue
 from fedsim.cli.check import check
 from fedsim.cli.compare import compare
+from fedsim.cli.diff import diff
 from fedsim.cli.explain import explain
 from fedsim.cli.hints import Command, Group
 from fedsim.cli.new import new
@@ -43,6 +44,7 @@ _COMMANDS = (
     test,
     plan,
     study,
+    diff,
     explain,
     calibrate,
     catalogue,

@@ -194,6 +194,38 @@ def paired_difference(
     return Difference(absolute, p, _ratio(first, second, bounds, confidence), narrowed)
 
 
+def unpaired_difference(
+    values: ArrayLike, baseline: ArrayLike, confidence: float = CONFIDENCE
+) -> tuple[Estimate, float]:
+    """Return the difference of two means whose runs have nothing in common, and its p-value.
+
+    The interval is Welch's (*Biometrika* 34, 1947): variances may differ, and the degrees of
+    freedom are (a + b)² / (a²/(n − 1) + b²/(m − 1)) with a and b the variances of the means.
+
+    Args:
+        values: One measure of one variant, a value per replication; NaN for none.
+        baseline: The same of another, on other seeds; there may be more or fewer.
+        confidence: The coverage of the interval, above 0 and below 1.
+    """
+    from scipy.special import stdtr
+
+    parts = [np.asarray(each, dtype=float) for each in (values, baseline)]
+    first, second = (each[~np.isnan(each)] for each in parts)
+    count = min(len(first), len(second))
+    if count < 2:
+        mean = float(first.mean() - second.mean()) if count else math.nan
+        return Estimate(mean, math.nan, math.nan, count), math.nan
+    mean = float(first.mean() - second.mean())
+    a, b = (float(np.var(each, ddof=1)) / len(each) for each in (first, second))
+    if a + b == 0.0:
+        return Estimate(mean, mean, mean, count), float(mean == 0.0)
+    degrees = (a + b) ** 2 / (a * a / (len(first) - 1) + b * b / (len(second) - 1))
+    error = math.sqrt(a + b)
+    half = float(t_quantiles(degrees, confidence)) * error
+    p = 2.0 * float(stdtr(degrees, -abs(mean) / error))
+    return Estimate(mean, mean - half, mean + half, count), p
+
+
 def equivalence(
     values: ArrayLike,
     baseline: ArrayLike,
