@@ -61,14 +61,15 @@ def diff(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> Diffe
     one, other = open_saved(first), open_saved(second)
     if isinstance(one, Run) and isinstance(other, Run):
         return _runs(one, other)
-    if isinstance(one, Run) or isinstance(other, Run) or type(one) is not type(other):
-        msg = f"{first} is a {_kind(one)} and {second} a {_kind(other)}; give two of one kind"
-        raise ResultsError(msg)
-    return _studies(one, other)
-
-
-def _kind(found: Run | Comparison | Sweep) -> str:
-    return type(found).__name__.lower()
+    for kind in (Comparison, Sweep):
+        if isinstance(one, kind) and isinstance(other, kind):
+            return _studies(one, other)
+    kinds = " and ".join(
+        f"{path} is a {type(found).__name__.lower()}"
+        for path, found in ((first, one), (second, other))
+    )
+    msg = f"{kinds}; give two runs, two comparisons or two sweeps"
+    raise ResultsError(msg)
 
 
 def _runs(one: Run, other: Run) -> Differing:

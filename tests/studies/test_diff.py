@@ -54,7 +54,7 @@ def test_runs_differ_exactly(folder):
     assert "strategy: random and least_connections." in output
     first, second = (Run.load(folder / name) for name in ("random", "least_connections"))
     pairs = zip(first.attempts.itertuples(), second.attempts.itertuples(), strict=False)
-    row, other = next((a, b) for a, b in pairs if a.node != b.node)
+    row, other = next((a, b) for a, b in pairs if str(a.node) != str(b.node))
     assert f"{row.request_id}, attempt {row.attempt} went to {row.node} in the first" in output
     assert f"and to {other.node} in the second" in " ".join(output.split())
 
