@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from fedsim.studies.calibrate import Limits, calibrate_engine
+from tests.chosen import others_slow
 
 LOG = "vllm/rtx4090_llama-3.1-8b.csv"
 
 
-@pytest.mark.parametrize("blocks", [-6, 0, 6])
+@pytest.mark.parametrize("blocks", others_slow([-6, 0, 6], [0]))
 def test_a_full_cache_is_predicted(data_dir: Path, blocks: int) -> None:
     """Times to the end of held-out requests are right to 1.5 %, with a few blocks more or less.
 

@@ -11,6 +11,7 @@ import pytest
 
 import fedsim
 from fedsim.federation.contracts import CircuitState
+from tests.chosen import others_slow
 from tests.contract.plugin_world import fails, module, scenario, target
 
 
@@ -153,7 +154,10 @@ SOURCES = {
 
 @pytest.mark.parametrize(
     ("command", "where"),
-    [("run", "import"), ("run", "constructor"), ("compare", "import"), ("compare", "route")],
+    others_slow(
+        [("run", "import"), ("run", "constructor"), ("compare", "import"), ("compare", "route")],
+        [("run", "import"), ("compare", "route")],
+    ),
 )
 def test_commands_end_with_status_2(tmp_path, command, where):
     """`sys.exit()` in a plug-in ends a command with status 2 and the plug-in's name."""

@@ -11,6 +11,7 @@ from fedsim.kernel.streams import Streams
 from fedsim.workload import Traffic
 from fedsim.workload.servegen import ServeGen
 from fedsim.workload.servegen_files import read_lengths, read_rates
+from tests.chosen import others_slow
 
 # clients, mean, least and most requests per second in ten minutes, peak over trough of the hours of
 # the day, shares of the largest 1, 5 and 10 clients, mean tokens of prompts and answers of the
@@ -59,7 +60,7 @@ def test_statistics(folder: Path, model: str) -> None:
         assert known @ each.means[rows] / known.sum() == pytest.approx(expected, abs=0.5)
 
 
-@pytest.mark.parametrize("model", ["deepseek-r1", "mm-image"])
+@pytest.mark.parametrize("model", others_slow(["deepseek-r1", "mm-image"], ["mm-image"]))
 def test_lengths_have_the_published_means(folder: Path, model: str) -> None:
     """What is drawn from a day has the mean lengths of the published tables."""
     numbers, rates = read_rates(folder / "client_rates.csv.gz", model)

@@ -11,6 +11,7 @@ from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.scenario.effects import without_effect
 from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.studies.cautions import run_warnings
+from tests.chosen import others_slow
 from tests.small_scenario import write
 
 TEXT = """\
@@ -91,7 +92,12 @@ def of_other_models(run) -> np.ndarray:
     return np.asarray(asked != served)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    "strategy",
+    others_slow(
+        STRATEGIES, ["least_latency", "consistent_hash", "prequal", "envoy_zone_aware", "llm_d"]
+    ),
+)
 def test_models_are_kept_apart_like_capabilities(tmp_path, strategy):
     """A run by models is the run in which each model is a capability of its own."""
     by_model = fedsim.simulate(fedsim.load(write(tmp_path, BY_MODEL)), strategy=strategy)

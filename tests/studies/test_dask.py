@@ -48,6 +48,7 @@ def test_equal_digests_though_a_worker_is_killed(workers, tmp_path):
     assert found.digests == fedsim.compare(scenario, replications=4, workers=1).digests
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_command_line_takes_an_address(workers, tmp_path, monkeypatch):
     """``--dask`` runs the study there."""

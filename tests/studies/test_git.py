@@ -85,6 +85,7 @@ def test_two_versions_of_a_router_are_compared(tmp_path, monkeypatch):
     assert [row["digest"]] in json.loads(repeated.stdout)["digests"].values()
 
 
+@pytest.mark.slow
 def test_the_command_line_names_versions(tmp_path, monkeypatch):
     """``--router NAME=ROUTER`` gives each version a name."""
     monkeypatch.chdir(repository(tmp_path, "cli"))

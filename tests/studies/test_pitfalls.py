@@ -51,11 +51,11 @@ def changes(run: Run, kind: str, node: str) -> list[str]:
 def test_there_are_ten():
     """Ten scenarios, numbered, all of which say apr and keep to the schema that editors have."""
     assert [name[:2] for name in NAMES] == [f"{number:02}" for number in range(1, 11)]
-    known = schema()
+    keeps_to_the_schema = jsonschema.Draft202012Validator(schema()).validate
     for name in NAMES:
         path = FOLDER / f"{name}.yaml"
         assert fedsim.load(path).federation.preset == "apr"
-        jsonschema.validate(read_document(path).tree, known)
+        keeps_to_the_schema(read_document(path).tree)
 
 
 @pytest.mark.parametrize("number", range(1, 11))

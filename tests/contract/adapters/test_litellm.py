@@ -14,6 +14,7 @@ import pytest
 
 import fedsim
 from fedsim.errors import PlugInError, ScenarioError
+from tests.chosen import others_slow
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 """LiteLLM imports modules of its own late, and some of them warn."""
@@ -39,20 +40,19 @@ def load(**overrides):
 
 class TestScenario:
     def test_digests_do_not_depend_on_the_process(self):
-        """Two processes with different hashes of texts give the same tables, bit for bit."""
-        found = [
-            subprocess.run(
-                [sys.executable, "-c", DIGEST],
-                env=os.environ | {"PYTHONHASHSEED": seed},
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout.split()
-            for seed in ("1", "2")
-        ]
+        """A process with other hashes of texts gives the same tables, bit for bit."""
+        found = subprocess.run(
+            [sys.executable, "-c", DIGEST],
+            env=os.environ | {"PYTHONHASHSEED": "2"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
 
-        assert found[0] == found[1]
-        assert len(set(found[0])) == 3
+        scenario = load()
+        routers = scenario.compare.routers
+        assert found == [fedsim.simulate(scenario, router=router).digest for router in routers]
+        assert len(set(found)) == 3
 
     @pytest.mark.parametrize("strategy", ["least-busy", "latency-based-routing"])
     def test_two_runs_are_alike(self, strategy):
@@ -75,7 +75,7 @@ class TestCompletion:
         assert set(first.requests["outcome"]) == {"ok"}
         assert first.requests["node"].nunique() > 2
 
-    @pytest.mark.parametrize("attempt", ["10s", "1s"])
+    @pytest.mark.parametrize("attempt", others_slow(["10s", "1s"], ["10s"]))
     def test_failures_are_tried_again(self, attempt):
         """With a node that errs and a deadline that most attempts miss, all requests end."""
         ill = {"kind": "errors", "node": "us-0", "at": "1s", "lasts": "4s", "probability": 0.5}

@@ -10,6 +10,7 @@ import pytest
 import fedsim
 from fedsim.federation.strategies.registry import STRATEGIES
 from tests.chance import p_of_even
+from tests.chosen import others_slow
 
 NODES = 16
 LOAD = 0.8
@@ -143,7 +144,7 @@ class TestManyGateways:
         assert abs(fmean(found) - fmean(expected)) < 3.5 * error
         return fmean(found)
 
-    @pytest.mark.parametrize("gateways", [1, 8, 16])
+    @pytest.mark.parametrize("gateways", others_slow([1, 8, 16], [16]))
     def test_in_turns_soon(self, tmp_path, gateways):
         """Mean waits agree with the independent simulation, within 3.5 standard errors."""
         self.compare(tmp_path, gateways, range(1, 4), "6min", 360.0)
@@ -186,7 +187,7 @@ class TestManyGateways:
 class TestRetries:
     """What fails is tried again by all nodes alike."""
 
-    @pytest.mark.parametrize("strategy", TURN_TAKING)
+    @pytest.mark.parametrize("strategy", others_slow(TURN_TAKING, TURN_TAKING[:5]))
     def test_spread(self, tmp_path, strategy):
         """Of 400 retries over 50 nodes none gets much more than its 8, as chance would have it."""
         run = fedsim.simulate(load(tmp_path, BIAS, {"federation.strategy": strategy}))

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 import simpy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from simpy.core import EmptySchedule
 
@@ -357,6 +357,7 @@ class TestTombstones:
 
         assert env.tombstones == 0
 
+    @settings(max_examples=15)  # each cancels thousands
     @given(st.data())
     def test_compaction_changes_nothing_but_the_queue(self, data):
         """Rebuilding the queue loses and reorders nothing that was not cancelled."""

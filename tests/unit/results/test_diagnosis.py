@@ -18,6 +18,7 @@ from fedsim.results.diagnosis import findings
 from fedsim.results.recorder import Recorder
 from fedsim.results.troubles import GRACE_S, troubles, within
 from fedsim.studies.cautions import run_warnings
+from tests.chosen import others_slow
 from tests.fake_world import FakeWorld
 
 SCENARIO = Path(__file__).parents[3] / "scenarios" / "defects" / "defects.yaml"
@@ -49,7 +50,13 @@ def test_each_defect_is_named(scenario: fedsim.Scenario, router: str) -> None:
     assert found in run_warnings(run)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    "strategy",
+    others_slow(
+        STRATEGIES,
+        ["best_score", "consistent_hash", "least_connections", "power_of_two", "weighted_random"],
+    ),
+)
 def test_our_strategies_have_none(scenario: fedsim.Scenario, strategy: str) -> None:
     """On the same load nothing is found but what a strategy does by design."""
     found = findings(fedsim.simulate(scenario, strategy=strategy))
@@ -139,7 +146,12 @@ def test_a_starved_node_is_named_though_nobody_waits(tmp_path: Path) -> None:
     ],
     ids=lambda faults: faults[0]["kind"],
 )
-@pytest.mark.parametrize("strategy", ["least_connections", "finagle_peak_ewma", "envoy_priority"])
+@pytest.mark.parametrize(
+    "strategy",
+    others_slow(
+        ["least_connections", "finagle_peak_ewma", "envoy_priority"], ["least_connections"]
+    ),
+)
 def test_nobody_is_accused_of_what_a_fault_explains(
     tmp_path: Path, faults: list[dict[str, Any]], strategy: str
 ) -> None:
