@@ -96,17 +96,22 @@ def golden_path(scenario: Scenario) -> Path:
 
 def folder_of(scenario: Scenario, how: How) -> Path:
     """Return the folder of what a scenario's test obtained, named after its file."""
-    path = scenario.path.absolute()
-    here = Path.cwd()
-    short = path.relative_to(here) if path.is_relative_to(here) else Path(path.name)
+    short = _below_here(scenario.path)
+    short = Path(short.name) if short.is_absolute() else short
     return how.directory / "-".join(short.with_suffix("").parts)
+
+
+def _below_here(path: Path) -> Path:
+    """Return a path as it is from the current directory, where it is below that."""
+    whole, here = path.absolute(), Path.cwd()
+    return whole.relative_to(here) if whole.is_relative_to(here) else path
 
 
 def decided_by(scenario: Scenario, how: How) -> Decided:
     """Return what a scenario's decisions are held against."""
     return Decided(
         golden_path(scenario),
-        f"{how.accept} {scenario.path}",
+        f"{how.accept} {_below_here(scenario.path)}",
         folder_of(scenario, how),
         lambda: simulate(scenario),
         {path: scenario.objects[name] for path, name in scenario.given},

@@ -57,7 +57,8 @@ def session_of(config: pytest.Config) -> Session:
             _ACCEPT,
             config.rootpath / "runs" / "tests",
         )
-        place = Path(config.cache.mkdir("fedsim")) if config.cache is not None else None
+        cache = getattr(config, "cache", None)  # pytest -p no:cacheprovider has none
+        place = None if cache is None else Path(cache.mkdir("fedsim"))
         runs = None if place is None else place / source_digest() / "whole"
         found = config.stash[_KEY] = Session(how, RunCache(place), runs)
         SETTINGS.how = how
