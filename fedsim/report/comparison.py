@@ -52,12 +52,6 @@ _NARROWED = (
     "the same requests and faults for both; about 1 where pairing does not help."
 )
 _VERDICTS: dict[str, Style] = {"better": "good", "worse": "bad"}
-_CONTENTS = (
-    "comparison.parquet: every measure of each strategy, with its difference from the baseline",
-    "replications.parquet: every measure of each run, by stream, origin, region and node",
-    "summary.json: the same as JSON; scenario.yaml, study.json: what was run, with every seed",
-    "runs/: what each run came to, and the first run of each strategy, for fedsim explain",
-)
 
 
 def comparison_report(
@@ -87,7 +81,7 @@ def comparison_report(
     if saved is not None:
         run = comparison.planned[0]
         scenario = str(saved.directory / SCENARIO)
-        blocks += closing(saved, _CONTENTS, _charts(comparison))
+        blocks += closing(saved, _contents(comparison), _charts(comparison))
         blocks += [
             Heading("One run of it, the first"),
             Code(repeat_command(scenario, run), "shell"),
@@ -201,8 +195,24 @@ def _difference(measure: Measure, table: DataFrame, counts: Series[float]) -> Ta
     )
 
 
+def _contents(comparison: Comparison) -> tuple[str, ...]:
+    """Return what the directory holds; a large fleet has no measures by node."""
+    *most, last = (
+        by for by in ("stream", "origin", "region", "node") if by in comparison.groupings
+    )
+    by = f"{', '.join(most)} and {last}"
+    return (
+        "comparison.parquet: every measure of each strategy, with its difference from the baseline",
+        f"replications.parquet: every measure of each run, by {by}",
+        "summary.json: the same as JSON; scenario.yaml, study.json: what was run, with every seed",
+        "runs/: what each run came to, and the first run of each strategy, for fedsim explain",
+    )
+
+
 def _groups(comparison: Comparison, by: str, title: str) -> list[Block]:
     """Return a table for each of ``_GROUPED`` with a column per group, if there are several."""
+    if by not in comparison.groupings:
+        return []
     table = comparison.by(by)
     groups = [group for group in table.index.unique("group") if isinstance(group, str)]
     if len(groups) < 2:

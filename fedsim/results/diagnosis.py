@@ -295,6 +295,8 @@ def _stays(pool: _Pool) -> tuple[float, int]:
 
 def _first_on_ties(run: Run, pool: _Pool, trouble: list[Floats]) -> Iterator[str]:
     """Yield the finding that the first of equally loaded nodes gets nearly every request."""
+    if len(pool.node) < ENOUGH_TIES:
+        return  # each attempt is one tie at most
     ties = firsts = later_ties = later_firsts = 0
     well = ~np.any([within(pool.started_s, trouble[node]) for node in pool.nodes], axis=0)
     for gateway in np.unique(pool.gateway):

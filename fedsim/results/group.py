@@ -18,6 +18,9 @@ from fedsim.results.tables import Tables
 PERCENTILES = ("p50", "p90", "p95", "p99", "p999")
 """The percentiles of latency, TTFT, time per output token and queue wait in every summary."""
 
+_FEW = 500
+"""As many values are sorted faster than they are partitioned around ten places."""
+
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
@@ -89,12 +92,12 @@ class Group:
     @cached_property
     def successes(self) -> int:
         """Number of requests that succeeded."""
-        return int(self.requests.ok.sum())
+        return int(np.count_nonzero(self.requests.ok))
 
     @cached_property
     def good(self) -> int:
         """Number of requests that were served within their limits."""
-        return int(self.requests.good.sum())
+        return int(np.count_nonzero(self.requests.good))
 
     def known(self, column: str) -> NDArray[np.float64]:
         """Return a column of the successful requests, without those whose value is missing."""
@@ -125,17 +128,22 @@ class Group:
 def percentiles(values: NDArray[np.float64], names: Sequence[str]) -> dict[str, float]:
     """Return percentiles by linear interpolation between order statistics, NaN for no values.
 
-    They are those of ``numpy.quantile``, to the last bit, for a tenth of its cost on few values.
+    They are those of ``numpy.quantile``, to the last bit, for a small part of its cost on few
+    values, which a study has in each of many groups.
     """
     if not len(values):
         return dict.fromkeys(names, math.nan)
     places = [(len(values) - 1) * percentile_share(name) for name in names]
-    around = sorted({each for place in places for each in (math.floor(place), math.ceil(place))})
-    ordered = np.partition(values, around)
+    ordered: Sequence[float] | NDArray[np.float64]
+    if len(values) <= _FEW:
+        ordered = np.sort(values).tolist()
+    else:
+        around = {each for place in places for each in (math.floor(place), math.ceil(place))}
+        ordered = np.partition(values, sorted(around))
     return {name: _between(ordered, place) for name, place in zip(names, places, strict=True)}
 
 
-def _between(ordered: NDArray[np.float64], place: float) -> float:
+def _between(ordered: Sequence[float] | NDArray[np.float64], place: float) -> float:
     """Return what lies at *place* between two neighbors, computed as numpy does."""
     low, high = float(ordered[math.floor(place)]), float(ordered[math.ceil(place)])
     share = place - math.floor(place)
@@ -144,8 +152,8 @@ def _between(ordered: NDArray[np.float64], place: float) -> float:
 
 
 def mean(values: NDArray[Any]) -> float:
-    """Return the mean, NaN for no values."""
-    return float(values.mean()) if len(values) else math.nan
+    """Return the mean, NaN for no values; ``values.mean()`` to the last bit, at a quarter of it."""
+    return float(np.add.reduce(values) / len(values)) if len(values) else math.nan
 
 
 def ratio(part: float, whole: float) -> float:

@@ -317,7 +317,7 @@ _ALL = (
         "turned_away_share",
         "share of requests turned away before any attempt",
         "turned away",
-        lambda group: ratio(int(group.requests.turned_away.sum()), group.count),
+        lambda group: ratio(int(np.count_nonzero(group.requests.turned_away)), group.count),
         "share of R whose outcome is `no_capacity` without any attempt: the gateway [turned it "
         "away](resilience.md#admission), or no node that could serve it was ready",
     ),
@@ -325,7 +325,7 @@ _ALL = (
         "cross_region_share",
         "share served outside the region of origin",
         "elsewhere",
-        lambda group: ratio(int(group.requests.cross.sum()), group.successes),
+        lambda group: ratio(int(np.count_nonzero(group.requests.cross)), group.successes),
         "share of O whose `region` is not its `origin`",
         better=None,
         place=14,

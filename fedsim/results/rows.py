@@ -68,7 +68,7 @@ class Table:
 
     def column(self, name: str) -> Column:
         """Return a column by its name."""
-        return next(each for each in self.columns if each.name == name)
+        return _by_name(self)[name]
 
     def restored(self, frame: DataFrame, names: Names) -> DataFrame:
         """Return a table read from a file with the categories that it was written with.
@@ -117,9 +117,10 @@ class Rows:
             for column in table.known(when)
         }
         self.begin, self.end = _binder(table)(self.arrays, names, self._reserve)
+        self._begun = self.arrays[table.known("start")[0].name]
 
     def __len__(self) -> int:
-        return len(self.arrays[self.table.known("start")[0].name])
+        return len(self._begun)
 
     def __getitem__(self, column: str) -> NDArray[Any]:
         """Return what was recorded of a column, without a copy."""
@@ -151,6 +152,11 @@ class Rows:
             values.extend(array(values.typecode, [missing]) * BLOCK_ROWS)
             room = len(values)
         return room
+
+
+@cache
+def _by_name(table: Table) -> Mapping[str, Column]:
+    return {column.name: column for column in table.columns}
 
 
 @cache

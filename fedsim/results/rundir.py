@@ -47,8 +47,7 @@ def whole_directory(target: str | os.PathLike[str]) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent))
     except OSError as error:
-        msg = f"cannot write {path}: {error.strerror or error}; choose another directory"
-        raise ResultsError(msg) from error
+        raise unwritable(path, error) from error
     try:
         yield new
         new.chmod(0o755)
@@ -60,6 +59,34 @@ def whole_directory(target: str | os.PathLike[str]) -> Iterator[Path]:
 def write_json(path: Path, data: Any) -> None:
     """Write *data* as JSON for people, NaN as null."""
     path.write_text(json_text(data) + "\n", encoding="utf-8")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is whole, and on the disk, as soon as it has its name.
+
+    Raises:
+        ResultsError: It cannot be written.
+    """
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def dense_json(data: Any) -> str:
+    """Return plain values, without NaN, as JSON on one line."""
+    return json.dumps(data, ensure_ascii=False, allow_nan=False)
+
+
+def unwritable(path: Path, error: OSError) -> ResultsError:
+    """Return the error that *path* cannot be written."""
+    reason = error.strerror or error
+    return ResultsError(f"cannot write {path}: {reason}; choose another directory")
 
 
 def read_json(path: Path) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -133,4 +135,10 @@ def _of_preset(path: str, preset: FailurePreset, key: str) -> Figure:
 
 def _own(path: str, value: object) -> Figure:
     """Return a figure that the user stated."""
-    return Figure(path, dump_inline(value), "user", "stated in the scenario")
+    return Figure(path, _inline(json.dumps(value)), "user", "stated in the scenario")
+
+
+@lru_cache(maxsize=4096)
+def _inline(value: str) -> str:
+    """Return a value that is given as JSON as YAML; the variants of a scenario share most."""
+    return dump_inline(json.loads(value))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from fractions import Fraction
+from functools import lru_cache
 
 from fedsim.errors import RemediedError
 
@@ -81,6 +82,7 @@ class Quantity:
             raise self._unknown_unit(text, number, unit)
         return _to_float(Fraction(number) * self.units[unit], text)
 
+    @lru_cache(maxsize=4096)  # noqa: B019 - the instances are constants of this module
     def format(self, value: float) -> str:
         """Return the text of a finite *value* in the base unit; ``parse`` gives it back exactly."""
         for count, unit in self._ways_to_write(value):

@@ -142,11 +142,19 @@ class Comparison:
         return options(self.strategies, self.baseline, len(self.seeds))
 
     @property
+    def groupings(self) -> tuple[str, ...]:
+        """What `by` can group by: all but ``node`` or another of which there are too many."""
+        return tuple(
+            by for by in SAVED_GROUPINGS if all(by in each.measures for each in self.records)
+        )
+
+    @property
     def replications(self) -> DataFrame:
         """A row per strategy, replication and group.
 
         Columns ``strategy, replication, seed, by, group``, then the measures of a summary; *by* is
-        ``all``, ``origin``, ``stream``, ``region``, ``node`` or ``capability``.
+        ``all``, ``origin``, ``stream``, ``region``, ``node`` or ``capability``, but for those of
+        which there are too many groups.
         """
         import pandas as pd
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import product
@@ -112,11 +112,13 @@ def headings(paths: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def require_valid(scenario: Scenario, points: Iterable[Point], places: Mapping[str, Place]) -> None:
+def require_valid(
+    make: Callable[[int], object], points: Sequence[Point], places: Mapping[str, Place]
+) -> None:
     """Check that every point makes a scenario.
 
     Args:
-        scenario: What is varied.
+        make: Makes the scenario of the point with that number, from 0.
         points: The points.
         places: Where the text of the scenario has what, by dotted path.
 
@@ -126,11 +128,11 @@ def require_valid(scenario: Scenario, points: Iterable[Point], places: Mapping[s
     """
     found: dict[tuple[str, Problem], list[str]] = {}
     values: dict[str, set[str]] = {}
-    for point in points:
+    for number, point in enumerate(points):
         for path, place in point.places.items():
             values.setdefault(path, set()).add(place)
         try:
-            scenario.changed(point.changes)
+            make(number)
         except ScenarioError as error:
             for problem in error.problems:
                 path, bare = _blamed(problem, point)

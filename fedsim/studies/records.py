@@ -7,6 +7,8 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from pathlib import Path
 from types import UnionType
 from typing import Any
 
@@ -14,13 +16,14 @@ import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsim.errors import FedsimError, InternalError, PlugInError
+from fedsim.errors import FedsimError, InternalError, PlugInError, ResultsError
 from fedsim.results.conservation import require
 from fedsim.results.exogenous import exogenous_digests
 from fedsim.results.interruption import Interruption, interruption
 from fedsim.results.manifest import jsonable, verdict_from_json, verdict_to_json
 from fedsim.results.measures import MEASURES
 from fedsim.results.run import Run
+from fedsim.results.rundir import dense_json, write_whole
 from fedsim.results.slo import Verdict
 from fedsim.results.storage import SAVED_GROUPINGS
 from fedsim.scenario.simulate import simulate
@@ -34,13 +37,23 @@ from fedsim.world.plugins import exits_reported
 ALL = "all"
 """The grouping that has one group, of the same name: every request."""
 
+RUNS, FAILED = "runs", "failed"
+"""The folders of a study's directory in which each run has a file."""
+
+MOST_GROUPS = 60
+"""Groups in a record, of all groupings together; each takes up to 0.8 kB. Where there are more, the
+largest groupings are left out, first of all that by node of a large fleet."""
+
+MOST_EXOGENOUS = 200
+"""Digests of arrivals and faults in a record; the first of a world show whether it is another's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a study asks of each run; a worker computes nothing else.
 
     Attributes:
-        by: The groupings of its measures besides ``all``.
+        by: The groupings of its measures besides ``all``, as far as they have few groups.
         diagnosed: Whether to look for known defects of routing.
         lost_s: When nodes are lost, in seconds, to find out what failed from then until the window
             begins; None to leave that out.
@@ -74,7 +87,8 @@ class Record:
         replication: The replication, from 0.
         seed: The run's seed.
         strategy: What chose the nodes: a strategy's or a router's name.
-        measures: The measures by grouping; that of ``all`` has one row.
+        measures: The measures by grouping; that of ``all`` has one row. Groupings of many groups
+            are left out.
         objective: Whether each part of the objective was held.
         outcomes: Number of requests by outcome, those of the warm-up included.
         warnings: What a user should know, as sentences.
@@ -246,6 +260,7 @@ def run_planned(
     planned: PlannedRun,
     question: Question,
     keep: bool,
+    to: Path | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Record | Failure:
     """Run a cell of the scenario that is packed in *shared*, as a worker does.
@@ -256,7 +271,11 @@ def run_planned(
         planned: The run, whose cell is without its changes.
         question: What to find out of it.
         keep: Whether to return the whole run.
+        to: The study's directory, to write the record there; None to leave that to the study.
         progress: Is called now and then with the share of the run that is done.
+
+    Raises:
+        ResultsError: The record cannot be written.
     """
     began_s, cpu_s = time.perf_counter(), time.thread_time()
     try:
@@ -273,12 +292,25 @@ def run_planned(
     except Exception as error:  # noqa: BLE001 - whatever is left is a bug in fedsim
         lines = "".join(traceback.format_exception(error))
         return failed(planned, InternalError(f"{type(error).__name__}: {error}\n{lines}"))
-    return replace(
+    record = replace(
         record,
         wall_s=time.perf_counter() - began_s,
         cpu_s=time.thread_time() - cpu_s,
         run=run if keep else None,
     )
+    if to is not None:
+        write_record(to, record)
+    return record
+
+
+def write_record(directory: Path, record: Record) -> None:
+    """Write a record into the directory of its study.
+
+    Raises:
+        ResultsError: It cannot be written.
+    """
+    write_whole(directory / RUNS / f"{record.id}.json", dense_json(record.to_json()))
+    (directory / FAILED / f"{record.id}.json").unlink(missing_ok=True)
 
 
 def run_packed(_: bytes, *call: Any, **options: Any) -> Record | Failure:
@@ -287,9 +319,19 @@ def run_packed(_: bytes, *call: Any, **options: Any) -> Record | Failure:
 
 
 def by_group(records: Iterable[Record], by: str) -> dict[str | None, NDArray[np.float64]]:
-    """Return the measures of each group: a row per run that has the group, in the order given."""
+    """Return the measures of each group: a row per run that has the group, in the order given.
+
+    Raises:
+        ResultsError: A record does not have the grouping.
+    """
     found: dict[str | None, list[NDArray[np.float64]]] = {}
     for each in records:
+        if by not in each.measures:
+            msg = (
+                f"the records of a study hold at most {MOST_GROUPS} groups, and by {by} there are "
+                f"more; group single runs, as simulate(scenario, seed={each.seed}).summary({by!r})"
+            )
+            raise ResultsError(msg)
         groups = each.measures[by]
         for name, row in zip(groups.names, groups.values, strict=True):
             found.setdefault(name, []).append(row)
@@ -318,12 +360,12 @@ def recorded(run: Run, planned: PlannedRun, question: Question) -> Record:
         replication=cell.replication,
         seed=planned.seed,
         strategy=run.strategy,
-        measures={by or ALL: _measured(run, by) for by in (None, *question.by)},
+        measures={by or ALL: _measured(run, by) for by in (None, *_groupings(run, question))},
         objective=tuple(run.verdicts()),
         outcomes=_outcomes(run),
         warnings=(*cell.notes, *run_warnings(run, diagnosed=question.diagnosed)),
         digest=run.digest,
-        exogenous=exogenous_digests(run.tables, run.directory, run.duration_s),
+        exogenous=_first(exogenous_digests(run.tables, run.directory, run.duration_s)),
         in_system=in_system(run.tables, run.warmup_s, run.duration_s),
         wall_s=math.nan,
         cpu_s=math.nan,
@@ -338,7 +380,7 @@ def _interruption(run: Run, question: Question) -> Interruption | None:
 
 
 _KEPT: dict[tuple[bytes, bytes], Scenario] = {}
-_MOST_KEPT = 16
+_MOST_KEPT = 256
 
 
 def _variant(shared: bytes, changes: bytes) -> Scenario:
@@ -357,6 +399,21 @@ def _variant(shared: bytes, changes: bytes) -> Scenario:
             _KEPT.pop(next(iter(_KEPT)), None)
         _KEPT[shared, changes] = scenario
     return scenario
+
+
+def _groupings(run: Run, question: Question) -> list[str]:
+    """Return the groupings that are asked for; the largest are left out beyond ``MOST_GROUPS``."""
+    sizes = {by: len(run.tables.labels("requests", by)) for by in question.by}
+    total = 0
+    for by in sorted(sizes, key=lambda by: sizes[by]):
+        total += sizes[by]
+        if total > MOST_GROUPS:
+            del sizes[by]
+    return list(sizes)
+
+
+def _first(digests: Mapping[str, str]) -> dict[str, str]:
+    return dict(islice(digests.items(), MOST_EXOGENOUS))
 
 
 def _measured(run: Run, by: str | None) -> Groups:

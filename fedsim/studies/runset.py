@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -32,6 +33,7 @@ class RunSet:
         scenario: What the cells change.
         question: What to find out of each run.
         seeds: The seed of each replication; None for those that follow from the scenario's.
+        variants: What cells make of the scenario, where some of it is known already.
         store: Where records are kept and found again, or None for nowhere.
         keep: Returns whether to keep the whole run of a cell.
         stops: Returns whether the study stops where a cell fails, rather than go on with others.
@@ -47,6 +49,7 @@ class RunSet:
         *,
         question: Question = _ALL_OF_IT,
         seeds: Iterable[int] | None = None,
+        variants: Variants | None = None,
         store: KeepsRecords | None = None,
         keep: Callable[[Cell], bool] = lambda _: False,
         stops: Callable[[Cell], bool] = lambda _: False,
@@ -55,7 +58,7 @@ class RunSet:
         pool: Workers[Record | Failure] | None = None,
         progress: Tell | None = None,
     ) -> None:
-        self._variants = Variants(scenario, seeds)
+        self._variants = variants or Variants(scenario, seeds)
         self._question = question
         self._store = store
         self._keep = keep
@@ -184,6 +187,11 @@ class RunSet:
             )
         return self._workers[commit]
 
+    @property
+    def _reach(self) -> Path | None:
+        """The directory into which who runs a cell writes its record; a cluster reaches none."""
+        return None if self._store is None or self._executor is not None else self._store.reach
+
     def _shared(self) -> bytes:
         """Return the scenario as a worker gets it, packed once."""
         self._packed = self._packed or _packed(self._scenario)
@@ -198,7 +206,9 @@ class RunSet:
             if id(cell.changes) not in packed:
                 packed[id(cell.changes)] = _packed(dict(cell.changes))
             bare = replace(run, cell=replace(cell, changes={}), texts={}, plugins={})
-            calls.append((packed[id(cell.changes)], bare, self._question, self._keep(cell)))
+            keep = self._keep(cell)
+            to = None if keep else self._reach
+            calls.append((packed[id(cell.changes)], bare, self._question, keep, to))
         return calls
 
     def _stored(self, result: Record | Failure) -> Record | Failure:
@@ -207,7 +217,8 @@ class RunSet:
         if isinstance(result, Failure):
             self._store.fail(result)
             return result
-        return self._store.add(result)
+        written = self._reach is not None and result.run is None
+        return result if written else self._store.add(result)
 
 
 def _packed(value: Scenario | dict[str, Any]) -> bytes:

@@ -51,7 +51,11 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
         "seeds": list(comparison.seeds),
         "ranking": _records(comparison.summary()),
         "differences": {measure: _records(comparison.differences(measure)) for measure in MEASURES},
-        "by": {by: _records(comparison.by(by)) for by in ("stream", "origin")},
+        "by": {
+            by: _records(comparison.by(by))
+            for by in ("stream", "origin")
+            if by in comparison.groupings
+        },
         "objectives": comparison.objectives.to_dict("records"),
         "outcomes": _records(comparison.outcomes.groupby("strategy", sort=False).sum()),
         "digests": comparison.digests,

@@ -24,17 +24,18 @@ from fedsim.results.rundir import (
     PLUGINS,
     SCENARIO,
     STUDY,
+    dense_json,
     is_free,
     named,
     read_json,
     refuse_foreign,
+    unwritable,
     whole_directory,
+    write_whole,
 )
 from fedsim.scenario.spec import Scenario
 from fedsim.studies.cells import Cell, PlannedRun, of_a_run, plugin_module
-from fedsim.studies.records import Failure, Record
-
-RUNS, FAILED = "runs", "failed"
+from fedsim.studies.records import FAILED, RUNS, Failure, Record, write_record
 
 _KINDS = {
     "kind": str,
@@ -54,6 +55,11 @@ _OF_CELL = {"id", "key", "changes", "replication", "seed", "asked"}
 
 class KeepsRecords(Protocol):
     """Where a study keeps the records of its runs, and finds those of earlier ones."""
+
+    @property
+    def reach(self) -> Path | None:
+        """The directory where who runs a cell may write its record; None where `add` does all."""
+        ...
 
     def plan(self, planned: Sequence[PlannedRun]) -> None:
         """Take note of runs before the first of them begins."""
@@ -89,6 +95,7 @@ class Store:
         self.manifest = manifest
         self._cells = {_identity(item): item for item in manifest["cells"]}
         self._asked: dict[str, dict[str, Any]] = {}
+        self._lines: dict[tuple[str, bool], str] = {}
         self._places: dict[str, str] | None = None
 
     @classmethod
@@ -136,9 +143,9 @@ class Store:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
         store = cls(path, manifest)
-        store._write(path / STUDY, jsonable(manifest))  # first, so that all else is known as ours
+        store._write_manifest()  # first, so that all else is known as ours
         for folder in (RUNS, FAILED):
             (path / folder).mkdir(exist_ok=True)
         (path / SCENARIO).write_text(scenario.to_yaml(), encoding="utf-8")
@@ -153,6 +160,11 @@ class Store:
         """
         path = named(directory)
         return cls(path, _read_manifest(path))
+
+    @property
+    def reach(self) -> Path | None:
+        """The directory, by a path that holds for other processes of this machine, too."""
+        return self.directory.absolute()
 
     def withdraw(self) -> None:
         """Remove the directory of a study that failed before any of its runs was done."""
@@ -191,7 +203,7 @@ class Store:
         }
         self._cells = self._asked | before
         self.manifest["cells"] = list(self._cells.values())
-        self._write(self.directory / STUDY, jsonable(self.manifest))
+        self._write_manifest()
 
     def record(self, run_id: str, *, kept: bool = False) -> Record | None:
         """Return the record of a run; None where there is none, or it is broken.
@@ -253,13 +265,23 @@ class Store:
         if record.run is not None:
             record.run.save(self.directory / place, charts=False)
         record = replace(record, kept=place)
-        self._write(self.directory / RUNS / f"{record.id}.json", record.to_json())
-        (self.directory / FAILED / f"{record.id}.json").unlink(missing_ok=True)
+        write_record(self.directory, record)
         return record
 
     def fail(self, failure: Failure) -> None:
         """Write why a run came to nothing."""
-        self._write(self.directory / FAILED / f"{failure.id}.json", failure.to_json())
+        path = self.directory / FAILED / f"{failure.id}.json"
+        write_whole(path, dense_json(failure.to_json()))
+
+    def _write_manifest(self) -> None:
+        """Write ``study.json``; a study may plan a few runs again and again."""
+        for name, item in self._cells.items():
+            if (name, item["asked"]) not in self._lines:
+                self._lines[name, item["asked"]] = dense_json(jsonable(item))
+        lines = [self._lines[name, item["asked"]] for name, item in self._cells.items()]
+        head = dense_json(jsonable({**self.manifest, "cells": []}))
+        assert head.endswith("[]}")
+        write_whole(self.directory / STUDY, f"{head[:-2]}{', '.join(lines)}]}}")
 
     def _has(self, place: str) -> bool:
         return (self.directory / place).is_dir()
@@ -280,19 +302,6 @@ class Store:
             place += "-"
         self._places[place] = record.id
         return place
-
-    def _write(self, path: Path, data: Any) -> None:
-        """Write JSON that is whole as soon as it has its name."""
-        new = path.with_name(f".{path.name}.{os.getpid()}.new")
-        text = json.dumps(data, ensure_ascii=False, allow_nan=False)
-        try:
-            with new.open("w", encoding="utf-8") as file:
-                file.write(text + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-        except OSError as error:
-            raise _unwritable(path, error) from error
 
 
 class Study(Protocol):
@@ -391,11 +400,6 @@ def _require_same(path: Path, before: Mapping[str, Any], after: Mapping[str, Any
         found = _first_difference(facts(before), facts(now))
         if found is not None:
             raise _another(path, *found)
-
-
-def _unwritable(path: Path, error: OSError) -> ResultsError:
-    reason = error.strerror or error
-    return ResultsError(f"cannot write {path}: {reason}; choose another directory")
 
 
 def _another(path: Path, what: str, before: str, now: str) -> ResultsError:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from fedsim.scenario.schema.sweep import Sweep as SweepSettings
 from fedsim.scenario.source import Document, Place
 from fedsim.scenario.spec import Scenario, SweepSpec
 from fedsim.scenario.validate import checked
-from fedsim.studies.cells import Cell
+from fedsim.studies.cells import Cell, Variants
 from fedsim.studies.points import keys_of, points_of, require_valid
 from fedsim.studies.progress import Tell
 from fedsim.studies.records import Question
@@ -85,19 +86,18 @@ def sweep(
     )
     chosen = points_of(spec, scenario.seed)
     keys = keys_of(scenario, chosen, places)
-    require_valid(scenario, chosen, places)
+    variants = Variants(scenario)
+    firsts = [Cell(key, point.changes) for key, point in zip(keys, chosen, strict=True)]
+    require_valid(lambda number: variants.planned(firsts[number]), chosen, places)
     count = int(replications or spec.replications or scenario.study.replications)
-    cells = [
-        Cell(key, point.changes, number)
-        for number in range(count)
-        for key, point in zip(keys, chosen, strict=True)
-    ]
+    cells = [replace(cell, replication=number) for number in range(count) for cell in firsts]
     store = None
     if directory is not None:
         asked = {"keys": [*keys[0]], "replications": count}
         store = Store.begin(directory, KIND, scenario, asked, fresh=fresh)
     with RunSet(
         scenario,
+        variants=variants,
         question=Question(diagnosed=False),
         store=store,
         workers=workers,

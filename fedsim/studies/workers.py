@@ -1,7 +1,7 @@
 """Calls a function many times, in place, in worker processes or on any executor.
 
 Results come as they complete. What all calls share travels to a worker process once. A process
-that dies costs the calls that it may have died of another try, each alone.
+that dies costs the call that it was at another try, alone; the others go on.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
@@ -26,10 +26,6 @@ Report = Callable[[float, int], None]
 
 MOST_DEATHS = 2
 """A call whose worker died so often while it was the only one is not tried again."""
-
-_QUEUED = 2
-"""Calls given to each worker process: what it does, and what it does next. More would all have to
-be tried alone when a process dies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +67,13 @@ class Workers(Generic[Result]):
         self._workers = workers or usable_cpus()
         self._executor = executor
         self._begin = begin
-        self._pool: ProcessPoolExecutor | None = None
+        self._processes: list[_Process] = []
 
     def __enter__(self) -> Workers[Result]:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self._end_pool(at_once=kind is not None)
+        self._end(self._processes, at_once=kind is not None)
 
     def results(
         self, calls: Sequence[tuple[Any, ...]], progress: Report | None = None
@@ -94,7 +90,7 @@ class Workers(Generic[Result]):
         report = progress or _unreported
         if self._executor is not None:
             found = self._on_executor(self._executor, calls)
-        elif self._begin is None and min(self._workers, len(calls)) <= 1 and self._pool is None:
+        elif self._begin is None and min(self._workers, len(calls)) <= 1 and not self._processes:
             yield from self._in_place(calls, report)
             return
         else:
@@ -151,81 +147,169 @@ class Workers(Generic[Result]):
     def _on_processes(
         self, calls: Sequence[tuple[Any, ...]]
     ) -> Iterator[tuple[int, Result | WorkerDied]]:
-        ended: SimpleQueue[Future[Result]] = SimpleQueue()
-        active: dict[Future[Result], int] = {}
-        waiting = deque(range(len(calls)))
-        suspects: deque[int] = deque()
-        deaths: Counter[int] = Counter()
-        alone = False
-        while waiting or suspects or active:
-            source, room = (suspects, 1) if suspects else (waiting, _QUEUED * self._workers)
-            while source and len(active) < room and not (suspects and active):
-                future = self._submit(calls[source[0]])
-                if future is None:
-                    break
-                active[future] = source.popleft()
-                alone = source is suspects
-                future.add_done_callback(ended.put)
-            if not active:
-                continue
-            future = ended.get()
-            place = active.pop(future)
-            if future.cancelled() or isinstance(future.exception(), BrokenProcessPool):
-                self._end_pool(at_once=True)
-                deaths[place] += alone  # of several, each may be innocent
-                if deaths[place] < MOST_DEATHS:
-                    suspects.append(place)
+        """Yield the results of processes, each of which does one call at a time."""
+        waiting, suspects, deaths = deque(range(len(calls))), deque[int](), Counter[int]()
+        alone: int | None = None
+        while True:
+            busy = [each for each in self._processes if each.place is not None]
+            if suspects and not busy:
+                alone = suspects.popleft()
+                busy = self._give(calls, [alone], 1)
+            elif waiting and not suspects and alone is None:
+                room = self._workers - len(busy)
+                busy += self._give(calls, [waiting.popleft() for _ in range(room) if waiting], room)
+            if not busy:
+                return
+            for process in _ready(busy):
+                place, answer = process.take()
+                if answer is not None:
+                    yield place, answer.result()
                 else:
-                    yield place, WorkerDied("its worker process died twice")
-            else:
-                yield place, future.result()
+                    self._end([process], at_once=True)
+                    deaths[place] += place == alone  # of several, each may be innocent
+                    if deaths[place] < MOST_DEATHS:
+                        suspects.append(place)
+                    else:
+                        yield place, WorkerDied("its worker process died twice")
+                alone = None if place == alone else alone
 
-    def _submit(self, call: tuple[Any, ...]) -> Future[Result] | None:
-        """Give a call to a worker process; None where one had died, and the pool is a new one."""
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self._workers,
-                mp_context=get_context("spawn"),
-                initializer=_begin,
-                initargs=(self._shared, self._begin),
-            )
+    def _give(
+        self, calls: Sequence[tuple[Any, ...]], places: Sequence[int], room: int
+    ) -> list[_Process]:
+        """Give calls to processes that have none, and return those; new ones start together."""
+        idle = [each for each in self._processes if each.place is None]
+        new = [_Process() for _ in places[len(idle) : room]]
+        for process in new:
+            process.begin(self._function, self._shared, self._begin)
+        self._processes += new
+        chosen = [*idle, *new][: len(places)]
+        for process, place in zip(chosen, places, strict=True):
+            process.give(place, calls[place])
+        return chosen
+
+    def _end(self, processes: Sequence[_Process], *, at_once: bool) -> None:
+        ended = list(processes)
+        self._processes = [each for each in self._processes if each not in ended]
+        for process in ended:
+            process.end(at_once=at_once)
+        for process in ended:
+            process.join()
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a call in another process came to."""
+
+    value: Any
+    error: Exception | None = None
+
+    def result(self) -> Any:
+        """Return what the call returned.
+
+        Raises:
+            Exception: What it raised.
+        """
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class _Process:
+    """A worker process at the other end of a pipe.
+
+    Attributes:
+        place: The place of the call that it is at; None for none.
+    """
+
+    def __init__(self) -> None:
+        context = get_context("spawn")
+        self._connection, there = context.Pipe()
+        self._process = context.Process(target=_serve, args=(there,))
+        self.place: int | None = None
+        with _starting():
+            self._process.start()
+        there.close()
+
+    def begin(self, *what: Any) -> None:
+        """Send what all calls have in common."""
+        self._send(what)
+
+    def give(self, place: int, call: tuple[Any, ...]) -> None:
+        """Let it do a call."""
+        self.place = place
+        self._send(call)
+
+    def take(self) -> tuple[int, _Answer | None]:
+        """Return the place of its call, and what that came to; None where the process died."""
+        place, self.place = self.place, None
+        assert place is not None
         try:
-            with _starting():
-                return self._pool.submit(_call, self._function, call)
-        except BrokenProcessPool:
-            self._end_pool(at_once=True)
-            return None
+            answer: _Answer | None = self._connection.recv() if self._connection.poll() else None
+        except (EOFError, OSError):
+            answer = None
+        return place, answer
 
-    def _end_pool(self, *, at_once: bool) -> None:
-        pool, self._pool = self._pool, None
-        if pool is None:
-            return
-        if at_once:
-            # Futures are not cancelled: Python 3.11 stumbles over cancelled ones of a pool that
-            # dies.
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
-        pool.shutdown()
+    @property
+    def signals(self) -> list[Any]:
+        """What is ready for `connection.wait` when it has answered or died."""
+        return [self._connection, self._process.sentinel]
+
+    def end(self, *, at_once: bool) -> None:
+        """End it; one that is at a call does not listen."""
+        if at_once or self.place is not None:
+            self._process.terminate()
+        self._send(None)
+        self._connection.close()
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        self._process.join()
+
+    def _send(self, what: Any) -> None:
+        try:
+            self._connection.send(what)
+        except OSError:
+            pass  # it has died, as whoever waits for its answer finds out
+
+
+def _ready(processes: Sequence[_Process]) -> list[_Process]:
+    """Wait, and return those that have answered or died."""
+    ready = connection.wait([signal for each in processes for signal in each.signals])
+    return [each for each in processes if any(signal in ready for signal in each.signals)]
 
 
 def _unreported(done: float, total: int) -> None:
     """Stand in for a progress callback."""
 
 
-_SHARED = b""
-
-
-def _begin(shared: bytes, first: Callable[[], None] | None) -> None:
-    """Begin a worker process, with what all of its calls share."""
-    global _SHARED  # noqa: PLW0603 - a worker process has nothing else to keep it in
-    _SHARED = shared
+def _serve(calls: connection.Connection) -> None:
+    """Do calls until there are no more, as a worker process."""
     _end_with_parent()
-    if first is not None:
-        first()
+    try:
+        function, shared, begin = calls.recv()
+        if begin is not None:
+            begin()
+        while (call := calls.recv()) is not None:
+            _answer(calls, function, shared, call)
+    except EOFError:
+        return
 
 
-def _call(function: Callable[..., Result], call: tuple[Any, ...]) -> Result:
-    return function(_SHARED, *call)
+def _answer(
+    calls: connection.Connection,
+    function: Callable[..., Any],
+    shared: bytes,
+    call: tuple[Any, ...],
+) -> None:
+    """Send what a call comes to; an error keeps its traceback as a note."""
+    try:
+        calls.send(_Answer(function(shared, *call)))
+    except Exception as error:  # noqa: BLE001 - whatever it raises is raised in the parent
+        error.add_note("".join(traceback.format_exception(error)))
+        try:
+            calls.send(_Answer(None, error))
+        except Exception:  # noqa: BLE001 - an error that cannot travel
+            calls.send(_Answer(None, RuntimeError(f"{type(error).__name__}: {error}")))
 
 
 @contextmanager

@@ -33,6 +33,11 @@ class RunCache:
         self._records: dict[str, Record] = {}
         self._decisions: dict[str, str] = {}
 
+    @property
+    def reach(self) -> Path | None:
+        """None: records are remembered here as well."""
+        return None
+
     def plan(self, planned: Sequence[PlannedRun]) -> None:
         """Do nothing: a run's file says all there is to know of it."""
 

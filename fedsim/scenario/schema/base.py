@@ -107,7 +107,8 @@ def union_of(models: Mapping[str, Callable[[], type[Settings]]]) -> Any:
     return reduce(or_, [Annotated[Any, Later(make), Tag(tag)] for tag, make in models.items()])
 
 
-def fields_by_key(model: type[Settings]) -> dict[str, tuple[str, FieldInfo]]:
+@cache
+def fields_by_key(model: type[Settings]) -> Mapping[str, tuple[str, FieldInfo]]:
     """Return name and field of each key of a *model*."""
     return {info.alias or name: (name, info) for name, info in model.model_fields.items()}
 

@@ -113,7 +113,7 @@ def _require_valid(
             listed = f"plan.vary.{path}.{spec.vary[path].index(value)}"
             places[path] = listed if listed in scenario.places else f"plan.vary.{path}"
         points.append(Point({**changes, **most}, places))
-    require_valid(scenario, points, scenario.places)
+    require_valid(lambda n: scenario.changed(points[n].changes), points, scenario.places)
 
 
 def _choice(changes: Mapping[str, Any], scenario: Scenario, offered: OfferedLoad) -> Choice:
