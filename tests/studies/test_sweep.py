@@ -309,6 +309,6 @@ def test_command_goes_on_and_says_what_failed(folder):
     )
     assert broken.returncode == 1
     assert "1 of 1 runs failed and are left out." in broken.stdout
-    wrong = fedsim_sweep(*small, "--set", "sweep.grid={pools.chat.count: [0]}")
+    wrong = fedsim_sweep(*small, "--set", "sweep.grid={pools.chat.count: [-1]}")
     assert wrong.returncode == 2
-    assert "sweep.grid.pools.chat.count.0: 0 is too small. Write at least 1." in wrong.stderr
+    assert "sweep.grid.pools.chat.count.0: -1 is too small. Write at least 0." in wrong.stderr
