@@ -295,7 +295,9 @@ OTHERS = {
         "serves_the_model": "its example has one model",
     },
     "litellm/least-busy": {"ties_rotate": "LiteLLM takes the first of equals"},
-    "litellm/latency-based-routing": {},
+    "litellm/latency-based-routing": {
+        "returns_after_timeouts": "LiteLLM's penalty stays until the node's own traffic renews it"
+    },
 }
 
 
