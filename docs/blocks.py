@@ -5,9 +5,9 @@ The words after the language say what a block is; Markdown renderers do not show
 - ``yaml``: a whole scenario. ``yaml first.yaml``: the same, and the file of that name.
 - ``yaml fragment``: keys that are merged into ``tests/docs/base.yaml``.
 - ``python``: run in the page's folder, all of a page in one namespace. ``python my_routers.py``:
-  the file of that name.
+  the file of that name. ``python slow``: left to ``make docs`` and the slow tests.
 - ``console``: lines that begin with ``$`` are run in the page's folder, the others are what came
-  out. ``console slow``: the same, but left to ``make docs`` and the slow tests.
+  out. A ``fedsim`` that a line begins with is run in this process. ``console slow``: as above.
 - ``text output``: what the ``python`` block before it printed.
 - ``diff``: a change of fedsim's own code. The ``python`` block that follows needs it, so
   ``tests/docs/test_additions.py`` runs it, in a copy of the code with the change.
@@ -23,13 +23,18 @@ import contextlib
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from typer.testing import CliRunner, Result
+
+from fedsim.cli.app import app
 
 ROOT = Path(__file__).resolve().parent.parent
 """The repository."""
@@ -37,8 +42,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 """The pages whose blocks are run."""
 
-COLUMNS = "100"
-"""Width of the terminal that outputs are made for."""
+_TERMINAL = {"COLUMNS": "100", "NO_COLOR": "1"}
+"""The terminal that outputs are made for."""
 
 _FENCE = re.compile(r"^```(?P<words>[^`\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _FIGURE = re.compile(r"[-+−]?\d[\d,]*(\.\d+)?([eE][-+]?\d+)?")
@@ -134,13 +139,16 @@ def run_page(page: Path, folder: Path, *, slow: bool) -> Iterator[Output]:
         for before, block in zip([None, *found], found, strict=False):
             if before is not None and before.language == "diff":
                 continue
+            left_out = before if block.language == "text" else block
+            if left_out is not None and left_out.word == "slow" and not slow:
+                continue
             if block.is_file:
                 (folder / block.word).write_text(block.text, encoding="utf-8")
             elif block.language == "python":
                 printed = _run_python(block, namespace)
             elif block.language == "text" and block.word == "output":
                 yield Output(block, printed)
-            elif block.language == "console" and (slow or block.word != "slow"):
+            elif block.language == "console":
                 yield Output(block, _run_console(block, folder))
 
 
@@ -153,39 +161,83 @@ def _run_python(block: Block, namespace: dict[str, Any]) -> str:
     return _trimmed(printed.getvalue())
 
 
+def lines_of(block: Block) -> list[str]:
+    """Return the commands of a console's block, each with all that it is combined with."""
+    return re.findall(r"^\$ (.*(?:\\\n.*)*)", block.text, re.MULTILINE)
+
+
 def _run_console(block: Block, folder: Path) -> str:
     """Run the commands of a block, and return them with what they print."""
     parts = []
-    for command in re.findall(r"^\$ (.*(?:\\\n.*)*)", block.text, re.MULTILINE):
-        done = subprocess.run(
-            command,
-            shell=True,
-            cwd=folder,
-            env=_environment(folder),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if "Traceback" in done.stdout:
-            msg = f"{block}: {command}\n{done.stdout}"
+    for command in lines_of(block):
+        printed = _run_command(command, folder)
+        if "Traceback" in printed:
+            msg = f"{block}: {command}\n{printed}"
             raise RuntimeError(msg)
-        parts.append(f"$ {command}\n{_trimmed(done.stdout)}")
+        parts.append(f"$ {command}\n{_trimmed(printed)}")
     return "\n".join(parts)
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """Return an environment with this ``fedsim`` and ``python``, on a terminal of fixed width."""
+def _run_command(command: str, folder: Path) -> str:
+    """Run a command and return what it prints.
+
+    The ``fedsim`` that it begins with runs here, where all is imported, and a shell that runs the
+    rest of the line finds what it printed.
+    """
     programs = folder / ".bin"
     programs.mkdir(exist_ok=True)
-    for name, arguments in (("fedsim", ' -m fedsim "$@"'), ("python", ' "$@"')):
-        script = programs / name
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments}\n', encoding="utf-8")
-        script.chmod(0o755)
-    path = os.pathsep.join([str(programs), os.environ.get("PATH", "")])
-    own = {"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": COLUMNS, "NO_COLOR": "1"}
-    return {**os.environ, **own, "MPLBACKEND": "Agg"}
+    _write_script(programs / "python", f'exec "{sys.executable}" "$@"')
+    _write_script(programs / "fedsim", f'exec "{sys.executable}" -m fedsim "$@"')
+    words, is_all = first_command(command)
+    if words[0] == "fedsim":
+        done = _run_here(words[1:], folder)
+        if is_all:
+            return done.output
+        for name, text in (("out", done.stdout), ("err", done.stderr)):
+            (programs / name).write_text(text, encoding="utf-8")
+        replay = f'cat "{programs}/out"; cat "{programs}/err" >&2; exit {done.exit_code}'
+        _write_script(programs / "fedsim", replay)
+    return subprocess.run(
+        command,
+        shell=True,
+        cwd=folder,
+        env={
+            **os.environ,
+            **_TERMINAL,
+            "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", "")]),
+            "PYTHONPATH": str(ROOT),
+            "MPLBACKEND": "Agg",
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    ).stdout
+
+
+def first_command(line: str) -> tuple[list[str], bool]:
+    """Return the words of the first command of a line, and whether that is all of the line."""
+    split = shlex.shlex(line.replace("\\\n", " "), posix=True, punctuation_chars=True)
+    split.whitespace_split = True
+    words = list(split)
+    end = next((place for place, word in enumerate(words) if set(word) <= set("|;&<>()")), None)
+    return words[:end], end is None
+
+
+def _run_here(words: list[str], folder: Path) -> Result:
+    """Run a command of fedsim in this process, and forget what it imported from *folder*."""
+    known = set(sys.modules)
+    done = CliRunner().invoke(app, words, prog_name="fedsim", env=_TERMINAL)
+    _forget(folder, set(sys.modules) - known)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
+def _write_script(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
 
 
 def _trimmed(text: str) -> str:
@@ -206,7 +258,12 @@ def _inside(folder: Path) -> Iterator[None]:
             yield
         finally:
             sys.path.remove(str(folder))
-            for name, module in list(sys.modules.items()):
-                file = getattr(module, "__file__", None)
-                if file is not None and Path(file).is_relative_to(folder):
-                    del sys.modules[name]
+            _forget(folder, list(sys.modules))
+
+
+def _forget(folder: Path, names: Iterable[str]) -> None:
+    """Let modules of *folder* be imported again, as they will be then."""
+    for name in names:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file is not None and Path(file).is_relative_to(folder):
+            del sys.modules[name]

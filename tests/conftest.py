@@ -1,10 +1,11 @@
-"""What all tests share: the real data's folder, repeatable Hypothesis, charts without a screen."""
+"""What all tests share: the real data's folder, repeatable Hypothesis, and runs that are cheap."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import settings
@@ -35,3 +36,49 @@ def laws_hold() -> Iterator[None]:
 
     with laws.enforced():
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runs_stay_here() -> Iterator[None]:
+    """Let a study start processes only where it is told how many: tests use the other cores."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fedsim.studies.workers.usable_cpus", lambda: 1)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def charts_are_blank() -> Iterator[None]:
+    """Build every chart, but draw none: nine tenths of the time of a command were drawing.
+
+    Tests that look at what is drawn take ``drawn``.
+    """
+    from fedsim.charts.figure import Chart
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Chart, "savefig", _blank)
+        yield
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw what the test saves."""
+    from matplotlib.figure import Figure
+
+    from fedsim.charts.figure import Chart
+
+    monkeypatch.setattr(Chart, "savefig", Figure.savefig)
+
+
+_PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
+    "0000000a49444154789c636000000002000148afa4710000000049454e44ae426082"
+)
+"""A picture of one pixel."""
+
+
+def _blank(_: Any, file: str | Path | BinaryIO, **__: Any) -> None:
+    """Stand in for the method that draws a chart into *file*."""
+    if isinstance(file, str | Path):
+        Path(file).write_bytes(_PNG)
+    else:
+        file.write(_PNG)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,33 +42,59 @@ def test_every_addition_is_shown() -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_addition(name: str, tmp_path: Path) -> None:
+def test_none_is_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What uses an addition fails without it."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "use"}
+
+    with pytest.raises(Exception):  # noqa: B017 - which one is the addition's affair
+        exec(additions()[name][1].text, names)
+
+
+RUN = """
+import json, sys, traceback
+
+failures = {}
+for name, text in json.load(sys.stdin).items():
+    try:
+        exec(text, {"__name__": "use"})
+    except Exception:
+        failures[name] = traceback.format_exc()
+print(json.dumps(failures))
+"""
+
+
+@pytest.fixture(scope="module")
+def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """How the uses fail in a copy of the code with all additions, each having applied alone."""
+    folder = tmp_path_factory.mktemp("copy")
+    shutil.copytree(ROOT / "fedsim", folder / "fedsim")
+    shutil.copytree(ROOT / "scenarios", folder / "scenarios")
+    patches = ["".join(block.text for block in diffs) for diffs, _ in additions().values()]
+    for patch in patches:
+        run(["git", "apply", "--check", "-"], folder, patch)
+    for patch in patches:
+        run(["git", "apply", "-"], folder, patch)
+    uses = json.dumps({name: use.text for name, (_, use) in additions().items()})
+    found: dict[str, str] = json.loads(run([sys.executable, "-c", RUN], folder, uses))
+    return found
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_addition(name: str, failures: dict[str, str]) -> None:
     """The diff touches as many files as it may, applies, and what it adds has an effect."""
-    diffs, use = additions()[name]
+    diffs, _ = additions()[name]
     patch = "".join(block.text for block in diffs)
     touched = set(re.findall(r"^\+\+\+ b/(\S+)", patch, re.MULTILINE))
+
     assert len(touched) == FILES[name], touched
-    shutil.copytree(
-        ROOT / "fedsim", tmp_path / "fedsim", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    shutil.copytree(ROOT / "scenarios", tmp_path / "scenarios")
-    (tmp_path / "use.py").write_text(use.text, encoding="utf-8")
-
-    without = run([sys.executable, "use.py"], tmp_path)
-    applied = run(["git", "apply", "--verbose", "-"], tmp_path, patch)
-    done = run([sys.executable, "use.py"], tmp_path)
-
-    assert without.returncode != 0, "the example works without the addition"
-    assert applied.returncode == 0, applied.stderr
-    assert done.returncode == 0, done.stderr
+    assert failures.get(name) is None
 
 
-def run(
-    command: list[str], folder: Path, given: str | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run a command in *folder*, which is no part of a repository."""
+def run(command: list[str], folder: Path, given: str) -> str:
+    """Run a command in *folder*, which is no part of a repository, and return what it prints."""
     own = {"PYTHONPATH": str(folder), "GIT_CEILING_DIRECTORIES": str(folder.parent)}
-    return subprocess.run(
+    done = subprocess.run(
         command,
         cwd=folder,
         env={**os.environ, **own},
@@ -75,3 +103,5 @@ def run(
         text=True,
         check=False,
     )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib.pyplot as plt
 import pytest
 import yaml
+from typer.main import get_command
 
 import fedsim
 from docs import make_tables
-from docs.blocks import PAGES, ROOT, Block, blocks, masked, run_page
+from docs.blocks import PAGES, ROOT, Block, blocks, first_command, lines_of, masked, run_page
 from docs.make_reference import Reference, rewritten
+from fedsim.cli.app import app
 from fedsim.results.columns import TABLES
 from fedsim.results.kinds import OUTCOMES
 from fedsim.results.rows import Table
 from fedsim.scenario.json_schema import schema
+
+if TYPE_CHECKING:
+    from typer.core import TyperGroup
 
 BASE = Path(__file__).parent / "base.yaml"
 MARKDOWN = [
@@ -29,6 +35,19 @@ SCENARIOS = [block for page in PAGES for block in blocks(page) if block.language
 RUN = [
     page for page in PAGES if any(block.language in {"python", "console"} for block in blocks(page))
 ]
+LONG = {
+    "adapters",
+    "calibrate",
+    "defects",
+    "health",
+    "pitfalls",
+    "resilience",
+    "studies",
+    "verification",
+    "workloads",
+}
+"""The pages whose examples run for more than a few seconds."""
+
 SLOW = [page for page in RUN if any(block.word == "slow" for block in blocks(page))]
 
 
@@ -61,6 +80,40 @@ def merged(base: Any, over: Any) -> Any:
 
 
 @pytest.mark.parametrize("page", RUN, ids=name_of)
+def test_examples_are_understood(page: Path) -> None:
+    """A page's code compiles and imports what there is; its commands are those of fedsim."""
+    group = cast("TyperGroup", get_command(app))
+    for before, block in zip([None, *blocks(page)], blocks(page), strict=False):
+        if block.language == "python":
+            found = ast.parse(block.text, f"{block}")
+            if before is None or before.language != "diff":
+                import_all(found)
+        elif block.language == "console":
+            for words in commands(block):
+                context = group.make_context("fedsim", words[:1])
+                name, command, _ = group.resolve_command(context, words[:1])
+                assert command is not None, f"{block}: {words}"
+                command.make_context(name, words[1:], parent=context)
+
+
+def import_all(code: ast.Module) -> None:
+    """Import what *code* imports of fedsim."""
+    for node in ast.walk(code):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fedsim"):
+            exec(compile(ast.Module([node], []), "import", "exec"), {})
+
+
+def commands(block: Block) -> list[list[str]]:
+    """Return the words after ``fedsim`` of each command of a block that begins with it."""
+    found = [first_command(line)[0] for line in lines_of(block)]
+    return [words[1:] for words in found if words[0] == "fedsim"]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] * (page.stem in LONG)) for page in RUN],
+    ids=name_of,
+)
 def test_examples_run(page: Path, tmp_path: Path) -> None:
     """Code and commands of a page run, and print what the page shows, figures apart."""
     for output in run_page(page, tmp_path, slow=False):
@@ -71,10 +124,11 @@ def test_examples_run(page: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", SLOW, ids=name_of)
 def test_slow_examples_run(page: Path, tmp_path: Path) -> None:
-    """So do the examples that take longer, to the figure, the time of the run apart."""
+    """So do the examples that take longer; commands to the figure, the time of the run apart."""
     for output in run_page(page, tmp_path, slow=True):
-        if output.block.word == "slow":
-            assert timeless(output.text) == timeless(output.block.text), f"{output.block}"
+        alike = timeless if output.block.word == "slow" else masked
+        assert alike(output.text) == alike(output.block.text), f"{output.block}: make docs"
+    plt.close("all")
 
 
 def timeless(output: str) -> str:
@@ -165,7 +219,13 @@ def test_the_router_of_the_readme_may_be_copied() -> None:
     (router,) = [block for block in blocks(ROOT / "README.md") if block.word == "my_routers.py"]
     names: dict[str, Any] = {"__name__": "readme_routers"}
     exec(router.text, names)
-    scenario = fedsim.load(ROOT / "scenarios" / "three-regions.yaml")
+    four_times_sooner = {
+        "duration": "5min",
+        "warmup": "30s",
+        **{f"faults.{number}.at": at for number, at in enumerate(("60s", "120s", "210s"))},
+        **{f"faults.{number}.lasts": lasts for number, lasts in enumerate(("30s", "45s", "30s"))},
+    }
+    scenario = fedsim.load(ROOT / "scenarios" / "three-regions.yaml", four_times_sooner)
 
     summary = fedsim.simulate(scenario, router=names["StickyTenants"]).summary()
 

@@ -244,7 +244,7 @@ class TestProfile:
             fit.held_out.error("latency_s"), abs=1e-4
         )
 
-    def test_the_directory_holds_the_evidence(self, fit, tmp_path):
+    def test_the_directory_holds_the_evidence(self, fit, tmp_path, drawn):
         """Every held-out request, all figures as JSON, and the chart."""
         save_engine(fit, tmp_path / "out")
         saved = pd.read_parquet(tmp_path / "out" / "held-out.parquet")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy as np
 
 from fedsim.charts.calibration import predicted_measured, service_fit
@@ -51,6 +53,7 @@ class TestServiceFit:
             times,
             {"exponential": lambda t: -np.expm1(-t), "gamma": lambda t: -np.expm1(-t / 2)},
         )
+        chart.savefig(BytesIO())
         (axes,) = chart.axes
         legend = axes.get_legend()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy as np
 import pandas as pd
 
@@ -23,6 +25,7 @@ def test_curves_has_a_line_and_a_band_for_each_combination():
     chart = curves(
         table(), label="latency", key="rate (req/s)", lines="strategy", unit="s", limit=2.5
     )
+    chart.savefig(BytesIO())
     (axes,) = chart.axes
     named = {line.get_label(): line for line in axes.get_lines()}
     assert np.asarray(named["a"].get_xdata()).tolist() == [1.0, 2.0, 4.0]
@@ -56,6 +59,7 @@ def test_heat_map_has_a_field_for_each_combination():
     """Numbers ascend, and each field has its value."""
     shuffled = table((4.0, 1.0, 2.0))
     chart = heat_map(shuffled, label="latency", keys=["rate (req/s)", "strategy"], unit="s")
+    chart.savefig(BytesIO())
     axes = chart.axes[0]
     (image,) = axes.get_images()
     assert image.origin == "upper"  # texts read from the top
