@@ -302,6 +302,7 @@ OTHERS = {
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Item 'summary' on TypedDict")  # of LiteLLM's import
 @pytest.mark.parametrize("router", OTHERS)
 def test_routers_of_others_pass(router, monkeypatch):
     """LiteLLM's strategies and the router in plain asyncio pass, or say why not."""
