@@ -94,9 +94,9 @@ def _find_plugins(scenario: Scenario) -> list[str]:
 
     scenarios = [scenario]
     if scenario.compare is not None:
-        from fedsim.studies.variants import variants
+        from fedsim.studies.variants import compared
 
-        scenarios += [scenario.changed(variant.changes) for variant in variants(scenario)]
+        scenarios += compared(scenario)
     losses: dict[str, None] = {}
     for each in scenarios:
         found_scalers(each)

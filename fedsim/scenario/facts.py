@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from pydantic import ValidationError, create_model
@@ -22,7 +22,7 @@ _LEVELS = {level.name.lower(): level for level in PrivacyLevel}
 _NODE = re.compile(r"(?P<pool>.+)-(?P<number>0|[1-9][0-9]*)\Z", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Facts:
     """The values of a document that are valid, whatever is wrong with others.
 
@@ -94,7 +94,12 @@ class Facts:
         Empty where it gives no mapping.
         """
         here = self.written(*path)
-        return {key: self.at(*path, key) for key in here} if isinstance(here, dict) else {}
+        if not isinstance(here, dict):
+            return {}
+        if self.file is None:
+            return {key: self.at(*path, key) for key in here}
+        known = self.at(*path)
+        return {key: _inside(known, key) for key in here}
 
     def written(self, *path: str | int) -> Any:
         """Return what stands at *path*, as it is written, right or wrong; None for nothing."""
@@ -115,22 +120,22 @@ class Facts:
         value = self.at(*path)
         return value if isinstance(value, float) else None
 
-    @property
+    @cached_property
     def regions(self) -> list[str]:
         """The names of all regions."""
         return list(self.mapping("regions"))
 
-    @property
+    @cached_property
     def pools(self) -> list[str]:
         """The names of all pools that are mappings."""
         return [name for name in self.mapping("pools") if self.mapping("pools", name)]
 
-    @property
+    @cached_property
     def pools_with_nodes(self) -> list[str]:
         """The names of the pools that have nodes, as far as can be known."""
         return [pool for pool in self.pools if self.pool_count(pool) != 0]
 
-    @property
+    @cached_property
     def streams(self) -> list[str]:
         """The names of all streams that are mappings."""
         return [name for name in self.mapping("workload") if self.mapping("workload", name)]

@@ -101,7 +101,7 @@ def _rebuilt(scenario: Scenario, source: Source, changes: Mapping[str, object]) 
         problems=[],
         objects=dict(document.objects),
     )
-    return _built(own, changes, scenario.path, scenario.plugin_directory, source)
+    return _built(own, changes, scenario.path, scenario.plugin_directory, scenario)
 
 
 def _built(
@@ -109,7 +109,7 @@ def _built(
     changes: Mapping[str, object],
     path: Path,
     plugins: Path,
-    before: Source | None = None,
+    before: Scenario | None = None,
 ) -> Scenario:
     """Return the scenario of *document* with *changes*.
 
@@ -118,19 +118,24 @@ def _built(
         changes: Values by dotted path.
         path: Where the file is.
         plugins: Where its plug-ins may be.
-        before: What the scenario was made from that is changed; files that it read and that mean
-            the same are not read again.
+        before: The scenario that is changed; files that it read and that mean the same are not read
+            again.
     """
+    source = None if before is None else before.source
+
+    def same(*keys: str) -> bool:
+        return source is not None and _same(source.document, document, *keys)
+
     apply_overrides(document, changes)
     file, facts, problems = validate(document)
     broken: list[Problem] = []
     unusable: list[Problem] = []
-    if before is not None and _same(before.document, document, "workload", "regions"):
-        files = before.files
+    if source is not None and same("workload", "regions"):
+        files = source.files
     else:
         files, broken = read_workload_files(facts, path.parent)
-    if before is not None and _same(before.document, document, "pools"):
-        engines = before.engines
+    if source is not None and same("pools"):
+        engines = source.engines
     else:
         engines, unusable = read_engine_sources(facts, path.parent)
     facts = replace(facts, profiles=engines.profiles)
@@ -142,7 +147,11 @@ def _built(
         raise ScenarioError(_in_order(document, problems))
     completed = complete(file, path, engines)
     scenario = _scenario(completed, Source(document, files, engines, _rebuilt), path)
-    return replace(scenario, plugin_directory=plugins, figures=figures(file, engines))
+    if before is not None and same("network", "regions", "pools", "workload", "faults"):
+        found = before.figures
+    else:
+        found = figures(file, engines)
+    return replace(scenario, plugin_directory=plugins, figures=found)
 
 
 def _same(before: Document, after: Document, *keys: str) -> bool:

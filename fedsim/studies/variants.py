@@ -50,6 +50,25 @@ def variants(
         ScenarioError: There is nothing to compare, two have the same name, or a variant makes no
             scenario.
     """
+    found = _chosen(scenario, strategies, routers)
+    for variant in found:
+        scenario.changed(variant.changes)
+    return tuple(found)
+
+
+def compared(scenario: Scenario) -> list[Scenario]:
+    """Return a scenario with each of the changes that it compares.
+
+    Raises:
+        ScenarioError: As of `variants`.
+    """
+    return [scenario.changed(variant.changes) for variant in _chosen(scenario, None, None)]
+
+
+def _chosen(
+    scenario: Scenario, strategies: Iterable[Any] | None, routers: Mapping[str, Any] | None
+) -> list[Variant]:
+    """Return what is to be compared, not known yet to make scenarios."""
     named = dict(routers or {})
     own_router = scenario.federation.router
     if strategies is None:
@@ -68,9 +87,7 @@ def variants(
     if twice is not None:
         message = f"Two of the strategies and routers to compare are called {twice!r}."
         raise _wrong(message, "Name each once, and a router by a name of its own.")
-    for variant in found:
-        scenario.changed(variant.changes)
-    return tuple(found)
+    return found
 
 
 def require_known(name: str, variants: Sequence[Variant]) -> None:
