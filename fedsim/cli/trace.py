@@ -16,7 +16,8 @@ from fedsim.cli.output import print_json
 
 if TYPE_CHECKING:
     from fedsim.workload.describe import Description
-    from fedsim.workload.traces import Columns, Trace
+    from fedsim.workload.traces.formats import Columns
+    from fedsim.workload.traces.trace import Trace
 
 TracePath = Annotated[
     Path,
@@ -53,7 +54,8 @@ def trace(
     """Describe a recorded trace: rate, bursts, sizes, and what its prompts have in common."""
     with reported():
         from fedsim.workload.describe import describe
-        from fedsim.workload.traces import read_trace, recognised
+        from fedsim.workload.traces.formats import recognised
+        from fedsim.workload.traces.reading import read_trace
 
         chosen = _columns(columns)
         _check(form, columns, out)
@@ -83,7 +85,7 @@ def _columns(text: str | None) -> Columns:
 
     from fedsim.errors import Problem, ScenarioError
     from fedsim.scenario.schema.base import suggestion
-    from fedsim.workload.traces import Columns
+    from fedsim.workload.traces.formats import Columns
 
     known = [each.name for each in fields(Columns)]
     names: dict[str, str] = {}
@@ -111,7 +113,7 @@ def _check(form: str | None, columns: str | None, out: Path | None) -> None:
     """
     from fedsim.errors import Problem, ScenarioError
     from fedsim.scenario.schema.base import suggestion
-    from fedsim.workload.traces import FORMATS, OWN_FORMATS
+    from fedsim.workload.traces.formats import FORMATS, OWN_FORMATS
 
     problems = []
     if form is not None and form not in FORMATS:

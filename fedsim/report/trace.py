@@ -21,7 +21,7 @@ from fedsim.document import (
 )
 from fedsim.scenario.load_notes import doubts
 from fedsim.workload.describe import Counts, Description, Sharing
-from fedsim.workload.traces import Trace
+from fedsim.workload.traces.trace import Trace
 
 
 def trace_report(

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from fedsim.errors import ArgumentError, ResultsError
-from fedsim.results.manifest import json_text
 
 MANIFEST = "manifest.json"
 """The file by which the directory of a run is known."""
@@ -58,6 +57,8 @@ def whole_directory(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 def write_json(path: Path, data: Any) -> None:
     """Write *data* as JSON for people, NaN as null."""
+    from fedsim.results.manifest import json_text
+
     path.write_text(json_text(data) + "\n", encoding="utf-8")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
-from concurrent.futures import Executor
 from numbers import Integral, Real
 from os import PathLike
 from typing import Any
@@ -57,7 +56,11 @@ def require_executor(value: object) -> None:
     Raises:
         ArgumentError: It is not.
     """
-    if value is not None and not isinstance(value, Executor):
+    if value is None:
+        return
+    from concurrent.futures import Executor
+
+    if not isinstance(value, Executor):
         hint = "Write executor=ThreadPoolExecutor(4), or workers=4 for processes."
         rule = "executor is a concurrent.futures.Executor"
         raise _wrong(rule, value, hint)

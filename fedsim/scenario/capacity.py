@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.errors import Problem
-from fedsim.scenario.engine_use import EngineUse, engine_use
 from fedsim.scenario.offered_load import OfferedLoad, kind
 from fedsim.scenario.source import Place
 from fedsim.scenario.spec import Scenario
-from fedsim.world.engine.config import EngineConfig
+
+if TYPE_CHECKING:
+    from fedsim.scenario.engine_use import EngineUse
+    from fedsim.world.engine.config import EngineConfig
 
 Rates = NDArray[np.float64]
 
@@ -115,6 +118,8 @@ def capacity_table(load: OfferedLoad) -> tuple[PoolLoad, ...]:
 
 def _use(load: OfferedLoad, engine: EngineConfig, number: int, shares: Rates) -> EngineUse:
     """Return how the engines of a pool are used by its shares of the streams."""
+    from fedsim.scenario.engine_use import engine_use
+
     rates_rps = (load.rates_rps * shares[:, number] / load.nodes[number]).tolist()
     return engine_use(
         engine, [(load.sample(row), rate) for row, rate in enumerate(rates_rps) if rate > 0.0]

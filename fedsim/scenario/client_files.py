@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
-from fedsim.scenario.schema.servegen import is_servegen
+from fedsim.scenario.schema.arrivals import is_servegen
 from fedsim.scenario.source import KeyPath
 from fedsim.scenario.trace_files import file_problem
 from fedsim.workload.length_tables import ClientLengths

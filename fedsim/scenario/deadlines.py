@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,11 @@ from fedsim.scenario.spec import FederationSpec, Scenario
 from fedsim.scenario.units import DURATION
 from fedsim.workload.details import Details
 from fedsim.world.config import StreamConfig
-from fedsim.world.engine.config import EngineConfig
-from fedsim.world.engine.engine import Engine, Sequence
 from fedsim.world.network import NetworkConfig
 from fedsim.world.nodes.config import PoolConfig
+
+if TYPE_CHECKING:
+    from fedsim.world.engine.config import EngineConfig
 
 MOST = 1000
 """Requests of a stream that are looked at."""
@@ -103,6 +105,8 @@ def idle_needs(pool: PoolConfig, sample: RequestSample) -> Needs:
 
 
 def _of_engine(config: EngineConfig, requests: list[_Request]) -> Needs:
+    from fedsim.world.engine.engine import Engine
+
     found: dict[tuple[int, int], tuple[float, float, float, float]] = {}
     needs = []
     limits = Engine(config)
@@ -117,6 +121,8 @@ def _of_engine(config: EngineConfig, requests: list[_Request]) -> Needs:
 
 def _alone_s(config: EngineConfig, prompt: int, output: int) -> tuple[float, float, float, float]:
     """Return the needs of a request that an engine serves alone, in seconds."""
+    from fedsim.world.engine.engine import Engine, Sequence
+
     engine, sequence, gap_s = Engine(config), Sequence(prompt, output), 0.0
     engine.submit(sequence, 0.0)
     while engine.next_change_s() < math.inf:

@@ -12,18 +12,16 @@ from fedsim.scenario.catalogues.profiles import PROFILE_FILES, Profile
 from fedsim.scenario.engine_files import EngineSources
 from fedsim.scenario.schema.derived import SettingsOf
 from fedsim.scenario.schema.federation import Federation
-from fedsim.scenario.schema.plan import LEAST_REPLICATIONS, Plan
 from fedsim.scenario.schema.policies import PolicySettings
 from fedsim.scenario.schema.pools import Pool
 from fedsim.scenario.schema.presets import AnyFederation
 from fedsim.scenario.schema.root import ScenarioFile, Study
-from fedsim.scenario.schema.servegen import ServeGenArrivals
-from fedsim.scenario.schema.sizes import AnyTokens, TokenSample
-from fedsim.scenario.schema.trace_arrivals import TraceArrivals
+from fedsim.scenario.schema.sizes import AnyTokens
 from fedsim.scenario.schema.workload import Stream
 
 if TYPE_CHECKING:
     from fedsim.scenario.schema.engine import Engine
+    from fedsim.scenario.schema.plan import Plan
 
 QUEUE_LIMIT = 64
 """Most requests that wait on a node with slots, where the file does not say."""
@@ -68,6 +66,8 @@ def _complete_plan(plan: Plan | None, study: Study) -> Plan | None:
     """Return the plan with what it takes from the settings of all studies."""
     if plan is None:
         return None
+    from fedsim.scenario.schema.plan import LEAST_REPLICATIONS
+
     stated = study.replications if "replications" in study.model_fields_set else PLANNED
     return plan.model_copy(
         update={
@@ -123,16 +123,8 @@ def _complete_engine(engine: Engine, folder: Path) -> Engine:
 
 def _complete_stream(stream: Stream, regions: list[str], folder: Path, streamed: bool) -> Stream:
     arrivals = stream.arrivals
-    if isinstance(arrivals, TraceArrivals):
-        file = (folder / arrivals.file).resolve()
-        arrivals = arrivals.model_copy(update={"file": file.as_posix()})
-    if isinstance(arrivals, ServeGenArrivals):
-        lengths = arrivals.lengths
-        paths = {
-            "file": (folder / arrivals.file).resolve().as_posix(),
-            "lengths": None if lengths is None else (folder / lengths).resolve().as_posix(),
-        }
-        arrivals = arrivals.model_copy(update=paths)
+    if arrivals is not None and arrivals.process == "trace":
+        arrivals = arrivals.found_in(folder)
     complete: dict[str, Any] = {
         "arrivals": arrivals,
         "origins": stream.origins or dict.fromkeys(regions, 1.0),
@@ -148,9 +140,7 @@ def _complete_stream(stream: Stream, regions: list[str], folder: Path, streamed:
 
 
 def _complete_tokens(tokens: AnyTokens | None, folder: Path) -> AnyTokens | None:
-    if not isinstance(tokens, TokenSample):
-        return tokens
-    return tokens.found_in(folder)
+    return None if tokens is None else tokens.found_in(folder)
 
 
 def _complete_federation(

@@ -6,12 +6,15 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fedsim.errors import Problem, ScenarioError
 from fedsim.scenario.catalogues.profiles import PROFILE_FILES, Profile, profile
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.source import KeyPath
-from fedsim.world.engine.measured import MeasuredSteps
+
+if TYPE_CHECKING:
+    from fedsim.world.engine.measured import MeasuredSteps
 
 PREFILL_COLUMNS = ("new_tokens", "cached_tokens")
 DECODE_COLUMNS = ("sequences", "context_tokens")
@@ -80,6 +83,8 @@ def read_steps(path: Path) -> MeasuredSteps:
         OSError: The file cannot be read.
         ValueError: It is no such table; the text says why, and in which line.
     """
+    from fedsim.world.engine.measured import MeasuredSteps
+
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file)
         missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]

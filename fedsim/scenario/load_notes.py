@@ -14,7 +14,7 @@ from fedsim.workload.arrivals.curves import Curve, Diurnal, Spike, Steps
 from fedsim.workload.arrivals.modulated import Modulated
 from fedsim.workload.superposition import Superposition
 from fedsim.workload.tenants import NamedTenants
-from fedsim.workload.traces import Trace
+from fedsim.workload.traces.trace import Trace
 from fedsim.workload.traffic import Traffic
 
 _LONG_GAP_S = 300.0

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from fedsim.scenario.engine_time import engine_time_s
 from fedsim.scenario.request_samples import RequestSample
 from fedsim.workload.details import Details, Pictures
 from fedsim.workload.mean_sizes import MeanSizes
@@ -28,6 +27,8 @@ def node_time_s(pool: PoolConfig, sizes: MeanSizes, sample: Callable[[], Request
         sample: Gives requests of which they are the means, where it takes them.
     """
     if pool.engine is not None:
+        from fedsim.scenario.engine_time import engine_time_s
+
         return engine_time_s(pool.engine, sample())
     if pool.batching is not None:
         most = pool.batching.max_batch

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fedsim.errors import Problem
 from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.scenario.request_samples import RequestSample
 from fedsim.scenario.source import Place
-from fedsim.world.engine.engine import Engine
+
+if TYPE_CHECKING:
+    from fedsim.world.engine.config import EngineConfig
 
 _FEW = 0.01
 """A smaller share of requests that do not fit is worth saying, and no reason not to run."""
@@ -53,7 +56,7 @@ def _found(load: OfferedLoad) -> Iterator[Oversized]:
             if not load.fits[row, column] or pool.engine is None:
                 continue
             sample = load.sample(row)
-            count, reason = _refused(Engine(pool.engine), sample)
+            count, reason = _refused(pool.engine, sample)
             if count:
                 share = count / len(sample.details)
                 who = _who(load, row, count, sample)
@@ -61,8 +64,11 @@ def _found(load: OfferedLoad) -> Iterator[Oversized]:
                 yield Oversized(share, _problem(load, row, message))
 
 
-def _refused(engine: Engine, sample: RequestSample) -> tuple[int, str | None]:
+def _refused(config: EngineConfig, sample: RequestSample) -> tuple[int, str | None]:
     """Return how many requests do not fit, and why the largest of them does not."""
+    from fedsim.world.engine.engine import Engine
+
+    engine = Engine(config)
     count, largest, why = 0, -1, None
     rows = zip(sample.prompt_tokens.tolist(), sample.output_tokens.tolist(), strict=True)
     for prompt, output in rows:

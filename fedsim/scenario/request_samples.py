@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,12 @@ from fedsim.kernel.streams import Streams
 from fedsim.scenario.tabulated import tabulated
 from fedsim.workload.arrivals import ClosedLoop, Poisson
 from fedsim.workload.arrived import is_marked
-from fedsim.workload.conversations import Sessions
 from fedsim.workload.details import Details
 from fedsim.workload.marks import brings_tokens
 from fedsim.workload.traffic import Traffic
+
+if TYPE_CHECKING:
+    from fedsim.workload.conversations import Sessions
 
 SIZE = 10_000
 """Requests of a sample."""
@@ -78,7 +81,8 @@ def sample_requests(traffic: Traffic, until_s: float) -> RequestSample:
     if traffic.conversation is not None:
         drawn = dataclasses.replace(traffic, arrivals=_RARE)
         users = drawn.users(Streams(_SEED), _EVER_S, SIZE // 20)
-        assert isinstance(users, Sessions)
+        if TYPE_CHECKING:
+            assert isinstance(users, Sessions)
         turns = list(islice(_of_sessions(users), SIZE))
         prompts, outputs, details, session, after_s = zip(*turns, strict=True)
         return RequestSample(

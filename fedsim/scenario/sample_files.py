@@ -7,10 +7,10 @@ from pathlib import Path
 
 from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
-from fedsim.scenario.schema.sizes import TokenSample
+from fedsim.scenario.schema.traces import TokenSample
 from fedsim.scenario.source import KeyPath
 from fedsim.scenario.trace_files import file_problem, recorded
-from fedsim.workload.traces import Trace
+from fedsim.workload.traces.trace import Trace
 
 
 def read_samples(facts: Facts, folder: Path) -> tuple[dict[str, Trace], list[Problem]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fedsim.errors import Problem, ScenarioError
 from fedsim.federation.breaker import BreakerConfig
@@ -17,7 +17,6 @@ from fedsim.federation.policies import DEFAULT_POLICIES
 from fedsim.federation.rate_breaker import RateBreakerConfig
 from fedsim.federation.router import RouterConfig
 from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
-from fedsim.results.measures import Limit
 from fedsim.results.slo import Slo
 from fedsim.results.sources import Figure
 from fedsim.scenario.arguments import require_changes
@@ -27,6 +26,9 @@ from fedsim.scenario.files import WorkloadFiles
 from fedsim.scenario.objects import given_in
 from fedsim.scenario.source import Document, Place, dotted
 from fedsim.world.config import WorldConfig
+
+if TYPE_CHECKING:
+    from fedsim.results.measures import Limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,21 +10,14 @@ from pathlib import Path
 from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
 from fedsim.scenario.schema.base import suggestion
-from fedsim.scenario.schema.trace_arrivals import TraceArrivals, TraceColumns
+from fedsim.scenario.schema.traces import TraceArrivals, TraceColumns
 from fedsim.scenario.source import KeyPath
 from fedsim.workload.describe import quantised
-from fedsim.workload.traces import (
-    OWN_FORMATS,
-    Columns,
-    Labels,
-    Trace,
-    TraceError,
-    cut,
-    read_trace,
-    recognised,
-    spread,
-)
-from fedsim.workload.traces.transform import BUCKET_S
+from fedsim.workload.traces.errors import TraceError
+from fedsim.workload.traces.formats import OWN_FORMATS, Columns, recognised
+from fedsim.workload.traces.reading import read_trace
+from fedsim.workload.traces.trace import Labels, Trace
+from fedsim.workload.traces.transform import BUCKET_S, cut, spread
 
 
 def read_traces(facts: Facts, folder: Path) -> tuple[dict[str, Trace], list[Problem]]:

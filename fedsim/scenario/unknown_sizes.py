@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from fedsim.errors import Problem
 from fedsim.scenario.facts import Facts
+from fedsim.scenario.schema.arrivals import is_servegen
 from fedsim.scenario.schema.base import listed
-from fedsim.scenario.schema.servegen import is_servegen
 
 
 @dataclass(frozen=True, slots=True)

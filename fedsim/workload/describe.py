@@ -21,8 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedsim.workload.traces import Blocks, Trace
-from fedsim.workload.traces.trace import Floats, Integers
+from fedsim.workload.traces.trace import Blocks, Floats, Integers, Trace
 
 IDC_WINDOWS_S = (1.0, 10.0, 60.0)
 """Windows in which requests are counted, in seconds."""

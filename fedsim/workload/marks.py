@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fedsim.workload.arrivals import ArrivalProcess, TraceReplay
 from fedsim.workload.arrived import Arrived, Generators, Integers, has_zones, is_marked
 from fedsim.workload.mean_sizes import MeanSizes
-from fedsim.workload.traces import Trace
+
+if TYPE_CHECKING:
+    from fedsim.workload.traces.trace import Trace
 
 
 def arriving(

@@ -27,7 +27,7 @@ from fedsim.workload.popularity import bounds, pick
 from fedsim.workload.superposition import Floats, Marked, in_blocks
 
 if TYPE_CHECKING:
-    from fedsim.workload.traces import Trace
+    from fedsim.workload.traces.trace import Trace
 
 WINDOW_S = 600.0
 """Length of a window with one rate, in seconds."""

@@ -21,8 +21,8 @@ import numpy as np
 
 from fedsim.workload.length_tables import LEVELS, ClientLengths, LengthTables
 from fedsim.workload.servegen import LENGTH_WINDOW_S, WINDOW_S, ClientRates
-from fedsim.workload.traces import TraceError
 from fedsim.workload.traces.content import full_lines
+from fedsim.workload.traces.errors import TraceError
 
 _EXPECTED = "Give the files of ServeGen's clients."
 _HEADER = "category,model,client,t_s,rate_rps,iat_cv,iat_dist,iat_shape,iat_scale"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,11 @@ from fedsim.workload.details import Audio, Details, Prompt
 from fedsim.workload.distributions import Distribution
 from fedsim.workload.draws import Draws
 from fedsim.workload.mean_sizes import MeanSizes
-from fedsim.workload.pictures import PictureDraws, PictureSizes
-from fedsim.workload.prefixes import Prefixes, SystemPrompts
 from fedsim.workload.tokens import Tokens, TokenSource
+
+if TYPE_CHECKING:
+    from fedsim.workload.pictures import PictureDraws, PictureSizes
+    from fedsim.workload.prefixes import Prefixes, SystemPrompts
 
 _NO_TOKENS = Tokens()
 
@@ -97,10 +100,16 @@ class SizeDraws:
     ) -> None:
         self._sizes = sizes
         self._own = [(tenant, own) for tenant, own in enumerate(own_tokens) if own is not None]
-        self._pictures = None if sizes.pictures is None else PictureDraws(sizes.pictures)
-        self.system_prompts = (
-            None if sizes.prefixes is None else SystemPrompts(sizes.prefixes, generator)
-        )
+        self._pictures: PictureDraws | None = None
+        self.system_prompts: SystemPrompts | None = None
+        if sizes.pictures is not None:
+            from fedsim.workload.pictures import PictureDraws
+
+            self._pictures = PictureDraws(sizes.pictures)
+        if sizes.prefixes is not None:
+            from fedsim.workload.prefixes import SystemPrompts
+
+            self.system_prompts = SystemPrompts(sizes.prefixes, generator)
 
     def draw(self, draws: Draws, keys: NDArray[np.uint64], senders: Integers) -> Drawn:
         """Return the sizes of the next requests.

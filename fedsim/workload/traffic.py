@@ -6,19 +6,21 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from fedsim.workload.arrival_blocks import ArrivalBlock, ArrivalDraws
 from fedsim.workload.arrivals import BLOCK, ArrivalProcess, ClosedLoop
 from fedsim.workload.arrived import Begun, is_marked
 from fedsim.workload.checks import not_negative
-from fedsim.workload.closed_loop import LoopUsers
-from fedsim.workload.conversations import Conversation, Sessions, UnderWay
 from fedsim.workload.marks import arriving, brings_tokens, brought_means
 from fedsim.workload.mean_sizes import MeanSizes
-from fedsim.workload.reactive import Users
 from fedsim.workload.sizes import Sizes
 from fedsim.workload.sources import StreamSource
 from fedsim.workload.tenants import Senders
+
+if TYPE_CHECKING:
+    from fedsim.workload.conversations import Conversation
+    from fedsim.workload.reactive import Users
 
 _NO_SIZES = Sizes()
 
@@ -210,7 +212,11 @@ class Traffic:
                 under way at time 0.
         """
         if isinstance(self.arrivals, ClosedLoop):
+            from fedsim.workload.closed_loop import LoopUsers
+
             return LoopUsers(self, self.arrivals, streams, until_s, answer_s)
+        from fedsim.workload.conversations import Sessions, UnderWay
+
         assert self.conversation is not None
         draws, others = ArrivalDraws(self, streams), ArrivalDraws(self, streams, "under_way/")
 

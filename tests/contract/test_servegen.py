@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fedsim.kernel.streams import Streams
-from fedsim.workload import Traffic
 from fedsim.workload.servegen import ServeGen
 from fedsim.workload.servegen_files import read_lengths, read_rates
+from fedsim.workload.traffic import Traffic
 from tests.chosen import others_slow
 
 # clients, mean, least and most requests per second in ten minutes, peak over trough of the hours of

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from fedsim.workload.describe import Counts, Description, describe
-from fedsim.workload.traces import Trace, read_trace, spread
+from fedsim.workload.traces.reading import read_trace
+from fedsim.workload.traces.trace import Trace
+from fedsim.workload.traces.transform import spread
 from fedsim.world.engine.kv_cache import KvCache
 
 CONVERSATION = "mooncake_conversation.jsonl.gz"

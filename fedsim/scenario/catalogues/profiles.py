@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from fedsim.results.sources import Label
 from fedsim.scenario.catalogues.tables import CatalogueError, rows, scaled, sources, unknown
-from fedsim.world.engine.steps import Coefficients, StepTimes
 
 if TYPE_CHECKING:
     from fedsim.world.engine.measured import MeasuredSteps
+    from fedsim.world.engine.steps import Coefficients, StepTimes
 
 
 PROFILE_FILES = (".yaml", ".yml")
@@ -115,6 +115,8 @@ def _does_not_fit(name: str) -> CatalogueError:
 
 
 def _coefficients(row: Mapping[str, str]) -> Coefficients:
+    from fedsim.world.engine.steps import Coefficients
+
     return Coefficients(
         p0_s=scaled(row["p0_ms"], -3),
         p1_s=scaled(row["p1_us"], -6),

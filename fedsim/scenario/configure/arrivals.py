@@ -18,7 +18,7 @@ from fedsim.scenario.schema.arrivals import (
 )
 from fedsim.scenario.schema.curves import Burst, Day, StepsCurve
 from fedsim.workload import arrivals as processes
-from fedsim.workload.traces import Trace
+from fedsim.workload.traces.trace import Trace
 
 _PEAK_SHARE = 14.0 / 24.0
 """Where in its period a day has its peak if the file does not say: at 14h."""

@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     from fedsim.world.engine.config import EngineConfig
 
 
-def engine_config(pool: str, engine: Engine | None, sources: EngineSources) -> EngineConfig | None:
-    """Return the engine of *pool*, or None where it has none; what it states comes first."""
-    if engine is None:
-        return None
+def engine_config(pool: str, engine: Engine, sources: EngineSources) -> EngineConfig:
+    """Return the engine of *pool*; what it states comes first."""
     profile = sources.profiles.get(pool)
     capacity = engine.kv_capacity
     overhead_s = engine.request_overhead

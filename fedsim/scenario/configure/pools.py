@@ -6,7 +6,6 @@ from fedsim.federation.catalog import UNVERSIONED
 from fedsim.federation.contracts import Capability, ModelId, ModelMetadata, PrivacyLevel
 from fedsim.scenario.catalogues.profiles import Profile, parameters_of
 from fedsim.scenario.configure.costs import cost_usd_per_hour
-from fedsim.scenario.configure.engines import engine_config
 from fedsim.scenario.configure.services import batch_config, service_model
 from fedsim.scenario.engine_files import EngineSources
 from fedsim.scenario.schema.pools import Pool
@@ -24,7 +23,11 @@ def privacy_level(name: str) -> PrivacyLevel:
 def pool_config(name: str, pool: Pool, sources: EngineSources) -> PoolConfig:
     """Return the pool *name*, which is completed; *sources* has the step times of its engine."""
     profile = sources.profiles.get(name)
-    engine = engine_config(name, pool.engine, sources)
+    engine = None
+    if pool.engine is not None:
+        from fedsim.scenario.configure.engines import engine_config
+
+        engine = engine_config(name, pool.engine, sources)
     batching = batch_config(pool.batching, pool.service)
     batches = engine or batching
     return PoolConfig(

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from fedsim.scenario.configure.arrivals import arrival_process
-from fedsim.scenario.schema.sizes import (
-    AnyTokens,
-    ConversationSettings,
-    PictureSettings,
-    PrefixSettings,
-    TenantSettings,
-    TokenSample,
-)
+from fedsim.scenario.schema.sizes import AnyTokens, TenantSettings
+from fedsim.scenario.schema.sizes import Tokens as TokenSettings
 from fedsim.scenario.schema.workload import NamedTenants as NamedTenantSettings
 from fedsim.scenario.schema.workload import Stream
-from fedsim.workload.conversations import Conversation
-from fedsim.workload.pictures import PictureSizes
-from fedsim.workload.prefixes import Prefixes
 from fedsim.workload.sizes import Sizes
 from fedsim.workload.superposition import Superposition
 from fedsim.workload.tenants import NamedTenants, Senders, Tenant, Tenants
 from fedsim.workload.tokens import Tokens, TokenSamples, TokenSource
-from fedsim.workload.traces import Trace
+
+if TYPE_CHECKING:
+    from fedsim.scenario.schema.details import (
+        ConversationSettings,
+        PictureSettings,
+        PrefixSettings,
+    )
+    from fedsim.workload.conversations import Conversation
+    from fedsim.workload.pictures import PictureSizes
+    from fedsim.workload.prefixes import Prefixes
+    from fedsim.workload.traces.trace import Trace
 
 
 def sizes(stream: Stream, samples: Mapping[str, Trace]) -> Sizes:
@@ -42,13 +44,13 @@ def sizes(stream: Stream, samples: Mapping[str, Trace]) -> Sizes:
 
 def token_source(tokens: AnyTokens, samples: Mapping[str, Trace]) -> TokenSource:
     """Return where token counts come from."""
-    if isinstance(tokens, TokenSample):
-        trace = samples[tokens.key]
-        return TokenSamples(trace.prompt_tokens, trace.output_tokens)
-    return Tokens(
-        None if tokens.prompt is None else tokens.prompt.build(),
-        None if tokens.output is None else tokens.output.build(),
-    )
+    if isinstance(tokens, TokenSettings):
+        return Tokens(
+            None if tokens.prompt is None else tokens.prompt.build(),
+            None if tokens.output is None else tokens.output.build(),
+        )
+    trace = samples[tokens.key]
+    return TokenSamples(trace.prompt_tokens, trace.output_tokens)
 
 
 def tenants(stream: Stream, samples: Mapping[str, Trace], until_s: float) -> Senders | None:
@@ -92,6 +94,8 @@ def conversation(settings: ConversationSettings | None) -> Conversation | None:
     """Return how the arrivals of a stream go on, or None for single requests."""
     if settings is None:
         return None
+    from fedsim.workload.conversations import Conversation
+
     return Conversation(
         settings.turns.build(), settings.think.build(), settings.max_context, settings.block_tokens
     )
@@ -102,6 +106,8 @@ def _shares(settings: NamedTenantSettings) -> list[float]:
 
 
 def _pictures(settings: PictureSettings) -> PictureSizes:
+    from fedsim.workload.pictures import PictureSizes
+
     return PictureSizes(
         steps=settings.steps.build(),
         images=settings.images.build(),
@@ -111,4 +117,6 @@ def _pictures(settings: PictureSettings) -> PictureSizes:
 
 
 def _prefixes(settings: PrefixSettings) -> Prefixes:
+    from fedsim.workload.prefixes import Prefixes
+
     return Prefixes(settings.count, settings.zipf, settings.tokens.build(), settings.block_tokens)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fedsim.results.slo import SHARES, Slo
-from fedsim.scenario.schema.expect import Expect, limit_of
-from fedsim.scenario.schema.plan import LoadFactor, Loss, Plan, values_of
 from fedsim.scenario.schema.root import Compare, Precision, Study
-from fedsim.scenario.schema.slo import SloSettings
-from fedsim.scenario.schema.sweep import Sweep
 from fedsim.scenario.spec import (
     CompareSpec,
     ExpectSpec,
@@ -17,6 +15,12 @@ from fedsim.scenario.spec import (
     SurviveSpec,
     SweepSpec,
 )
+
+if TYPE_CHECKING:
+    from fedsim.scenario.schema.expect import Expect
+    from fedsim.scenario.schema.plan import LoadFactor, Loss, Plan
+    from fedsim.scenario.schema.slo import SloSettings
+    from fedsim.scenario.schema.sweep import Sweep
 
 
 def slo_config(slo: SloSettings | None) -> Slo | None:
@@ -62,6 +66,8 @@ def expect_spec(expect: Expect | None) -> ExpectSpec | None:
     """Return what to expect, or None where the file does not say."""
     if expect is None:
         return None
+    from fedsim.scenario.schema.expect import limit_of
+
     limit = expect.no_worse
     return ExpectSpec(
         expect.replications,
@@ -78,6 +84,8 @@ def plan_spec(plan: Plan | None) -> PlanSpec | None:
     """Return what to plan, complete, or None where the file does not say."""
     if plan is None:
         return None
+    from fedsim.scenario.schema.plan import values_of
+
     assert plan.replications is not None
     assert plan.confidence is not None
     return PlanSpec(
@@ -92,6 +100,8 @@ def plan_spec(plan: Plan | None) -> PlanSpec | None:
 
 
 def _survived(case: str | LoadFactor | Loss) -> SurviveSpec:
+    from fedsim.scenario.schema.plan import LoadFactor, Loss
+
     if isinstance(case, Loss):
         return SurviveSpec(lost=case.lose, settle_s=case.settle, interruption=case.interruption)
     if isinstance(case, LoadFactor):

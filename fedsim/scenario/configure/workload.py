@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fedsim.federation.contracts import Capability, QoSRequirements
-from fedsim.scenario.client_files import Clients
 from fedsim.scenario.configure.arrivals import arrival_process
 from fedsim.scenario.configure.pools import privacy_level
 from fedsim.scenario.configure.sizes import conversation, sizes, superposition, tenants
 from fedsim.scenario.files import WorkloadFiles
-from fedsim.scenario.schema.servegen import ServeGenArrivals
 from fedsim.scenario.schema.workload import Qos, Stream
 from fedsim.workload.arrivals import ArrivalProcess
-from fedsim.workload.servegen import ServeGen
-from fedsim.workload.traces import Trace
 from fedsim.workload.traffic import Traffic
 from fedsim.world.config import StreamConfig
+
+if TYPE_CHECKING:
+    from fedsim.scenario.client_files import Clients
+    from fedsim.scenario.schema.servegen import ServeGenArrivals
+    from fedsim.workload.servegen import ServeGen
+    from fedsim.workload.traces.trace import Trace
 
 
 def stream_config(name: str, stream: Stream, files: WorkloadFiles, until_s: float) -> StreamConfig:
@@ -55,12 +59,14 @@ def _arrivals(name: str, stream: Stream, files: WorkloadFiles) -> ArrivalProcess
     if (together := superposition(stream)) is not None:
         return together
     assert stream.arrivals is not None
-    if isinstance(stream.arrivals, ServeGenArrivals):
+    if stream.arrivals.process == "trace" and stream.arrivals.format == "servegen":
         return _servegen(stream.arrivals, files.clients[name])
     return arrival_process(stream.arrivals, stream.origins or {}, files.traces.get(name))
 
 
 def _servegen(settings: ServeGenArrivals, clients: Clients) -> ServeGen:
+    from fedsim.workload.servegen import ServeGen
+
     return ServeGen(
         clients.rates,
         clients.lengths,

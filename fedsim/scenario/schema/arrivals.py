@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from fedsim.scenario.schema.base import Choice, Later, Settings, error
 from fedsim.scenario.schema.curves import Burst, Curve, Day, RateStep, SpikeCurve, check_steps
 from fedsim.scenario.schema.distributions import CHOICE, DurationDistribution
-from fedsim.scenario.schema.servegen import ServeGenArrivals, is_servegen
-from fedsim.scenario.schema.trace_arrivals import TraceArrivals
 from fedsim.scenario.schema.types import (
     CountFrom1,
     Offset,
@@ -19,6 +17,15 @@ from fedsim.scenario.schema.types import (
     Rate,
     RateOrNone,
 )
+
+if TYPE_CHECKING:
+    from fedsim.scenario.schema.servegen import ServeGenArrivals
+    from fedsim.scenario.schema.traces import TraceArrivals
+else:
+    TraceArrivals = Annotated[Any, Later.at("fedsim.scenario.schema.traces", "TraceArrivals")]
+    ServeGenArrivals = Annotated[
+        Any, Later.at("fedsim.scenario.schema.servegen", "ServeGenArrivals")
+    ]
 
 Cv = Annotated[float, Field(gt=0, le=100)]
 """Standard deviation over mean of the times between arrivals."""
@@ -186,6 +193,13 @@ _PROCESS = Choice(
 )
 
 
+def is_servegen(arrivals: Any) -> bool:
+    """Return whether *arrivals*, as they stand in a file or as a model, are of that format."""
+    if isinstance(arrivals, dict):
+        return arrivals.get("process") == "trace" and arrivals.get("format") == "servegen"
+    return getattr(arrivals, "format", None) == "servegen"
+
+
 def _tag(value: Any) -> str:
     return "<servegen>" if is_servegen(value) else _PROCESS.tag(value)
 
@@ -199,8 +213,8 @@ Arrivals = Annotated[
     | Annotated[StepsArrivals, Later(), Tag("<steps>")]
     | Annotated[SpikeArrivals, Later(), Tag("<spike>")]
     | Annotated[ClosedLoopArrivals, Later(), Tag("<closed_loop>")]
-    | Annotated[TraceArrivals, Later(), Tag("<trace>")]
-    | Annotated[ServeGenArrivals, Later(), Tag("<servegen>")],
+    | Annotated[TraceArrivals, Tag("<trace>")]
+    | Annotated[ServeGenArrivals, Tag("<servegen>")],
     Discriminator(_tag),
     BeforeValidator(_PROCESS.check),
 ]

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
 from fedsim.scenario.schema.base import Later, Settings, error, shown, suggestion
 from fedsim.scenario.schema.derived import default_of
-from fedsim.scenario.schema.expect import Expect
 from fedsim.scenario.schema.faults import Fault
 from fedsim.scenario.schema.federation import Federation
-from fedsim.scenario.schema.plan import Plan
 from fedsim.scenario.schema.pools import Network, Pools, Regions
 from fedsim.scenario.schema.presets import AnyFederation
-from fedsim.scenario.schema.slo import SloSettings
-from fedsim.scenario.schema.sweep import Sweep
 from fedsim.scenario.schema.types import (
     Confidence,
     CountFrom1,
@@ -30,6 +26,17 @@ from fedsim.scenario.schema.types import (
 )
 from fedsim.scenario.schema.workload import Workload
 from fedsim.world.config import WorldConfig
+
+if TYPE_CHECKING:
+    from fedsim.scenario.schema.expect import Expect
+    from fedsim.scenario.schema.plan import Plan
+    from fedsim.scenario.schema.slo import SloSettings
+    from fedsim.scenario.schema.sweep import Sweep
+else:
+    Expect = Annotated[Any, Later.at("fedsim.scenario.schema.expect", "Expect")]
+    Plan = Annotated[Any, Later.at("fedsim.scenario.schema.plan", "Plan")]
+    SloSettings = Annotated[Any, Later.at("fedsim.scenario.schema.slo", "SloSettings")]
+    Sweep = Annotated[Any, Later.at("fedsim.scenario.schema.sweep", "Sweep")]
 
 
 class Record(Settings):
@@ -204,9 +211,7 @@ class ScenarioFile(Settings):
         default_factory=Federation, description="The real objects that run in the world."
     )
     faults: list[Fault] = Field(default_factory=list, description="What goes wrong.")
-    slo: Annotated[SloSettings, Later()] | None = Field(
-        default=None, description="The service objective."
-    )
+    slo: SloSettings | None = Field(default=None, description="The service objective.")
     record: Record = Field(default_factory=Record, description="What is kept of a run.")
     study: Study = Field(
         default_factory=Study, description="What all studies of many runs have in common."
@@ -214,12 +219,8 @@ class ScenarioFile(Settings):
     compare: Annotated[Compare, Later()] | None = Field(
         default=None, description="What fedsim compare compares."
     )
-    sweep: Annotated[Sweep, Later()] | None = Field(
-        default=None, description="What fedsim sweep varies."
-    )
-    expect: Annotated[Expect, Later()] | None = Field(
+    sweep: Sweep | None = Field(default=None, description="What fedsim sweep varies.")
+    expect: Expect | None = Field(
         default=None, description="What fedsim test expects of the scenario's runs."
     )
-    plan: Annotated[Plan, Later()] | None = Field(
-        default=None, description="What fedsim plan looks for."
-    )
+    plan: Plan | None = Field(default=None, description="What fedsim plan looks for.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from pathlib import Path
+from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -60,9 +61,14 @@ class ServeGenArrivals(Settings):
             raise error(message, "Write a later to, or an earlier from.", "to")
         return self
 
+    @property
+    def brings_tokens(self) -> bool:
+        """Whether the files have the token counts."""
+        return self.lengths is not None
 
-def is_servegen(arrivals: Any) -> bool:
-    """Return whether *arrivals*, as they stand in a file or as a model, are of this format."""
-    if isinstance(arrivals, dict):
-        return arrivals.get("process") == "trace" and arrivals.get("format") == "servegen"
-    return isinstance(arrivals, ServeGenArrivals)
+    def found_in(self, folder: Path) -> Self:
+        """Return the same with its files, which are relative to *folder*, named in full."""
+        named = {"file": self.file} | ({} if self.lengths is None else {"lengths": self.lengths})
+        return self.model_copy(
+            update={key: (folder / file).resolve().as_posix() for key, file in named.items()}
+        )

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from fedsim.federation.contracts import QoSRequirements
-from fedsim.scenario.schema.arrivals import Arrivals, ClosedLoopArrivals
+from fedsim.scenario.schema.arrivals import Arrivals, CurvedArrivals
 from fedsim.scenario.schema.base import Later, Settings, error
 from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.pools import Privacy
-from fedsim.scenario.schema.servegen import ServeGenArrivals
-from fedsim.scenario.schema.sizes import (
-    AnyTokens,
-    AudioSettings,
-    ConversationSettings,
-    PictureSettings,
-    PrefixSettings,
-    TenantSettings,
-    TokenSample,
-    no_other_block,
-    numbered,
-)
-from fedsim.scenario.schema.trace_arrivals import TraceArrivals
+from fedsim.scenario.schema.sizes import AnyTokens, TenantSettings, numbered
 from fedsim.scenario.schema.types import CapabilityName, Name, PositiveDuration, TokenRate, Weight
 from fedsim.world.config import StreamConfig
+
+if TYPE_CHECKING:
+    from fedsim.scenario.schema.details import (
+        AudioSettings,
+        ConversationSettings,
+        PictureSettings,
+        PrefixSettings,
+    )
+else:
+    AudioSettings, ConversationSettings, PictureSettings, PrefixSettings = (
+        Annotated[Any, Later.at("fedsim.scenario.schema.details", f"{name}Settings")]
+        for name in ("Audio", "Conversation", "Picture", "Prefix")
+    )
 
 
 class Qos(Settings):
@@ -89,7 +90,7 @@ class NamedTenant(Settings):
         if self.share is not None:
             message = "The tenant has arrivals of its own, so that there is nothing to share."
             raise error(message, "Remove share, or arrivals.", "share")
-        if isinstance(self.arrivals, TraceArrivals | ServeGenArrivals | ClosedLoopArrivals):
+        if not isinstance(self.arrivals, CurvedArrivals):
             message = f"A tenant's own arrivals cannot be of process {self.arrivals.process}."
             raise error(message, "Give it a stream of its own.", "arrivals")
         return self
@@ -142,18 +143,18 @@ class Stream(Settings):
         default=None,
         description="Token counts; unknown where not given. A trace brings its own.",
     )
-    prefixes: Annotated[PrefixSettings, Later()] | None = Field(
+    prefixes: PrefixSettings | None = Field(
         default=None,
         description="System prompts that prompts begin with; none where not given.",
     )
-    conversation: Annotated[ConversationSettings, Later()] | None = Field(
+    conversation: ConversationSettings | None = Field(
         default=None,
         description="How each arrival goes on as a session; a single request where not given.",
     )
-    audio: Annotated[AudioSettings, Later()] | None = Field(
+    audio: AudioSettings | None = Field(
         default=None, description="The speech to be recognized or synthesized; none if not given."
     )
-    pictures: Annotated[PictureSettings, Later()] | None = Field(
+    pictures: PictureSettings | None = Field(
         default=None, description="The pictures to be generated; none where not given."
     )
     tenants: AnyTenants | None = Field(
@@ -207,10 +208,8 @@ class Stream(Settings):
 
     @model_validator(mode="after")
     def _one_source_of_tokens(self) -> Self:
-        brings = isinstance(self.arrivals, TraceArrivals) or (
-            isinstance(self.arrivals, ServeGenArrivals) and self.arrivals.lengths is not None
-        )
-        if not brings:
+        arrivals = self.arrivals
+        if arrivals is None or arrivals.process != "trace" or not arrivals.brings_tokens:
             return self
         for key in ("tokens", "prefixes", "conversation"):
             if getattr(self, key) is not None:
@@ -220,11 +219,13 @@ class Stream(Settings):
 
     @model_validator(mode="after")
     def _clients_are_tenants(self) -> Self:
-        if isinstance(self.arrivals, ServeGenArrivals) and self.tenants is not None:
+        arrivals = self.arrivals
+        if arrivals is None or arrivals.process != "trace" or self.tenants is None:
+            return self
+        if arrivals.format == "servegen":
             message = "The clients of the file are the tenants of the stream."
             raise error(message, "Remove tenants.", "tenants")
-        columns = self.arrivals.columns if isinstance(self.arrivals, TraceArrivals) else None
-        if columns is not None and columns.tenant is not None and self.tenants is not None:
+        if arrivals.columns is not None and arrivals.columns.tenant is not None:
             message = "The trace says who sends each request."
             raise error(message, "Remove tenants, or the column of tenants.", "tenants")
         return self
@@ -241,10 +242,7 @@ class Stream(Settings):
 
     @model_validator(mode="after")
     def _prompts_are_known(self) -> Self:
-        if isinstance(self.tokens, TokenSample):
-            known = {"prompt", "output"}
-        else:
-            known = {key for key, value in self.tokens or () if value is not None}
+        known = set() if self.tokens is None else self.tokens.known
         if self.conversation is not None and known != {"prompt", "output"}:
             message = "Prompts of a conversation grow by messages and answers."
             remedy = "Add tokens: {prompt: …, output: …}, of one message and one answer."
@@ -258,11 +256,11 @@ class Stream(Settings):
     def _sessions_are_new(self) -> Self:
         if self.conversation is None:
             return self
-        if isinstance(self.arrivals, ClosedLoopArrivals):
+        if self.arrivals is not None and self.arrivals.process == "closed_loop":
             message = "A closed loop has users who never leave, and a conversation ends."
             raise error(message, "Use another arrival process, for new sessions.", "arrivals")
         if self.prefixes is not None:
-            no_other_block(self.prefixes, self.conversation)
+            self.prefixes.require_blocks(self.conversation.block_tokens)
         return self
 
     @field_validator("tenants")

@@ -9,8 +9,8 @@ from os import PathLike
 from pathlib import Path
 
 from fedsim.errors import FedsimError
-from fedsim.workload.traces import TraceError, recognised
-from fedsim.workload.traces.formats import ENDINGS
+from fedsim.workload.traces.errors import TraceError
+from fedsim.workload.traces.formats import ENDINGS, recognised
 from fedsim.workload.traces.opening import open_table
 
 _MOST_NAMED = 5

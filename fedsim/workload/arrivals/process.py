@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsim.workload.traces import Trace
+if TYPE_CHECKING:
+    from fedsim.workload.traces.trace import Trace
 
 BLOCK = 4096
 """Arrivals drawn at once: enough to make the fixed cost of a draw negligible."""

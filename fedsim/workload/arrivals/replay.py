@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.workload.arrivals.process import BLOCK, before
 from fedsim.workload.checks import positive
-from fedsim.workload.traces import Trace, at_rate
+
+if TYPE_CHECKING:
+    from fedsim.workload.traces.trace import Trace
 
 PEAK_WINDOW_S = 60.0
 """The peak of a trace is its mean rate over the busiest window of this length, in seconds."""
@@ -38,6 +41,8 @@ class TraceReplay:
         """Return the replay in which *rng* has drawn what is left out, and where copies come."""
         if self.rate_factor == 1.0:
             return self
+        from fedsim.workload.traces.transform import at_rate
+
         return TraceReplay(at_rate(self.trace, self.rate_factor, rng), self.speed)
 
     def mean_rps(self, until_s: float) -> float:

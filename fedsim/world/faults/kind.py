@@ -28,7 +28,6 @@ import numpy as np
 
 from fedsim.federation.settings import Bare, Limits
 from fedsim.world.faults.schedules import Episode, Life
-from fedsim.world.nodes.base import OfPlace
 
 if TYPE_CHECKING:
     from fedsim.kernel.environment import Environment
@@ -185,6 +184,8 @@ class NodeFault(FaultKind):
         Nodes that are absent when it begins are not struck, but by what holds a whole place down,
         which strikes those that come meanwhile too.
         """
+        from fedsim.world.nodes.base import OfPlace
+
         everywhere = place is not None and self.alone == ""
         cause = OfPlace() if everywhere else object()
         struck: list[Node] = []

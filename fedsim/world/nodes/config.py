@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fedsim.federation.contracts import Capability, ModelMetadata
 from fedsim.workload.distributions import Distribution
-from fedsim.world.engine.config import EngineConfig
-from fedsim.world.scalers.config import ScalerConfig
 from fedsim.world.service import BatchServiceModel, ServiceModel
+
+if TYPE_CHECKING:
+    from fedsim.world.engine.config import EngineConfig
+    from fedsim.world.scalers.config import ScalerConfig
 
 
 @dataclass(frozen=True, slots=True)

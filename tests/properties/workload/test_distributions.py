@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fedsim.workload import (
+from fedsim.workload.distributions import (
     Constant,
     Empirical,
     Exponential,

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedsim.workload import TraceError, read_azure
-from fedsim.workload.traces import FORMATS, Columns, read_trace
+from fedsim.workload.traces.errors import TraceError
+from fedsim.workload.traces.formats import FORMATS, Columns
+from fedsim.workload.traces.reading import read_azure, read_trace
 
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
 

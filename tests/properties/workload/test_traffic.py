@@ -9,19 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedsim.kernel.streams import Streams, generator, keyed_uniform, keyed_uniforms
-from fedsim.workload import (
-    ArrivalBlock,
-    Constant,
-    Exponential,
-    Lognormal,
-    Poisson,
-    Sizes,
-    Tenants,
-    Tokens,
-    Traffic,
-)
+from fedsim.workload.arrival_blocks import ArrivalBlock
+from fedsim.workload.arrivals import Poisson
 from fedsim.workload.conversations import Conversation
+from fedsim.workload.distributions import Constant, Exponential, Lognormal
 from fedsim.workload.prefixes import Prefixes
+from fedsim.workload.sizes import Sizes
+from fedsim.workload.tenants import Tenants
+from fedsim.workload.tokens import Tokens
+from fedsim.workload.traffic import Traffic
 
 seeds = st.integers(0, 2**70)
 words = st.integers(0, 2**64 - 1)

@@ -9,7 +9,6 @@ import pytest
 from scipy.special import gammainc, kolmogorov
 
 from fedsim.kernel.streams import Streams, generator
-from fedsim.workload import Traffic
 from fedsim.workload.arrivals import (
     Diurnal,
     GammaRenewal,
@@ -22,6 +21,7 @@ from fedsim.workload.arrivals import (
     WeibullRenewal,
     Zone,
 )
+from fedsim.workload.traffic import Traffic
 from tests.theory.workload.uniformity import P_LEAST, Z_MOST, chi_square_p, correlation_z, ks_p
 
 BATCHES = 25

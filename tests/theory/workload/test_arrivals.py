@@ -7,7 +7,12 @@ import pytest
 from scipy.special import ndtr, ndtri
 
 from fedsim.kernel.streams import SERVICE, Streams, generator, keyed_uniforms
-from fedsim.workload import Lognormal, Poisson, Sizes, Tenants, Tokens, Traffic
+from fedsim.workload.arrivals import Poisson
+from fedsim.workload.distributions import Lognormal
+from fedsim.workload.sizes import Sizes
+from fedsim.workload.tenants import Tenants
+from fedsim.workload.tokens import Tokens
+from fedsim.workload.traffic import Traffic
 from tests.theory.workload.uniformity import P_LEAST, Z_MOST, chi_square_p, correlation_z, ks_p
 
 RATE_RPS = 40.0

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from fedsim.workload import (
+from fedsim.workload.distributions import (
     Constant,
     Empirical,
     Exponential,

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 from fedsim.kernel.streams import Streams
-from fedsim.workload import Constant, Exponential, Poisson, Sizes, Tenants, TokenSamples, Traffic
+from fedsim.workload.arrivals import Poisson
 from fedsim.workload.conversations import Conversation
+from fedsim.workload.distributions import Constant, Exponential
 from fedsim.workload.pictures import BaseModels, PictureSizes
 from fedsim.workload.popularity import zipf_shares
 from fedsim.workload.prefixes import Prefixes
-from fedsim.workload.tokens import Tokens
+from fedsim.workload.sizes import Sizes
+from fedsim.workload.tenants import Tenants
+from fedsim.workload.tokens import Tokens, TokenSamples
+from fedsim.workload.traffic import Traffic
 from tests.theory.workload.uniformity import P_LEAST, Z_MOST, chi_square_p, correlation_z, ks_p
 
 ORIGINS = (("us", 1.0),)

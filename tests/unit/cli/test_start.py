@@ -13,11 +13,26 @@ SCENARIOS = Path("scenarios")
 SLOW = {"pandas", "scipy", "matplotlib", "pyarrow", "jinja2", "litellm"}
 UNUSED = {
     "fedsim.federation.strategies.caches",
+    "fedsim.kernel.environment",
+    "fedsim.results.measures",
     "fedsim.scenario.catalogues.profile_files",
+    "fedsim.scenario.engine_time",
     "fedsim.scenario.reference.schema",
+    "fedsim.scenario.schema.details",
     "fedsim.scenario.schema.engine",
+    "fedsim.scenario.schema.expect",
+    "fedsim.scenario.schema.plan",
+    "fedsim.scenario.schema.servegen",
+    "fedsim.scenario.schema.sweep",
+    "fedsim.scenario.schema.traces",
+    "fedsim.scenario.trace_files",
+    "fedsim.studies.compare",
+    "fedsim.workload.conversations",
+    "fedsim.world.engine.config",
+    "fedsim.world.scalers.config",
+    "fedsim.world.world",
 }
-"""What a scenario of slots and built-in objects has no use for."""
+"""What a check of the smallest scenario has no use for."""
 
 NOT_FOR_HELP = SLOW | {"numpy", "yaml", "asyncio", "simpy", "cloudpickle"}
 IMPORTED = """

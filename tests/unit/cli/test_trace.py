@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from fedsim.cli import app
 from fedsim.workload.describe import describe
-from fedsim.workload.traces import Trace
+from fedsim.workload.traces.trace import Trace
 
 
 @pytest.fixture

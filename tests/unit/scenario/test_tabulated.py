@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fedsim.scenario.tabulated import TabulatedGamma, tabulated
-from fedsim.workload import Constant, Gamma, Lognormal
+from fedsim.workload.distributions import Constant, Gamma, Lognormal
 from fedsim.workload.sizes import Sizes
 from fedsim.workload.tokens import Tokens
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fedsim.kernel.streams import generator
-from fedsim.workload import Poisson, Trace, TraceReplay
+from fedsim.workload.arrivals import Poisson, TraceReplay
+from fedsim.workload.traces.trace import Trace
 
 
 def rng():

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from fedsim.kernel.streams import SERVICE, Streams, keyed_uniform
-from fedsim.workload import Constant, Exponential, Lognormal, Tenants, Traffic
 from fedsim.workload.arrivals import ClosedLoop
+from fedsim.workload.distributions import Constant, Exponential, Lognormal
 from fedsim.workload.sizes import Sizes
+from fedsim.workload.tenants import Tenants
 from fedsim.workload.tokens import Tokens
+from fedsim.workload.traffic import Traffic
 
 THINK = Exponential(5.0)
 LOOP = ClosedLoop(10, THINK)

@@ -10,22 +10,15 @@ import numpy as np
 import pytest
 
 from fedsim.kernel.streams import SERVICE, Streams, keyed_uniform
-from fedsim.workload import (
-    Constant,
-    Exponential,
-    Lognormal,
-    Poisson,
-    Sizes,
-    Tenants,
-    Tokens,
-    TokenSamples,
-    Traffic,
-)
-from fedsim.workload.arrivals import ClosedLoop
+from fedsim.workload.arrivals import ClosedLoop, Poisson
 from fedsim.workload.conversations import Conversation
+from fedsim.workload.distributions import Constant, Exponential, Lognormal
 from fedsim.workload.pictures import PictureSizes
 from fedsim.workload.prefixes import Prefixes
-from fedsim.workload.tenants import NamedTenants, Tenant
+from fedsim.workload.sizes import Sizes
+from fedsim.workload.tenants import NamedTenants, Tenant, Tenants
+from fedsim.workload.tokens import Tokens, TokenSamples
+from fedsim.workload.traffic import Traffic
 from tests.unit.workload.test_traffic import REPLAY
 
 TOKENS = Tokens(Lognormal.from_median_p99(120, 900), Lognormal.from_median_p99(129, 601))

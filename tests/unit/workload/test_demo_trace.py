@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedsim.workload import read_azure
+from fedsim.workload.traces.reading import read_azure
 
 SCENARIOS = Path(__file__).resolve().parents[3] / "scenarios"
 TRACE = SCENARIOS / "traces" / "synthetic_code.csv.gz"

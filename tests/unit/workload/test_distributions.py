@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from fedsim.workload import (
+from fedsim.workload.distributions import (
     Constant,
     Empirical,
     Exponential,

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from scipy.special import gammainc
 
-from fedsim.workload import TraceError, Traffic
 from fedsim.workload.length_tables import LEVELS, ClientLengths, LengthTables
 from fedsim.workload.servegen import ClientRates, ServeGen
 from fedsim.workload.servegen_files import read_lengths, read_rates
+from fedsim.workload.traces.errors import TraceError
+from fedsim.workload.traffic import Traffic
 from tests.theory.workload.uniformity import P_LEAST, ks_p
 from tests.unit.scenario.writing import CLIENT_LENGTHS, CLIENT_RATES
 from tests.unit.workload.test_traffic import collect

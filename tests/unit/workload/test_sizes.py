@@ -9,22 +9,15 @@ import numpy as np
 import pytest
 
 from fedsim.kernel.streams import Streams
-from fedsim.workload import (
-    Constant,
-    Empirical,
-    Exponential,
-    Lognormal,
-    Poisson,
-    Sizes,
-    Tenants,
-    Tokens,
-    TokenSamples,
-    Traffic,
-)
+from fedsim.workload.arrivals import Poisson
 from fedsim.workload.details import Audio, Pictures
+from fedsim.workload.distributions import Constant, Empirical, Exponential, Lognormal
 from fedsim.workload.pictures import BaseModels, PictureSizes
 from fedsim.workload.prefixes import Prefixes
-from fedsim.workload.tenants import NamedTenants, Tenant
+from fedsim.workload.sizes import Sizes
+from fedsim.workload.tenants import NamedTenants, Tenant, Tenants
+from fedsim.workload.tokens import Tokens, TokenSamples
+from fedsim.workload.traffic import Traffic
 from tests.unit.workload.test_traffic import CHAT, collect
 
 PREFIXES = Prefixes(20, 1.0, Lognormal.from_median_p99(600, 3000))

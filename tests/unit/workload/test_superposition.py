@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from fedsim.kernel.streams import Streams
-from fedsim.workload import Constant, Poisson, Sizes, Tokens, Traffic
-from fedsim.workload.arrivals import GammaRenewal, Modulated, Regular, Steps, Zone
+from fedsim.workload.arrivals import GammaRenewal, Modulated, Poisson, Regular, Steps, Zone
+from fedsim.workload.distributions import Constant
+from fedsim.workload.sizes import Sizes
 from fedsim.workload.superposition import Superposition, in_blocks, merged
 from fedsim.workload.tenants import NamedTenants, Tenant
+from fedsim.workload.tokens import Tokens
+from fedsim.workload.traffic import Traffic
 from tests.unit.workload.test_traffic import collect
 
 TOGETHER = Superposition(

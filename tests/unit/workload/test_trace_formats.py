@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from fedsim.workload.details import Prompt
-from fedsim.workload.traces import Columns, TraceError, read_trace, recognised
+from fedsim.workload.traces.errors import TraceError
+from fedsim.workload.traces.formats import Columns, recognised
+from fedsim.workload.traces.reading import read_trace
 
 BURST = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type"
 BURST_ROWS = ["5,ChatGPT,472,18,490,Conversation log", "45,GPT-4,1087,0,1087,API log"]
@@ -245,7 +247,8 @@ class TestOwn:
         script = f"""
 import sys
 from fedsim.errors import FedsimError
-from fedsim.workload.traces import Columns, read_trace
+from fedsim.workload.traces.formats import Columns
+from fedsim.workload.traces.reading import read_trace
 import fedsim.workload.traces.jsonl_files as files
 files._CHUNK_BYTES = {len(row) + 1}
 for path in sys.argv[1:]:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fedsim.workload.describe import counts_in
-from fedsim.workload.traces import Blocks, Labels, Trace, at_rate, cut, spread
+from fedsim.workload.traces.trace import Blocks, Labels, Trace
+from fedsim.workload.traces.transform import at_rate, cut, spread
 
 COUNT = 20_000
 RATE_RPS = 5.0

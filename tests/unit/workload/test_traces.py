@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fedsim.errors import FedsimError
-from fedsim.workload import TraceError, read_azure
+from fedsim.workload.traces.errors import TraceError
+from fedsim.workload.traces.reading import read_azure
 
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
 ROWS = [

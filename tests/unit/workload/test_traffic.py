@@ -10,21 +10,15 @@ import numpy as np
 import pytest
 
 from fedsim.kernel.streams import SERVICE, Streams, keyed_uniform
-from fedsim.workload import (
-    ArrivalBlock,
-    Constant,
-    Exponential,
-    Lognormal,
-    Pareto,
-    Poisson,
-    Sizes,
-    Tenants,
-    Tokens,
-    Trace,
-    TraceReplay,
-    Traffic,
-)
+from fedsim.workload.arrival_blocks import ArrivalBlock
+from fedsim.workload.arrivals import Poisson, TraceReplay
+from fedsim.workload.distributions import Constant, Exponential, Lognormal, Pareto
 from fedsim.workload.mean_sizes import MeanSizes
+from fedsim.workload.sizes import Sizes
+from fedsim.workload.tenants import Tenants
+from fedsim.workload.tokens import Tokens
+from fedsim.workload.traces.trace import Trace
+from fedsim.workload.traffic import Traffic
 
 PROMPTS_AND_ANSWERS = Tokens(
     Lognormal.from_median_p99(1020, 4142), Lognormal.from_median_p99(129, 601)

@@ -1,7 +1,8 @@
-"""Replays of recorded traffic in the scenario file."""
+"""What is taken from recorded traffic in the scenario file: arrivals, and token counts."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -10,7 +11,7 @@ from fedsim.scenario.schema.base import Settings, error, listed
 from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.types import Duration, DurationOrOff, PositiveDuration
 from fedsim.workload.arrivals.replay import TraceReplay
-from fedsim.workload.traces import OWN_FORMATS, Columns
+from fedsim.workload.traces.formats import OWN_FORMATS, Columns
 
 
 class TraceColumns(Settings):
@@ -114,6 +115,15 @@ class TraceArrivals(Settings):
             raise error(message, "Name it: columns: {origin: …}, or remove regions.", "regions")
         return self
 
+    @property
+    def brings_tokens(self) -> bool:
+        """Whether the file has the token counts: always."""
+        return True
+
+    def found_in(self, folder: Path) -> Self:
+        """Return the same with its file, which is relative to *folder*, named in full."""
+        return self.model_copy(update={"file": (folder / self.file).resolve().as_posix()})
+
 
 def check_columns(form: str | None) -> None:
     """Check that a trace in the format *form* may have columns with names of one's own.
@@ -125,3 +135,43 @@ def check_columns(form: str | None) -> None:
         message = f"The format {form} has columns of its own."
         remedy = f"Remove columns, or write format: {listed(list(OWN_FORMATS))}."
         raise error(message, remedy, "columns")
+
+
+class TokenSample(Settings):
+    """Token counts drawn from a trace, both of a row together, with replacement."""
+
+    trace: str = Field(
+        min_length=1,
+        description="The trace, gzipped or not; relative to the scenario file.",
+        examples=["traces/synthetic_code.csv.gz"],
+    )
+    format: (
+        Literal["azure", "burstgpt", "bailian", "mooncake", "csv", "jsonl", "parquet"] | None
+    ) = Field(
+        default=None, description="Format of the file; found from its content where not given."
+    )
+    columns: TraceColumns | None = Field(
+        default=None,
+        description="Names of the columns of your own csv, jsonl or parquet file.",
+        examples=[{"prompt_tokens": "in", "output_tokens": "out"}],
+    )
+
+    @model_validator(mode="after")
+    def _columns_are_of_own_files(self) -> Self:
+        if self.columns is not None:
+            check_columns(self.format)
+        return self
+
+    @property
+    def known(self) -> set[str]:
+        """Which of the two counts are given: both."""
+        return {"prompt", "output"}
+
+    @property
+    def key(self) -> str:
+        """A text that differs between samples, as long as their files are named in full."""
+        return repr(self)
+
+    def found_in(self, folder: Path) -> Self:
+        """Return the sample with its file, which is relative to *folder*, named in full."""
+        return self.model_copy(update={"trace": (folder / self.trace).resolve().as_posix()})
