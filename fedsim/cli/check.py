@@ -128,7 +128,7 @@ def _json(offered: OfferedLoad) -> dict[str, Any]:
         "scalers": [
             {
                 "pool": each.pool.name,
-                "decided_by": each.decided_by,
+                "decided_by": each.scaler.decided_by,
                 "min": each.scaler.min,
                 "max": each.scaler.max,
                 "usd_per_hour": each.usd_per_hour,

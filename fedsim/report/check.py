@@ -291,7 +291,9 @@ def _scaled(each: Bounds, offered: OfferedLoad) -> str:
     """Return what a scaler is, and what its pool can do and costs with few and with all nodes."""
     scaler, place = each.scaler, list(offered.pools).index(each.pool)
     capacity_rps = capacity_table(offered)[place].capacity_rps
-    facts = [f"{each.pool.name}: scaler {each.decided_by}, {scaler.min} to {scaler.max} nodes"]
+    facts = [
+        f"{each.pool.name}: scaler {each.scaler.decided_by}, {scaler.min} to {scaler.max} nodes"
+    ]
     if not math.isnan(capacity_rps):
         low_rps = capacity_rps * scaler.min / each.pool.size
         facts.append(f"{plain(low_rps)} to {plain(capacity_rps)} req/s")

@@ -171,7 +171,7 @@ def _scaling(run: Run, scenario: Scenario) -> list[str]:
         paid, up = (totals[name].sum() / window_s for name in ("window_paid_s", "window_up_s"))
         changes = "1 change" if len(events) == 1 else f"{len(events):,} changes"
         facts.append(
-            f"{each.pool.name}: scaler {each.decided_by}"
+            f"{each.pool.name}: scaler {each.scaler.decided_by}"
             f"{' (advisory)' if each.scaler.advisory else ''}, {changes}, on average "
             f"{plain(paid)} nodes paid for and {plain(up)} up."
         )

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedsim.scenario.plugins import finder
 from fedsim.scenario.spec import Scenario
 from fedsim.world.nodes.config import PoolConfig
 from fedsim.world.plugins import check_methods
-from fedsim.world.scaler_guard import own_scaler
-from fedsim.world.scalers.config import OwnScaler, ScalerConfig
-from fedsim.world.scalers.preset import Preset, SignalConfig
-from fedsim.world.scalers.schedule import Schedule
-from fedsim.world.scaling import BuildScaler, Scaler, ScalerSite, preset_scaler, signal_of
+
+if TYPE_CHECKING:
+    from fedsim.world.scalers.config import ScalerConfig
+    from fedsim.world.scaling import BuildScaler, Scaler, ScalerSite
 
 
 def scaler_factory(scenario: Scenario) -> BuildScaler:
@@ -23,6 +22,9 @@ def scaler_factory(scenario: Scenario) -> BuildScaler:
     Raises:
         PlugInError: A user's own does not exist.
     """
+    from fedsim.world.scaler_guard import own_scaler
+    from fedsim.world.scaling import preset_scaler
+
     own = found_scalers(scenario)
 
     def build(pool: PoolConfig, site: ScalerSite) -> Scaler:
@@ -41,8 +43,8 @@ def found_scalers(scenario: Scenario) -> dict[str, Any]:
     """
     find, found = finder(scenario), {}
     for pool in scenario.world.pools:
-        if pool.scaler is not None and isinstance(pool.scaler.decides, OwnScaler):
-            plugin = found[pool.name] = find(pool.scaler.decides.plugin, None)
+        if pool.scaler is not None and pool.scaler.own is not None:
+            plugin = found[pool.name] = find(pool.scaler.own.plugin, None)
             check_methods(plugin, ["desired"], "scaler")
     return found
 
@@ -65,12 +67,6 @@ class Bounds:
         usd = self.pool.cost_usd_per_hour
         return None if usd is None else (self.scaler.min * usd, self.scaler.max * usd)
 
-    @property
-    def decided_by(self) -> str:
-        """The preset, or the user's own class."""
-        decides = self.scaler.decides
-        return decides.plugin if isinstance(decides, OwnScaler) else decides.name
-
 
 def scaled_pools(scenario: Scenario) -> list[Bounds]:
     """Return the pools that have a scaler."""
@@ -83,9 +79,8 @@ def scaler_notes(scenario: Scenario) -> list[str]:
     for each in scaled_pools(scenario):
         path = f"pools.{each.pool.name}.scaler"
         found += [f"{path}{note}" for note in _of_nodes(each.pool, each.scaler)]
-        signal = signal_of(each.scaler)
-        if signal is not None and isinstance(each.scaler.decides, Preset):
-            found += [f"{path}.signal: {note}" for note in _of_signal(each.pool, signal)]
+        if each.scaler.own is None:
+            found += [f"{path}.signal: {note}" for note in _of_signal(each.pool, each.scaler)]
         if scenario.federation.preset != "default":
             found.append(
                 f"{path}: gateways of the preset {scenario.federation.preset} send no probes to "
@@ -109,6 +104,8 @@ def _of_nodes(pool: PoolConfig, scaler: ScalerConfig) -> Iterator[str]:
             ": nodes are ready the moment that they are ordered. Give start, the time that a node "
             "takes to be ready."
         )
+    from fedsim.world.scalers.schedule import Schedule
+
     if isinstance(scaler.decides, Schedule):
         for each in scaler.decides.times:
             if not scaler.min <= each.nodes <= scaler.max:
@@ -118,8 +115,13 @@ def _of_nodes(pool: PoolConfig, scaler: ScalerConfig) -> Iterator[str]:
                 )
 
 
-def _of_signal(pool: PoolConfig, signal: SignalConfig) -> Iterator[str]:
-    """Yield why a signal cannot reach its target."""
+def _of_signal(pool: PoolConfig, scaler: ScalerConfig) -> Iterator[str]:
+    """Yield why a scaler's signal, if it goes by one, cannot reach its target."""
+    from fedsim.world.scaling import signal_of
+
+    signal = signal_of(scaler)
+    if signal is None:
+        return
     target, of, waiting = signal.target, signal.of, pool.queue_limit
     never = "the pool never grows"
     if of == "kv_share" and pool.engine is None:

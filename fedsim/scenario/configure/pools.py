@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fedsim.federation.catalog import UNVERSIONED
 from fedsim.federation.contracts import Capability, ModelId, ModelMetadata, PrivacyLevel
 from fedsim.scenario.catalogues.profiles import Profile, parameters_of
@@ -9,10 +11,12 @@ from fedsim.scenario.configure.costs import cost_usd_per_hour
 from fedsim.scenario.configure.services import batch_config, service_model
 from fedsim.scenario.engine_files import EngineSources
 from fedsim.scenario.schema.pools import Pool
-from fedsim.scenario.schema.scaler import Scaler
 from fedsim.scenario.schema.service import Switch
 from fedsim.world.nodes.config import PoolConfig, SwitchConfig
-from fedsim.world.scalers.config import ScalerConfig
+
+if TYPE_CHECKING:
+    from fedsim.scenario.schema.scaler import Scaler
+    from fedsim.world.scalers.config import ScalerConfig
 
 
 def privacy_level(name: str) -> PrivacyLevel:
@@ -53,6 +57,8 @@ def pool_config(name: str, pool: Pool, sources: EngineSources) -> PoolConfig:
 
 
 def _scaler_config(scaler: Scaler) -> ScalerConfig:
+    from fedsim.world.scalers.config import ScalerConfig
+
     return ScalerConfig(
         decides=scaler.decides(),
         max=scaler.max,

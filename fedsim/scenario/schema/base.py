@@ -18,6 +18,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     Tag,
+    TypeAdapter,
     ValidationInfo,
     model_validator,
 )
@@ -60,42 +61,42 @@ class Settings(BaseModel):
 
 
 class Later:
-    """Marks a model in an annotation: its validator is built when a file first has such a mapping.
+    """Marks a type in an annotation: its validator is built when a file first has such a value.
 
     A file uses few of all models, and building the validators of all takes longer than its check.
 
     Attributes:
-        make: Returns the model, for one that is not made before either; None for the marked one.
+        make: Returns the type, for one that is not made before either; None for the marked one.
     """
 
-    def __init__(self, make: Callable[[], type[Settings]] | None = None) -> None:
+    def __init__(self, make: Callable[[], Any] | None = None) -> None:
         self.make = None if make is None else cache(make)
 
     @classmethod
     def at(cls, module: str, name: str) -> Later:
-        """Return the mark for the model of a *name* in a *module* that is not imported before."""
+        """Return the mark for the type of a *name* in a *module* that is not imported before."""
         return cls(lambda: getattr(import_module(module), name))
 
-    def __get_pydantic_core_schema__(
-        self, source: type[Settings], _: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        make: Callable[[], type[Settings]] = self.make or (lambda: source)
+    def __get_pydantic_core_schema__(self, source: Any, _: GetCoreSchemaHandler) -> CoreSchema:
+        @cache
+        def adapter() -> TypeAdapter[Any]:
+            return TypeAdapter(source if self.make is None else self.make())
 
-        def validate(value: Any, info: ValidationInfo) -> Settings:
-            return make().model_validate(value, context=info.context)
+        def validate(value: Any, info: ValidationInfo) -> Any:
+            return adapter().validate_python(value, context=info.context)
 
-        return core_schema.with_info_plain_validator_function(validate, metadata={_MAKE: make})
+        metadata = {_ADAPTER: adapter}
+        return core_schema.with_info_plain_validator_function(validate, metadata=metadata)
 
     def __get_pydantic_json_schema__(
         self, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        make: Callable[[], type[Settings]] = core["metadata"][_MAKE]
-        model = make()
-        model.model_rebuild()
-        return handler(core_schema.definitions_schema(model.__pydantic_core_schema__, []))
+        adapter: TypeAdapter[Any] = core["metadata"][_ADAPTER]()
+        adapter.rebuild()
+        return handler(core_schema.definitions_schema(adapter.core_schema, []))
 
 
-_MAKE = "fedsim_make"
+_ADAPTER = "fedsim_adapter"
 
 
 def union_of(models: Mapping[str, Callable[[], type[Settings]]]) -> Any:

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from fedsim.scenario.schema.base import Later, Settings, error, shown, tag_of_word
+from fedsim.scenario.schema.base import Later, Settings, error, off_or_mapping, shown, tag_of_word
 from fedsim.scenario.schema.catalogued import Cost, LocationName
 from fedsim.scenario.schema.derived import default_of
 from fedsim.scenario.schema.distributions import AnyDuration
-from fedsim.scenario.schema.scaler import ScalerChoice
 from fedsim.scenario.schema.service import Batching, Service, Switch
 from fedsim.scenario.schema.types import (
     CapabilityName,
@@ -27,8 +26,17 @@ from fedsim.world.nodes.config import PoolConfig
 
 if TYPE_CHECKING:
     from fedsim.scenario.schema.engine import Engine
+    from fedsim.scenario.schema.scaler import Scaler
+
+    ScalerChoice = Scaler | Literal["off"]
 else:
     Engine = Annotated[Any, Later.at("fedsim.scenario.schema.engine", "Engine")]
+    ScalerChoice = Annotated[
+        Annotated[Any, Later.at("fedsim.scenario.schema.scaler", "AnyScaler"), Tag("<value>")]
+        | Annotated[Literal["off"], Tag("<word>")],
+        Discriminator(tag_of_word),
+        BeforeValidator(off_or_mapping),
+    ]
 
 Privacy = Literal["public", "internal", "confidential", "restricted"]
 

@@ -10,15 +10,13 @@ from dataclasses import MISSING, fields
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_type_hints
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, create_model, model_validator
 
 from fedsim.scenario.schema.base import (
     Choice,
     Settings,
     error,
-    off_or_mapping,
     shown,
-    tag_of_word,
     union_of,
 )
 from fedsim.scenario.schema.derived import SettingsOf, default_of, keys_of
@@ -245,20 +243,12 @@ def _tag(value: Any) -> str:
     return "<own>" if names_class(preset) else _PRESET.tag(value)
 
 
-if TYPE_CHECKING:  # a union that is made at run time is no type
-    ScalerChoice = Scaler | Literal["off"]
-else:
-    _AnyScaler = Annotated[
-        union_of(
-            {f"<{name}>": partial(_model, kind) for name, kind in PRESETS.items()}
-            | {"<own>": lambda: OwnSettings}
-        ),
-        Discriminator(_tag),
-        BeforeValidator(_check),
-    ]
-    ScalerChoice = Annotated[
-        Annotated[_AnyScaler, Tag("<value>")] | Annotated[Literal["off"], Tag("<word>")],
-        Discriminator(tag_of_word),
-        BeforeValidator(off_or_mapping),
-    ]
-"""A scaler, a preset's or one's own, or ``off``."""
+AnyScaler: Any = Annotated[
+    union_of(
+        {f"<{name}>": partial(_model, kind) for name, kind in PRESETS.items()}
+        | {"<own>": lambda: OwnSettings}
+    ),
+    Discriminator(_tag),
+    BeforeValidator(_check),
+]
+"""A scaler, a preset's or one's own."""

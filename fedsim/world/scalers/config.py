@@ -55,3 +55,13 @@ class ScalerConfig:
     start: Distribution | None = None
     drain_s: float = 120.0
     advisory: bool = False
+
+    @property
+    def own(self) -> OwnScaler | None:
+        """The user's own scaler, or None where it is a preset."""
+        return self.decides if isinstance(self.decides, OwnScaler) else None
+
+    @property
+    def decided_by(self) -> str:
+        """The preset, or the user's own class."""
+        return self.decides.plugin if isinstance(self.decides, OwnScaler) else self.decides.name
