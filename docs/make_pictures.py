@@ -1,7 +1,7 @@
 """Draw the documentation's pictures: ``python docs/make_pictures.py``.
 
-They come from the demo's scenario, the pitfalls, the retry storm and stale reports. The same
-scenarios and seeds give the same pictures. They are committed in ``docs/pictures``.
+They come from the demo's scenario, the pitfalls, the retry storm, stale reports and the scaled day.
+The same scenarios and seeds give the same pictures. They are committed in ``docs/pictures``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import fedsim
-from docs import pitfall_pictures, resilience_pictures, strategy_pictures
+from docs import pitfall_pictures, resilience_pictures, scaling_pictures, strategy_pictures
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
@@ -35,6 +35,7 @@ def main() -> None:
     pitfall_pictures.main()
     strategy_pictures.main()
     resilience_pictures.main()
+    scaling_pictures.main()
 
 
 if __name__ == "__main__":

@@ -79,7 +79,12 @@ def scaler_notes(scenario: Scenario) -> list[str]:
     for each in scaled_pools(scenario):
         path = f"pools.{each.pool.name}.scaler"
         found += [f"{path}{note}" for note in _of_nodes(each.pool, each.scaler)]
-        if each.scaler.own is None:
+        if each.scaler.decides.needs_engines and each.pool.engine is None:
+            found.append(
+                f"{path}: {each.scaler.decided_by} goes by the key-value caches of engines, and "
+                "the nodes have none: the pool never changes. Use another preset."
+            )
+        elif each.scaler.own is None:
             found += [f"{path}.signal: {note}" for note in _of_signal(each.pool, each.scaler)]
         if scenario.federation.preset != "default":
             found.append(

@@ -14,13 +14,16 @@ from fedsim.world.live import LiveRequest, OnOver
 from fedsim.world.nodes.base import Node
 from fedsim.world.observer import Value, WorldObserver
 from fedsim.world.scalers.preset import BY_NODE, SignalConfig
-from fedsim.world.scalers.view import NodeView
 
 Key = tuple[int, int]
 """A node by its code, and which machine it is."""
 
 Measured = tuple[float, float, float | None, float | None, float]
 """In flight, queued, share and tokens of the key-value cache, and utilization of a node."""
+
+
+NodeLoad = tuple[float | None, ...]
+"""The signal of a node, and what else is measured of it, in the order of `NodeView`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Known:
         recent: The same over the short window; None without one.
     """
 
-    nodes: dict[Key, NodeView]
+    nodes: dict[Key, NodeLoad]
     total: float | None
     recent: float | None
 
@@ -93,6 +96,7 @@ class PoolMeter:
         by_node: Whether the pool's signal is that of the nodes which are ready now, not of those
             that were.
         traffic: Counts attempts and latencies, where the signal is of these.
+        details: Whether all that is measured of a node is wanted, not the signal alone.
     """
 
     def __init__(
@@ -105,6 +109,7 @@ class PoolMeter:
         *,
         keeps_highest: bool,
         by_node: bool,
+        details: bool,
     ) -> None:
         self._env = env
         self._nodes = nodes
@@ -112,6 +117,10 @@ class PoolMeter:
         self._short_s = short_s
         self._keeps_highest = keeps_highest
         self._by_node = by_node
+        self._details = details
+        self._column = None
+        if signal.of in BY_NODE:
+            self._column = (0, 1, 2, 4)[BY_NODE.index(signal.of)]
         self._traffic = traffic
         self._served = None
         self._percentile = 0.0
@@ -122,6 +131,10 @@ class PoolMeter:
         self._times_s: deque[float] = deque()
         self._samples: deque[tuple[dict[Key, Measured], int]] = deque()
         self._busy_s = [0.0] * len(nodes)
+        engine = nodes[0].pool.engine
+        self._kv_capacity = (
+            None if engine is None else float(engine.kv_blocks * engine.block_tokens)
+        )
         self._taken = 0
         self._cached: tuple[tuple[int, int], Known] | None = None
 
@@ -180,21 +193,22 @@ class PoolMeter:
         self._cached = key, known
         return known
 
-    def _by_nodes(self, samples: Sequence[dict[Key, Measured]]) -> dict[Key, NodeView]:
+    def _by_nodes(self, samples: Sequence[dict[Key, Measured]]) -> dict[Key, NodeLoad]:
         """Return the mean or highest of each node's samples."""
         columns: dict[Key, list[Measured]] = {}
         for found in samples:
             for key, measured in found.items():
                 columns.setdefault(key, []).append(measured)
-        views = {}
+        views: dict[Key, NodeLoad] = {}
         for key, rows in columns.items():
-            in_flight, queued, kv_share, kv_tokens, used = map(
-                self._joined, zip(*rows, strict=True)
-            )
-            value = dict(zip(BY_NODE, (in_flight, queued, kv_share, used), strict=True)).get(
-                self._signal.of
-            )
-            views[key] = NodeView("", "ready", value, in_flight, queued, kv_share, kv_tokens, used)
+            if self._details:
+                joined = [self._joined(values) for values in zip(*rows, strict=True)]
+                value = None if self._column is None else joined[self._column]
+                *load, used = joined
+                views[key] = (value, *load, self._kv_capacity, used)
+            elif self._column is not None:
+                value = self._joined([measured[self._column] for measured in rows])
+                views[key] = (value,)
         return views
 
     def _joined(self, values: Sequence[float | None]) -> float | None:
@@ -208,7 +222,7 @@ class PoolMeter:
         samples: Sequence[tuple[dict[Key, Measured], int]],
         before: tuple[dict[Key, Measured], int] | None,
         until_s: float,
-        nodes: dict[Key, NodeView],
+        nodes: dict[Key, NodeLoad],
     ) -> float | None:
         """Return the signal of the pool."""
         of = self._signal.of
@@ -221,9 +235,10 @@ class PoolMeter:
             return (samples[-1][1] - first) / (len(samples) * self._signal.every_s)
         if self._by_node:
             ready = {(node.code, node.machine) for node in self._nodes if node.takes_requests}
-            known = [view.value for key, view in nodes.items() if key in ready]
+            known = [load[0] for key, load in nodes.items() if key in ready]
             return math.fsum(value for value in known if value is not None) if known else None
-        column = (0, 1, 2, 4)[BY_NODE.index(of)]
+        column = self._column
+        assert column is not None
         sums = [sum(measured[column] or 0.0 for measured in found.values()) for found, _ in samples]
         return sum(sums) / len(sums)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fedsim.federation.runtime import Random
@@ -15,7 +15,7 @@ from fedsim.kernel.tasks import SimClock, SimTasks
 from fedsim.world.nodes.base import Node
 from fedsim.world.nodes.config import PoolConfig
 from fedsim.world.observer import WorldObserver
-from fedsim.world.pool_meter import PoolMeter, Traffic
+from fedsim.world.pool_meter import Key, NodeLoad, PoolMeter, Traffic
 from fedsim.world.reporter import FederationReporter
 from fedsim.world.scalers.config import OwnScaler, ScalerConfig
 from fedsim.world.scalers.preset import BY_NODE, SignalConfig
@@ -179,7 +179,7 @@ class ScaledPool:
         self._report(node, DRAINING, ABSENT, detail)
         self._fill()
 
-    def views(self, known: Mapping[tuple[int, int], NodeView]) -> list[NodeView]:
+    def views(self, known: Mapping[Key, NodeLoad]) -> list[NodeView]:
         """Return the nodes that are ordered, with what is *known* of those that are ready.
 
         An order that waits for a place is a node that starts.
@@ -193,8 +193,8 @@ class ScaledPool:
             elif not node.takes_requests:
                 found.append(NodeView(node.name, "down"))
             else:
-                view = known.get((node.code, node.machine))
-                found.append(NodeView(node.name) if view is None else replace(view, name=node.name))
+                load = known.get((node.code, node.machine), ())
+                found.append(NodeView(node.name, "ready", *load))
         return found + [NodeView("", "starting")] * (self.target - len(found))
 
     @property
@@ -253,15 +253,16 @@ class Autoscaler:
         self._signal = signal_of(config)
         self._meter: PoolMeter | None = None
         if self._signal is not None:
-            own = isinstance(config.decides, OwnScaler)
+            decides = config.decides
             self._meter = PoolMeter(
                 env,
                 nodes,
                 self._signal,
-                None if own else config.decides.short_s,  # type: ignore[union-attr]
+                decides.short_s,
                 traffic if goes_by_traffic(self._signal) else None,
-                keeps_highest=not own and config.decides.keeps_highest,  # type: ignore[union-attr]
-                by_node=not own and config.decides.by_node,  # type: ignore[union-attr]
+                keeps_highest=decides.keeps_highest,
+                by_node=decides.by_node,
+                details=decides.needs_engines or config.own is not None,
             )
 
     def start(self) -> None:
@@ -321,12 +322,11 @@ class Autoscaler:
         """Return what to know of the run that the scaler could not help, as sentences."""
         name, found = self._pool.name, []
         if self._changes == 0:
-            found.append(f"The scaler of {name} changed nothing in {self._decisions} decisions.")
+            found.append(f"The scaler of {name} changed nothing in {self._decisions:,} decisions.")
         if self._capped:
-            share = self._capped / self._decisions
             found.append(
                 f"The scaler of {name} wanted more than its max of {self._config.max} nodes in "
-                f"{share:.0%} of its decisions."
+                f"{self._capped:,} of {self._decisions:,} decisions."
             )
         if self._scaled.lost:
             found.append(

@@ -19,7 +19,7 @@ from fedsim.scenario.schema.base import (
     shown,
     union_of,
 )
-from fedsim.scenario.schema.derived import SettingsOf, default_of, keys_of
+from fedsim.scenario.schema.derived import SettingsOf, default_of, key_of, keys_of
 from fedsim.scenario.schema.distributions import AnyDuration
 from fedsim.scenario.schema.types import (
     CountFrom1,
@@ -157,6 +157,10 @@ class PresetScaler(Scaler, _Derived):
             others["signal"] = signal.build()
         if times is not None:
             others["times"] = tuple(Appointment(each.at, each.nodes) for each in times)
+        for field in fields(self.config):
+            needed = field.default is MISSING and field.default_factory is MISSING
+            if needed and field.name not in others:
+                others[field.name] = getattr(self, key_of(field.name))
         return super().build(**others)
 
     def decides(self) -> Preset:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from fedsim.federation.settings import Apart
 from fedsim.workload.distributions import Distribution
@@ -28,6 +28,11 @@ class OwnScaler:
         signal: What is measured for it, and over which window.
         settings: What its context has as settings.
     """
+
+    short_s: ClassVar[float | None] = None
+    keeps_highest: ClassVar[bool] = False
+    by_node: ClassVar[bool] = False
+    needs_engines: ClassVar[bool] = False
 
     plugin: str
     every_s: float = 15.0

@@ -102,6 +102,9 @@ class Preset(ABC):
     """Whether the pool's signal is that of the nodes that are ready now, each over the window, not
     the mean over the window of what was ready."""
 
+    needs_engines: ClassVar[bool] = False
+    """Whether it goes by key-value caches, whatever its signal."""
+
     keeps_highest: ClassVar[bool] = False
     """Whether a node's sample of a window is the highest one, not the mean."""
 

@@ -25,6 +25,7 @@ class NodeView:
         queued: Requests that wait.
         kv_share: Share of the key-value cache in use, 0 to 1; None without an engine.
         kv_tokens: Room of the key-value cache in use, in tokens; None without an engine.
+        kv_capacity: Tokens that the key-value cache holds; None without an engine.
         utilization: Share of the time in use, 0 to 1.
     """
 
@@ -35,6 +36,7 @@ class NodeView:
     queued: float | None = None
     kv_share: float | None = None
     kv_tokens: float | None = None
+    kv_capacity: float | None = None
     utilization: float | None = None
 
 

@@ -138,6 +138,54 @@ class TestNotes:
         assert any("wanted more than its max of 3 nodes" in note for note in run.warnings)
 
 
+ENGINE = {
+    "prefill": {"p0": "8ms", "p1": "0.05ms"}, "decode": {"d0": "12ms", "d1": "0.1ms"},
+    "kv_capacity": 4000, "max_batch": 16,
+}  # fmt: skip
+
+
+def run_engines(preset: Mapping[str, object], duration: str) -> Any:
+    """Run a pool that begins with one engine, which cannot serve 30 requests a second."""
+    start = {"distribution": "constant", "value": "2s"}
+    prompt = {"distribution": "constant", "value": 200}
+    output = {"distribution": "constant", "value": 30}
+    chat = {"region": "here", "engine": ENGINE, "scaler": {"max": 8, "start": start, **preset}}
+    return fedsim.simulate(fedsim.load({
+        "duration": duration, "warmup": "0s", "regions": {"here": {}}, "pools": {"chat": chat},
+        "workload": {"chat": {
+            "arrivals": {"process": "poisson", "rate": "30/s"},
+            "tokens": {"prompt": prompt, "output": output},
+        }},
+        "federation": {"strategy": "least_connections"},
+    }))  # fmt: skip
+
+
+class TestEngines:
+    @pytest.mark.parametrize(
+        "preset", [{"preset": "wva-v1"}, {"preset": "wva-v2", "prompt_tokens": 200}]
+    )
+    def test_llm_d_orders_what_serves_and_stops(self, preset: dict[str, Any]):
+        """Two engines are enough, and are what is left."""
+        quick = {"stabilise": "off", "every": "5s", "window": "5s"}
+        run = run_engines(preset | quick, "30s")
+        decided = run.events.loc[run.events["kind"] == "scaler", "after"]
+        assert decided.iloc[-1] == "2"
+        assert run.requests["queue_wait_s"].max() > 0.4
+        late = run.requests[run.requests["arrived_s"] > 20.0]
+        assert late["queue_wait_s"].median() < 0.05
+
+    def test_dynamo_goes_back_and_forth(self):
+        """One is too few and two are below 60 % each, so that it never settles."""
+        run = run_engines({"preset": "dynamo-load", "prompt_tokens": 200}, "45s")
+        decided = list(run.events.loc[run.events["kind"] == "scaler", "after"])
+        assert decided[:4] == ["2", "1", "2", "1"]
+
+    def test_nodes_without_engines_are_named(self):
+        """A preset that goes by caches never changes them."""
+        (note,) = scaler_notes(scenario({"preset": "wva-v1", "max": 4, "start": START}))
+        assert "the pool never changes" in note
+
+
 class TestCapacity:
     def test_is_that_of_all_nodes(self):
         """20 requests of 1 s for 4 slots a node: too much for two nodes, not for eight."""

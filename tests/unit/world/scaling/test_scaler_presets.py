@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from fedsim.world.scalers.aibrix import AibrixApa, ApaSignal
+from fedsim.world.scalers.engine_load import DynamoLoad, WvaV1, WvaV2
+from fedsim.world.scalers.keda import Keda, KedaSignal
 from fedsim.world.scalers.knative import Knative, KnativeSignal
 from fedsim.world.scalers.ratio import Hpa, HpaSignal
 from fedsim.world.scalers.ray_serve import RayServe, RayServeSignal
 from fedsim.world.scalers.schedule import Appointment, Schedule
+from fedsim.world.scalers.skyserve import SkyServe, SkyServeSignal
 from fedsim.world.scalers.stages import (
     DelayConfig,
     DownRate,
@@ -225,6 +231,133 @@ class _Wants:
 
     def wanted(self, view: PoolView) -> Decision:
         return Decision(self._nodes.pop(0), "asked")
+
+
+class TestKeda:
+    def test_takes_its_part_of_the_metric_of_the_pool(self) -> None:
+        """A queue of 45 for a target of 10: 5 nodes, whatever their states."""
+        rule = Keda(signal=KedaSignal(target=10.0)).rule()
+        assert rule.wanted(seen(0.0, 1, 45.0)).nodes == 5
+        assert rule.wanted(seen(0.0, 1, 45.0, starting=4)).nodes == 5
+        assert rule.wanted(seen(0.0, 4, 43.0)).nodes == 4  # within its tolerance
+
+
+class TestSkyServe:
+    def test_grows_after_five_minutes_and_shrinks_after_twenty(self) -> None:
+        """25 requests a second for 10 a replica: 3, with decision 15 in 20 s; then 60 for 1."""
+        scaler = SkyServe(signal=SkyServeSignal(target=10.0)).scaler()
+        nodes = followed(scaler, [25.0] * 15 + [9.0] * 60, 20.0, 1)
+        assert nodes[:15] == [1] * 14 + [3]
+        assert nodes[15:] == [3] * 59 + [1]
+
+    def test_one_contrary_sample_starts_over(self) -> None:
+        """Fourteen decisions to grow are forgotten."""
+        scaler = SkyServe(signal=SkyServeSignal(target=10.0)).scaler()
+        assert set(followed(scaler, ([25.0] * 14 + [9.0]) * 3, 20.0, 1)) == {1}
+
+
+class TestAibrix:
+    @pytest.mark.parametrize(
+        ("ready", "mean", "nodes"), [(4, 80.0, 7), (8, 10.0, 4), (4, 54.0, 4), (4, 200.0, 8)]
+    )
+    def test_is_bounded_by_twice_and_half(self, ready: int, mean: float, nodes: int) -> None:
+        """Target 50: ceil(4 x 1.6); max(ceil(8 x 0.2), 8 / 2); within 10 %; at most twice."""
+        scaler = AibrixApa(signal=ApaSignal(of="in_flight", target=50.0)).scaler()
+        assert scaler.desired(seen(0.0, ready, mean * ready)).nodes == nodes
+
+    def test_shrinks_five_minutes_after_a_change(self) -> None:
+        """And grows at once."""
+        scaler = AibrixApa(signal=ApaSignal(of="in_flight", target=1.0)).scaler()
+        nodes = followed(scaler, [4.0, 2.0] + [2.0] * 20, 15.0, 2)
+        assert nodes[:20] == [4] * 20
+        assert nodes[20] == 2
+
+
+def caches(*loads: tuple[float, float], starting: int = 0) -> PoolView:
+    """Return a pool of nodes with a share of a cache of 100,000 tokens, and a queue."""
+    nodes = [
+        NodeView(f"n-{number}", "ready", None, None, queued, share, 1e5 * share, 1e5)
+        for number, (share, queued) in enumerate(loads)
+    ]
+    return PoolView(0.0, [*nodes, *[NodeView("s", "starting")] * starting], 1, 100)
+
+
+class TestWvaV1:
+    @pytest.mark.parametrize(
+        ("loads", "nodes"),
+        [
+            ([(0.65, 0), (0.72, 0)], 2),  # spare (0.15 + 0.08) / 2 = 0.115, and too much for one
+            ([(0.65, 0), (0.75, 0)], 2),  # 0.10000000000000003 in doubles: no, though it is 0.1
+            ([(0.66, 0), (0.75, 0)], 3),
+            ([(0.85, 0), (0.9, 0)], 3),  # all saturated
+            ([(0.3, 3), (0.3, 4)], 3),  # the queues have 1.5 to spare
+            ([(0.85, 0), (0.1, 9), (0.2, 0)], 3),  # of one that is not saturated nothing is spread
+            ([(0.3, 0), (0.3, 0)], 1),  # 0.6 on one leaves 0.2
+            ([(0.4, 0), (0.4, 0)], 2),  # 0.8 would not
+        ],
+    )
+    def test_changes_by_one(self, loads: list[tuple[float, float]], nodes: int) -> None:
+        """It grows for want of room, and shrinks where the others can take it."""
+        assert WvaV1().rule().wanted(caches(*loads)).nodes == nodes
+
+    def test_waits_for_nodes_that_start(self) -> None:
+        """One change at a time."""
+        assert WvaV1().rule().wanted(caches((0.9, 9), starting=1)).nodes == 2
+
+    def test_the_window_holds_a_change_back(self) -> None:
+        """Four minutes of like recommendations, one a minute."""
+        scaler, found = WvaV1().scaler(), []
+        for tick in range(6):
+            view = caches((0.9, 9))
+            found.append(scaler.desired(replace(view, time_s=60.0 * tick)).nodes)
+        assert found == [1, 1, 1, 1, 2, 2]
+
+
+class TestWvaV2:
+    def test_grows_and_shrinks_by_tokens(self) -> None:
+        """3 nodes of 100,000 tokens hold 240,000: 210,000 need one more, 100,000 one less."""
+        rule = WvaV2(prompt_tokens=1000.0).rule()
+        assert rule.wanted(caches(*[(0.7, 0)] * 3)).nodes == 4
+        assert rule.wanted(caches(*[(1 / 3, 0)] * 3)).nodes == 2
+        assert rule.wanted(caches(*[(0.6, 0)] * 3)).nodes == 3
+        assert rule.wanted(caches(*[(0.7, 0)] * 3, starting=1)).nodes == 4
+
+    def test_waiting_requests_count(self) -> None:
+        """Three waiting with 10,000 tokens each on nodes of 60,000: 210,000 again."""
+        rule = WvaV2(prompt_tokens=10_000.0).rule()
+        assert rule.wanted(caches(*[(0.6, 1)] * 3)).nodes == 4
+
+    def test_what_a_node_had_with_a_queue_is_what_it_holds(self) -> None:
+        """40,000 tokens with five waiting: it holds no more, now and later."""
+        rule = WvaV2(prompt_tokens=1.0).rule()
+        assert rule.wanted(caches((0.4, 5))).nodes == 2
+        assert rule.wanted(caches((0.35, 0))).nodes == 2  # 35,000 of 40,000 is above 85 %
+
+
+class TestDynamo:
+    @pytest.mark.parametrize(
+        ("loads", "mode", "nodes"),
+        [
+            ([(0.9, 2), (0.1, 0)], "throughput", 3),  # 110 % with two waiting
+            ([(0.9, 0), (0.1, 0)], "throughput", 2),
+            ([(0.5, 0), (0.59, 0)], "throughput", 1),
+            ([(0.5, 0), (0.2, 0)], "latency", 3),
+            ([(0.05, 0), (0.09, 0)], "latency", 1),
+            ([(0.2, 0), (0.09, 0)], "latency", 2),
+        ],
+    )
+    def test_any_above_or_all_below(
+        self, loads: list[tuple[float, float]], mode: Any, nodes: int
+    ) -> None:
+        """One node more or less."""
+        rule = DynamoLoad(prompt_tokens=10_000.0, mode=mode).rule()
+        assert rule.wanted(caches(*loads)).nodes == nodes
+
+    def test_does_nothing_while_a_change_is_under_way(self) -> None:
+        """Neither while a node starts nor while one drains."""
+        rule = DynamoLoad(prompt_tokens=1.0).rule()
+        assert rule.wanted(caches((1.1, 0), starting=1)).nodes == 2
+        assert rule.wanted(replace(caches((1.1, 0)), draining=1)).nodes == 1
 
 
 class TestStages:
