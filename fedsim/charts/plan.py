@@ -77,7 +77,8 @@ def costs(
     axes.set_ylim(0.0, top)
     axes.yaxis.set_major_formatter(lambda value, _: f"{100.0 * value:g} %")
     axes.set_xlabel(label, size=9, color=INK)
-    axes.set_ylabel("measure that decides, share of its limit", size=9, color=INK)
+    above = f"\n(▲ above {100.0 * top:g} %)" if (shown["share"] > top).any() else ""
+    axes.set_ylabel(f"measure that decides, share of its limit{above}", size=9, color=INK)
     chart.legend(loc="outside lower center", ncols=3, fontsize=8.5, frameon=False, labelcolor=INK)
     return chart
 
