@@ -115,9 +115,14 @@ class Group:
 
     @cached_property
     def presence(self) -> NDArray[np.float64]:
-        """The share of the window that each node is paid for: 1, but where a scaler says less."""
+        """The share of the window that each node is paid for: 1, but where a scaler says less.
+
+        A run of before there were scalers does not say it.
+        """
         assert self.nodes is not None
-        paid_s = self.nodes.window_paid_s
+        paid_s = np.where(
+            np.isnan(self.nodes.window_paid_s), self.window_s, self.nodes.window_paid_s
+        )
         return paid_s / self.window_s if self.window_s else np.full(len(paid_s), np.nan)
 
     def node_sum(self, column: str) -> float:

@@ -88,6 +88,9 @@ DTYPES = {
         "wasted_slot_s": "float64",
         "window_busy_slot_s": "float64",
         "window_busy_s": "float64",
+        "paid_s": "float64",
+        "window_paid_s": "float64",
+        "window_up_s": "float64",
     },
     "decisions": {
         "request_id": "str",

@@ -250,6 +250,17 @@ class TestSummaryOnly:
             loaded.verdicts()
 
 
+def test_a_run_of_before_has_paid_for_all_nodes_all_the_time(run: Run, tmp_path: Path) -> None:
+    """Without the columns of scalers its measures are what they were."""
+    folder = run.save(tmp_path / "old", charts=False)
+    table = pd.read_parquet(folder / "node_totals.parquet").drop(columns="window_paid_s")
+    table.to_parquet(folder / "node_totals.parquet", index=False)
+
+    found, expected = (each.summary() for each in (Run.load(folder), run))
+    kept = ["cost_usd_per_hour", "utilization_mean", "imbalance"]
+    assert found[kept].equals(expected[kept])
+
+
 def test_a_run_of_before_lacks_time_in_use(run: Run, tmp_path: Path) -> None:
     """Without the column that utilization rests on, utilization is missing, and nothing else."""
     folder = run.save(tmp_path / "old", charts=False)
