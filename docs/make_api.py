@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import fedsim
 
 PAGE = Path(__file__).resolve().parent / "api.md"
-CLASSES = ("Scenario", "Run", "Comparison", "Sweep", "Plan", "Explanation")
+CLASSES = ("Scenario", "Run", "Comparison", "Sweep", "Plan", "Headroom", "Explanation")
 MODULES = (
     "fedsim.errors",
     "fedsim.federation.contracts",

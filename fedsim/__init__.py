@@ -16,6 +16,7 @@ from fedsim.version import __version__
 __all__ = [
     "Comparison",
     "Explanation",
+    "Headroom",
     "Plan",
     "Run",
     "Scenario",
@@ -23,6 +24,7 @@ __all__ = [
     "__version__",
     "compare",
     "explain",
+    "headroom",
     "load",
     "open",
     "plan",
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from fedsim.studies.compare import compare
     from fedsim.studies.comparison import Comparison
     from fedsim.studies.open import open
+    from fedsim.studies.plan.headroom import Headroom, headroom
     from fedsim.studies.plan.planning import plan
     from fedsim.studies.plan.result import Plan
     from fedsim.studies.sweep import sweep
@@ -47,12 +50,14 @@ if TYPE_CHECKING:
 _PLACES = {
     "Comparison": "fedsim.studies.comparison",
     "Explanation": "fedsim.scenario.explain",
+    "Headroom": "fedsim.studies.plan.headroom",
     "Plan": "fedsim.studies.plan.result",
     "Run": "fedsim.results.run",
     "Scenario": "fedsim.scenario.spec",
     "Sweep": "fedsim.studies.swept",
     "compare": "fedsim.studies.compare",
     "explain": "fedsim.scenario.explain",
+    "headroom": "fedsim.studies.plan.headroom",
     "load": "fedsim.scenario.load",
     "open": "fedsim.studies.open",
     "plan": "fedsim.studies.plan.planning",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,8 +24,20 @@ from fedsim.cli.options import (
 from fedsim.cli.output import print_json, repeat_command, result_directory
 from fedsim.cli.studying import run_study
 
+if TYPE_CHECKING:
+    from fedsim.document import Document
+    from fedsim.report.parts import Saved
+    from fedsim.studies.plan.headroom import Headroom
+    from fedsim.studies.plan.result import Plan
+
 Ledger = Annotated[
     bool, typer.Option("--ledger", help="List every fleet that was looked at, and why.")
+]
+OfFile = Annotated[
+    bool,
+    typer.Option(
+        "--headroom", help="How much traffic the fleet of the file holds; chooses no other."
+    ),
 ]
 Replications = Annotated[
     int | None,
@@ -38,6 +51,7 @@ def plan(
     replications: Replications = None,
     seed: Seed = None,
     ledger: Ledger = False,
+    headroom: OfFile = False,
     out: Out = None,
     fresh: Fresh = False,
     workers: Workers = None,
@@ -47,21 +61,25 @@ def plan(
 ) -> None:
     """Find the cheapest fleet that holds the objective, also with a region or node lost.
 
-    With --out, what DIR has of the same plan is not run again. Status 1 if no fleet of the box
-    holds the objective, 4 if the budget of runs ended the search.
+    With --headroom, how much traffic the file's own fleet holds; --set changes it, as in
+    pools.us-h100.count=4. With --out, what DIR has of the same study is not run again. Status 1 if
+    no fleet, or no traffic, holds the objective, 4 if the budget of runs ended the search.
     """
     with reported():
         from fedsim.scenario.load import load
 
         loaded = load(scenario, parsed(overrides)).changed(seed=seed)
-        directory = result_directory(out, loaded.name, "plan", loaded.seed)
+        name = "headroom" if headroom else "plan"
+        directory = result_directory(out, loaded.name, name, loaded.seed)
+        from fedsim.studies.plan.headroom import headroom as run_headroom
         from fedsim.studies.plan.planning import plan as run_plan
-        from fedsim.studies.plan.storage import plan_json
 
         more = [] if replications is None else ["--replications", str(replications)]
+        more += ["--headroom"] if headroom else []
         repeat = repeat_command("plan", scenario, loaded.seed, overrides, out, *more)
+        study: Callable[..., Plan | Headroom] = run_headroom if headroom else run_plan
         result = run_study(
-            partial(run_plan, loaded, replications=replications),
+            partial(study, loaded, replications=replications),
             directory,
             repeat,
             fresh=fresh or out is None,
@@ -70,14 +88,32 @@ def plan(
             silent=quiet or as_json,
         )
         if as_json:
-            print_json(plan_json(result) | {"directory": str(directory), "repeat": repeat})
+            print_json(_json(result) | {"directory": str(directory), "repeat": repeat})
         elif quiet:
             typer.echo(directory)
         else:
             from fedsim.cli.terminal import show
             from fedsim.report.parts import Saved
-            from fedsim.report.plan import plan_report
 
-            show(plan_report(result, Saved(directory, repeat), ledger=ledger))
-        if result.status != "found":
+            saved = Saved(directory, repeat)
+            show(_report(result, saved, ledger=ledger))
+        if result.status not in {"found", "more"}:
             raise typer.Exit(STOPPED if result.status == "budget" else MISSED)
+
+
+def _report(result: Plan | Headroom, saved: Saved, *, ledger: bool) -> Document:
+    from fedsim.report.headroom import headroom_report
+    from fedsim.report.plan import plan_report
+    from fedsim.studies.plan.result import Plan
+
+    if isinstance(result, Plan):
+        return plan_report(result, saved, ledger=ledger)
+    return headroom_report(result, saved)
+
+
+def _json(result: Plan | Headroom) -> dict[str, Any]:
+    from fedsim.studies.plan.headroom import headroom_json
+    from fedsim.studies.plan.result import Plan
+    from fedsim.studies.plan.storage import plan_json
+
+    return plan_json(result) if isinstance(result, Plan) else headroom_json(result)

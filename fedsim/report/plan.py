@@ -40,12 +40,13 @@ from fedsim.studies.plan.words import (
 )
 
 if TYPE_CHECKING:
+    from fedsim.scenario.spec import Scenario
     from fedsim.studies.plan.result import Plan
 
 _CHEAPER = 3
 _NEAR = 1.01
 _MOST_NEAR = 5
-_VERDICTS: dict[str, Style] = {"held": "good", "violated": "bad", "not decided": "warning"}
+VERDICTS: dict[str, Style] = {"held": "good", "violated": "bad", "not decided": "warning"}
 _STATES = {"undecided": "not decided"}
 _CONTENTS = (
     "evaluations.parquet: every fleet of the box, with what became of it and why",
@@ -116,7 +117,7 @@ def _answer(plan: Plan) -> list[str]:
     else:
         texts.append(
             f"This is the cheapest of {len(box):,} fleets that holds the objective {others} with "
-            f"{100.0 * plan.confidence:g} % confidence: {_objective(plan)}."
+            f"{100.0 * plan.confidence:g} % confidence: {objective_in_words(plan.scenario)}."
         )
     texts += [_changed(plan), _costs(plan, place)]
     texts += [_bound(plan, place)] if found.bound is not None else []
@@ -178,10 +179,11 @@ def _alone(plan: Plan) -> Iterator[str]:
             )
 
 
-def _objective(plan: Plan) -> str:
-    slo = plan.scenario.slo
+def objective_in_words(scenario: Scenario) -> str:
+    """Return all bounds of the objective."""
+    slo = scenario.slo
     assert slo is not None
-    streams = [stream.traffic.name for stream in plan.scenario.world.streams]
+    streams = [stream.traffic.name for stream in scenario.world.streams]
     return "; ".join(in_words(part.key, part.limit, part.stream) for part in slo.parts(streams))
 
 
@@ -250,10 +252,10 @@ def _cases(plan: Plan) -> list[Block]:
     binding = max(found.cases, key=lambda case: found.cases[case].high)
     columns = [
         words("case", [case.name for case in found.cases]),
-        words("verdict", [_STATES.get(each.state, each.state) for each in judged], 0, _VERDICTS),
+        words("verdict", [_STATES.get(each.state, each.state) for each in judged], 0, VERDICTS),
         words("tightest", [each.name for each in judged]),
-        Column("value", tuple(_value(each) for each in judged)),
-        Column("limit", tuple(_value(each, limit=True) for each in judged)),
+        Column("value", tuple(value_cell(each) for each in judged)),
+        Column("limit", tuple(limit_cell(each) for each in judged)),
         Column("surely within", tuple(_surely(each) for each in judged), "% of the limit"),
         Column("runs", tuple(figure(each.runs, "count") for each in judged), rank=1),
     ]
@@ -284,8 +286,17 @@ def _failed(requests: float, longest_s: float) -> str:
     )
 
 
-def _value(judgment: Judgment, *, limit: bool = False) -> Cell:
-    value = judgment.limit if limit else judgment.value
+def value_cell(judgment: Judgment) -> Cell:
+    """Return the mean of the bound that decides."""
+    return _cell(judgment, judgment.value)
+
+
+def limit_cell(judgment: Judgment) -> Cell:
+    """Return the limit of the bound that decides."""
+    return _cell(judgment, judgment.limit)
+
+
+def _cell(judgment: Judgment, value: float) -> Cell:
     if math.isnan(value):
         return Cell(None)
     if judgment.measure.endswith("_s"):
@@ -453,11 +464,11 @@ def _ledger(plan: Plan) -> list[Block]:
     columns = [
         Column(plan.spec.minimize, tuple(figure(float(box.objective[each])) for each in places)),
         words("fleet", [fleet_in_words(plan, box.point(place)) for place in places]),
-        words("verdict", [each.verdict for each in kept], 0, _VERDICTS),
+        words("verdict", [each.verdict for each in kept], 0, VERDICTS),
         words("case", [each.case for each in kept], 1),
         words("measure", [each.name for each in judged], 2),
-        Column("value", tuple(_value(each) for each in judged), rank=3),
-        Column("limit", tuple(_value(each, limit=True) for each in judged), rank=5),
+        Column("value", tuple(value_cell(each) for each in judged), rank=3),
+        Column("limit", tuple(limit_cell(each) for each in judged), rank=5),
         Column("runs", tuple(figure(each.runs, "count") for each in judged), rank=4),
         words("reason", [each.reason for each in kept], 6),
     ]

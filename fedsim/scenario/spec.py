@@ -200,6 +200,7 @@ class PlanSpec:
         replications: Runs of each fleet in each case, >= 4.
         confidence: That the fleet holds the objective in all cases, above 0.5 and below 1.
         budget: Most runs, or None for as many as it takes.
+        growth: The share by which traffic grows in a month, > 0, or None where that is not said.
     """
 
     vary: Mapping[str, Sequence[Any]]
@@ -209,6 +210,7 @@ class PlanSpec:
     replications: int = 20
     confidence: float = 0.95
     budget: int | None = None
+    growth: float | None = None
 
 
 @dataclass(frozen=True)

@@ -271,6 +271,17 @@ SHARE = Quantity(
 )
 """Shares, written as percentages; the base is the share, 0.999 for 99.9%."""
 
+GROWTH = Quantity(
+    noun="a growth",
+    units={"%/month": Fraction(1, 100)},
+    whole=("%/month",),
+    decimal=("%/month",),
+    bare=("%/month",),
+    examples="5%/month",
+    slips=dict.fromkeys(("%", "% a month", "%/mo", "%/m"), "%/month"),
+)
+"""Growth of traffic, compounded; the base is the share by which it grows in a month."""
+
 _BASE_UNITS = (
     (DURATION, "s"),
     (RATE, "req/s"),

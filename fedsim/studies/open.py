@@ -14,7 +14,8 @@ from fedsim.scenario.spec import Scenario
 from fedsim.studies import comparison, swept
 from fedsim.studies.cells import PlannedRun
 from fedsim.studies.comparison import Comparison
-from fedsim.studies.plan import result
+from fedsim.studies.plan import headroom, result
+from fedsim.studies.plan.headroom import Headroom, stored_headroom
 from fedsim.studies.plan.planning import stored_plan
 from fedsim.studies.plan.result import Plan
 from fedsim.studies.records import Failure, Record
@@ -22,7 +23,7 @@ from fedsim.studies.store import Store
 from fedsim.studies.swept import Sweep
 
 
-def open(directory: str | os.PathLike[str]) -> Run | Comparison | Plan | Sweep:
+def open(directory: str | os.PathLike[str]) -> Run | Comparison | Headroom | Plan | Sweep:
     """Return what a directory holds; nothing is run again.
 
     A study that was interrupted is there with the runs that were done.
@@ -79,10 +80,11 @@ def _results(store: Store) -> tuple[list[PlannedRun], list[Record | Failure]]:
     return planned, [each for each in map(store.result, planned) if each is not None]
 
 
-_STUDIES: Mapping[str, Callable[[Store, Scenario], Comparison | Plan | Sweep]] = {
+_STUDIES: Mapping[str, Callable[[Store, Scenario], Comparison | Headroom | Plan | Sweep]] = {
     comparison.KIND: _comparison,
     swept.KIND: _sweep,
     result.KIND: stored_plan,
+    headroom.KIND: stored_headroom,
 }
 
 

@@ -96,6 +96,7 @@ def plan_spec(plan: Plan | None) -> PlanSpec | None:
         plan.replications,
         plan.confidence,
         None if plan.budget is None else plan.budget.runs,
+        plan.growth,
     )
 
 

@@ -17,7 +17,7 @@ from pydantic import (
 
 from fedsim.scenario.schema.base import Settings, error, listed, only, shown, tag_of_word
 from fedsim.scenario.schema.sweep import VariedPath
-from fedsim.scenario.schema.types import Confidence, CountFrom1, Duration, is_count_path
+from fedsim.scenario.schema.types import Confidence, CountFrom1, Duration, Growth, is_count_path
 from fedsim.scenario.units import PRICE, UnitError
 
 LEAST_REPLICATIONS = 4
@@ -232,6 +232,11 @@ class Plan(Settings):
     )
     budget: Budget | None = Field(
         default=None, description="When to stop; not before the answer is found if not given."
+    )
+    growth: Growth | None = Field(
+        default=None,
+        description="How traffic grows, compounded: fedsim plan --headroom says how long it lasts.",
+        examples=["5%/month"],
     )
 
     @field_serializer("limits")

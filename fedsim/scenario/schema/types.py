@@ -17,7 +17,16 @@ from fedsim.scenario.adapters import is_adapted
 from fedsim.scenario.installed import ROUTER, STRATEGY, is_name, names
 from fedsim.scenario.objects import is_given
 from fedsim.scenario.schema.base import error, shown, suggestion
-from fedsim.scenario.units import DURATION, PRICE, RATE, SHARE, TOKEN_RATE, Quantity, UnitError
+from fedsim.scenario.units import (
+    DURATION,
+    GROWTH,
+    PRICE,
+    RATE,
+    SHARE,
+    TOKEN_RATE,
+    Quantity,
+    UnitError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,9 @@ PercentageOrOff = Annotated[float | str, Unit(SHARE, at_most=1.0, word="off")]
 
 Confidence = Annotated[float, Unit(SHARE, above=0.5, at_most=0.999)]
 """The share of studies whose interval holds the truth, written as a percentage."""
+
+Growth = Annotated[float, Unit(GROWTH, above=0.0, at_most=10.0)]
+"""Growth of more than 0, the share by which something grows in a month."""
 
 PositiveShare = Annotated[float, Unit(SHARE, above=0.0, at_most=1.0)]
 """A share of more than 0 and at most 1, written as a percentage."""

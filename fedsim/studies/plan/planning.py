@@ -19,7 +19,7 @@ from fedsim.studies.notebook import notebook_bar
 from fedsim.studies.plan.findings import find
 from fedsim.studies.plan.result import KIND, Plan
 from fedsim.studies.plan.search import BudgetSpent
-from fedsim.studies.plan.worlds import lost_s
+from fedsim.studies.plan.worlds import Source, lost_s
 from fedsim.studies.progress import Progress, Tell
 from fedsim.studies.records import Question, Record
 from fedsim.studies.runset import RunSet
@@ -96,15 +96,8 @@ def plan(
         store = Store.begin(directory, KIND, scenario, options(spec), fresh=fresh)
     planned: list[PlannedRun] = []
     left = _Left(progress or notebook_bar())
-    with RunSet(
-        scenario,
-        question=Question(by=("stream",), diagnosed=False, lost_s=lost_s(scenario)),
-        store=store,
-        stops=lambda _: True,
-        workers=workers,
-        executor=executor,
-        progress=left.runs,
-    ) as runs:
+    how: dict[str, Any] = {"workers": workers, "executor": executor, "progress": left.runs}
+    with runs_of(scenario, store, **how) as runs:
 
         def source(cells: Sequence[Cell]) -> list[Record]:
             begun = runs.planned(cells)
@@ -118,8 +111,26 @@ def plan(
 
 def stored_plan(store: Store, scenario: Scenario) -> Plan:
     """Return the plan of a directory, made of its runs: nothing is run again."""
-    known = {(_named(run.cell.key), run.cell.replication): run for run in store.planned()}
     spec = asked(scenario)
+    findings = find(scenario, spec, stored_source(store))
+    return Plan(scenario, spec, findings, store.planned(), wall_s=float("nan"), store=store)
+
+
+def runs_of(scenario: Scenario, store: Store | None, **how: Any) -> RunSet:
+    """Return what runs the worlds of a plan.
+
+    Args:
+        scenario: The scenario.
+        store: Where records are kept, or None for nowhere.
+        how: The ``workers``, ``executor`` and ``progress`` of `RunSet`.
+    """
+    question = Question(by=("stream",), diagnosed=False, lost_s=lost_s(scenario))
+    return RunSet(scenario, question=question, store=store, stops=lambda _: True, **how)
+
+
+def stored_source(store: Store) -> Source:
+    """Return what gives the records of a directory, where nothing is run again."""
+    known = {(_named(run.cell.key), run.cell.replication): run for run in store.planned()}
 
     def source(cells: Sequence[Cell]) -> list[Record]:
         found = []
@@ -131,8 +142,7 @@ def stored_plan(store: Store, scenario: Scenario) -> Plan:
             found.append(record)
         return found
 
-    findings = find(scenario, spec, source)
-    return Plan(scenario, spec, findings, store.planned(), wall_s=float("nan"), store=store)
+    return source
 
 
 def asked(scenario: Scenario) -> PlanSpec:
