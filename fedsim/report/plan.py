@@ -47,6 +47,11 @@ _CHEAPER = 3
 _NEAR = 1.01
 _MOST_NEAR = 5
 VERDICTS: dict[str, Style] = {"held": "good", "violated": "bad", "not decided": "warning"}
+_MEANINGS = {
+    "same world": "same world: in this case it is the same as a fleet that was violated before.",
+    "more violated": "more violated: a fleet with more of the same nodes was violated.",
+    "not decided": "not decided: neither shown to hold nor to violate; counts as not held.",
+}
 _STATES = {"undecided": "not decided"}
 _CONTENTS = (
     "evaluations.parquet: every fleet of the box, with what became of it and why",
@@ -118,12 +123,19 @@ def _answer(plan: Plan) -> list[str]:
         texts.append(
             f"This is the cheapest of {len(box):,} fleets that holds the objective {others} with "
             f"{100.0 * plan.confidence:g} % confidence: {objective_in_words(plan.scenario)}."
+            f"{_terms(plan)}"
         )
     texts += [_changed(plan), _costs(plan, place)]
     texts += [_bound(plan, place)] if found.bound is not None else []
-    near = _near(plan, place)
-    texts += [f"Within 1 % of it: {'; '.join(near)}."] if near else []
     return texts
+
+
+def _terms(plan: Plan) -> str:
+    """Return what the short names of times in the objective stand for."""
+    text = objective_in_words(plan.scenario)
+    terms = {"ttft": "the time to the first token", "tpot": "the time per output token"}
+    said = [f"{name} is {meaning}" for name, meaning in terms.items() if name in text]
+    return f" ({'; '.join(said)}.)" if said else ""
 
 
 def _none(plan: Plan) -> Iterator[str]:
@@ -198,7 +210,7 @@ def _changed(plan: Plan) -> str:
         for pool, count in zip(box.pools, best.counts, strict=True)
         if count != own[pool]
     ]
-    return f"Against the file's own counts: {', '.join(changes) or 'no change'}."
+    return f"Compared with the fleet in the file: {', '.join(changes) or 'no change'}."
 
 
 def _costs(plan: Plan, place: int) -> str:
@@ -207,7 +219,7 @@ def _costs(plan: Plan, place: int) -> str:
     if math.isnan(usd):
         return f"It has {nodes} nodes; what it costs is not known."
     goodput_rps = plan.normal("goodput_rps")
-    text = f"It has {nodes} node{'' if nodes == 1 else 's'} and costs {plain(usd)} USD/h"
+    text = f"It has {nodes} node{'' if nodes == 1 else 's'} and costs {plain(usd, 4)} USD/h"
     if not goodput_rps > 0.0:
         return f"{text}."
     return f"{text}, {plain(1000.0 * usd / (3600.0 * goodput_rps))} USD for 1,000 good requests."
@@ -228,19 +240,13 @@ def _bound(plan: Plan, place: int) -> str:
     )
 
 
-def _near(plan: Plan, place: int) -> list[str]:
-    """Return other fleets within 1 % of the amount of the answer."""
-    found, box = plan.findings, plan.findings.fleets.box
-    most = float(box.objective[place]) * _NEAR
-    texts = []
-    for other in range(len(box)):
-        if float(box.objective[other]) > most:
-            break
-        if other != place and float(box.objective[other]) * _NEAR >= float(box.objective[place]):
-            known = found.outcome.found.get(other)
-            what = "not looked at" if known is None else found_in_words(known)
-            texts.append(f"{fleet_in_words(plan, box.point(other))} ({what})")
-    return texts[:_MOST_NEAR]
+def _near(plan: Plan, place: int) -> list[int]:
+    """Return the places of other fleets within 1 % of the amount of the answer."""
+    amounts = plan.findings.fleets.box.objective
+    most, least = float(amounts[place]) * _NEAR, float(amounts[place]) / _NEAR
+    return [
+        other for other in range(len(amounts)) if other != place and least <= amounts[other] <= most
+    ]
 
 
 def _cases(plan: Plan) -> list[Block]:
@@ -260,8 +266,9 @@ def _cases(plan: Plan) -> list[Block]:
         Column("runs", tuple(figure(each.runs, "count") for each in judged), rank=1),
     ]
     text = (
-        f"The case that binds is {binding.name}: {judgment_in_words(found.cases[binding])}. "
-        "Surely within: what the value is below with the plan's confidence for all cases together."
+        f"Closest to its limit: {judgment_in_words(found.cases[binding])}, with {binding.name}. "
+        "Surely within: the share of the limit that the mean does not exceed, with "
+        f"{100.0 * plan.confidence:g} % confidence for all cases together."
     )
     failures = [
         f"{case.name}: {_failed(row['failures'], row['longest_s'])}."
@@ -319,17 +326,24 @@ def _around(plan: Plan) -> list[Block]:
     if found.less:
         texts = []
         for pool, each in found.less.items():
-            texts.append(f"one {box.pools[pool]} less: {found_in_words(each)}")
+            texts.append(f"without one {box.pools[pool]}: {found_in_words(each)}")
         blocks += [Heading("One node less"), *_items(texts)]
-    cheaper = [other for other in range(place - 1, -1, -1) if other in found.outcome.found]
-    if cheaper:
-        texts = [
-            f"{amount_in_words(plan, other)}, {fleet_in_words(plan, box.point(other))}: "
-            f"{found_in_words(found.outcome.found[other])}"
-            for other in cheaper[:_CHEAPER]
-        ]
-        blocks += [Heading("The next cheaper fleets"), *_items(texts)]
+    near = _near(plan, place)
+    cheaper = [n for n in range(place - 1, -1, -1) if n in found.outcome.found and n not in near]
+    headings = ("Other fleets within 1 % of its cost", "The next cheaper fleets")
+    if plan.spec.minimize != "cost":
+        headings = (f"Other fleets with as many {plan.spec.minimize}", "The next smaller fleets")
+    for heading, places in zip(headings, (near[:_MOST_NEAR], cheaper[:_CHEAPER]), strict=True):
+        blocks += _said(heading, [_other(plan, each) for each in places])
     return blocks
+
+
+def _other(plan: Plan, place: int) -> str:
+    """Return a fleet that is not the answer, and why not."""
+    known = plan.findings.outcome.found.get(place)
+    why = "not looked at, as the answer is no dearer" if known is None else found_in_words(known)
+    fleet = fleet_in_words(plan, plan.findings.fleets.box.point(place))
+    return f"{amount_in_words(plan, place)}, {fleet}: {why}"
 
 
 def _steps(plan: Plan) -> Iterator[str]:
@@ -338,8 +352,8 @@ def _steps(plan: Plan) -> Iterator[str]:
     for step in plan.findings.steps:
         before, after = (value_in_words(each, share=False) for each in (step.before, step.after))
         yield (
-            f"One more {box.pools[step.pool]} raises {step.name} from {before} to {after} (next to "
-            f"{nodes_in_words(box.pools, step.world)}): more nodes are not always better."
+            f"One more {box.pools[step.pool]} next to {nodes_in_words(box.pools, step.world)} "
+            f"raises {step.name} from {before} to {after}: more nodes are not always better."
         )
     for number, text in plan.findings.outcome.binding.items():
         chosen = ", ".join(str(value) for value in box.choices[number].changes.values())
@@ -374,7 +388,7 @@ def _certainty(plan: Plan) -> Iterator[str]:
     retested = found.outcome.retested
     yield (
         f"{sum(runs.values()):,} runs: {runs['search']:,} for the search, {runs['evidence']:,} for "
-        f"the evidence around its answer, {runs['validation']:,} on fresh seeds. "
+        f"the evidence around its answer, {runs['validation']:,} on new seeds. "
         f"{spec.replications} replications of each fleet in each case, with the same seeds for all."
         + (
             f" {retested:,} cheaper fleets had been left out by inference and were looked at "
@@ -392,8 +406,9 @@ def _fresh(plan: Plan) -> Iterator[str]:
     for case, judgment in validation.items():
         holds = "holds" if judgment.state == "held" else "is not shown to hold"
         yield (
-            f"On fresh seeds it {holds} with {case.name}: {judgment_in_words(judgment)}; surely "
-            f"within {100.0 * (1.0 + judgment.high):.1f} % of the limit."
+            f"On seeds that the search did not use it {holds} with {case.name}: "
+            f"{judgment_in_words(judgment)}; surely within {100.0 * (1.0 + judgment.high):.1f} % "
+            "of the limit."
         )
 
 
@@ -402,13 +417,14 @@ def _spread(plan: Plan) -> Iterator[str]:
     if spread is None or math.isnan(spread.low):
         return
     unit = {"cost": "USD/h"}.get(plan.spec.minimize, plan.spec.minimize)
-    text = f"Over replications drawn again, the cheapest fleet that holds has {plain(spread.low)}"
+    verb = "cost" if plan.spec.minimize == "cost" else "have"
+    text = f"Had other replications been drawn, the answer would {verb} {plain(spread.low, 4)}"
     if spread.high > spread.low:
-        text += f" to {plain(spread.high)}"
-    text += f" {unit} (5th to 95th percentile)"
+        text += f" to {plain(spread.high, 4)}"
+    text += f" {unit} (90 % of sets drawn from those there are)"
     if spread.none > 0.0:
         text += (
-            f"; in {100.0 * spread.none:.0f} % of the draws none that was looked at holds, and a "
+            f"; in {100.0 * spread.none:.0f} % of the sets none that was looked at holds, and a "
             "dearer one would be needed"
         )
     yield f"{text}."
@@ -420,15 +436,15 @@ def _length(plan: Plan) -> str:
     width = f"{100.0 * pilot.half_width:.1f} %"
     window = DURATION.format(plan.scenario.duration_s - plan.scenario.warmup_s)
     text = (
-        f"Length: {pilot.name} ({pilot.case.name}, at the bound) has a half-width of {width} over "
-        f"{plan.spec.replications} windows of {window}"
+        f"Length: {plan.spec.replications} windows of {window} give {pilot.name} to ± {width} "
+        f"(with {pilot.case.name}, tried on the fleet that mean capacity asks for)"
     )
     if pilot.half_width <= PRECISE:
         return f"{text}, which is enough."
     minutes = math.ceil(pilot.duration_s / 60.0)
     return (
-        f"{text}; a duration of {minutes:,} min would bring it below {100.0 * PRECISE:g} %. Short "
-        "windows also read a little low."
+        f"{text}; with duration: {minutes}min it would be ± {100.0 * PRECISE:g} %. Short windows "
+        "also read a little low."
     )
 
 
@@ -472,4 +488,9 @@ def _ledger(plan: Plan) -> list[Block]:
         Column("runs", tuple(figure(each.runs, "count") for each in judged), rank=4),
         words("reason", [each.reason for each in kept], 6),
     ]
-    return [Heading("Every fleet that was looked at"), Table(tuple(columns), "evaluations.parquet")]
+    said = [text for verdict, text in _MEANINGS.items() if any(e.verdict == verdict for e in kept)]
+    return [
+        Heading("Every fleet that was looked at"),
+        Table(tuple(columns), "evaluations.parquet"),
+        *_items(said),
+    ]

@@ -41,7 +41,7 @@ def amount_in_words(plan: Plan, place: int) -> str:
     """Return what is minimized, of a fleet, with its unit."""
     minimize = plan.spec.minimize
     amount = float(plan.findings.fleets.box.objective[place])
-    return f"{plain(amount) if minimize == 'cost' else f'{amount:g}'} {_UNITS[minimize]}"
+    return f"{plain(amount, 4) if minimize == 'cost' else f'{amount:g}'} {_UNITS[minimize]}"
 
 
 def value_in_words(value: float, *, share: bool) -> str:
@@ -75,7 +75,7 @@ def _undecided(judgment: Judgment) -> str:
 
 def found_in_words(found: Found) -> str:
     """Return what became of a fleet, such as ``violated with eu absent: latency p95 …``."""
-    where = f" ({found.case})" if found.case else ""
+    where = f", with {found.case}" if found.case else ""
     if found.verdict == "strategy binds":
         return found.reason
     if found.verdict in {"over a limit", "unserved"}:
