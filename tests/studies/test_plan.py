@@ -82,6 +82,7 @@ def test_judges_a_loss_once_it_has_settled(plan):
     assert row["failures"] == pytest.approx(sum(each.requests for each in failed) / 4)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_opens_as_it_was(plan, folder):
     """Nothing is run again, and every table is the same."""
     plan.save(folder / "out")
