@@ -28,9 +28,9 @@ from fedsim.results.belief import needed, percentile_of
 from fedsim.results.measures import MEASURES, Measure
 from fedsim.results.rundir import SCENARIO
 from fedsim.results.slo import in_words
-from fedsim.studies.cells import repeat_command
 from fedsim.studies.precision import reached_in_words
 from fedsim.studies.ranking import CHIEF
+from fedsim.studies.repeating import repeat_command
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series

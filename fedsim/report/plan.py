@@ -25,7 +25,6 @@ from fedsim.report.parts import Saved, closing, warnings_of
 from fedsim.results.rundir import SCENARIO
 from fedsim.results.slo import in_words
 from fedsim.scenario.units import DURATION
-from fedsim.studies.cells import run_command
 from fedsim.studies.plan.cases import Rule
 from fedsim.studies.plan.findings import PRECISE
 from fedsim.studies.plan.fleets import own_counts
@@ -38,6 +37,7 @@ from fedsim.studies.plan.words import (
     nodes_in_words,
     value_in_words,
 )
+from fedsim.studies.repeating import run_command
 
 if TYPE_CHECKING:
     from fedsim.scenario.spec import Scenario

@@ -33,6 +33,8 @@ def study_report(study: Inventory) -> Document:
         Sentence(f"{study.directory}: {text}. fedsim {study.version}, {study.created}."),
         Table((*_keys(rows), *_facts(rows)), elsewhere="fedsim study --json"),
     ]
+    if study.command:
+        blocks += [Heading("Make the study again"), Code(study.command, "shell")]
     blocks += [
         Heading("Repeat a run with its command, in the order of the table"),
         Code("\n".join(row["command"] for row in rows), "shell"),

@@ -26,8 +26,8 @@ from fedsim.report.measures import measured, placed, successes
 from fedsim.report.parts import Saved, closing, warnings_of
 from fedsim.results.measures import MEASURES, Measure
 from fedsim.results.rundir import SCENARIO
-from fedsim.studies.cells import run_command
 from fedsim.studies.ranking import CHIEF
+from fedsim.studies.repeating import run_command
 
 if TYPE_CHECKING:
     from fedsim.studies.swept import Key, Sweep

@@ -44,6 +44,8 @@ SUMMARY = "summary.json"
 SAVED_GROUPINGS = tuple(by for by in GROUPINGS if by != "tenant")
 """The groupings that ``summary.json`` holds; there may be very many tenants."""
 
+_MAGIC = b"PAR1"
+
 _PLAIN = (
     "name",
     "seed",
@@ -160,6 +162,27 @@ def read(directory: str | os.PathLike[str]) -> SavedRun:
         raise ResultsError(msg) from error
 
 
+def is_whole(directory: Path) -> bool:
+    """Return whether a run can be read from *directory*: no file is missing, broken or cut off."""
+    try:
+        saved = read(directory)
+    except ResultsError:
+        return False
+    full = saved.facts["record_tables"] == "full"
+    return all(_is_parquet(directory / f"{name}.parquet") for name in _saved(directory) if full)
+
+
+def _is_parquet(path: Path) -> bool:
+    """Return whether a file begins and ends as Parquet does."""
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(_MAGIC)) == _MAGIC
+            file.seek(-len(_MAGIC), os.SEEK_END)
+            return begins and file.read() == _MAGIC
+    except OSError:
+        return False
+
+
 def _saved(folder: Path) -> tuple[str, ...]:
     return (*NAMES, DECISIONS) if (folder / f"{DECISIONS}.parquet").exists() else NAMES
 
@@ -184,7 +207,10 @@ def _read(folder: Path, name: str, names: Names) -> DataFrame:
     try:
         return TABLES[name].restored(pd.read_parquet(path), names)
     except (OSError, ValueError) as error:
-        msg = f"{path} cannot be read: {error}"
+        reason = str(error).rstrip(".")
+        msg = (
+            f"{path} cannot be read: {reason}; remove {folder}, and repeat the command that made it"
+        )
         raise ResultsError(msg) from error
 
 

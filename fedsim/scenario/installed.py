@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -59,6 +60,19 @@ def is_name(kind: Kind, name: str) -> bool:
     """
     found = _installed(kind)
     return name in kind.built_in or name in found
+
+
+def module_offering(name: str) -> str | None:
+    """Return the module of what installed packages offer by *name*, of any kind; None for none.
+
+    What is wrong with the names of a kind is for those to say that ask for one of it.
+    """
+    for kind in (STRATEGY, POLICY, ROUTER):
+        with suppress(PlugInError):
+            entry = _installed(kind).get(name)
+            if entry is not None:
+                return entry.module
+    return None
 
 
 def load_installed(kind: Kind, name: str) -> Any:

@@ -11,19 +11,21 @@ import inspect
 import json
 import os
 import re
-import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import cloudpickle
 
+from fedsim.scenario.installed import module_offering
 from fedsim.scenario.schema.sweep import NOT_OF_A_RUN
 from fedsim.scenario.spec import Scenario
 from fedsim.version import __version__
@@ -64,6 +66,7 @@ class PlannedRun:
         texts: The cell's changes as plain values, an object by the text that names it.
         plugins: The digest of the source of each plug-in, by the text that names it; and that of
             each file that the scenario names, such as a trace, by its path.
+        partly_known: The plug-ins of which only their own source can be known, not what it uses.
     """
 
     id: str
@@ -71,6 +74,7 @@ class PlannedRun:
     cell: Cell
     texts: Mapping[str, Any] = field(default_factory=lambda: _NONE)
     plugins: Mapping[str, str] = field(default_factory=lambda: _NONE)
+    partly_known: tuple[str, ...] = ()
 
 
 def replication_seed(seed: int, replication: int) -> int:
@@ -80,33 +84,6 @@ def replication_seed(seed: int, replication: int) -> int:
     """
     name = f"{seed}/replication/{replication}".encode()
     return int.from_bytes(blake2b(name, digest_size=8).digest(), "big") >> 11
-
-
-def run_command(scenario: str, seed: int, changes: Mapping[str, Any]) -> str:
-    """Return the command line that repeats one run.
-
-    Args:
-        scenario: The scenario file of its study.
-        seed: The run's seed.
-        changes: The changes of its cell as plain values.
-    """
-    words = ["fedsim", "run", scenario, "--seed", str(seed)]
-    for path, value in changes.items():
-        words += ["--set", f"{path}={value if isinstance(value, str) else json.dumps(value)}"]
-    return shlex.join(words)
-
-
-def repeat_command(scenario: str, run: PlannedRun) -> str:
-    """Return the command line that repeats one run of the study of a scenario file.
-
-    That of a commit's router repeats the replications before it too, next to a strategy.
-    """
-    if not run.cell.commit:
-        return run_command(scenario, run.seed, run.texts)
-    router = f"git:{run.cell.commit}:{run.texts['federation.router']}"
-    words = ["fedsim", "compare", scenario, "--set", 'compare={"strategies": ["round_robin"]}']
-    words += ["--replications", str(run.cell.replication + 1), "--router", router]
-    return shlex.join(words)
 
 
 class Variants:
@@ -120,7 +97,7 @@ class Variants:
     def __init__(self, scenario: Scenario, seeds: Iterable[int] | None = None) -> None:
         self.scenario = scenario
         self._seeds = None if seeds is None else tuple(seeds)
-        self._known: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {}
+        self._known: dict[str, tuple[Any, ...]] = {}
 
     def planned(self, cell: Cell) -> PlannedRun:
         """Return the run of *cell*.
@@ -132,10 +109,10 @@ class Variants:
         named = repr(sorted(cell.key.items(), key=lambda item: item[0]))
         if named not in self._known:
             self._known[named] = self._variant(cell)
-        begun, texts, plugins = self._known[named]
+        begun, *facts = self._known[named]
         state = begun.copy()
         state.update(str(seed).encode())
-        return PlannedRun(state.hexdigest(), seed, cell, texts, plugins)
+        return PlannedRun(state.hexdigest(), seed, cell, *facts)
 
     def seed(self, replication: int) -> int:
         """Return the seed of a replication."""
@@ -143,14 +120,17 @@ class Variants:
             return self._seeds[replication]
         return replication_seed(self.scenario.seed, replication)
 
-    def _variant(self, cell: Cell) -> tuple[Any, dict[str, Any], dict[str, str]]:
+    def _variant(self, cell: Cell) -> tuple[Any, ...]:
+        """Return the state of the id's hash but for the seed, and the facts of `PlannedRun`."""
         scenario = self.scenario.changed(cell.changes)
         at = {f"git commit {cell.commit}": cell.commit}
         plugins = at if cell.commit else plugin_digests(scenario)
         plugins |= file_digests(scenario)
         decisive = {**of_a_run(scenario), "seed": None}
         data = json.dumps([__version__, plugins, decisive], default=str)
-        return blake2b(data.encode(), digest_size=16), _texts(scenario, cell.changes), plugins
+        begun = blake2b(data.encode(), digest_size=16)
+        partly = tuple(text for text, each in scenario.objects.items() if _at_prompt(_kind(each)))
+        return begun, _texts(scenario, cell.changes), plugins, partly
 
 
 def of_a_run(scenario: Scenario) -> dict[str, Any]:
@@ -161,19 +141,19 @@ def of_a_run(scenario: Scenario) -> dict[str, Any]:
 def plugin_digests(scenario: Scenario) -> dict[str, str]:
     """Return the digest of the source of each plug-in that lies outside site-packages.
 
-    That of an imported plug-in covers the modules which it imports from next to it. That of an
-    object given in Python covers its state too, where the object can be pickled.
+    That of an imported plug-in covers the modules which it imports from next to it; that of a class
+    of the running script covers the script, too. That of an object given in Python covers its
+    state, where the object can be pickled.
     """
     found = {}
     for text in texts_in([scenario.resolved.get(part) for part in ("federation", "pools")]):
-        module = plugin_module(text)
-        if text in scenario.objects:
-            source = _object_source(scenario.objects[text], scenario.plugin_directory)
-            digest = blake2b(source, digest_size=16).hexdigest() if source else ""
-        elif module is not None:
-            digest = source_digest(plugin_sources(module, scenario.plugin_directory))
+        given = scenario.objects.get(text)
+        sources = plugin_sources(text, scenario.plugin_directory) or {}
+        if given is None or (isinstance(given, type) and sources):
+            digest = source_digest(sources)
         else:
-            continue
+            source = _object_source(given, scenario.plugin_directory)
+            digest = blake2b(source, digest_size=16).hexdigest() if source else ""
         if digest:
             found[text] = digest
     return found
@@ -193,22 +173,22 @@ def _file_digest(path: Path, _: int) -> str:
     return blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
-def plugin_module(text: str) -> str | None:
-    """Return the module of a text of the form ``module:Class``; None of another."""
-    return text.partition(":")[0] if _PLUGIN.fullmatch(text) else None
+def plugin_sources(text: str, directory: Path) -> dict[Path, bytes] | None:
+    """Return the sources of the plug-in that a text names, by file; None where it names none.
 
-
-def plugin_sources(module: str, directory: Path) -> dict[Path, bytes]:
-    """Return the sources of a module and of those next to it that it imports, by file.
+    They are those outside site-packages, with those next to them that they import.
 
     Args:
-        module: Its dotted name.
-        directory: Where it may be, in addition to Python's path and the current directory.
+        text: Such as ``module:Class``, the name that an installed package offers, or what
+            stands behind an adapter's slash, as in ``skypilot/file.py:Class``.
+        directory: Where its module may be, in addition to Python's path and the current directory.
     """
-    places = [str(Path.cwd()), str(directory.resolve())]
-    sources: dict[Path, bytes] = {}
-    _gather(module, [*sys.path, *places], sources)
-    return {path: sources[path] for path in sorted(sources)}
+    named = text.partition("/")[2] or text
+    file = directory / named.rpartition(":")[0] if named != text else directory
+    if file.suffix == ".py" and file.is_file():
+        return _file_sources(file.resolve(), file.stem, directory)
+    module = named.partition(":")[0] if _PLUGIN.fullmatch(named) else module_offering(named)
+    return None if module is None else _module_sources(module, directory)
 
 
 def source_digest(sources: Mapping[Path, bytes]) -> str:
@@ -248,14 +228,31 @@ def _at(tree: Any, path: str) -> Any:
     return tree
 
 
+def _kind(value: Any) -> type:
+    return value if isinstance(value, type) else type(value)
+
+
+def _script() -> Path | None:
+    """Return the file of the script that runs; None in a notebook and at a prompt."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return None if file is None or _is_installed(file) else Path(file).resolve()
+
+
+def _at_prompt(kind: type) -> bool:
+    """Return whether a class was defined in a notebook or at a prompt."""
+    return kind.__module__ == "__main__" and _script() is None
+
+
 def _object_source(value: Any, directory: Path) -> bytes:
-    kind = value if isinstance(value, type) else type(value)
+    kind, script = _kind(value), _script()
     try:
         source = inspect.getsource(kind).encode()
     except (OSError, TypeError):
         source = b""
-    if kind.__module__ != "__main__":  # a script may change with what it asks
-        source += b"\0".join(plugin_sources(kind.__module__, directory).values())
+    if kind.__module__ != "__main__":
+        source += b"\0".join(_module_sources(kind.__module__, directory).values())
+    elif script is not None:
+        source += b"\0".join(_file_sources(script, "__main__", directory).values())
     if value is kind and source:
         return source
     try:
@@ -265,18 +262,40 @@ def _object_source(value: Any, directory: Path) -> bytes:
     return source + packed
 
 
+def _module_sources(module: str, directory: Path) -> dict[Path, bytes]:
+    sources: dict[Path, bytes] = {}
+    _gather(module, [*sys.path, *_places(directory)], sources)
+    return {path: sources[path] for path in sorted(sources)}
+
+
+def _file_sources(file: Path, module: str, directory: Path) -> dict[Path, bytes]:
+    sources: dict[Path, bytes] = {}
+    _gather_file(file, module, _places(directory), sources)
+    return {path: sources[path] for path in sorted(sources)}
+
+
+def _places(directory: Path) -> list[str]:
+    return [str(Path.cwd()), str(directory.resolve())]
+
+
 def _gather(module: str, places: list[str], sources: dict[Path, bytes]) -> None:
     for name in _parents(module):
         found = PathFinder.find_spec(name, places)
+        if found is None and "." not in name:
+            with suppress(ImportError, ValueError):
+                found = find_spec(name)  # by the finder of an editable installation
         origin = None if found is None else found.origin
         if origin is None or not origin.endswith(".py") or _is_installed(origin):
             return
-        file = Path(origin).resolve()
-        if file not in sources:
-            sources[file] = file.read_bytes()
-            for imported in _imports(sources[file], module):
-                _gather(imported, [os.fspath(file.parent), *places[-2:]], sources)
+        _gather_file(Path(origin).resolve(), module, places[-2:], sources)
         places = list(found.submodule_search_locations or ()) if found is not None else []
+
+
+def _gather_file(file: Path, module: str, places: list[str], sources: dict[Path, bytes]) -> None:
+    if file not in sources:
+        sources[file] = file.read_bytes()
+        for imported in _imports(sources[file], module):
+            _gather(imported, [os.fspath(file.parent), *places], sources)
 
 
 def _parents(module: str) -> list[str]:

@@ -19,7 +19,7 @@ from fedsim.scenario.arguments import (
 )
 from fedsim.scenario.spec import CompareSpec, Scenario
 from fedsim.studies.cells import Cell, PlannedRun
-from fedsim.studies.comparison import KIND, Comparison, options
+from fedsim.studies.comparison import KIND, Comparison, options, values_of
 from fedsim.studies.precision import Precision
 from fedsim.studies.progress import Tell
 from fedsim.studies.records import Failure, Record
@@ -100,7 +100,8 @@ def compare(
     precision = Precision(targets, count, study.max_replications, study.confidence)
     store = None
     if directory is not None:
-        asked = options([variant.name for variant in chosen], against, count)
+        names = [variant.name for variant in chosen]
+        asked = options(names, against, count, precision.asked)
         store = Store.begin(directory, KIND, scenario, asked, fresh=fresh)
     with RunSet(
         scenario,
@@ -120,7 +121,7 @@ def compare(
         baseline=against,
         wall_s=time.perf_counter() - began_s,
         store=store,
-        reached=precision.reached,
+        precision=precision,
     )
 
 
@@ -144,18 +145,8 @@ def in_rounds(
         new = runs.planned(cells)
         planned += new
         found += runs.run(new)
-        of_each = [
-            [each for each in found if each.key["strategy"] == variant.name] for variant in chosen
-        ]
-        more = precision.goes_on(
-            {
-                measure: [
-                    [each.value(measure) for each in found if isinstance(each, Record)]
-                    for found in of_each
-                ]
-                for measure in precision.measures
-            }
-        )
+        names = [variant.name for variant in chosen]
+        more = precision.goes_on(values_of(found, names, precision.measures))
     return planned, found
 
 

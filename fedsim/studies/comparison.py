@@ -26,7 +26,7 @@ from fedsim.studies.cautions import merged_warnings
 from fedsim.studies.cells import PlannedRun
 from fedsim.studies.estimating import measured
 from fedsim.studies.pairing import require_paired
-from fedsim.studies.precision import Reached, reached_in_words
+from fedsim.studies.precision import Precision, Reached, reached_in_words
 from fedsim.studies.ranking import (
     CHIEF,
     TIE_BREAKS,
@@ -73,7 +73,7 @@ class Comparison:
         baseline: The strategy that the others are compared with.
         wall_s: What it took on the wall clock, in seconds; NaN for one that was opened.
         store: The directory in which the runs are, or None.
-        reached: How exact the estimates are that were to be so; None where none were.
+        precision: What said how many replications there are; None where that was given.
 
     Raises:
         ResultsError: Runs of one replication did not meet the same requests and faults.
@@ -95,14 +95,15 @@ class Comparison:
         baseline: str,
         wall_s: float,
         store: Store | None = None,
-        reached: Reached | None = None,
+        precision: Precision | None = None,
     ) -> None:
         self.scenario = scenario
         self.planned = tuple(planned)
         self.baseline = baseline
         self.wall_s = wall_s
         self.store = store
-        self.reached = reached or Reached(True, {})
+        self.reached = Reached(True, {}) if precision is None else precision.reached
+        self._precision = {} if precision is None else precision.asked
         self.strategies: tuple[str, ...] = tuple(
             dict.fromkeys(run.cell.key["strategy"] for run in planned)
         )
@@ -139,7 +140,7 @@ class Comparison:
     @property
     def options(self) -> dict[str, Any]:
         """What is compared, as plain values for ``study.json``."""
-        return options(self.strategies, self.baseline, len(self.seeds))
+        return options(self.strategies, self.baseline, len(self.seeds), self._precision)
 
     @property
     def groupings(self) -> tuple[str, ...]:
@@ -686,10 +687,22 @@ def target(scenario: Scenario, replications: int) -> str:
     return f"mean of a window of {window}, {times}"
 
 
-def options(strategies: Sequence[str], baseline: str, replications: int) -> dict[str, Any]:
+def options(
+    strategies: Sequence[str], baseline: str, replications: int, precision: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what a comparison asks, as plain values for ``study.json``."""
-    names = list(strategies)
-    return {"strategies": names, "baseline": baseline, "replications": replications}
+    asked = {"strategies": list(strategies), "baseline": baseline, "replications": replications}
+    return asked | {"precision": dict(precision)}
+
+
+def values_of(
+    found: Iterable[Record | Failure], strategies: Sequence[str], measures: Iterable[str]
+) -> dict[str, list[list[float]]]:
+    """Return by measure the values of each strategy, in the order of replications."""
+    records = [each for each in found if isinstance(each, Record)]
+    records.sort(key=lambda each: each.replication)
+    own = [[each for each in records if each.key["strategy"] == name] for name in strategies]
+    return {name: [[each.value(name) for each in mine] for mine in own] for name in measures}
 
 
 def _difference(found: Difference) -> dict[str, float]:

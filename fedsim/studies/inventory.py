@@ -14,13 +14,12 @@ from fedsim.results.manifest import json_text
 from fedsim.results.rundir import PLUGINS, SCENARIO, STUDY, named
 from fedsim.studies.cells import (
     PlannedRun,
-    plugin_module,
     plugin_sources,
-    repeat_command,
     source_digest,
     texts_in,
 )
 from fedsim.studies.records import state_of
+from fedsim.studies.repeating import repeat_command, study_command
 from fedsim.studies.store import Store
 
 _TIME = (1980, 1, 1, 0, 0, 0)
@@ -35,9 +34,15 @@ runs.json      what each run came to: seed, digest, state, error, and the comman
 plugins/       the sources of the scenario's own plug-ins
 files.json     the SHA-256 of each file that the scenario names, such as a trace
 
-Repeat a run with its command from the folder plugins/, with the path of scenario.yaml in place of
-the one that it has. The digest is the same with the same versions and files.
+{command}
+
+Repeat one run with its command from {where}, with the path of scenario.yaml in place
+of the one that it has. The digest is the same with the same versions and files.
 """
+
+_NO_COMMAND = """\
+The study was made in Python, with seeds or objects that no command line can name. Repeat its runs
+one by one."""
 
 
 class Inventory:
@@ -84,6 +89,11 @@ class Inventory:
         """
         return [self._row(run) for run in self._store.planned(asked=False)]
 
+    @property
+    def command(self) -> str:
+        """The command line that makes the whole study again; empty where none can."""
+        return self._command(str(self.directory / SCENARIO))
+
     def to_json(self) -> dict[str, Any]:
         """Return the inventory as plain values."""
         return {
@@ -93,6 +103,7 @@ class Inventory:
             "created": self.created,
             "versions": self._manifest["versions"],
             "options": self._manifest["options"],
+            "command": self.command,
             "runs": self.rows,
         }
 
@@ -109,13 +120,14 @@ class Inventory:
             ResultsError: It cannot be written, or a plug-in has changed since the runs were made.
         """
         path = named(file)
+        plugins = self._plugins()
         held = {
-            "README.txt": _README.encode(),
+            "README.txt": self._readme("plugins" if plugins else "").encode(),
             SCENARIO: (self.directory / SCENARIO).read_bytes(),
             STUDY: (self.directory / STUDY).read_bytes(),
             "runs.json": _json(self.rows),
             "files.json": _json(self._files()),
-            **self._plugins(),
+            **plugins,
         }
         try:
             with ZipFile(path, "w") as archive:
@@ -140,6 +152,16 @@ class Inventory:
             "command": repeat_command(str(self.directory / SCENARIO), run),
         }
 
+    def _command(self, scenario: str) -> str:
+        return study_command(scenario, self._manifest, self._store.planned())
+
+    def _readme(self, folder: str) -> str:
+        """Return the text of ``README.txt``; commands run in that folder of the archive."""
+        up, where = ("../", f"the folder {folder}/") if folder else ("", "this folder")
+        command = self._command(up + SCENARIO)
+        how = f"Make the whole study again, from {where}:\n\n  {command} --out {up}again"
+        return _README.format(command=how if command else _NO_COMMAND, where=where)
+
     def _files(self) -> dict[str, str]:
         """Return the SHA-256 of each file that the scenario or a change of it names."""
         folder, found = Path(self._manifest[PLUGINS]), {}
@@ -160,10 +182,9 @@ class Inventory:
         """
         folder, held = Path(self._manifest[PLUGINS]), {}
         for text, digest in sorted(self._manifest["plugins"].items()):
-            module = plugin_module(text)
-            if module is None:
-                continue
-            sources = plugin_sources(module, folder)
+            sources = plugin_sources(text, folder)
+            if sources is None:
+                continue  # a file, or an object given in Python
             if not sources:
                 msg = f"{text} is not found; go to the directory in which the study was made"
                 raise ResultsError(msg)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from fedsim.errors import FedsimError, ResultsError
 from fedsim.results.run import Run
-from fedsim.results.rundir import MANIFEST, PLUGINS, SCENARIO, STUDY, named, read_json
+from fedsim.results.rundir import PLUGINS, SCENARIO, STUDY, named
 from fedsim.scenario.load import load
 from fedsim.scenario.spec import Scenario
 from fedsim.studies import comparison, swept
 from fedsim.studies.cells import PlannedRun
-from fedsim.studies.comparison import Comparison
+from fedsim.studies.comparison import Comparison, values_of
 from fedsim.studies.plan import headroom, result
 from fedsim.studies.plan.headroom import Headroom, stored_headroom
 from fedsim.studies.plan.planning import stored_plan
 from fedsim.studies.plan.result import Plan
+from fedsim.studies.precision import Precision
 from fedsim.studies.records import Failure, Record
-from fedsim.studies.store import Store
+from fedsim.studies.store import Store, is_old_comparison, no_study
 from fedsim.studies.swept import Sweep
 
 
@@ -38,12 +39,8 @@ def open(directory: str | os.PathLike[str]) -> Run | Comparison | Headroom | Pla
     """
     path = named(directory)
     if not (path / STUDY).exists():
-        if "baseline" in (read_json(path / MANIFEST) if (path / MANIFEST).exists() else {}):
-            msg = (
-                f"{path} is a comparison of an earlier fedsim, which kept no records of its runs; "
-                "compare again with --out, or read its summary.json and tables"
-            )
-            raise ResultsError(msg)
+        if is_old_comparison(path):
+            raise ResultsError(no_study(path))
         return Run.load(path)
     store = Store.open(path)
     kind = store.manifest["kind"]
@@ -54,12 +51,15 @@ def open(directory: str | os.PathLike[str]) -> Run | Comparison | Headroom | Pla
 
 
 def _comparison(store: Store, scenario: Scenario) -> Comparison:
+    planned, found = _results(store)
     opened = Comparison(
         scenario,
-        *_results(store),
+        planned,
+        found,
         baseline=store.manifest["options"]["baseline"],
         wall_s=math.nan,
         store=store,
+        precision=_precision(store, scenario, found),
     )
     for name, digests in opened.digests.items():
         if not digests:
@@ -69,6 +69,26 @@ def _comparison(store: Store, scenario: Scenario) -> Comparison:
             )
             raise ResultsError(msg)
     return opened
+
+
+def _precision(
+    store: Store, scenario: Scenario, found: Sequence[Record | Failure]
+) -> Precision | None:
+    """Return what said how many replications there are, after all of its looks at the records."""
+    options = store.manifest["options"]
+    asked = options.get("precision")
+    if not asked:
+        return None
+    study = scenario.study
+    precision = Precision(
+        asked["targets"], asked["first"], study.max_replications, study.confidence
+    )
+    done = 1 + max(run.cell.replication for run in store.planned())
+    more = True
+    while more and precision.replications <= done:
+        seen = [each for each in found if each.replication < precision.replications]
+        more = precision.goes_on(values_of(seen, options["strategies"], precision.measures))
+    return precision
 
 
 def _sweep(store: Store, scenario: Scenario) -> Sweep:

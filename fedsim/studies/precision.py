@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fedsim.results.measures import MEASURES
 from fedsim.studies.statistics import Estimate, estimate
@@ -54,6 +55,8 @@ class Precision:
         self.replications = first
         """The number of replications that there are to be at the next look."""
         self.reached = Reached(not targets, {})
+        self.asked: dict[str, Any] = {"targets": self._targets, "first": first} if targets else {}
+        """The targets and the first number of replications, as plain values; empty for none."""
 
     @property
     def measures(self) -> tuple[str, ...]:

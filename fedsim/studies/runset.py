@@ -99,6 +99,7 @@ class RunSet:
             raise ArgumentError(message, "Leave the executor out, or such variants.")
         planned = [self._variants.planned(cell) for cell in cells]
         if self._store is not None:
+            planned = [_noted(run) for run in planned]
             self._store.plan(planned)
         return planned
 
@@ -219,6 +220,19 @@ class RunSet:
             return result
         written = self._reach is not None and result.run is None
         return result if written else self._store.add(result)
+
+
+def _noted(run: PlannedRun) -> PlannedRun:
+    """Return a run whose notes name the plug-ins of which little can be known."""
+    if not run.partly_known:
+        return run
+    notes = (
+        f"{text} is defined in a notebook or at a prompt, so that its own source alone is known: "
+        "runs of an earlier session count as done even if something that it uses has changed "
+        "since. Put it into a file, or start over (fresh=True)."
+        for text in run.partly_known
+    )
+    return replace(run, cell=replace(run.cell, notes=(*run.cell.notes, *notes)))
 
 
 def _packed(value: Scenario | dict[str, Any]) -> bytes:

@@ -21,6 +21,7 @@ from fedsim.errors import ResultsError
 from fedsim.results.manifest import FORMAT, jsonable, provenance
 from fedsim.results.run import Run
 from fedsim.results.rundir import (
+    MANIFEST,
     PLUGINS,
     SCENARIO,
     STUDY,
@@ -33,8 +34,9 @@ from fedsim.results.rundir import (
     whole_directory,
     write_whole,
 )
+from fedsim.results.storage import is_whole
 from fedsim.scenario.spec import Scenario
-from fedsim.studies.cells import Cell, PlannedRun, of_a_run, plugin_module
+from fedsim.studies.cells import Cell, PlannedRun, of_a_run
 from fedsim.studies.records import FAILED, RUNS, Failure, Record, write_record
 
 _KINDS = {
@@ -136,6 +138,9 @@ class Store:
             "cells": [],
         }
         if not is_free(path):
+            if not (path / STUDY).is_file():
+                msg = f"{path} holds no study; choose another directory, or replace it by --fresh"
+                raise ResultsError(msg)
             before = _read_manifest(path)
             _require_same(path, before, manifest)
             for kept in ("created", "plugins", "cells"):
@@ -159,6 +164,8 @@ class Store:
             ResultsError: The directory is not a study's, or is broken.
         """
         path = named(directory)
+        if not (path / STUDY).is_file():
+            raise ResultsError(no_study(path))
         return cls(path, _read_manifest(path))
 
     @property
@@ -183,7 +190,7 @@ class Store:
         for run in planned:
             for text, digest in run.plugins.items():
                 if plugins.setdefault(text, digest) != digest:
-                    what = "source" if plugin_module(text) else "content"
+                    what = "content" if Path(text).is_absolute() else "source"
                     raise _another(self.directory, f"the {what} of {text}", "another", "new")
         for run in planned:
             item = {
@@ -217,7 +224,7 @@ class Store:
             record = None if data is None else Record.from_json(data)
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
-        if record is None or (kept and not (record.kept and self._has(record.kept))):
+        if record is None or (kept and not (record.kept and self._holds(record.kept))):
             return None
         return record
 
@@ -255,14 +262,23 @@ class Store:
         """Return the whole run of a record that is kept.
 
         Raises:
-            ResultsError: It is gone.
+            ResultsError: It is gone or damaged.
         """
-        return Run.load(self.directory / record.kept)
+        try:
+            return Run.load(self.directory / record.kept)
+        except ResultsError as error:
+            msg = (
+                f"{error}; the same command with --out {self.directory}, or directory= in Python, "
+                "makes it again"
+            )
+            raise ResultsError(msg) from error
 
     def add(self, record: Record) -> Record:
         """Write a record, with its whole run first where it has one, and return it."""
         place = "" if record.run is None else self._place(record)
         if record.run is not None:
+            if not self._holds(place):
+                shutil.rmtree(self.directory / place, ignore_errors=True)
             record.run.save(self.directory / place, charts=False)
         record = replace(record, kept=place)
         write_record(self.directory, record)
@@ -283,8 +299,8 @@ class Store:
         assert head.endswith("[]}")
         write_whole(self.directory / STUDY, f"{head[:-2]}{', '.join(lines)}]}}")
 
-    def _has(self, place: str) -> bool:
-        return (self.directory / place).is_dir()
+    def _holds(self, place: str) -> bool:
+        return is_whole(self.directory / place)
 
     def _place(self, record: Record) -> str:
         """Return where the whole run of *record* goes: a folder named by its key."""
@@ -358,11 +374,37 @@ def _identity(item: Mapping[str, Any]) -> str:
     return json.dumps([item["id"], key, item["replication"]], default=str)
 
 
+def is_old_comparison(path: Path) -> bool:
+    """Return whether a directory is that of a comparison which kept no records of its runs."""
+    return (path / MANIFEST).is_file() and "baseline" in read_json(path / MANIFEST)
+
+
+def no_study(path: Path) -> str:
+    """Return what is at *path*, which is no study, and what to do with it."""
+    if path.is_file():
+        return f"{path} is a file, not the directory of a study; fedsim run and compare take files"
+    if not path.is_dir():
+        return f"there is no directory {path}; name the one that a study's --out gave"
+    if is_old_comparison(path):
+        return (
+            f"{path} is a comparison of an earlier fedsim, which kept no records of its runs; "
+            "compare again with --out, or read its summary.json and tables"
+        )
+    if (path / MANIFEST).is_file():
+        what = "a run, not a study: fedsim.open in Python reads it, fedsim explain its requests"
+        return f"{path} holds {what}; fedsim run {path / SCENARIO} repeats it"
+    inside = sorted(each.parent for each in path.glob(f"*/{STUDY}"))
+    if inside:
+        return f"{path} holds no study, but its folders do; write for instance {inside[0]}"
+    return f"{path} holds no study; name the directory that a study's --out gave"
+
+
 def _read_manifest(path: Path) -> dict[str, Any]:
-    if not (path / STUDY).exists():
-        msg = f"{path} holds no study; choose another directory, or start over with --fresh"
-        raise ResultsError(msg)
-    manifest: dict[str, Any] = read_json(path / STUDY)
+    try:
+        manifest: dict[str, Any] = read_json(path / STUDY)
+    except ResultsError as error:
+        msg = f"{error}; start over by the study's command with --fresh"
+        raise ResultsError(msg) from error
     format_ = manifest.get("format") if isinstance(manifest, dict) else None
     if not isinstance(format_, int) or format_ > FORMAT:
         msg = f"{path} was written by another or a newer fedsim; read it with that one"
@@ -372,7 +414,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         isinstance(item, dict) and item.keys() >= _OF_CELL for item in manifest["cells"]
     ):
         msg = (
-            f"{path / STUDY} is broken: {broken[0] if broken else 'cells'}; start over with --fresh"
+            f"{path / STUDY} is broken: {broken[0] if broken else 'cells'}; start over by the "
+            "study's command with --fresh"
         )
         raise ResultsError(msg)
     return manifest

@@ -14,10 +14,11 @@ from fedsim.scenario.load import load
 from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.scenario.spec import ExpectSpec, Scenario
 from fedsim.scenario.undecided import undecided_notes
-from fedsim.studies.cells import Cell, PlannedRun, replication_seed, run_command
+from fedsim.studies.cells import Cell, PlannedRun, replication_seed
 from fedsim.studies.comparison import Comparison
 from fedsim.studies.progress import Tell
 from fedsim.studies.records import Failure, Record
+from fedsim.studies.repeating import run_command
 from fedsim.studies.runset import RunSet
 from fedsim.studies.saturation import grows, is_overloaded
 from fedsim.studies.variants import Variant, variants

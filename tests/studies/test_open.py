@@ -75,6 +75,21 @@ def test_a_comparison_comes_back_from_its_files(scenario, folder, monkeypatch):
     assert blocks[0][2:] == blocks[1][2:]
 
 
+def test_how_exact_a_comparison_is_comes_back(scenario, folder):
+    """What was reached follows from the records, and so do the looks that were taken."""
+    place = folder / "study"
+    asked = {"precision": {"latency_mean": "5%"}, "replications": 3, "max_replications": 8}
+    precise = scenario.changed({"study": asked, "compare.replications": None, "duration": "15s"})
+    first = fedsim.compare(precise, workers=1, directory=place)
+    assert first.reached.half_widths
+    opened = reopened(place)
+    assert opened.reached == first.reached
+    assert opened.warnings == first.warnings
+    assert opened.options == first.options
+    copied = first.save(folder / "copy", charts=False)
+    assert reopened(copied).reached == first.reached
+
+
 def test_the_last_command_says_what_is_compared(scenario, folder):
     """What was asked for before stays in the directory, and is not part of the comparison."""
     place = folder / "study"

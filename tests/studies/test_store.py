@@ -184,6 +184,31 @@ def test_a_broken_record_is_run_again(scenario, folder):
     pd.testing.assert_frame_equal(again.replications, first.replications)
 
 
+@pytest.mark.parametrize("damage", ["cut off", "emptied", "removed", "no manifest"])
+def test_a_damaged_kept_run_is_run_again(scenario, folder, damage):
+    """The study goes on; opened without that, its run says how to make it again."""
+    place = folder / "study"
+    first = fedsim.compare(
+        scenario, strategies=["random"], replications=1, workers=1, directory=place
+    )
+    kept = place / first.records[0].kept
+    path = kept / "attempts.parquet"
+    if damage == "removed":
+        path.unlink()
+    elif damage == "no manifest":
+        (kept / "manifest.json").write_text("{")
+    else:
+        path.write_bytes(path.read_bytes()[: 200 * (damage == "cut off")])
+    opened = fedsim.open(place)
+    assert isinstance(opened, fedsim.Comparison)
+    with pytest.raises(ResultsError, match=r"made it|makes it"):
+        opened.run("random").attempts  # noqa: B018
+    again = fedsim.compare(
+        scenario, strategies=["random"], replications=1, workers=1, directory=place
+    )
+    assert len(again.run("random").attempts) == len(first.run("random").attempts)
+
+
 COMPARE = "import sys, fedsim; fedsim.compare(fedsim.load('small.yaml'), replications=20, \
 workers=int(sys.argv[1]), directory='study')"
 
