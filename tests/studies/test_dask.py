@@ -19,19 +19,40 @@ from tests import small_scenario
 REASON = "distributed is not installed (the extra dask has it)"
 
 
-@pytest.fixture
-def workers():
-    """A cluster of two processes of one thread each."""
+def local_cluster(**how):
+    """Return a cluster of this machine whose workers have one thread each."""
     distributed = pytest.importorskip("distributed", reason=REASON)
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as found:
+    return distributed.LocalCluster(threads_per_worker=1, dashboard_address=None, **how)
+
+
+@pytest.fixture
+def threads():
+    """A cluster of two threads of this process."""
+    with local_cluster(n_workers=2, processes=False, protocol="tcp") as found:
+        yield found
+
+
+@pytest.fixture
+def processes():
+    """A cluster of two processes."""
+    with local_cluster(n_workers=2, processes=True) as found:
         yield found
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_equal_digests_though_a_worker_is_killed(workers, tmp_path):
+def test_equal_digests(threads, tmp_path):
+    """Where the runs are made changes nothing."""
+    scenario = fedsim.load(small_scenario.write(tmp_path))
+    with cluster(threads.scheduler_address) as executor:
+        found = fedsim.compare(scenario, replications=2, executor=executor)
+    assert found.digests == fedsim.compare(scenario, replications=2, workers=1).digests
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_equal_digests_though_a_worker_is_killed(processes, tmp_path):
     """A worker that is killed in mid-study costs time alone."""
+    workers = processes
     scenario = fedsim.load(small_scenario.write(tmp_path))
     killed: list[int] = []
 
@@ -50,12 +71,12 @@ def test_equal_digests_though_a_worker_is_killed(workers, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_the_command_line_takes_an_address(workers, tmp_path, monkeypatch):
+def test_the_command_line_takes_an_address(threads, tmp_path, monkeypatch):
     """``--dask`` runs the study there."""
     monkeypatch.chdir(tmp_path)
     small_scenario.write(tmp_path)
     words = ["compare", "small.yaml", "--replications", "1", "--quiet"]
-    done = CliRunner().invoke(app, [*words, "--dask", workers.scheduler_address])
+    done = CliRunner().invoke(app, [*words, "--dask", threads.scheduler_address])
     assert (done.exit_code, done.stdout) == (0, "runs/small-compare-3\n")
 
 

@@ -271,7 +271,7 @@ def _is_worker(pid: str) -> bool:
     return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_cell_that_fails_is_a_row(scenario, folder, workers):
     """The others go on; the failure has its message, and is tried again the next time."""
     place = folder / "study"
@@ -299,8 +299,9 @@ def test_a_cell_that_fails_is_a_row(scenario, folder, workers):
     assert not place.exists()
 
 
-def test_whatever_runs_the_cells_gives_equal_records(scenario):
-    """One process, two, threads: equal digests, figures and warnings."""
+@pytest.mark.parametrize("workers", [None, pytest.param(2, marks=pytest.mark.slow)])
+def test_whatever_runs_the_cells_gives_equal_records(scenario, workers):
+    """One process, two, or threads: equal digests, figures and warnings."""
     cells = [
         Cell({"strategy": name}, {"federation.strategy": name}, number)
         for number in range(3)
@@ -314,7 +315,7 @@ def test_whatever_runs_the_cells_gives_equal_records(scenario):
         return [json.dumps({**each, "wall_s": 0, "cpu_s": 0}) for each in facts]
 
     expected = found(workers=1)
-    assert found(workers=2) == expected
     with ThreadPoolExecutor(2) as executor:
-        assert found(executor=executor) == expected
+        how = {"workers": workers} if workers else {"executor": executor}
+        assert found(**how) == expected
     assert all(len(text) < 50_000 for text in expected)

@@ -152,6 +152,7 @@ def test_crossover_of_equals_is_not_shown(sweep):
         sweep.crossover("latency_p50_s", "rate", "random", "least_latency")
 
 
+@pytest.mark.slow
 def test_crossover_of_few_fast_and_many_slow_servers(scenario):
     """One fast server is better until its queue outweighs what three slow ones take longer."""
     service = "pools.chat.service.mean"
@@ -167,6 +168,7 @@ def test_crossover_of_few_fast_and_many_slow_servers(scenario):
     assert 4.0 < row["low"] <= row["crossover"] <= row["high"] < 9.0
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(scenario, sweep):
     """Equal digests and equal tables, whatever the number of workers."""
     other = fedsim.sweep(scenario, workers=2)
