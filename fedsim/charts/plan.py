@@ -72,7 +72,8 @@ def costs(
         _beside(axes, "mean capacity suffices from here", (bound, 0.06), bound > middle, GREY)
     for row in shown[shown["name"] != ""].to_dict("records"):
         place = (row["cost"], min(row["share"], top))
-        _beside(axes, row["name"], place, row["cost"] > middle, INK)
+        # Below it, since the next cheaper fleets are beside it.
+        _beside(axes, row["name"], place, row["cost"] > middle, INK, below=True)
     tidy(axes)
     axes.set_ylim(0.0, top)
     axes.yaxis.set_major_formatter(lambda value, _: f"{100.0 * value:g} %")
@@ -98,12 +99,21 @@ def _fleets(axes: Axes, part: pd.DataFrame, verdict: str, top: float) -> None:
     axes.scatter(part["cost"][above], tops, marker="^", clip_on=False, **look)
 
 
-def _beside(axes: Axes, text: str, place: tuple[float, float], left: bool, color: str) -> None:
-    """Write a text to the left or the right of a place."""
+def _beside(
+    axes: Axes,
+    text: str,
+    place: tuple[float, float],
+    left: bool,
+    color: str,
+    *,
+    below: bool = False,
+) -> None:
+    """Write a text to the left or the right of a place, or below it and to that side."""
+    across, down = (-7, -17) if below else (9, -3)
     axes.annotate(
         text,
         place,
-        xytext=(-9 if left else 9, -3),
+        xytext=(-across if left else across, down),
         textcoords="offset points",
         size=8.5,
         color=color,
