@@ -248,7 +248,7 @@ def test_a_policy_of_ones_own_keeps_its_weight(tmp_path):
     [
         ({"federation.strategy": "fastest"}, "--set: federation.strategy: There is no strategy"),
         ({"federation.retries": Last()}, "--set: federation.retries: .* nor a retry policy"),
-        ({"pools.chat.service": Last}, "--set: pools.chat.service: A value of type type cannot"),
+        ({"pools.chat.service": Last}, "--set: pools.chat.service: .*Last' is not a mapping"),
         ({"pools.caht.count": 2}, "--set: pools.caht.count: pools has no 'caht'"),
         ({"seed": -1}, "--set: seed: "),
         ({"federation.router": First, "federation.outliers": {}}, "a part of our router"),
