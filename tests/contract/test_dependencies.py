@@ -11,8 +11,8 @@ from pathlib import Path
 MODULES = {"pyyaml": "yaml"}
 """The module of a package whose name is another."""
 
-OF_EXTRAS = {"distributed"}
-"""Modules that a part other than the adapters imports where its extra is installed."""
+OF_EXTRAS = {"distributed", "pytest"}
+"""Modules that a part other than the adapters imports where its extra, or its host, is installed."""
 
 OF_DEPENDENCIES = {"annotated_types", "pydantic_core"}
 """Modules of packages that a dependency brings along and documents as its own interface."""
