@@ -12,7 +12,7 @@ MODULES = {"pyyaml": "yaml"}
 """The module of a package whose name is another."""
 
 OF_EXTRAS = {"distributed", "pytest"}
-"""Modules that a part other than the adapters imports where its extra, or its host, is installed."""
+"""Modules that a part other than the adapters imports where its extra or host is installed."""
 
 OF_DEPENDENCIES = {"annotated_types", "pydantic_core"}
 """Modules of packages that a dependency brings along and documents as its own interface."""
