@@ -40,7 +40,7 @@ def laws_hold() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def runs_stay_here() -> Iterator[None]:
-    """Let a study start processes only where it is told how many: tests use the other cores."""
+    """Let a study start processes only where a test says how many: tests use the other cores."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fedsim.studies.workers.usable_cpus", lambda: 1)
         yield

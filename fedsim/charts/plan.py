@@ -72,7 +72,7 @@ def costs(
         _beside(axes, "mean capacity suffices from here", (bound, 0.06), bound > middle, GREY)
     for row in shown[shown["name"] != ""].to_dict("records"):
         place = (row["cost"], min(row["share"], top))
-        # Below it, since the next cheaper fleets are beside it.
+        # Below it, since the next cheaper fleets are to its left.
         _beside(axes, row["name"], place, row["cost"] > middle, INK, below=True)
     tidy(axes)
     axes.set_ylim(0.0, top)

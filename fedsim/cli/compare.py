@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,8 +21,11 @@ from fedsim.cli.options import (
     Workers,
     parsed,
 )
-from fedsim.cli.output import load_warnings, print_json, repeat_command, result_directory
+from fedsim.cli.output import load_warnings, present, repeat_command, result_directory
 from fedsim.cli.studying import run_study
+
+if TYPE_CHECKING:
+    from fedsim.studies.comparison import Comparison
 
 Replications = Annotated[
     int | None,
@@ -67,6 +70,7 @@ def compare(
 
         loaded = load(scenario, parsed(overrides)).changed(seed=seed)
         directory = result_directory(out, loaded.name, "compare", loaded.seed)
+        from fedsim.report.comparison import comparison_report
         from fedsim.studies.compare import compare as run_comparison
 
         more = _options(replications, routers, baseline)
@@ -87,22 +91,20 @@ def compare(
             silent=quiet or as_json,
         )
         overloads = load_warnings(loaded)
-        if as_json:
-            from fedsim.studies.storage import comparison_json
-
-            found = comparison_json(result)
-            found["warnings"] = [*overloads, *found["warnings"]]
-            print_json(found | {"directory": str(directory), "repeat": repeat})
-        elif quiet:
-            typer.echo(directory)
-        else:
-            from fedsim.cli.terminal import show
-            from fedsim.report.comparison import comparison_report
-            from fedsim.report.parts import Saved
-
-            show(comparison_report(result, overloads, Saved(directory, repeat)))
+        data, report = (
+            partial(_json, result, overloads),
+            partial(comparison_report, result, overloads),
+        )
+        present(directory, repeat, data, report, quiet=quiet, as_json=as_json)
         if result.failures or (loaded.slo is not None and not result.holding):
             raise typer.Exit(MISSED)
+
+
+def _json(comparison: Comparison, overloads: list[str]) -> dict[str, Any]:
+    from fedsim.studies.storage import comparison_json
+
+    found = comparison_json(comparison)
+    return found | {"warnings": [*overloads, *found["warnings"]]}
 
 
 def _named(router: str) -> tuple[str, str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from fedsim.document import Document
+    from fedsim.report.parts import Saved
     from fedsim.scenario.spec import Scenario
 
 
@@ -18,6 +20,36 @@ def print_json(data: Any) -> None:
     from fedsim.results.manifest import json_text
 
     typer.echo(json_text(data))
+
+
+def present(
+    directory: Path,
+    repeat: str,
+    data: Callable[[], Mapping[str, Any]],
+    report: Callable[[Saved], Document],
+    *,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Print a result that was written: as JSON, its directory alone, or its report.
+
+    Args:
+        directory: Where it was written.
+        repeat: The command line that gives it again.
+        data: Gives the result as plain values.
+        report: Gives its report.
+        quiet: Whether to print the directory alone.
+        as_json: Whether to print JSON.
+    """
+    if as_json:
+        print_json({**data(), "directory": str(directory), "repeat": repeat})
+    elif quiet:
+        typer.echo(directory)
+    else:
+        from fedsim.cli.terminal import show
+        from fedsim.report.parts import Saved
+
+        show(report(Saved(directory, repeat)))
 
 
 def result_directory(out: Path | None, name: str, command: str, seed: int) -> Path:

@@ -21,7 +21,7 @@ from fedsim.cli.options import (
     Workers,
     parsed,
 )
-from fedsim.cli.output import print_json, repeat_command, result_directory
+from fedsim.cli.output import present, repeat_command, result_directory
 from fedsim.cli.studying import run_study
 
 if TYPE_CHECKING:
@@ -87,16 +87,8 @@ def plan(
             dask=dask,
             silent=quiet or as_json,
         )
-        if as_json:
-            print_json(_json(result) | {"directory": str(directory), "repeat": repeat})
-        elif quiet:
-            typer.echo(directory)
-        else:
-            from fedsim.cli.terminal import show
-            from fedsim.report.parts import Saved
-
-            saved = Saved(directory, repeat)
-            show(_report(result, saved, ledger=ledger))
+        data, report = partial(_json, result), partial(_report, result, ledger=ledger)
+        present(directory, repeat, data, report, quiet=quiet, as_json=as_json)
         if result.status not in {"found", "more"}:
             raise typer.Exit(STOPPED if result.status == "budget" else MISSED)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from fedsim.cli.failures import MISSED, reported
 from fedsim.cli.options import Json, Out, Overrides, Quiet, ScenarioPath, Seed, parsed
-from fedsim.cli.output import load_warnings, print_json, repeat_command, result_directory
+from fedsim.cli.output import load_warnings, present, repeat_command, result_directory
 from fedsim.cli.progress import progress_bar, writing
 
 if TYPE_CHECKING:
@@ -34,16 +35,13 @@ def run(
         with writing(quiet or as_json):
             result.save(directory)
         repeat = repeat_command("run", scenario, loaded.seed, overrides, out)
-        if as_json:
-            print_json(_json(result, warnings) | {"directory": str(directory), "repeat": repeat})
-        elif quiet:
-            typer.echo(directory)
-        else:
-            from fedsim.cli.terminal import show
-            from fedsim.report.parts import Saved
-            from fedsim.report.run import run_report
+        from fedsim.report.run import run_report
 
-            show(run_report(result, loaded, warnings, Saved(directory, repeat)))
+        data, report = (
+            partial(_json, result, warnings),
+            partial(run_report, result, loaded, warnings),
+        )
+        present(directory, repeat, data, report, quiet=quiet, as_json=as_json)
         if not all(verdict.held for verdict in result.verdicts()):
             raise typer.Exit(MISSED)
 

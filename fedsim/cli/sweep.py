@@ -20,7 +20,7 @@ from fedsim.cli.options import (
     Workers,
     parsed,
 )
-from fedsim.cli.output import print_json, repeat_command, result_directory
+from fedsim.cli.output import present, repeat_command, result_directory
 from fedsim.cli.studying import run_study
 
 Replications = Annotated[
@@ -50,6 +50,7 @@ def sweep(
 
         loaded = load(scenario, parsed(overrides)).changed(seed=seed)
         directory = result_directory(out, loaded.name, "sweep", loaded.seed)
+        from fedsim.report.sweep import sweep_report
         from fedsim.studies.sweep import sweep as run_sweep
         from fedsim.studies.sweep_storage import sweep_json
 
@@ -64,15 +65,7 @@ def sweep(
             dask=dask,
             silent=quiet or as_json,
         )
-        if as_json:
-            print_json(sweep_json(result) | {"directory": str(directory), "repeat": repeat})
-        elif quiet:
-            typer.echo(directory)
-        else:
-            from fedsim.cli.terminal import show
-            from fedsim.report.parts import Saved
-            from fedsim.report.sweep import sweep_report
-
-            show(sweep_report(result, Saved(directory, repeat)))
+        data, report = partial(sweep_json, result), partial(sweep_report, result)
+        present(directory, repeat, data, report, quiet=quiet, as_json=as_json)
         if result.failures:
             raise typer.Exit(MISSED)

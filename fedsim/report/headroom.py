@@ -10,7 +10,7 @@ from fedsim.document import Block, Column, Document, Heading, Sentence, Table, f
 from fedsim.report.parts import Saved, closing
 from fedsim.report.plan import VERDICTS, limit_cell, objective_in_words, value_cell
 from fedsim.studies.plan.headroom import traffic_in_words
-from fedsim.studies.plan.verdict import Judgment
+from fedsim.studies.plan.verdict import OPEN
 from fedsim.studies.plan.words import found_in_words
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _lasts(headroom: Headroom) -> Iterator[str]:
 
 def _table(headroom: Headroom) -> Table:
     kept = [found for _, found in sorted(headroom.looks.found.items())]
-    judged = [each.judgment or Judgment("open") for each in kept]
+    judged = [each.judgment or OPEN for each in kept]
     columns = [
         Column(
             "times", tuple(figure(each, "decimals", 3) for each in sorted(headroom.looks.found))

@@ -28,7 +28,7 @@ from fedsim.scenario.units import DURATION
 from fedsim.studies.plan.cases import Rule
 from fedsim.studies.plan.findings import PRECISE
 from fedsim.studies.plan.fleets import own_counts
-from fedsim.studies.plan.verdict import Judgment
+from fedsim.studies.plan.verdict import OPEN, Judgment
 from fedsim.studies.plan.words import (
     amount_in_words,
     fleet_in_words,
@@ -341,7 +341,7 @@ def _around(plan: Plan) -> list[Block]:
 def _other(plan: Plan, place: int) -> str:
     """Return a fleet that is not the answer, and why not."""
     known = plan.findings.outcome.found.get(place)
-    why = "not looked at, as the answer is no dearer" if known is None else found_in_words(known)
+    why = "not looked at, as the answer costs no more" if known is None else found_in_words(known)
     fleet = fleet_in_words(plan, plan.findings.fleets.box.point(place))
     return f"{amount_in_words(plan, place)}, {fleet}: {why}"
 
@@ -425,7 +425,7 @@ def _spread(plan: Plan) -> Iterator[str]:
     if spread.none > 0.0:
         text += (
             f"; in {100.0 * spread.none:.0f} % of the sets none that was looked at holds, and a "
-            "dearer one would be needed"
+            "more expensive one would be needed"
         )
     yield f"{text}."
 
@@ -475,8 +475,7 @@ def _ledger(plan: Plan) -> list[Block]:
     found, box = plan.findings, plan.findings.fleets.box
     places = sorted(found.outcome.found)
     kept = [found.outcome.found[place] for place in places]
-    none = Judgment("open")
-    judged = [each.judgment or none for each in kept]
+    judged = [each.judgment or OPEN for each in kept]
     columns = [
         Column(plan.spec.minimize, tuple(figure(float(box.objective[each])) for each in places)),
         words("fleet", [fleet_in_words(plan, box.point(place)) for place in places]),

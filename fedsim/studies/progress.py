@@ -1,4 +1,4 @@
-"""How far work on many runs is: what a callback is told, and the words for it."""
+"""How far work on many runs is: what a callback gets, and the words for it."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ Tell = Callable[[Progress], None]
 
 
 class Meter:
-    """Counts what is done, and tells it.
+    """Counts what is done, and reports it.
 
     Args:
-        tell: Whom; None for nobody.
+        tell: Is called with each report; None for no reports.
         runs: Number of runs to expect.
 
     Attributes:

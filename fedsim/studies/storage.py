@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedsim.results.measures import MEASURES
-from fedsim.results.rundir import write_json
 from fedsim.results.storage import draw
 from fedsim.studies.comparison import HIGH, KIND, LOW, Comparison
 from fedsim.studies.records import Record
-from fedsim.studies.store import save_study
+from fedsim.studies.store import CHARTS, save_study, write_derived
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -30,15 +28,11 @@ def _write_derived(
     comparison: Comparison, folder: Path, records: Sequence[Record], *, charts: bool
 ) -> None:
     """Write what is made from the runs: tables, ``summary.json`` and charts."""
-    write_json(folder / "summary.json", comparison_json(comparison))
-    _parquet(comparison.replications, folder / "replications.parquet")
-    _parquet(_long(comparison), folder / "comparison.parquet")
-    shutil.rmtree(folder / "charts", ignore_errors=True)
-    if not charts:
-        return
-    _draw(comparison, folder / "charts")
-    for record in records:
-        if record.kept and not (folder / record.kept / "charts").exists():
+    tables = {"replications": comparison.replications, "comparison": _long(comparison)}
+    own = partial(_draw, comparison) if charts else None
+    write_derived(folder, comparison_json(comparison), tables, own)
+    for record in records if charts else ():
+        if record.kept and not (folder / record.kept / CHARTS).exists():
             run = comparison.run(record.key["strategy"], record.replication)
             draw(run.plot.all(), folder / record.kept)
 
@@ -68,10 +62,6 @@ def _records(table: DataFrame) -> list[dict[Any, Any]]:
     return table.reset_index().to_dict("records")
 
 
-def _parquet(table: DataFrame, path: Path) -> None:
-    table.to_parquet(path, index=False, compression="zstd")
-
-
 def _long(comparison: Comparison) -> DataFrame:
     """Return a row per strategy and measure: its mean, and its difference from the baseline."""
     import pandas as pd
@@ -91,7 +81,6 @@ def _long(comparison: Comparison) -> DataFrame:
 
 
 def _draw(comparison: Comparison, folder: Path) -> None:
-    folder.mkdir()
     plot = comparison.plot
     for time in plot.times:
         getattr(plot, time)().savefig(folder / f"{time}.png")

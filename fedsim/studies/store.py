@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fedsim.errors import ResultsError
 from fedsim.results.manifest import FORMAT, jsonable, provenance
@@ -32,12 +32,19 @@ from fedsim.results.rundir import (
     refuse_foreign,
     unwritable,
     whole_directory,
+    write_json,
     write_whole,
 )
 from fedsim.results.storage import is_whole
 from fedsim.scenario.spec import Scenario
 from fedsim.studies.cells import Cell, PlannedRun, of_a_run
 from fedsim.studies.records import FAILED, RUNS, Failure, Record, write_record
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+CHARTS = "charts"
+"""Where a study's directory has its charts."""
 
 _KINDS = {
     "kind": str,
@@ -366,6 +373,30 @@ def save_study(
             store.fail(failure)
         write(folder, records)
     return path
+
+
+def write_derived(
+    folder: Path,
+    summary: Mapping[str, Any],
+    tables: Mapping[str, DataFrame],
+    draw: Callable[[Path], None] | None = None,
+) -> None:
+    """Write what is made from the runs of a study; charts of an earlier time are removed.
+
+    Args:
+        folder: The study's directory.
+        summary: What ``summary.json`` says.
+        tables: What goes to Parquet files, by their names.
+        draw: Saves the charts to the directory that it is given; None for no charts.
+    """
+    write_json(folder / "summary.json", summary)
+    for name, table in tables.items():
+        table.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
+    charts = folder / CHARTS
+    shutil.rmtree(charts, ignore_errors=True)
+    if draw is not None:
+        charts.mkdir()
+        draw(charts)
 
 
 def _identity(item: Mapping[str, Any]) -> str:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fedsim.results.rundir import write_json
 from fedsim.studies.records import Record
-from fedsim.studies.store import save_study
+from fedsim.studies.store import save_study, write_derived
 from fedsim.studies.swept import KIND, Sweep
-
-CHARTS = "charts"
 
 
 def save(sweep: Sweep, directory: str | os.PathLike[str], *, charts: bool) -> Path:
     """Write *sweep* to *directory*; see ``Sweep.save``."""
 
+    def draw(folder: Path) -> None:
+        for name, _, chart in sweep.plot.all():
+            chart().savefig(folder / name)
+
     def write(folder: Path, _records: Sequence[Record]) -> None:
-        _write_derived(sweep, folder, charts=charts)
+        tables = {"estimates": sweep.estimates(), "cells": sweep.cells}
+        write_derived(folder, sweep_json(sweep), tables, draw if charts else None)
 
     return save_study(sweep, KIND, directory, write)
 
@@ -35,15 +36,3 @@ def sweep_json(sweep: Sweep) -> dict[str, Any]:
         "failures": [failure.to_json() for failure in sweep.failures],
         "warnings": sweep.warnings,
     }
-
-
-def _write_derived(sweep: Sweep, folder: Path, *, charts: bool) -> None:
-    """Write what is made from the runs: tables, ``summary.json`` and charts."""
-    write_json(folder / "summary.json", sweep_json(sweep))
-    for name, table in (("estimates", sweep.estimates()), ("cells", sweep.cells)):
-        table.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
-    shutil.rmtree(folder / CHARTS, ignore_errors=True)
-    if charts:
-        (folder / CHARTS).mkdir()
-        for name, _, draw in sweep.plot.all():
-            draw().savefig(folder / CHARTS / name)

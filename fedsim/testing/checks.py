@@ -170,6 +170,23 @@ class _Subject:
         )
 
     @cached_property
+    def lost(self) -> Run:
+        """One node of four is lost after five seconds, for good."""
+        outage = {"kind": "outage", "node": "w-0", "at": "5s", "lasts": "1h"}
+        federation = {"retries": {"limit": 3, "backoff": "10ms"}}
+        return self.staged(faults=[outage], federation=federation).run
+
+    @cached_property
+    def failing(self) -> Scene:
+        """One node of four fails every request, which nothing but its answers shows."""
+        errors = {"kind": "errors", "node": "w-0", "at": "0s", "lasts": "1h", "probability": 1.0}
+        federation = {
+            "retries": {"limit": 3, "backoff": "10ms", "budget": "off"},
+            "health": {"interval": "1h", "failure_threshold": 100000},
+        }
+        return self.staged(faults=[errors], federation=federation)
+
+    @cached_property
     def calls(self) -> Calls:
         """What a short run calls of clocks and of shared randomness."""
         return watched_calls(partial(self.staged, duration="3s"))
@@ -250,7 +267,7 @@ def _honours_capability(subject: _Subject) -> str:
 
 
 def _honours_exclusions(subject: _Subject) -> str:
-    found = _with_a_failing_node(subject)
+    found = subject.failing
     if not all(has(router, RoutesRetries) for router in found.routers):
         return "It has no route_excluding."
     for request, nodes in _tried(found.run).items():
@@ -266,7 +283,7 @@ def _honours_exclusions(subject: _Subject) -> str:
 
 def _retries_elsewhere(subject: _Subject) -> str:
     again = retries = 0
-    for nodes in _tried(_with_a_failing_node(subject).run).values():
+    for nodes in _tried(subject.failing.run).values():
         retries += len(nodes) - 1
         again += sum(one == other for one, other in pairwise(nodes))
     if again:
@@ -275,16 +292,6 @@ def _retries_elsewhere(subject: _Subject) -> str:
             "route_excluding(request, excluded) gives a router the nodes that were tried."
         )
     return ""
-
-
-def _with_a_failing_node(subject: _Subject) -> Scene:
-    """Run a world in which w-0 fails every request, which nothing but its answers shows."""
-    errors = {"kind": "errors", "node": "w-0", "at": "0s", "lasts": "1h", "probability": 1.0}
-    federation = {
-        "retries": {"limit": 3, "backoff": "10ms", "budget": "off"},
-        "health": {"interval": "1h", "failure_threshold": 100000},
-    }
-    return subject.staged(faults=[errors], federation=federation)
 
 
 def _tried(run: Run) -> dict[str, list[str]]:
@@ -325,9 +332,7 @@ def _lets_nodes_leave(subject: _Subject) -> str:
 
 
 def _survives_a_lost_node(subject: _Subject) -> str:
-    outage = {"kind": "outage", "node": "w-0", "at": "5s", "lasts": "1h"}
-    federation = {"retries": {"limit": 3, "backoff": "10ms"}}
-    requests = subject.staged(faults=[outage], federation=federation).run.requests
+    requests = subject.lost.requests
     late = requests[requests["arrived_s"] > 10.0]
     failed = int((late["outcome"] != "ok").sum())
     if failed > len(late) / 2:
@@ -339,9 +344,7 @@ def _survives_a_lost_node(subject: _Subject) -> str:
 
 
 def _avoids_unhealthy(subject: _Subject) -> str:
-    outage = {"kind": "outage", "node": "w-0", "at": "5s", "lasts": "1h"}
-    federation = {"retries": {"limit": 3, "backoff": "10ms"}}
-    attempts = subject.staged(faults=[outage], federation=federation).run.attempts
+    attempts = subject.lost.attempts
     late = attempts[attempts["started_s"] > 12.0]
     sent = int((late["node"] == "w-0").sum())
     if sent:

@@ -34,6 +34,8 @@ from fedsim.testing.judging import (
     slo_findings,
 )
 
+_REMEDY = "Add expect, such as expect: {slo: held}; docs/testing.md describes it."
+
 
 @dataclass(frozen=True, slots=True)
 class Tested:
@@ -73,8 +75,7 @@ def scenario_files(places: Iterable[Path]) -> list[Path]:
             inside = [path for path in inside if expects(path)]
         if not inside or not (place.is_dir() or expects(place) or not place.exists()):
             message = "Nothing is expected here." if inside else "No scenario here has an expect."
-            remedy = "Add expect, such as expect: {slo: held}; docs/testing.md describes it."
-            raise ScenarioError([Problem(message, remedy, file=str(place))])
+            raise ScenarioError([Problem(message, _REMEDY, file=str(place))])
         found |= dict.fromkeys(inside)
     return list(found)
 
@@ -177,8 +178,7 @@ def require_expecting(scenario: Scenario) -> Scenario:
     """
     problems = expected_problems(scenario)
     if scenario.expect is None:
-        remedy = "Add expect, such as expect: {slo: held}; docs/testing.md describes it."
-        problems = [Problem("The scenario expects nothing.", remedy, file=str(scenario.path))]
+        problems = [Problem("The scenario expects nothing.", _REMEDY, file=str(scenario.path))]
     if problems:
         raise ScenarioError(problems)
     return scenario

@@ -29,7 +29,7 @@ ABSENT, STARTING, READY, DRAINING = "absent", "starting", "ready", "draining"
 
 
 class Registry(Protocol):
-    """Is told which nodes there are."""
+    """Is notified of nodes that come and go."""
 
     def node_appeared(self, node: Node) -> None:
         """Register a node that is ready for the first time."""
@@ -79,7 +79,7 @@ class ScaledPool:
         env: The environment.
         nodes: All nodes that the pool can have, the absent ones included.
         config: How their number changes.
-        registry: Is told which nodes there are.
+        registry: Is notified of nodes that come and go.
         observer: Receives the events.
         streams: Random streams of the run.
 

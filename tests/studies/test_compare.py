@@ -252,7 +252,7 @@ def test_no_success_is_no_latency(scenario):
 
 
 def test_routers_of_files_are_found(folder, scenario):
-    """A router beside the scenario is found by its text."""
+    """A router next to the scenario is found by its text."""
     found = fedsim.compare(
         scenario,
         strategies=[],

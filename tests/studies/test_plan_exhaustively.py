@@ -82,7 +82,7 @@ def test_finds_the_optimum(objective, seed, tmp_path):
 
 def _all_records(scenario, store, findings, places):
     """Return the records of every world of some fleets, on all replications."""
-    from fedsim.studies.plan.planning import options
+    from fedsim.studies.plan.result import options
     from fedsim.studies.records import Question
     from fedsim.studies.runset import RunSet
     from fedsim.studies.store import Store

@@ -15,6 +15,7 @@ from fedsim.errors import Problem, ScenarioError
 from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.scenario.schema.types import is_count_path
+from fedsim.scenario.source import Place
 from fedsim.scenario.spec import PlanSpec, Scenario
 from fedsim.studies.plan.bound import Demand
 from fedsim.studies.plan.box import MOST_POINTS, Box, Choice
@@ -51,19 +52,9 @@ def fleets_of(scenario: Scenario, spec: PlanSpec) -> Fleets:
     points = math.prod(len(values) for values in spec.vary.values())
     if points > MOST_POINTS:
         message = f"The box has {points:,} fleets, more than {MOST_POINTS:,}."
-        place = scenario.places.get("plan.vary")
-        raise ScenarioError(
-            [
-                Problem(
-                    message,
-                    "Narrow the ranges, or give lists of counts.",
-                    "plan.vary",
-                    "" if place is None else place.file,
-                    None if place is None else place.line,
-                    None if place is None else place.column,
-                )
-            ]
-        )
+        remedy, path = "Narrow the ranges, or give lists of counts.", "plan.vary"
+        place = scenario.places.get(path, Place(""))
+        raise ScenarioError([Problem(message, remedy, path, place.file, place.line, place.column)])
     # Facts of a pool are those of its nodes, so that each pool has some here.
     most = {path: max(*values, 1) for path, values in counts.items()}
     chosen = [dict(zip(others, values, strict=True)) for values in product(*others.values())]

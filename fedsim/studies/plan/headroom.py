@@ -22,18 +22,18 @@ from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.scenario.scaled_traffic import scaled_traffic
 from fedsim.scenario.schema.plan import LEAST_REPLICATIONS
 from fedsim.scenario.spec import PlanSpec, Scenario
-from fedsim.studies.cells import Cell, PlannedRun
+from fedsim.studies.cells import PlannedRun
 from fedsim.studies.plan.bound import loads_by
 from fedsim.studies.plan.box import Point
 from fedsim.studies.plan.cases import Rule, World
 from fedsim.studies.plan.fleets import fleets_of
-from fedsim.studies.plan.planning import runs_of, stored_source
+from fedsim.studies.plan.planning import running, stored_source
 from fedsim.studies.plan.search import BudgetSpent, Found, Search
-from fedsim.studies.plan.verdict import Judgment
+from fedsim.studies.plan.verdict import OPEN, Judgment
 from fedsim.studies.plan.worlds import Source, Worlds, require_time
 from fedsim.studies.progress import Tell
 from fedsim.studies.records import Failure, Record
-from fedsim.studies.store import Store, save_study
+from fedsim.studies.store import Store, save_study, write_derived
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -272,7 +272,7 @@ class Headroom:
     @property
     def options(self) -> Mapping[str, Any]:
         """What is asked, as plain values for ``study.json``."""
-        return {"replications": self.spec.replications}
+        return _options(self.spec)
 
     @cached_property
     def evaluations(self) -> DataFrame:
@@ -286,10 +286,8 @@ class Headroom:
 
         rows = []
         for factor, found in sorted(self.looks.found.items()):
-            known = found.judgment or Judgment("open")
             row = {"factor": factor, "verdict": found.verdict, "case": found.case}
-            row |= {"measure": known.name, "value": known.value, "limit": known.limit}
-            rows.append(row | {"low": known.low, "high": known.high, "runs": known.runs})
+            rows.append(row | (found.judgment or OPEN).facts)
         return pd.DataFrame(rows)
 
     def save(self, directory: str | os.PathLike[str]) -> Path:
@@ -307,13 +305,9 @@ class Headroom:
         Raises:
             ResultsError: Something else has that name, or it cannot be written.
         """
-        from fedsim.results.rundir import write_json
 
         def write(folder: Path, _records: Sequence[Record]) -> None:
-            write_json(folder / "summary.json", headroom_json(self))
-            self.evaluations.to_parquet(
-                folder / "evaluations.parquet", index=False, compression="zstd"
-            )
+            write_derived(folder, headroom_json(self), {"evaluations": self.evaluations})
 
         return save_study(self, KIND, directory, write)
 
@@ -371,7 +365,7 @@ def headroom(
         ResultsError: The directory is that of another study, or cannot be written.
     """
     if not isinstance(scenario, Scenario):
-        raise no_scenario(scenario, "look for the headroom of")
+        raise no_scenario(scenario, "headroom")
     require_count(workers, "workers")
     require_executor(executor)
     where = "study" if scenario.plan is None else "plan"
@@ -380,17 +374,9 @@ def headroom(
     spec = _asked(scenario)
     store = None
     if directory is not None:
-        options = {"replications": spec.replications}
-        store = Store.begin(directory, KIND, scenario, options, fresh=fresh)
-    planned: list[PlannedRun] = []
+        store = Store.begin(directory, KIND, scenario, _options(spec), fresh=fresh)
     how: dict[str, Any] = {"workers": workers, "executor": executor, "progress": progress}
-    with runs_of(scenario, store, **how) as runs:
-
-        def source(cells: Sequence[Cell]) -> list[Record]:
-            begun = runs.planned(cells)
-            planned.extend(begun)
-            return [each for each in runs.run(begun) if isinstance(each, Record)]
-
+    with running(scenario, store, **how) as (source, planned):
         looks, worlds = _looks(scenario, spec, source)
     return Headroom(scenario, spec, looks, worlds, planned, store=store)
 
@@ -400,6 +386,10 @@ def stored_headroom(store: Store, scenario: Scenario) -> Headroom:
     spec = _asked(scenario)
     looks, worlds = _looks(scenario, spec, stored_source(store))
     return Headroom(scenario, spec, looks, worlds, store.planned(), store=store)
+
+
+def _options(spec: PlanSpec) -> dict[str, Any]:
+    return {"replications": spec.replications}
 
 
 def _asked(scenario: Scenario) -> PlanSpec:

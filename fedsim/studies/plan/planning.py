@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from fedsim.scenario.spec import PlanSpec, Scenario
 from fedsim.studies.cells import Cell, PlannedRun
 from fedsim.studies.notebook import notebook_bar
 from fedsim.studies.plan.findings import find
-from fedsim.studies.plan.result import KIND, Plan
+from fedsim.studies.plan.result import KIND, Plan, options
 from fedsim.studies.plan.search import BudgetSpent
 from fedsim.studies.plan.worlds import Source, lost_s
 from fedsim.studies.progress import Progress, Tell
@@ -94,16 +95,9 @@ def plan(
     store = None
     if directory is not None:
         store = Store.begin(directory, KIND, scenario, options(spec), fresh=fresh)
-    planned: list[PlannedRun] = []
     left = _Left(progress or notebook_bar())
     how: dict[str, Any] = {"workers": workers, "executor": executor, "progress": left.runs}
-    with runs_of(scenario, store, **how) as runs:
-
-        def source(cells: Sequence[Cell]) -> list[Record]:
-            begun = runs.planned(cells)
-            planned.extend(begun)
-            return [each for each in runs.run(begun) if isinstance(each, Record)]
-
+    with running(scenario, store, **how) as (source, planned):
         findings = find(scenario, spec, source, left.fleets)
     wall_s = time.perf_counter() - began_s
     return Plan(scenario, spec, findings, planned, wall_s=wall_s, store=store)
@@ -116,8 +110,11 @@ def stored_plan(store: Store, scenario: Scenario) -> Plan:
     return Plan(scenario, spec, findings, store.planned(), wall_s=float("nan"), store=store)
 
 
-def runs_of(scenario: Scenario, store: Store | None, **how: Any) -> RunSet:
-    """Return what runs the worlds of a plan.
+@contextmanager
+def running(
+    scenario: Scenario, store: Store | None, **how: Any
+) -> Iterator[tuple[Source, list[PlannedRun]]]:
+    """Give what runs the worlds of a plan, and the list that gets every run that is asked of it.
 
     Args:
         scenario: The scenario.
@@ -125,7 +122,15 @@ def runs_of(scenario: Scenario, store: Store | None, **how: Any) -> RunSet:
         how: The ``workers``, ``executor`` and ``progress`` of `RunSet`.
     """
     question = Question(by=("stream",), diagnosed=False, lost_s=lost_s(scenario))
-    return RunSet(scenario, question=question, store=store, stops=lambda _: True, **how)
+    planned: list[PlannedRun] = []
+    with RunSet(scenario, question=question, store=store, stops=lambda _: True, **how) as runs:
+
+        def source(cells: Sequence[Cell]) -> list[Record]:
+            begun = runs.planned(cells)
+            planned.extend(begun)
+            return [each for each in runs.run(begun) if isinstance(each, Record)]
+
+        yield source, planned
 
 
 def stored_source(store: Store) -> Source:
@@ -157,11 +162,6 @@ def asked(scenario: Scenario) -> PlanSpec:
         remedy = f"Add for instance plan: {{vary: {{pools.{pool}.count: [1, 20]}}}}."
         raise ScenarioError([Problem(message, remedy, "plan")])
     return scenario.plan
-
-
-def options(spec: PlanSpec) -> dict[str, Any]:
-    """Return what a plan asks as plain values, for its directory."""
-    return {"vary": list(spec.vary), "replications": spec.replications}
 
 
 class _Left:

@@ -24,7 +24,7 @@ from fedsim.studies.plan.box import Point
 from fedsim.studies.plan.cases import NORMAL
 from fedsim.studies.plan.findings import Findings
 from fedsim.studies.plan.search import Found
-from fedsim.studies.plan.verdict import Judgment
+from fedsim.studies.plan.verdict import OPEN
 from fedsim.studies.records import ALL, Failure, by_group, state_of
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Plan:
     @property
     def options(self) -> Mapping[str, Any]:
         """What is planned, as plain values for ``study.json``."""
-        return {"vary": list(self.spec.vary), "replications": self.spec.replications}
+        return options(self.spec)
 
     @property
     def runs(self) -> dict[str, int]:
@@ -151,7 +151,7 @@ class Plan:
                 "cost_usd_per_hour": float(box.cost[place]),
                 "nodes": int(box.counts[place].sum()),
             }
-            rows.append(row | _told(found.get(place, none)))
+            rows.append(row | _row(found.get(place, none)))
         import pandas as pd
 
         return pd.DataFrame(rows)
@@ -169,8 +169,8 @@ class Plan:
 
         rows = []
         for case, judgment in self.findings.cases.items():
-            fresh = self.findings.validation.get(case, Judgment("open"))
-            row = {"case": case.name, "verdict": judgment.state} | _of(judgment)
+            fresh = self.findings.validation.get(case, OPEN)
+            row = {"case": case.name, "verdict": judgment.state} | judgment.facts
             row |= {"fresh_value": fresh.value, "fresh_high": fresh.high}
             rows.append(row | self._failures(case))
         return pd.DataFrame(rows, columns=[*_OF_CASES])
@@ -298,21 +298,15 @@ class Plan:
         return save(self, directory, charts=charts)
 
 
-def _told(found: Found) -> dict[str, Any]:
-    judgment = found.judgment or Judgment("open")
-    facts = {"verdict": found.verdict, "case": found.case, **_of(judgment)}
+def options(spec: PlanSpec) -> dict[str, Any]:
+    """Return what a plan asks as plain values, for its directory."""
+    return {"vary": list(spec.vary), "replications": spec.replications}
+
+
+def _row(found: Found) -> dict[str, Any]:
+    judgment = found.judgment or OPEN
+    facts = {"verdict": found.verdict, "case": found.case, **judgment.facts}
     return facts | {"reason": found.reason or judgment.reason}
-
-
-def _of(judgment: Judgment) -> dict[str, Any]:
-    return {
-        "measure": judgment.name,
-        "value": judgment.value,
-        "limit": judgment.limit,
-        "low": judgment.low,
-        "high": judgment.high,
-        "runs": judgment.runs,
-    }
 
 
 def _named(values: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ import numpy as np
 
 from fedsim.studies.plan.box import Box, Point
 from fedsim.studies.plan.cases import Case, Rule, World
-from fedsim.studies.plan.verdict import LOOK, Judgment, looks
+from fedsim.studies.plan.verdict import LOOK, OPEN, Judgment, looks
 
 LARGE = 2_000
 """Up to so many fleets nothing is inferred from one kind of nodes to another."""
@@ -338,7 +338,7 @@ class Search:
         rule = self._rule(case, point)
         known = self._known.get(rule)
         if count == 0 or (known is not None and (known.state != "open" or known.runs >= count)):
-            return known or Judgment("open")
+            return known or OPEN
         return self._judge(rule, count, case, point)
 
     def _judge(self, rule: Rule, count: int, case: Case, point: Point) -> Judgment:

@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fedsim.results.rundir import write_json
 from fedsim.studies.plan.result import KIND, Plan
 from fedsim.studies.records import Record
-from fedsim.studies.store import save_study
-from fedsim.studies.sweep_storage import CHARTS
+from fedsim.studies.store import save_study, write_derived
 
 
 def save(plan: Plan, directory: str | os.PathLike[str], *, charts: bool) -> Path:
     """Write *plan* to *directory*; see ``Plan.save``."""
 
+    def draw(folder: Path) -> None:
+        plan.plot.costs().savefig(folder / "costs.png")
+
     def write(folder: Path, _records: Sequence[Record]) -> None:
-        write_json(folder / "summary.json", plan_json(plan))
         tables = {
             "evaluations": plan.evaluations,
             "estimates": plan.estimates(),
             "cells": plan.cells,
         }
-        for name, table in tables.items():
-            table.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
-        shutil.rmtree(folder / CHARTS, ignore_errors=True)
-        if charts:
-            (folder / CHARTS).mkdir()
-            plan.plot.costs().savefig(folder / CHARTS / "costs.png")
+        write_derived(folder, plan_json(plan), tables, draw if charts else None)
 
     return save_study(plan, KIND, directory, write)
 

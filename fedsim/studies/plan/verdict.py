@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +113,18 @@ class Judgment:
     high: float = math.nan
     reason: str = ""
     needed: int = 0
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What tables have of it, by column."""
+        return {
+            "measure": self.name,
+            "value": self.value,
+            "limit": self.limit,
+            "low": self.low,
+            "high": self.high,
+            "runs": self.runs,
+        }
 
 
 OPEN = Judgment("open")

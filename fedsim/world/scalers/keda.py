@@ -7,8 +7,7 @@ from typing import Annotated
 
 from fedsim.federation.settings import Apart, Seconds
 from fedsim.world.scalers.preset import SignalName
-from fedsim.world.scalers.ratio import Hpa, HpaSignal, RatioRule
-from fedsim.world.scalers.view import Rule
+from fedsim.world.scalers.ratio import Hpa, HpaSignal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +27,6 @@ class Keda(Hpa):
 
     name = "keda"
     by_node = False
+    counts = "total"
 
     signal: Annotated[KedaSignal, Apart()]
-
-    def rule(self) -> Rule:
-        """Return the rule, with its memory empty."""
-        return RatioRule(
-            signal=self.signal, up=self.tolerance_up, down=self.tolerance_down, nodes="total"
-        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from fedsim.federation.settings import Apart, Follows, Share
 from fedsim.world.scalers.preset import BY_NODE, Preset, SignalConfig
@@ -80,15 +80,8 @@ class RatioRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HpaSignal(SignalConfig):
-    """What a HorizontalPodAutoscaler goes by."""
-
-    lag_s: float = 15.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hpa(Preset):
-    """The HorizontalPodAutoscaler of Kubernetes, autoscaling/v2.
+class RatioPreset(Preset):
+    """A product that goes by the ratio of its signal to the target, with a tolerance.
 
     Attributes:
         signal: What it goes by.
@@ -97,17 +90,34 @@ class Hpa(Preset):
         tolerance_down: The same below the target; tolerance where not given.
     """
 
-    name = "hpa"
+    counts: ClassVar[str] = "ready"
+    """The ``nodes`` of its `RatioRule`."""
 
-    signal: Annotated[HpaSignal, Apart()]
+    signal: Annotated[SignalConfig, Apart()]
     tolerance: Share = 0.1
     tolerance_up: Annotated[Share, Follows("tolerance")] = 0.1
     tolerance_down: Annotated[Share, Follows("tolerance")] = 0.1
-    rate: RateConfig | None = field(default_factory=RateConfig)
-    stabilise: StabiliseConfig | None = field(default_factory=StabiliseConfig)
 
     def rule(self) -> Rule:
         """Return the rule, with its memory empty."""
         return RatioRule(
-            signal=self.signal, up=self.tolerance_up, down=self.tolerance_down, nodes="ready"
+            signal=self.signal, up=self.tolerance_up, down=self.tolerance_down, nodes=self.counts
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HpaSignal(SignalConfig):
+    """What a HorizontalPodAutoscaler goes by."""
+
+    lag_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hpa(RatioPreset):
+    """The HorizontalPodAutoscaler of Kubernetes, autoscaling/v2."""
+
+    name = "hpa"
+
+    signal: Annotated[HpaSignal, Apart()]
+    rate: RateConfig | None = field(default_factory=RateConfig)
+    stabilise: StabiliseConfig | None = field(default_factory=StabiliseConfig)
