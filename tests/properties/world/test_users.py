@@ -90,8 +90,9 @@ def test_users(traffic, faults, queue_limit, timeout, retries, round_trip_s, dra
     federation = Federation(LoadBalanceStrategy.LEAST_CONNECTIONS, timeout=timeout, retries=retries)
     outcome = run_world(config, federation)
     rows = outcome.requests
-    rows = rows.set_index([rows["session"].fillna(rows["user"]), "turn"])
     event("refused" if (rows["outcome"] == "no_capacity").any() else "all taken")
+    users_of_rows = rows["session"].fillna(rows["user"])
+    row_of = dict(zip(zip(users_of_rows, rows["turn"], strict=True), rows.itertuples(), strict=True))
 
     answer_s = idle_answer_s(config.pools, stream)
     users = traffic.users(Streams(seed), UNTIL_S, answer_s=answer_s)
@@ -102,17 +103,17 @@ def test_users(traffic, faults, queue_limit, timeout, retries, round_trip_s, dra
         turns, number = users.turns(user), users.first_turn(user)
         while due_s is not None and due_s < UNTIL_S and (turns is None or number < turns):
             turn = users.turn(user, number)
-            row = rows.loc[(user, number + 1)]
+            row = row_of[user, number + 1]
             seen += 1
             number += 1
-            assert row["arrived_s"] == due_s
-            assert row["prompt_tokens"] == turn.prompt_tokens
-            assert row["output_tokens"] == turn.output_tokens
-            if row["outcome"] == "unfinished":
+            assert row.arrived_s == due_s
+            assert row.prompt_tokens == turn.prompt_tokens
+            assert row.output_tokens == turn.output_tokens
+            if row.outcome == "unfinished":
                 due_s = None
                 continue
-            due_s = row["finished_s"] + turn.think_s
-            if due_s == row["arrived_s"]:
+            due_s = row.finished_s + turn.think_s
+            if due_s == row.arrived_s:
                 due_s += LEAST_TURN_S
     assert seen == len(rows)
     if drain_s == 1e6:
