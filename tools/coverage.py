@@ -3,9 +3,9 @@
 ``python tools/coverage.py`` writes the tables of ``docs/statistics.md``, some minutes' work.
 
 The runs are exact recursions of queues that start empty: Lindley's for one server, Kiefer and
-Wolfowitz's for several. A run has 2,000 requests after 200; the truth for a window is the mean of
-200,000 runs, and that of the long run of M/M/1 is known: its times in the system are exponential
-with rate 1 − ρ.
+Wolfowitz's for several. For a window, a run has 2,000 requests after 200, and the truth is the mean
+of 200,000 runs. For the long run of M/M/1 the truth is known, as times in the system are
+exponential with rate 1 − ρ, and nothing is left out of a run but what the estimator leaves out.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from docs.blocks import between
 from fedsim.kernel.streams import generator
+from fedsim.results.sample import Sample
+from fedsim.studies.estimating import measured
+from fedsim.studies.observed import PARTS, Observed
+from fedsim.studies.records import MEASURE_PLACES
 from fedsim.studies.statistics import estimates
-from fedsim.studies.steady import TooShort, pooled_percentile
+from fedsim.studies.steady import long_run
 
 PAGE = Path(__file__).parent.parent / "docs" / "statistics.md"
 SEED = 20261201
@@ -62,7 +66,12 @@ class Coverage:
 
 
 def latencies(
-    rng: np.random.Generator, servers: int, load: float, requests: int, runs: int
+    rng: np.random.Generator,
+    servers: int,
+    load: float,
+    requests: int,
+    runs: int,
+    warmup: int = WARMUP,
 ) -> Floats:
     """Return the times in the system of M/M/c with service rate 1: a row per run.
 
@@ -71,7 +80,7 @@ def latencies(
     """
     waits = [np.zeros(runs) for _ in range(servers)]
     found = np.empty((requests, runs))
-    for number in range(-WARMUP, requests):
+    for number in range(-warmup, requests):
         between = rng.standard_exponential(runs) / (load * servers)
         waits = [np.maximum(wait - between, 0.0) for wait in waits]
         free_at = waits[0] + rng.standard_exponential(runs)
@@ -119,32 +128,61 @@ def window_coverage(requests: int = 2_000) -> Iterator[Coverage]:
                     )
 
 
-def long_run_coverage() -> Iterator[Coverage]:
-    """Yield how often intervals hold the 99th percentile of the long run of M/M/1 at load 0.8."""
-    load, truth = 0.8, math.log(100.0) / 0.2
-    for requests in (500, 10_000):
-        for replications in (10, 30):
-            rng = generator(SEED, f"coverage/long/{requests}/{replications}")
-            found = []
-            for _ in range(STUDIES // 10):
-                runs = latencies(rng, 1, load, requests, 10 * replications)
-                found += [
-                    pooled_percentile(study, 0.99)
-                    for study in runs.reshape(10, replications, requests)
-                ]
-            kept = [each for each in found if not isinstance(each, TooShort)]
-            covered = [each.low <= truth <= each.high for each in kept]
-            means = [each.mean for each in kept]
+LONG_RUNS = ((500, 10), (500, 30), (3_000, 10), (3_000, 30), (10_000, 10), (10_000, 30))
+"""Requests of a run, and replications, of the studies of the long run."""
+
+
+def long_run_coverage(load: float = 0.8, studies: int = STUDIES) -> Iterator[Coverage]:
+    """Yield how often intervals hold the mean and the 99th percentile of the long run of M/M/1."""
+    truths = {"mean": 1.0 / (1.0 - load), "p99": math.log(100.0) / (1.0 - load)}
+    for requests, replications in LONG_RUNS:
+        rng = generator(SEED, f"coverage/long/{requests}/{replications}")
+        found: dict[str, list[tuple[float, float, float]]] = {measure: [] for measure in truths}
+        for _ in range(studies // 10):
+            runs = latencies(rng, 1, load, requests, 10 * replications, warmup=0)
+            for study in runs.reshape(10, replications, requests):
+                values = long_run([observed(run) for run in study], float(requests)).values
+                each = measured(values, 0.95)
+                for measure, of_it in found.items():
+                    place = MEASURE_PLACES[f"latency_{measure}_s"]
+                    of_it.append((each.mean[place], each.low[place], each.high[place]))
+        for measure, truth in truths.items():
+            means, lows, highs = np.array(found[measure]).T
+            kept = ~np.isnan(means)
+            covered = (lows <= truth) & (truth <= highs)
             yield Coverage(
                 "M/M/1",
                 load,
-                "p99",
+                measure,
                 replications,
                 requests,
-                float(np.mean(covered)) if kept else math.nan,
-                float(np.mean(means)) / truth - 1.0 if kept else math.nan,
-                1.0 - len(kept) / len(found),
+                float(covered[kept].mean()) if kept.any() else math.nan,
+                float(means[kept].mean()) / truth - 1.0 if kept.any() else math.nan,
+                1.0 - float(kept.mean()),
             )
+
+
+def observed(latency_s: Floats) -> Observed:
+    """Return the requests of a run, all of them successful, at equal steps of its window."""
+    count = len(latency_s)
+    no, none, unknown = np.zeros(count, bool), np.full(count, -1), np.full(count, math.nan)
+    part = (np.arange(count) * PARTS // count).astype(np.uint8)
+    sample = Sample(
+        ok=~no,
+        good=~no,
+        cross=no,
+        attempts=np.ones(count, int),
+        hedges=np.zeros(count, int),
+        turned_away=no,
+        latency_s=latency_s,
+        ttft_s=unknown,
+        tpot_s=unknown,
+        queue_wait_s=unknown,
+        prompt_tokens=none,
+        cached_tokens=none,
+        preemptions=none,
+    )
+    return Observed(part, sample)
 
 
 def window_table(found: list[Coverage]) -> str:
@@ -164,11 +202,16 @@ def window_table(found: list[Coverage]) -> str:
 
 def long_run_table(found: list[Coverage]) -> str:
     """Return the table of ``long_run_coverage`` in Markdown."""
-    lines = ["| requests a run | replications | covered | bias |", "|---:|---:|---:|---:|"]
+    lines = [
+        "| requests a run | replications | measure | refused | covered | bias |",
+        "|---:|---:|---|---:|---:|---:|",
+    ]
     for each in found:
-        covered = "refused" if each.refused == 1.0 else f"{100.0 * each.covered:.1f} %"
-        bias = "" if each.refused == 1.0 else f"{100.0 * each.bias:+.1f} %"
-        lines.append(f"| {each.requests:,} | {each.replications} | {covered} | {bias} |")
+        told = f"{100.0 * each.covered:.1f} % | {100.0 * each.bias:+.1f} %"
+        lines.append(
+            f"| {each.requests:,} | {each.replications} | {each.measure} "
+            f"| {100.0 * each.refused:.1f} % | {'|' if each.refused == 1.0 else told} |"
+        )
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from textwrap import fill
 from typing import Any, Literal
@@ -123,7 +124,7 @@ def heat_map(
     axes.set_xlabel(keys[0], size=9, color=INK)
     axes.set_ylabel(keys[1], size=9, color=INK)
     if len(columns) <= 12:
-        _write_values(axes, grid, norm)
+        _write_values(axes, grid, norm, unit)
     bar = chart.colorbar(image, ax=axes, pad=0.02)
     bar.ax.tick_params(colors=GREY, labelsize=8.5, labelcolor=INK)
     bar.ax.yaxis.set_major_formatter("{x:g}")
@@ -179,7 +180,14 @@ def _text(value: object) -> str:
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
-def _write_values(axes: Axes, grid: np.ndarray, norm: str) -> None:
+def _in_field(value: float, unit: str) -> str:
+    """Return a value in three digits; a percentage next to 100 in as many as tell it from that."""
+    if unit == "%" and 99.0 < value < 100.0:
+        return f"{value:.{min(6, -math.floor(math.log10(100.0 - value)))}f}"
+    return f"{value:.3g}"
+
+
+def _write_values(axes: Axes, grid: np.ndarray, norm: str, unit: str) -> None:
     """Write each value into its field, dark on light and light on dark."""
     scaled = np.log(grid) if norm == "log" else grid
     low, high = float(np.nanmin(scaled)), float(np.nanmax(scaled))
@@ -187,4 +195,5 @@ def _write_values(axes: Axes, grid: np.ndarray, norm: str) -> None:
         if np.isfinite(value):
             is_light = scaled[row, column] > low + 0.55 * (high - low)
             colour = INK if is_light else "white"
-            axes.text(column, row, f"{value:.3g}", ha="center", va="center", size=8.5, color=colour)
+            text = _in_field(float(value), unit)
+            axes.text(column, row, text, ha="center", va="center", size=8.5, color=colour)

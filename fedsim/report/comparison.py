@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fedsim.document import (
-    MISSING,
     Block,
     Cell,
     Code,
@@ -22,7 +20,7 @@ from fedsim.document import (
     plain,
     words,
 )
-from fedsim.report.measures import cells, measured, placed, successes
+from fedsim.report.measures import cells, measured, percentiles, placed, successes
 from fedsim.report.parts import Saved, closing, warnings_of
 from fedsim.results.belief import needed, percentile_of
 from fedsim.results.measures import MEASURES, Measure
@@ -113,25 +111,27 @@ def _ranking(comparison: Comparison) -> list[Block]:
     chances = tuple(figure(100.0 * chance, digits=2) for chance in table["probability_best"])
     several = len(table) > 1 and table["probability_best"].notna().all()
     best = [Column("best", chances, "%", 2, note=_BEST)] if several else []
-    rests_on = _steady(comparison, successes(table))
+    withheld = percentiles(comparison.withheld["measure"])
     text = (
         "Goodput: share of requests served within the objective, or within their stream's own "
-        "max_latency. A percentile is the mean over replications of each run's percentile. "
+        f"max_latency. A percentile is {_percentile(comparison)}. "
         "Percentiles cover successful requests only: a strategy whose slow requests fail looks "
         "fast, so compare success rates first."
     )
     blocks: list[Block] = [
         Heading(f"Ranking by goodput ({comparison.target})"),
-        Table((*names, *best, *measured(placed(tokens=False), table, rests_on)), "summary.json"),
+        Table((*names, *best, *measured(placed(tokens=False), table, withheld)), "summary.json"),
     ]
-    of_tokens = measured(placed(tokens=True), table, rests_on)
+    of_tokens = measured(placed(tokens=True), table, withheld)
     blocks += [Table((*names, *of_tokens), "summary.json")] if of_tokens else []
     return [*blocks, Sentence(_ties(comparison) + text)]
 
 
-def _steady(comparison: Comparison, counts: Series[float]) -> Series[float]:
-    """Return numbers of requests, none for saturated strategies, whose percentiles say nothing."""
-    return counts.where(~counts.index.isin(list(comparison.saturated)), 0.0)
+def _percentile(comparison: Comparison) -> str:
+    """Return what a percentile is in words."""
+    if comparison.scenario.study.steady_state:
+        return "that of the requests of all replications together"
+    return "the mean over replications of each run's percentile"
 
 
 def _ties(comparison: Comparison) -> str:
@@ -153,7 +153,7 @@ def _differences(comparison: Comparison) -> list[Block]:
         if (measure.place or 0) <= _COMPARED and summary[measure.name].notna().any()
     ]
     text = f"Differences from {comparison.baseline}, paired by seed ({comparison.target})"
-    counts = _steady(comparison, successes(summary))
+    counts = successes(summary)
     counts = counts.clip(upper=counts[comparison.baseline])
     tables = [
         _difference(measure, comparison.differences(measure.name), counts) for measure in chosen
@@ -175,22 +175,13 @@ def _difference(measure: Measure, table: DataFrame, counts: Series[float]) -> Ta
     rests_on = counts.loc[table.index].tolist()
     ends = ("low", "high")
     differences = cells(measure, table, "difference", ends, counts=rests_on, signed=True)
-    hidden = [cell.value is not None and cell.text == MISSING for cell in differences]
-    relative = tuple(
-        replace(cell, text=MISSING) if hides else cell
-        for cell, hides in zip(relative, hidden, strict=True)
-    )
-    verdicts = [
-        "too few requests" if hides else verdict
-        for verdict, hides in zip(table["verdict"].tolist(), hidden, strict=True)
-    ]
     return Table(
         (
             words("strategy", [str(name) for name in table.index]),
             Column(measure.heading, differences, measure.difference_unit),
             Column("relative", relative, "%", 1),
             Column("narrowed", narrowed, "×", 2, note=_NARROWED),
-            words("verdict", verdicts, styles=_VERDICTS),
+            words("verdict", table["verdict"].tolist(), styles=_VERDICTS),
         )
     )
 
@@ -219,7 +210,6 @@ def _groups(comparison: Comparison, by: str, title: str) -> list[Block]:
         return []
     order = comparison.ranking()
     counts = successes(table, len(comparison.seeds)).unstack("group").reindex(order)
-    counts.loc[list(comparison.saturated)] = 0.0
     blocks: list[Block] = []
     for measure in (MEASURES[name] for name in _GROUPED if table[name].notna().any()):
         values = table[measure.name].unstack("group").reindex(order)
@@ -247,7 +237,7 @@ def _objectives(comparison: Comparison) -> list[Block]:
         held = [Cell(row["held"], text=row["missing"] or _held(row)) for row in rows]
         bound = in_words(first["key"], first["limit"], first["stream"] or None)
         columns.append(Column(bound, tuple(held), rank=rank))
-    heading = Heading("Objective: replications that held it")
+    heading = Heading("Objective: replications that held it over their window")
     blocks: list[Block] = [heading, Table(tuple(columns), "summary.json")]
     if not comparison.holding:
         text = "No strategy held the whole objective in every replication."

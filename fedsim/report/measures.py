@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,19 +37,18 @@ def placed(*, tokens: bool | None = None) -> list[Measure]:
 
 
 def measured(
-    measures: Iterable[Measure], table: DataFrame, rests_on: Series[float] | None = None
+    measures: Iterable[Measure], table: DataFrame, withheld: Collection[str] = ()
 ) -> list[Column]:
-    """Return a column for each measure that *table* has a value of.
+    """Return a column for each measure that *table* has a value of, or that is withheld.
 
     Where the table has the ends of confidence intervals too, its cells are intervals.
 
     Args:
         measures: The measures.
         table: A summary.
-        rests_on: The number of requests that percentiles rest on, a value per row; None for all
-            that succeeded.
+        withheld: The measures that the table would have values of, were they worth believing.
     """
-    counts = (successes(table) if rests_on is None else rests_on).tolist()
+    counts = successes(table).tolist()
     return [
         Column(
             measure.heading,
@@ -59,8 +58,13 @@ def measured(
             note=FEW if percentile_of(measure.name) else "",
         )
         for measure in measures
-        if table[measure.name].notna().any()
+        if measure.name in withheld or table[measure.name].notna().any()
     ]
+
+
+def percentiles(measures: Iterable[str]) -> set[str]:
+    """Return the percentiles among *measures*: a table says where it leaves one out."""
+    return {name for name in measures if percentile_of(name) is not None}
 
 
 def successes(table: DataFrame, replications: int = 1) -> Series[float]:

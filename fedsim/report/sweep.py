@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fedsim.document import (
     Block,
     Cell,
@@ -22,12 +20,13 @@ from fedsim.document import (
     plain,
     with_interval,
 )
-from fedsim.report.measures import measured, placed, successes
+from fedsim.report.measures import measured, percentiles, placed
 from fedsim.report.parts import Saved, closing, warnings_of
 from fedsim.results.measures import MEASURES, Measure
 from fedsim.results.rundir import SCENARIO
+from fedsim.studies.precision import half_width_unit
 from fedsim.studies.ranking import CHIEF
-from fedsim.studies.repeating import run_command
+from fedsim.studies.repeating import repeat_command
 
 if TYPE_CHECKING:
     from fedsim.studies.swept import Key, Sweep
@@ -41,7 +40,8 @@ _CROSSED = (CHIEF, "latency_p50_s", "latency_p99_s", "ttft_p99_s")
 
 _OF_KNEES = (
     "Up to the knee, or from it on, the mean keeps to its limit; between two swept values it is "
-    "interpolated. The interval covers the replications, not the distance between two values."
+    "interpolated, but before a saturated point, where it is the last value that is held. The "
+    "interval covers the replications, not the distance between two values."
 )
 _CONTENTS = (
     "estimates.parquet: every measure at each point with its interval; cells.parquet: every run",
@@ -62,6 +62,7 @@ def sweep_report(sweep: Sweep, saved: Saved | None = None) -> Document:
         Heading(f"{sweep.scenario.name}: {_count(len(sweep.points), 'point')} of {varied}", 1),
         Sentence(_extent(sweep)),
         *_estimates(sweep),
+        *_reached(sweep),
         *_knees(sweep),
         *_crossovers(sweep),
         *warnings_of(sweep.warnings),
@@ -72,15 +73,18 @@ def sweep_report(sweep: Sweep, saved: Saved | None = None) -> Document:
         blocks += closing(saved, _CONTENTS, [(name, title) for name, title, _ in sweep.plot.all()])
         blocks += [
             Heading("One run of it, the first"),
-            Code(run_command(scenario, run.seed, run.texts), "shell"),
+            Code(repeat_command(scenario, run), "shell"),
         ]
     return Document(tuple(blocks))
 
 
 def _extent(sweep: Sweep) -> str:
     took = "" if math.isnan(sweep.wall_s) else f", in {plain(sweep.wall_s, 2)} s"
+    fewest, most = min(sweep.replications), max(sweep.replications)
+    count = _count(most, "replication")
     return (
-        f"{_count(len(sweep.seeds), 'replication')} per point, with the same seeds at all points "
+        f"{count if fewest == most else f'{fewest} to {count}'} per point, with the same seeds at "
+        "all points "
         f"(seed {sweep.scenario.seed}; replication 0 has the seed {sweep.seeds[0]}){took}."
     )
 
@@ -89,14 +93,13 @@ def _estimates(sweep: Sweep) -> list[Block]:
     table = sweep.estimates().head(_MOST_ROWS)
     points = sweep.points[:_MOST_ROWS]
     names = [_texts(key, [point[key.path] for point in points]) for key in sweep.keys.values()]
-    short = len(sweep.seeds) > table["replications"]
-    if short.any():
+    if len(set(table["replications"])) > 1 or table["replications"].iloc[0] < len(sweep.seeds):
         counts = tuple(figure(count, "count") for count in table["replications"])
-        names.append(Column("done", counts))
-    rests_on = successes(table).where(~table.index.isin(sweep.saturated), 0.0)
+        names.append(Column("runs", counts))
+    withheld = percentiles(sweep.withheld["measure"])
     blocks: list[Block] = [Heading(f"Measures at each point ({sweep.target})")]
     for tokens in (False, True):
-        columns = measured(placed(tokens=tokens), table, rests_on)
+        columns = measured(placed(tokens=tokens), table, withheld)
         blocks += [Table((*names, *columns), "estimates.parquet")] if columns else []
     if len(blocks) == 1:
         blocks.append(Sentence("No run is done."))
@@ -104,6 +107,21 @@ def _estimates(sweep: Sweep) -> list[Block]:
         text = f"The first {_MOST_ROWS} points of {len(sweep.points)}; estimates.parquet has all."
         blocks.append(Sentence(text))
     return blocks
+
+
+def _reached(sweep: Sweep) -> list[Block]:
+    """Return a table of how exact each point is, where the study asks for it."""
+    found, targets = sweep.reached[:_MOST_ROWS], sweep.scenario.study.precision
+    if not found:
+        return []
+    points, counts = sweep.points[: len(found)], sweep.replications[: len(found)]
+    columns = [_texts(key, [each[key.path] for each in points]) for key in sweep.keys.values()]
+    columns.append(Column("replications", tuple(figure(count, "count") for count in counts)))
+    for name, target in targets.items():
+        widths = tuple(figure(100.0 * each.half_widths[name], digits=2) for each in found)
+        heading = f"{MEASURES[name].words}, for ± {100.0 * target:g}: ±"
+        columns.append(Column(heading, widths, half_width_unit(name)))
+    return [Heading("Precision: half of the interval"), Table(tuple(columns))]
 
 
 def _texts(key: Key, values: Sequence[Any]) -> Column:
@@ -118,11 +136,21 @@ def _knees(sweep: Sweep) -> list[Block]:
     limited = [measure for measure in MEASURES.values() if sweep.limit(measure.name) is not None]
     for key in _along(sweep):
         for measure in limited:
-            if not np.isnan(sweep.values(measure.name)).all():
+            if _applies(sweep, measure):
                 blocks += [_knee(sweep, measure, key)]
     if not blocks:
         return []
     return [Heading("Knees: where the objective is no longer held"), *blocks, Sentence(_OF_KNEES)]
+
+
+def _applies(sweep: Sweep, measure: Measure) -> bool:
+    """Return whether the runs can have a value of a measure, as none has where there are no tokens.
+
+    Where all runs failed nothing is known, and the table says so.
+    """
+    if not sweep.records:
+        return not measure.of_tokens
+    return any(not math.isnan(each.value(measure.name)) for each in sweep.records)
 
 
 def _knee(sweep: Sweep, measure: Measure, key: Key) -> Table:
@@ -139,10 +167,13 @@ def _knee(sweep: Sweep, measure: Measure, key: Key) -> Table:
 
 
 def _held(row: Mapping[Any, Any], key: Key) -> str:
+    if row["held"] == "not measured":
+        return "not measured at any point"
+    out = f" ({_count(row['left_out'], 'point')} not measured)" if row["left_out"] else ""
     if row["held"] in {"everywhere", "nowhere"}:
-        return str(row["held"])
+        return f"{row['held']}{out}"
     side = "up to" if row["held"] == "below" else "from"
-    return f"{side} {_position(row['knee'], row['low'], row['high'], key)}"
+    return f"{side} {_position(row['knee'], row['low'], row['high'], key)}{out}"
 
 
 def _position(at: float, low: float, high: float, key: Key) -> str:

@@ -91,6 +91,13 @@ class Summary:
             rows.append([measure.of(group) for measure in MEASURES.values()])
         return labels, rows
 
+    def observed(self) -> tuple[NDArray[np.float64], Sample]:
+        """Return the requests of the window in the order of their arrival, with its time in s."""
+        arrived_s = self._tables.values("requests", "arrived_s")
+        rows = np.flatnonzero(self._inside)
+        rows = rows[np.argsort(arrived_s[rows], kind="stable")]
+        return arrived_s[rows], self._sample.part(rows)
+
     def table(self, by: str | None = None) -> DataFrame:
         """Return the rows of ``measured`` with the columns of ``MEASURES``, indexed by group."""
         import pandas as pd

@@ -84,12 +84,14 @@ class StudySpec:
         precision: By measure, the half-width that intervals are to have, > 0: relative, or in
             shares for a measure that is one. Empty for any.
         max_replications: The largest number of replications that this adds up to, >= 1.
+        steady_state: Whether estimates are of the long run, rather than of a window.
     """
 
     replications: int = 10
     confidence: float = 0.95
     precision: Mapping[str, float] = field(default_factory=dict)
     max_replications: int = 100
+    steady_state: bool = False
 
 
 @dataclass(frozen=True, slots=True)

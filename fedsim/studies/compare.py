@@ -18,11 +18,11 @@ from fedsim.scenario.arguments import (
     require_seeds,
 )
 from fedsim.scenario.spec import CompareSpec, Scenario
-from fedsim.studies.cells import Cell, PlannedRun
-from fedsim.studies.comparison import KIND, Comparison, options, values_of
+from fedsim.studies.comparison import KIND, Comparison, options
 from fedsim.studies.precision import Precision
 from fedsim.studies.progress import Tell
-from fedsim.studies.records import Failure, Record
+from fedsim.studies.records import Question
+from fedsim.studies.rounds import Together, in_rounds
 from fedsim.studies.runset import RunSet
 from fedsim.studies.store import Store
 from fedsim.studies.variants import Variant, require_known, variants
@@ -105,6 +105,7 @@ def compare(
         store = Store.begin(directory, KIND, scenario, asked, fresh=fresh)
     with RunSet(
         scenario,
+        question=Question(observed=study.steady_state),
         seeds=seeds,
         store=store,
         keep=lambda cell: keep == "all" or cell.replication == 0,
@@ -113,7 +114,8 @@ def compare(
         executor=executor,
         progress=progress,
     ) as runs:
-        planned, found = in_rounds(runs, chosen, precision)
+        cells = [variant.cell for variant in chosen]
+        planned, found = in_rounds(runs, scenario, [Together(cells, precision)])
     return Comparison(
         scenario,
         planned,
@@ -123,31 +125,6 @@ def compare(
         store=store,
         precision=precision,
     )
-
-
-def in_rounds(
-    runs: RunSet, chosen: Sequence[Variant], precision: Precision
-) -> tuple[list[PlannedRun], list[Record | Failure]]:
-    """Run replications of every variant until *precision* has enough, and return what came of it.
-
-    A replication on which a variant failed has no value of it.
-    """
-    planned: list[PlannedRun] = []
-    found: list[Record | Failure] = []
-    done, more = 0, True
-    while more:
-        cells = [
-            Cell({"strategy": variant.name}, variant.changes, number, variant.lost, variant.commit)
-            for number in range(done, precision.replications)
-            for variant in chosen
-        ]
-        done = precision.replications
-        new = runs.planned(cells)
-        planned += new
-        found += runs.run(new)
-        names = [variant.name for variant in chosen]
-        more = precision.goes_on(values_of(found, names, precision.measures))
-    return planned, found
 
 
 def _require_kinds(scenario: object, strategies: object, routers: object, keep: object) -> None:

@@ -17,11 +17,19 @@ from fedsim.kernel.streams import generator
 from fedsim.results.belief import belief, percentile_of
 from fedsim.results.measures import MEASURES
 from fedsim.results.run import Run
-from fedsim.results.slo import TIMES, Verdict
+from fedsim.results.slo import Verdict
 from fedsim.results.storage import SAVED_GROUPINGS
 from fedsim.scenario.arguments import require_between
 from fedsim.scenario.spec import Scenario
-from fedsim.scenario.units import DURATION
+from fedsim.studies.believed import (
+    Believed,
+    believed,
+    not_steady,
+    reasons,
+    require_windows,
+    target,
+    worth_believing,
+)
 from fedsim.studies.cautions import merged_warnings
 from fedsim.studies.cells import PlannedRun
 from fedsim.studies.estimating import measured
@@ -48,7 +56,6 @@ from fedsim.studies.statistics import (
     paired_difference,
     verdict,
 )
-from fedsim.studies.steady import TooShort, long_run
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -122,6 +129,7 @@ class Comparison:
         self._tables: dict[str, DataFrame] = {}
         self._saturated: dict[str, float] | None = None
         self._known_estimates: dict[tuple[str, str], Estimate] = {}
+        self._known_values: dict[str, Believed] = {}
         require_paired(self.records)
 
     def __repr__(self) -> str:
@@ -134,8 +142,12 @@ class Comparison:
 
     @property
     def target(self) -> str:
-        """What every estimate is of: the expected value of a window of this length."""
-        return target(self.scenario, len(self.seeds))
+        """What every estimate is of: the expected value of a window, or of the long run."""
+        window_s = self.scenario.duration_s - self.scenario.warmup_s
+        deleted_s = None
+        if self.scenario.study.steady_state:
+            deleted_s = [self._believed(name).deleted_s for name in self.strategies]
+        return target([window_s], [len(self.seeds)], self.confidence, deleted_s)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -144,14 +156,19 @@ class Comparison:
 
     @property
     def groupings(self) -> tuple[str, ...]:
-        """What `by` can group by: all but ``node`` or another of which there are too many."""
+        """What `by` can group by: all but ``node`` or another of which there are too many.
+
+        In the long run there is nothing, as that is estimated over all requests.
+        """
+        if self.scenario.study.steady_state:
+            return ()
         return tuple(
             by for by in SAVED_GROUPINGS if all(by in each.measures for each in self.records)
         )
 
     @property
     def replications(self) -> DataFrame:
-        """A row per strategy, replication and group.
+        """A row per strategy, replication and group: what each run measured over its window.
 
         Columns ``strategy, replication, seed, by, group``, then the measures of a summary; *by* is
         ``all``, ``origin``, ``stream``, ``region``, ``node`` or ``capability``, but for those of
@@ -196,7 +213,8 @@ class Comparison:
 
         Column ``strategy``, in the order given, then ``replications``, the number of runs that are
         done, and each measure's mean over them, with the ends of its interval as
-        ``<measure>_low`` and ``<measure>_high``.
+        ``<measure>_low`` and ``<measure>_high``. What is not worth believing is NaN, and
+        ``withheld`` says why.
 
         Args:
             by: ``origin``, ``stream``, ``region``, ``node`` or ``capability`` for a row per
@@ -204,7 +222,8 @@ class Comparison:
                 requests.
 
         Raises:
-            ResultsError: A comparison cannot be grouped so.
+            ResultsError: A comparison cannot be grouped so, or the long run is asked for, of which
+                there are estimates of all requests alone.
         """
         table = self._estimated(by or ALL).reset_index(names=["strategy", by or "group"])
         done = {name: len(digests) for name, digests in self.digests.items()}
@@ -339,46 +358,21 @@ class Comparison:
             rows.append(row)
         return pd.DataFrame(rows, index=pd.Index([against, *others], name="strategy")).iloc[1:]
 
-    def long_run(self, measure: str) -> DataFrame:
-        """Return what a time would be in the long run, rather than in a window of this length.
+    @property
+    def withheld(self) -> DataFrame:
+        """A row per strategy and measure that runs have values of, and that has no estimate.
 
-        The beginning of all runs is cut off where it is distorted, and percentiles are those of all
-        runs pooled; see ``docs/statistics.md``.
-
-        Args:
-            measure: The mean or a percentile of a time of successful requests, such as
-                ``latency_p99_s``.
-
-        Returns:
-            Indexed by strategy, best ranked first: ``mean``, ``low`` and ``high``, NaN where runs
-            are too short, and ``refused``, which then says why and is empty elsewhere.
-
-        Raises:
-            ResultsError: The measure is no such time, there is one replication, or a whole run was
-                not kept; ``compare(..., keep="all")`` keeps every run.
+        Columns ``strategy, measure, reason``: a percentile of fewer than 10 / (1 − q) requests over
+        all replications, or of a saturated strategy; in the long run, of runs that are too short.
         """
         import pandas as pd
 
-        stem, share = measure_of(measure).name.removesuffix("_s"), percentile_of(measure)
-        column = f"{stem.rpartition('_')[0]}_s"
-        if column not in {f"{time}_s" for time in TIMES} or "_" not in stem or len(self.seeds) == 1:
-            msg = f"{measure} has no long run: it takes the mean or a percentile of a time, and "
-            raise ResultsError(msg + "two replications or more")
-        window_s = (self.scenario.warmup_s, self.scenario.duration_s)
-        rows = []
-        for name in self.ranking():
-            runs = []
-            for number in range(len(self.seeds)):
-                table = self.run(name, number).in_window
-                known = table[((table["outcome"] == "ok") & table[column].notna()).to_numpy()]
-                runs.append((known["arrived_s"].to_numpy(), known[column].to_numpy()))
-            found = long_run(runs, window_s, share, self.confidence)
-            if isinstance(found, TooShort):
-                rows.append((math.nan, math.nan, math.nan, found.reason))
-            else:
-                rows.append((found.mean, found.low, found.high, ""))
-        index = pd.Index(self.ranking(), name="strategy")
-        return pd.DataFrame(rows, index=index, columns=pd.Index(["mean", "low", "high", "refused"]))
+        rows = [
+            (name, measure, reason)
+            for name in self.strategies
+            for measure, reason in self._believed(name).withheld.items()
+        ]
+        return pd.DataFrame(rows, columns=pd.Index(["strategy", "measure", "reason"]))
 
     @property
     def objectives(self) -> DataFrame:
@@ -389,7 +383,8 @@ class Comparison:
         *stream* is the one whose own bound it is, empty for the common bound; *held* is the number
         of replications that held it; *missing* says why no replication has a value, such as ``no
         tokens``, and is empty where one has; *decided* is false for a percentile of fewer than
-        10 / (1 − q) requests over all replications.
+        10 / (1 − q) requests over all replications, whose mean is NaN. Each replication is judged
+        over its own window.
         """
         import pandas as pd
 
@@ -398,7 +393,9 @@ class Comparison:
             for parts in self.verdicts(name):
                 first = parts[0]
                 bounds = (0.0, math.inf if first.objective.endswith("_s") else 1.0)
-                found = estimate([part.value for part in parts], bounds, self.confidence)
+                decided = self.decided(name, first)
+                values = [part.value if decided else math.nan for part in parts]
+                found = estimate(values, bounds, self.confidence)
                 row = {
                     "strategy": name,
                     "key": first.key,
@@ -411,7 +408,7 @@ class Comparison:
                     "held": sum(part.held for part in parts),
                     "replications": len(parts),
                     "missing": first.missing if all(part.missing for part in parts) else "",
-                    "decided": self.decided(name, first),
+                    "decided": decided,
                 }
                 rows.append(row)
         columns = ["strategy", "key", "objective", "stream", "limit", "mean", "mean_low"]
@@ -441,9 +438,10 @@ class Comparison:
             if is_overloaded(self.scenario):
                 window_s = self.scenario.duration_s - self.scenario.warmup_s
                 for name in self.strategies:
-                    of_it = [each for each in self.records if each.key["strategy"] == name]
+                    of_it = self._records(name)
                     if len(of_it) > 1 and grows([each.in_system for each in of_it]):
-                        self._saturated[name] = self._estimate(name, "requests").mean / window_s
+                        requests = np.mean([each.value("requests") for each in of_it])
+                        self._saturated[name] = float(requests) / window_s
         return dict(self._saturated)
 
     @property
@@ -457,7 +455,7 @@ class Comparison:
 
     def verdicts(self, strategy: str) -> Iterator[tuple[Verdict, ...]]:
         """Yield the verdicts of a strategy's replications on each bound of the objective."""
-        runs = [each.objective for each in self.records if each.key["strategy"] == strategy]
+        runs = [each.objective for each in self._records(strategy)]
         yield from zip(*runs, strict=True)
 
     @property
@@ -537,7 +535,19 @@ class Comparison:
             "length; percentiles are not shown."
             for name, rate in self.saturated.items()
         ]
-        return [*own, *self._inexact(), *self._failed(), *self._partly_measured(), *found]
+        own += not_steady(self.scenario)
+        own += [*self._inexact(), *self._failed(), *self._partly_measured(), *self._refused()]
+        return [*own, *found]
+
+    def _refused(self) -> list[str]:
+        """Say where the long run cannot be estimated."""
+        if not self.scenario.study.steady_state:
+            return []
+        return [
+            f"{name}, in the long run there is no estimate of {text}."
+            for name in self.strategies
+            for text in reasons(self._believed(name).withheld)
+        ]
 
     def _inexact(self) -> list[str]:
         """Say where there were not enough replications for the precision that was asked for."""
@@ -580,7 +590,7 @@ class Comparison:
         """Return means with the ends of their intervals, indexed by strategy and group.
 
         Raises:
-            ResultsError: A comparison cannot be grouped so.
+            ResultsError: A comparison cannot be grouped so, or not in the long run.
         """
         import pandas as pd
 
@@ -588,6 +598,7 @@ class Comparison:
             choices = ", ".join(SAVED_GROUPINGS)
             msg = f"a comparison cannot be grouped by {by!r}; choose one of {choices}"
             raise ResultsError(msg)
+        require_windows(self.scenario, by)
         if by not in self._tables:
             index, values = [], []
             for strategy, group, rows in self._grouped(by):
@@ -602,14 +613,32 @@ class Comparison:
     def _grouped(self, by: str) -> Iterator[tuple[str, str | None, NDArray[np.float64]]]:
         """Yield each strategy and group with its measures: a row per run that has the group."""
         for strategy in self.strategies:
-            own = (each for each in self.records if each.key["strategy"] == strategy)
-            for group, rows in by_group(own, by).items():
-                yield strategy, group, rows
+            if by == ALL:
+                yield strategy, ALL, self._believed(strategy).values
+                continue
+            for group, rows in by_group(self._records(strategy), by).items():
+                saturated = strategy in self.saturated
+                yield strategy, group, worth_believing(rows, saturated=saturated)[0]
+
+    def _records(self, strategy: str) -> list[Record]:
+        return [each for each in self.records if each.key["strategy"] == strategy]
+
+    def _believed(self, strategy: str) -> Believed:
+        """Return the values of the runs of a strategy that are worth believing."""
+        if strategy not in self._known_values:
+            saturated, records = strategy in self.saturated, self._records(strategy)
+            found = believed(records, self.scenario, saturated=saturated)
+            self._known_values[strategy] = found
+        return self._known_values[strategy]
 
     def values(self, strategy: str, measure: str) -> list[float]:
-        """Return a measure over all requests by replication, NaN where the run failed."""
-        found = (self._of.get((strategy, number)) for number in range(len(self.seeds)))
-        return [math.nan if each is None else each.value(measure) for each in found]
+        """Return a measure over all requests by replication; NaN where it is not worth believing.
+
+        Failed runs have none either.
+        """
+        done = [each.replication for each in self._records(strategy)]
+        values = dict(zip(done, self._believed(strategy).value(measure).tolist(), strict=True))
+        return [values.get(number, math.nan) for number in range(len(self.seeds))]
 
     def _estimate(self, strategy: str, measure: str) -> Estimate:
         key = (strategy, measure)
@@ -668,7 +697,7 @@ class Comparison:
         """Say where a latency rests on fewer replications than there are."""
         sentences = []
         for name in self.strategies:
-            done = [each for each in self.records if each.key["strategy"] == name]
+            done = self._records(name)
             known = sum(math.isfinite(each.value("latency_p99_s")) for each in done)
             if known < len(done):
                 sentences.append(
@@ -679,30 +708,12 @@ class Comparison:
         return sentences
 
 
-def target(scenario: Scenario, replications: int) -> str:
-    """Return what estimates are of: the expected value of a window of the scenario's length."""
-    window = DURATION.format(scenario.duration_s - scenario.warmup_s)
-    covered = f"{100.0 * scenario.study.confidence:g} %"
-    times = f"{replications} replications, {covered}" if replications > 1 else "1 replication"
-    return f"mean of a window of {window}, {times}"
-
-
 def options(
     strategies: Sequence[str], baseline: str, replications: int, precision: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what a comparison asks, as plain values for ``study.json``."""
     asked = {"strategies": list(strategies), "baseline": baseline, "replications": replications}
     return asked | {"precision": dict(precision)}
-
-
-def values_of(
-    found: Iterable[Record | Failure], strategies: Sequence[str], measures: Iterable[str]
-) -> dict[str, list[list[float]]]:
-    """Return by measure the values of each strategy, in the order of replications."""
-    records = [each for each in found if isinstance(each, Record)]
-    records.sort(key=lambda each: each.replication)
-    own = [[each for each in records if each.key["strategy"] == name] for name in strategies]
-    return {name: [[each.value(name) for each in mine] for mine in own] for name in measures}
 
 
 def _difference(found: Difference) -> dict[str, float]:

@@ -31,7 +31,7 @@ DRAWS = 2000
 
 _STREAM = "study/crossings"
 
-Side = Literal["below", "above", "everywhere", "nowhere"]
+Side = Literal["below", "above", "everywhere", "nowhere", "not measured"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Knee:
 
     Attributes:
         held: On which side of the knee the limit is held: ``below`` or ``above``; or ``everywhere``
-            or ``nowhere`` that was swept, without a knee.
+            or ``nowhere`` that was swept, without a knee; or ``not measured``.
         at: The knee; NaN without one.
         low: Lower end of its interval; minus infinity where it may lie below all that was
             swept, NaN for one replication.
@@ -99,7 +99,10 @@ def knee(
         logarithmic: Whether to interpolate on a log scale where the measure is positive.
         confidence: The coverage of the interval, above 0 and below 1.
     """
-    curves = np.vstack([_means(values, None), _means(values, _weights(len(values), seed))])
+    mean = _means(values, None)
+    draws = _means(values, _weights(len(values), seed))
+    # Where points have runs of their own number, a draw may have none of a point's.
+    curves = np.vstack([mean, np.where(np.isnan(draws), mean, draws)])
     excess = _excess(curves, limit, better, logarithmic)
     held = excess[0] <= 0.0
     if held.all():
@@ -111,7 +114,7 @@ def knee(
         x, excess, held = x[::-1], excess[:, ::-1], held[::-1]
     at = _first_missed(x, excess, forwards=forwards)
     place = int(np.argmin(held))
-    low, high = _interval(at[1:], len(values), confidence)
+    low, high = _interval(at[1:], _fewest(values), confidence)
     side: Side = "below" if forwards else "above"
     return Knee(side, float(at[0]), low, high, float(x[place - 1]), float(x[place]))
 
@@ -158,8 +161,14 @@ def crossovers(
         crossings = list(_zeros(x[inside], mean[inside], rising=rising))
         at = (crossings[0] + crossings[-1]) / 2.0
         each = np.array([_nearest(x, curve, at, rising=rising) for curve in draws])
-        found.append(Crossover(rising, at, *_interval(each, len(gain), confidence)))
+        found.append(Crossover(rising, at, *_interval(each, _fewest(gain), confidence)))
     return found
+
+
+def _fewest(values: Floats) -> int:
+    """Return the number of replications of the swept value that has the fewest, but for none."""
+    counts = np.count_nonzero(~np.isnan(values), axis=0)
+    return int(counts[counts > 0].min(initial=len(values)))
 
 
 def _weights(count: int, seed: int) -> Floats:

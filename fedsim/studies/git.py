@@ -11,10 +11,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fedsim.errors import Problem, ScenarioError
 
@@ -62,6 +63,45 @@ class Tree:
         others = [place if place.resolve() == house else self.inside(place) for place in known]
         os.chdir(here)
         sys.path[:] = [str(here), *map(str, others)]
+
+
+class Commits:
+    """Finds the plug-ins of commits in what a variant changes.
+
+    Args:
+        directory: Where their modules may be, in addition to the current directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._known: dict[str, Committed] = {}
+
+    def resolved(self, changes: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+        """Return *changes* with ``module:Class`` for ``git:REF:module:Class``, and the commit.
+
+        The commit is empty where they name none.
+
+        Raises:
+            ScenarioError: A commit or module is not there, or there are several commits.
+        """
+        found: dict[str, None] = {}
+        plain = {path: self._plain(value, found) for path, value in changes.items()}
+        if len(found) > 1:
+            message = "The plug-ins of a variant come from one commit, and these come from several."
+            raise _wrong(message, "Write the same REF in all of them.")
+        return plain, next(iter(found), "")
+
+    def _plain(self, value: Any, commits: dict[str, None]) -> Any:
+        if isinstance(value, Mapping):
+            return {self._plain(k, commits): self._plain(v, commits) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._plain(each, commits) for each in value]
+        if not isinstance(value, str) or not value.startswith(PREFIX):
+            return value
+        if value not in self._known:
+            self._known[value] = committed(value, self._directory)
+        commits[self._known[value].commit] = None
+        return self._known[value].plugin
 
 
 def committed(text: str, directory: Path) -> Committed:

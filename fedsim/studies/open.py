@@ -13,13 +13,14 @@ from fedsim.scenario.load import load
 from fedsim.scenario.spec import Scenario
 from fedsim.studies import comparison, swept
 from fedsim.studies.cells import PlannedRun
-from fedsim.studies.comparison import Comparison, values_of
+from fedsim.studies.comparison import Comparison
 from fedsim.studies.plan import headroom, result
 from fedsim.studies.plan.headroom import Headroom, stored_headroom
 from fedsim.studies.plan.planning import stored_plan
 from fedsim.studies.plan.result import Plan
 from fedsim.studies.precision import Precision
 from fedsim.studies.records import Failure, Record
+from fedsim.studies.rounds import Together, replay
 from fedsim.studies.store import Store, is_old_comparison, no_study
 from fedsim.studies.swept import Sweep
 
@@ -51,7 +52,8 @@ def open(directory: str | os.PathLike[str]) -> Run | Comparison | Headroom | Pla
 
 
 def _comparison(store: Store, scenario: Scenario) -> Comparison:
-    planned, found = _results(store)
+    planned, found = _results(store, scenario)
+    firsts = [run for run in planned if run.cell.replication == 0]
     opened = Comparison(
         scenario,
         planned,
@@ -59,7 +61,7 @@ def _comparison(store: Store, scenario: Scenario) -> Comparison:
         baseline=store.manifest["options"]["baseline"],
         wall_s=math.nan,
         store=store,
-        precision=_precision(store, scenario, found),
+        precision=_precision(store, scenario, firsts, found),
     )
     for name, digests in opened.digests.items():
         if not digests:
@@ -71,33 +73,51 @@ def _comparison(store: Store, scenario: Scenario) -> Comparison:
     return opened
 
 
+def _sweep(store: Store, scenario: Scenario) -> Sweep:
+    planned, found = _results(store, scenario)
+    firsts = [run for run in planned if run.cell.replication == 0]
+    precisions = [_precision(store, scenario, [run], found) for run in firsts]
+    return Sweep(
+        scenario,
+        planned,
+        found,
+        wall_s=math.nan,
+        store=store,
+        precisions=[each for each in precisions if each is not None],
+    )
+
+
 def _precision(
-    store: Store, scenario: Scenario, found: Sequence[Record | Failure]
+    store: Store,
+    scenario: Scenario,
+    firsts: Sequence[PlannedRun],
+    found: Sequence[Record | Failure],
 ) -> Precision | None:
-    """Return what said how many replications there are, after all of its looks at the records."""
-    options = store.manifest["options"]
-    asked = options.get("precision")
+    """Return what said how many replications variants have, after all looks at their records.
+
+    Args:
+        store: The study's directory.
+        scenario: The scenario.
+        firsts: The first run of each of the variants.
+        found: What all runs came to.
+    """
+    asked = store.manifest["options"].get("precision")
     if not asked:
         return None
     study = scenario.study
     precision = Precision(
         asked["targets"], asked["first"], study.max_replications, study.confidence
     )
-    done = 1 + max(run.cell.replication for run in store.planned())
-    more = True
-    while more and precision.replications <= done:
-        seen = [each for each in found if each.replication < precision.replications]
-        more = precision.goes_on(values_of(seen, options["strategies"], precision.measures))
+    replay(Together([run.cell for run in firsts], precision), scenario, found)
     return precision
 
 
-def _sweep(store: Store, scenario: Scenario) -> Sweep:
-    return Sweep(scenario, *_results(store), wall_s=math.nan, store=store)
-
-
-def _results(store: Store) -> tuple[list[PlannedRun], list[Record | Failure]]:
+def _results(store: Store, scenario: Scenario) -> tuple[list[PlannedRun], list[Record | Failure]]:
     planned = store.planned()
-    return planned, [each for each in map(store.result, planned) if each is not None]
+    found = [each for each in map(store.result, planned) if each is not None]
+    if scenario.study.steady_state:  # a run that was made before that was asked for is missing
+        found = [each for each in found if isinstance(each, Failure) or each.observed is not None]
+    return planned, found
 
 
 _STUDIES: Mapping[str, Callable[[Store, Scenario], Comparison | Headroom | Plan | Sweep]] = {

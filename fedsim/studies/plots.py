@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from fedsim.results.slo import TIMES, TOKEN_TIMES, Bounded
@@ -42,11 +43,15 @@ class ComparisonPlots:
     @property
     def times(self) -> dict[str, str]:
         """The times whose tail is drawn, and what each is in words: token times where known."""
-        known = self.measures
+
+        def is_known(time: str) -> bool:
+            values = [each.value(f"{time}_p50_s") for each in self._of.records]
+            return not all(map(math.isnan, values))
+
         return {
             time: words
             for time, words in TIMES.items()
-            if time == "latency" or (time in TOKEN_TIMES and f"{time}_p99_s" in known)
+            if time == "latency" or (time in TOKEN_TIMES and is_known(time))
         }
 
     def _tail(self, time: str) -> Chart:
@@ -90,7 +95,7 @@ class ComparisonPlots:
             better=facts.better if all_comparable else None,
             objective=self._objective(measure),
             confidence=comparison.confidence,
-            subtitle=self._subtitle(),
+            subtitle=self._subtitle(measure),
         )
 
     def differences(self, measure: str = CHIEF, baseline: str | None = None) -> Chart:
@@ -105,7 +110,7 @@ class ComparisonPlots:
             baseline=baseline or self._of.baseline,
             label=facts.label,
             unit=facts.difference_unit,
-            subtitle=self._subtitle(),
+            subtitle=self._subtitle(measure),
         )
 
     def timeline(self, strategy: str | None = None) -> Chart:
@@ -131,7 +136,8 @@ class ComparisonPlots:
                 return limit * measure_of(measure).scale
         return None
 
-    def _subtitle(self) -> str:
-        replications = len(self._of.seeds)
-        count = f"{replications} replication" + ("s" if replications > 1 else "")
-        return f"{self._of.scenario.name} · {count} · seed {self._of.scenario.seed}"
+    def _subtitle(self, measure: str) -> str:
+        scenario, withheld = self._of.scenario, self._of.withheld
+        text = f"{scenario.name} · seed {scenario.seed} · {self._of.target}"
+        names = withheld["strategy"][withheld["measure"] == measure].tolist()
+        return text + (f" · withheld: {', '.join(names)}" if names else "")

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fedsim.results.measures import MEASURES
 from fedsim.studies.statistics import Estimate, estimate
 
@@ -25,6 +27,7 @@ class Reached:
         enough: Whether every estimate was exact enough before there were too many replications.
         half_widths: By measure, the larger side of the widest interval among the variants: as a
             share of the mean, or in shares for a measure that is one; NaN where it is not known.
+            A variant without a value is left out.
     """
 
     enough: bool
@@ -66,24 +69,26 @@ class Precision:
     def goes_on(self, values: Mapping[str, Iterable[Sequence[float]]]) -> bool:
         """Return whether more replications are needed, and set how many there are to be then.
 
+        A variant without any value of a measure does not count, as more replications of it would
+        have none either: no request succeeds, or runs are too short for the long run.
+
         Args:
             values: By measure, the values of each variant, one per replication.
         """
         if not self._targets:
             return False
-        widths, exact = {}, True
+        widths, exact, known = {}, True, False
         for measure, target in self._targets.items():
-            bounds = MEASURES[measure].bounds
-            found = [estimate(each, bounds, self._confidence) for each in values[measure]]
-            sides = [_side(each, relative=MEASURES[measure].unit != "%") for each in found]
-            known = [side for side in sides if not math.isnan(side)]
-            widths[measure] = max(known, default=math.nan) if len(known) == len(sides) else math.nan
-            share = MEASURES[measure].unit == "%"
-            # NaN compares as false: what is not known is not exact.
-            exact &= widths[measure] <= (target if share else target / (1.0 + target))
-        self._looks = self._looks + 1 if exact else 0
+            share, bounds = MEASURES[measure].unit == "%", MEASURES[measure].bounds
+            each = [estimate(own, bounds, self._confidence) for own in values[measure]]
+            sides = [_side(found, relative=not share) for found in each if found.count]
+            # What is not known is not exact, and NaN compares as false.
+            widths[measure] = float(np.max(sides)) if sides else math.nan
+            exact &= not sides or widths[measure] <= (target if share else target / (1.0 + target))
+            known |= bool(sides)
+        self._looks = self._looks + 1 if exact and known else 0
         self.reached = Reached(self._looks >= LOOKS, widths)
-        if self.reached.enough or self.replications >= self._most:
+        if self.reached.enough or not known or self.replications >= self._most:
             return False
         self.replications = min(self.replications + ROUND, self._most)
         return True
@@ -92,9 +97,16 @@ class Precision:
 def reached_in_words(reached: Reached) -> str:
     """Return the half-widths in words, such as ``latency_p99_s ± 1.3 %``."""
     return ", ".join(
-        f"{measure} ± {100.0 * width:.2g} {'points' if MEASURES[measure].unit == '%' else '%'}"
+        f"{measure} not known"
+        if math.isnan(width)
+        else f"{measure} ± {100.0 * width:.2g} {half_width_unit(measure)}"
         for measure, width in reached.half_widths.items()
     )
+
+
+def half_width_unit(measure: str) -> str:
+    """Return what half-widths of a measure are in: percent of it, or points of a share."""
+    return "points" if MEASURES[measure].unit == "%" else "%"
 
 
 def _side(found: Estimate, *, relative: bool) -> float:

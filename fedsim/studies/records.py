@@ -31,6 +31,7 @@ from fedsim.scenario.spec import Scenario
 from fedsim.studies.cautions import run_warnings
 from fedsim.studies.cells import PlannedRun
 from fedsim.studies.failures import note_traceback, plugin_traceback
+from fedsim.studies.observed import Observed
 from fedsim.studies.saturation import in_system
 from fedsim.world.plugins import exits_reported
 
@@ -57,11 +58,13 @@ class Question:
         diagnosed: Whether to look for known defects of routing.
         lost_s: When nodes are lost, in seconds, to find out what failed from then until the window
             begins; None to leave that out.
+        observed: Whether to keep what each request of the window came to.
     """
 
     by: tuple[str, ...] = SAVED_GROUPINGS
     diagnosed: bool = True
     lost_s: float | None = None
+    observed: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +101,7 @@ class Record:
         in_system: Number of requests in the system, at equal steps of the window.
         wall_s: What the run took on the wall clock, in seconds.
         cpu_s: What it took of a processor, its figures included, in seconds.
+        observed: What each request of the window came to, or None where that was not asked.
         kept: Where the whole run lies in the study's directory; empty for nowhere.
         interruption: What failed from a loss until the window began; None where not asked.
         run: The whole run, or None where it was not kept here.
@@ -117,6 +121,7 @@ class Record:
     in_system: tuple[int, ...]
     wall_s: float
     cpu_s: float
+    observed: Observed | None = field(default=None, repr=False)
     kept: str = ""
     interruption: Interruption | None = None
     run: Run | None = field(default=None, repr=False)
@@ -128,6 +133,7 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain values, without the whole run; None is no number."""
         facts = {name: getattr(self, name) for name in _PLAIN}
+        facts["observed"] = None if self.observed is None else self.observed.to_text()
         facts["objective"] = [verdict_to_json(verdict) for verdict in self.objective]
         measures = {
             by: {"groups": list(groups.names), "values": _plain(groups.values)}
@@ -158,6 +164,7 @@ class Record:
         return cls(
             **facts,
             interruption=None if failed is None else Interruption(**failed),
+            observed=Observed.from_text(data["observed"]) if data.get("observed") else None,
             objective=tuple(verdict_from_json(each) for each in data["objective"]),
             measures={by: _groups(data["measures"][by]) for by in (ALL, *data["measures"])},
         )
@@ -367,6 +374,7 @@ def recorded(run: Run, planned: PlannedRun, question: Question) -> Record:
         digest=run.digest,
         exogenous=_first(exogenous_digests(run.tables, run.directory, run.duration_s)),
         in_system=in_system(run.tables, run.warmup_s, run.duration_s),
+        observed=Observed.of(run) if question.observed else None,
         wall_s=math.nan,
         cpu_s=math.nan,
         interruption=_interruption(run, question),

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedsim.scenario.objects import is_given
+from fedsim.scenario.schema.types import is_plugin
 from fedsim.studies.cells import PlannedRun, replication_seed, texts_in
 
 _ROUTER, _STRATEGY = "federation.router", "federation.strategy"
@@ -32,13 +33,26 @@ def run_command(scenario: str, seed: int, changes: Mapping[str, Any]) -> str:
 def repeat_command(scenario: str, run: PlannedRun) -> str:
     """Return the command line that repeats one run of the study of a scenario file.
 
-    That of a commit's router repeats the replications before it too, next to a strategy.
+    That of a commit's plug-ins repeats the replications before it too.
     """
     if not run.cell.commit:
         return run_command(scenario, run.seed, run.texts)
-    words = ["fedsim", "compare", scenario, "--set", f"compare={json.dumps(_SOME_STRATEGY)}"]
-    words += ["--replications", str(run.cell.replication + 1), "--router", _committed(run)]
-    return shlex.join(words)
+    words = ["fedsim", "sweep", scenario, "--set", f"sweep={json.dumps({'list': [_point(run)]})}"]
+    return shlex.join([*words, "--replications", str(run.cell.replication + 1)])
+
+
+def _point(run: PlannedRun) -> dict[str, Any]:
+    """Return the changes of a run as a sweep has them."""
+    return {path: _at_commit(value, run.cell.commit) for path, value in run.texts.items()}
+
+
+def _at_commit(value: Any, commit: str) -> Any:
+    """Return a value with ``git:COMMIT:module:Class`` for ``module:Class``."""
+    if isinstance(value, Mapping):
+        return {_at_commit(k, commit): _at_commit(v, commit) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_at_commit(each, commit) for each in value]
+    return f"git:{commit}:{value}" if commit and is_plugin(value) else value
 
 
 def study_command(scenario: str, manifest: Mapping[str, Any], planned: Sequence[PlannedRun]) -> str:
@@ -62,9 +76,11 @@ def study_command(scenario: str, manifest: Mapping[str, Any], planned: Sequence[
     if manifest["kind"] == "comparison":
         words = ["compare", scenario, *_compared(firsts, options)]
     elif manifest["kind"] == "sweep":
-        points = {"list": [dict(run.texts) for run in firsts]}
-        words = ["sweep", scenario, "--set", f"sweep={json.dumps(points)}"]
-        words += ["--replications", str(options["replications"])]
+        points: dict[str, Any] = {"list": [_point(run) for run in firsts]}
+        given = ["--replications", str(options["replications"])]
+        if options.get("precision"):
+            points, given = points | {"replications": options["precision"]["first"]}, []
+        words = ["sweep", scenario, "--set", f"sweep={json.dumps(points)}", *given]
     else:
         words = ["plan", scenario, *(["--headroom"] * (manifest["kind"] == "headroom"))]
     return shlex.join(["fedsim", *words, "--seed", str(seed)])

@@ -128,7 +128,9 @@ class RunSet:
         if self._store is None:
             return None
         kept = any(self._keep(run.cell) for run in runs)
-        return self._store.record(runs[0].id, kept=kept)
+        known = self._store.record(runs[0].id, kept=kept)
+        lacks = known is not None and self._question.observed and known.observed is None
+        return None if lacks else known
 
     def _run(self, planned: Sequence[PlannedRun]) -> Iterator[Record | Failure]:
         stops: dict[int, Failure] = {}

@@ -38,13 +38,18 @@ def _write_derived(
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
-    """Return what a comparison found as plain values: ``summary.json``, and ``--json``."""
+    """Return what a comparison found as plain values: ``summary.json``, and ``--json``.
+
+    What is not worth believing is null, and ``withheld`` says why.
+    """
     return {
         "scenario": comparison.scenario.name,
         "baseline": comparison.baseline,
+        "target": comparison.target,
         "seeds": list(comparison.seeds),
         "ranking": _records(comparison.summary()),
         "differences": {measure: _records(comparison.differences(measure)) for measure in MEASURES},
+        "withheld": comparison.withheld.to_dict("records"),
         "by": {
             by: _records(comparison.by(by))
             for by in ("stream", "origin")

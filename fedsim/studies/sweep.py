@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,12 +18,15 @@ from fedsim.scenario.source import Document, Place
 from fedsim.scenario.spec import Scenario, SweepSpec
 from fedsim.scenario.validate import checked
 from fedsim.studies.cells import Cell, Variants
+from fedsim.studies.git import Commits
 from fedsim.studies.points import keys_of, points_of, require_valid
+from fedsim.studies.precision import Precision
 from fedsim.studies.progress import Tell
 from fedsim.studies.records import Question
+from fedsim.studies.rounds import Together, in_rounds
 from fedsim.studies.runset import RunSet
 from fedsim.studies.store import Store
-from fedsim.studies.swept import KIND, Sweep
+from fedsim.studies.swept import KIND, Sweep, options
 
 
 def sweep(
@@ -51,12 +53,13 @@ def sweep(
     Args:
         scenario: What to run.
         grid: Values by dotted path; every combination is a point. Values are those that
-            `Scenario.changed` takes.
+            `Scenario.changed` takes, or ``git:REF:module:Class`` for a plug-in of another commit.
         list: The points, each a value by path.
         latin_hypercube: The two ends of a range by path, in one unit, over which points are
             spread. Without any of the three, the scenario says what to sweep.
         points: Number of points of the Latin hypercube, >= 1; None for 64.
-        replications: Runs of each point, >= 1; None takes the scenario's, or 10.
+        replications: Runs of each point, >= 1, and no more; None takes the scenario's, or 10, and
+            adds to them at each point as its ``study.precision`` says.
         seed: The study's seed, from which those of its replications follow; None takes the
             scenario's.
         workers: Number of processes; None for one per processor, 1 for none besides this one.
@@ -87,26 +90,42 @@ def sweep(
     chosen = points_of(spec, scenario.seed)
     keys = keys_of(scenario, chosen, places)
     variants = Variants(scenario)
-    firsts = [Cell(key, point.changes) for key, point in zip(keys, chosen, strict=True)]
+    commits = Commits(scenario.plugin_directory)
+    resolved = [commits.resolved(point.changes) for point in chosen]
+    firsts = [
+        Cell(key, changes, commit=commit)
+        for key, (changes, commit) in zip(keys, resolved, strict=True)
+    ]
     require_valid(lambda number: variants.planned(firsts[number]), chosen, places)
-    count = int(replications or spec.replications or scenario.study.replications)
-    cells = [replace(cell, replication=number) for number in range(count) for cell in firsts]
+    study = scenario.study
+    count = int(replications or spec.replications or study.replications)
+    targets = {} if replications else study.precision
+    studied = [
+        Together([cell], Precision(targets, count, study.max_replications, study.confidence))
+        for cell in firsts
+    ]
     store = None
     if directory is not None:
-        asked = {"keys": [*keys[0]], "replications": count}
+        asked = options(keys[0], count, studied[0].precision.asked)
         store = Store.begin(directory, KIND, scenario, asked, fresh=fresh)
     with RunSet(
         scenario,
         variants=variants,
-        question=Question(diagnosed=False),
+        question=Question(diagnosed=False, observed=scenario.study.steady_state),
         store=store,
         workers=workers,
         executor=executor,
         progress=progress,
     ) as runs:
-        planned = runs.planned(cells)
-        found = [*runs.run(planned)]
-    return Sweep(scenario, planned, found, wall_s=time.perf_counter() - began_s, store=store)
+        planned, found = in_rounds(runs, scenario, studied)
+    return Sweep(
+        scenario,
+        planned,
+        found,
+        wall_s=time.perf_counter() - began_s,
+        store=store,
+        precisions=[each.precision for each in studied],
+    )
 
 
 def _asked(scenario: Scenario, given: Mapping[str, Any]) -> tuple[SweepSpec, Mapping[str, Place]]:

@@ -48,7 +48,7 @@ class SweepPlots:
             lines=" · ".join(key.heading for key in telling),
             unit=facts.unit,
             limit=None if limit is None else limit * facts.scale,
-            subtitle=self._subtitle(),
+            subtitle=self._subtitle(measure),
         )
 
     def heat_map(self, measure: str = CHIEF, x: str | None = None, y: str | None = None) -> Chart:
@@ -82,7 +82,7 @@ class SweepPlots:
             label=facts.label,
             keys=[across.label, up.label],
             unit=facts.unit,
-            subtitle=self._subtitle(),
+            subtitle=self._subtitle(measure),
         )
 
     def all(self) -> Iterator[tuple[str, str, Callable[[], Chart]]]:
@@ -116,9 +116,11 @@ class SweepPlots:
         numbers = [key.values for key in others if key.numeric]
         return table.loc[sorted(table.index, key=lambda n: [values[n] for values in numbers])]
 
-    def _subtitle(self) -> str:
+    def _subtitle(self, measure: str) -> str:
         scenario = self._of.scenario
-        return f"{scenario.name} · seed {scenario.seed} · {self._of.target}"
+        text = f"{scenario.name} · seed {scenario.seed} · {self._of.target}"
+        count = int((self._of.withheld["measure"] == measure).sum())
+        return text + (f" · {count} of {len(self._of.points)} points withheld" if count else "")
 
 
 def _telling(keys: list[Key]) -> list[Key]:

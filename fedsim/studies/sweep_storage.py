@@ -27,12 +27,19 @@ def save(sweep: Sweep, directory: str | os.PathLike[str], *, charts: bool) -> Pa
 
 
 def sweep_json(sweep: Sweep) -> dict[str, Any]:
-    """Return what a sweep found as plain values: ``summary.json``, and ``--json``."""
+    """Return what a sweep found as plain values: ``summary.json``, and ``--json``.
+
+    What is not worth believing is null, and ``withheld`` says why.
+    """
     return {
         "scenario": sweep.scenario.name,
         "keys": {path: key.unit for path, key in sweep.keys.items()},
         "seeds": list(sweep.seeds),
+        "target": sweep.target,
+        "digests": sweep.digests,
         "estimates": sweep.estimates().to_dict("records"),
+        "withheld": sweep.withheld.to_dict("records"),
+        "reached": [dict(each.half_widths) | {"enough": each.enough} for each in sweep.reached],
         "failures": [failure.to_json() for failure in sweep.failures],
         "warnings": sweep.warnings,
     }

@@ -18,13 +18,24 @@ from fedsim.results.slo import Bounded
 from fedsim.results.storage import SAVED_GROUPINGS
 from fedsim.scenario.spec import Scenario
 from fedsim.scenario.units import measured_in
+from fedsim.studies.believed import (
+    SATURATED,
+    Believed,
+    believed,
+    not_steady,
+    reasons,
+    require_windows,
+    target,
+    worth_believing,
+)
 from fedsim.studies.cautions import alike
 from fedsim.studies.cells import PlannedRun
-from fedsim.studies.comparison import HIGH, LOW, target
-from fedsim.studies.crossings import crossovers, knee
+from fedsim.studies.comparison import HIGH, LOW
+from fedsim.studies.crossings import Knee, crossovers, knee
 from fedsim.studies.estimating import measured
 from fedsim.studies.pairing import require_paired
 from fedsim.studies.points import headings, in_words
+from fedsim.studies.precision import Precision, reached_in_words
 from fedsim.studies.ranking import measure_of
 from fedsim.studies.records import ALL, Failure, Record, by_group, state_of
 from fedsim.studies.saturation import grows, is_overloaded
@@ -85,6 +96,7 @@ class Sweep:
         found: What each of them came to, in any order.
         wall_s: What it took on the wall clock, in seconds.
         store: The directory in which the runs are, or None.
+        precisions: What said how many replications each point has; empty where that was given.
 
     Raises:
         ResultsError: Points that differ in the federation alone did not meet the same requests
@@ -107,10 +119,14 @@ class Sweep:
         *,
         wall_s: float,
         store: Store | None = None,
+        precisions: Sequence[Precision] = (),
     ) -> None:
         self.scenario = scenario
         self.planned = tuple(planned)
         self.wall_s = wall_s
+        asked = [each for each in precisions if each.asked]
+        self.reached = tuple(each.reached for each in asked)
+        self._precision = asked[0].asked if asked else {}
         self.store = store
         self.confidence = scenario.study.confidence
         self.seeds = tuple(dict.fromkeys(run.seed for run in planned))
@@ -134,13 +150,17 @@ class Sweep:
 
     @property
     def target(self) -> str:
-        """What every estimate is of: the expected value of a window of this length."""
-        return target(self.scenario, len(self.seeds))
+        """What every estimate is of: the expected value of a window, or of the long run."""
+        windows_s = [each.duration_s - each.warmup_s for each in self._scenarios]
+        deleted_s = None
+        if self.scenario.study.steady_state:
+            deleted_s = [each.deleted_s for each in self._believed]
+        return target(windows_s, self.replications, self.confidence, deleted_s)
 
     @property
     def options(self) -> dict[str, Any]:
         """What is swept, as plain values for ``study.json``."""
-        return {"keys": list(self.keys), "replications": len(self.seeds)}
+        return options(self.keys, len(self.seeds), self._precision)
 
     @property
     def cells(self) -> DataFrame:
@@ -159,25 +179,34 @@ class Sweep:
             rows.append(row | state_of(results.get((place, run.cell.replication))))
         return _table(rows)
 
+    @property
+    def digests(self) -> list[list[str]]:
+        """The digest of each run that is done by point, in the order of replications."""
+        places = range(len(self.points))
+        return [[each.digest for each in self._records(place)] for place in places]
+
     def estimates(self, by: str | None = None) -> DataFrame:
         """Return a row per point: the mean of each measure with its confidence interval.
 
         The columns of the key come first. Then comes ``replications``, the number of runs that are
         done, and for each measure its mean over them, ``<measure>_low`` and ``<measure>_high``, the
         ends of the interval, and ``<measure>_count``, the number of replications with a value. A
-        point of which all runs failed has no means.
+        point of which all runs failed has no means. What is not worth believing is NaN, and
+        ``withheld`` says why.
 
         Args:
             by: ``origin``, ``stream``, ``region``, ``node`` or ``capability`` for a row per point
                 and group, with the column *by* after those of the key; None for all requests.
 
         Raises:
-            ResultsError: A sweep cannot be grouped so.
+            ResultsError: A sweep cannot be grouped so, or the long run is asked for, of which
+                there are estimates of all requests alone.
         """
         if by is not None and by not in SAVED_GROUPINGS:
             choices = ", ".join(SAVED_GROUPINGS)
             msg = f"a sweep cannot be grouped by {by!r}; choose one of {choices}"
             raise ResultsError(msg)
+        require_windows(self.scenario, by or ALL)
         if by not in self._tables:
             self._tables[by] = self._estimated(by)
         return self._tables[by].copy(deep=False)
@@ -185,7 +214,7 @@ class Sweep:
     def _estimated(self, by: str | None) -> DataFrame:
         rows, values = [], []
         for place in range(len(self.points)):
-            done = sum(self._place(each) == place for each in self.records)
+            done = len(self._records(place))
             for group, found in self._grouped(place, by or ALL).items():
                 row = {path: key.values[place] for path, key in self.keys.items()}
                 row |= {} if by is None else {by: group}
@@ -200,6 +229,22 @@ class Sweep:
         table = pd.DataFrame(np.array(values).reshape(len(rows), -1), columns=columns)
         counts = {name + COUNT: "int64" for name in MEASURES}
         return pd.concat([_table(rows), table.astype(counts)], axis=1)
+
+    @property
+    def withheld(self) -> DataFrame:
+        """A row per point and measure that runs have values of, and that has no estimate.
+
+        The columns of the key, then ``measure, reason``: a percentile of fewer than 10 / (1 − q)
+        requests over all replications, or of a saturated point; in the long run, of runs that are
+        too short.
+        """
+        rows = [
+            {path: key.values[place] for path, key in self.keys.items()}
+            | {"measure": measure, "reason": reason}
+            for place, found in enumerate(self._believed)
+            for measure, reason in found.withheld.items()
+        ]
+        return _table(rows, [*self.keys, "measure", "reason"])
 
     def key(self, name: str | None = None) -> Key:
         """Return a column of the key by its path or heading; None for the only one of numbers.
@@ -231,9 +276,12 @@ class Sweep:
         Returns:
             A row per combination of the other keys, which come first. ``held`` says on which side
             of the knee the limit is held: ``below`` or ``above``; or ``everywhere`` or
-            ``nowhere``, without a knee. ``knee`` is the key's value there, interpolated between
-            ``holds`` and ``misses``, the swept values next to it; ``low`` and ``high`` are the
-            ends of its interval, infinite beyond what was swept. The limit stands last.
+            ``nowhere``, without a knee; ``not measured`` where no point has a value. ``knee`` is
+            the key's value there, interpolated between ``holds`` and ``misses``, the swept values
+            next to it; ``low`` and ``high`` are the ends of its interval, infinite beyond what was
+            swept. Then come the limit, and the number of points that are left out because their
+            runs failed or their values are withheld. A saturated point misses a limit of a time,
+            and so does one at which no request succeeds.
 
         Raises:
             ResultsError: There is no such measure or key, or no limit.
@@ -247,20 +295,28 @@ class Sweep:
         values = self.values(measure)
         rows = []
         for shared, places in self.lines(along):
-            x = np.array([along.values[place] for place in places], dtype=float)
-            found = knee(
-                x,
-                values[:, places],
-                limit,
-                better,
-                seed=self.scenario.seed,
-                logarithmic=facts.unit != "%",
-                confidence=self.confidence,
-            )
+            judged = [place for place in places if self._judges(place, measure)]
+            found = Knee("not measured")
+            if judged:
+                found = knee(
+                    np.array([along.values[place] for place in judged], dtype=float),
+                    values[:, judged],
+                    limit,
+                    better,
+                    seed=self.scenario.seed,
+                    logarithmic=facts.unit != "%",
+                    confidence=self.confidence,
+                )
             row = {"held": found.held, "knee": found.at, "low": found.low, "high": found.high}
             row |= {"holds": found.holds, "misses": found.misses, "limit": limit}
-            rows.append(shared | row)
+            rows.append(shared | row | {"left_out": len(places) - len(judged)})
         return _table(rows)
+
+    def _judges(self, place: int, measure: str) -> bool:
+        """Return whether a point says of a measure whether it keeps to a limit."""
+        if not self._records(place):
+            return False
+        return self._believed[place].withheld.get(measure, SATURATED) == SATURATED
 
     def crossover(self, measure: str, key: str | None, a: Any, b: Any) -> DataFrame:
         """Return where one of two variants is shown to overtake the other as one key grows.
@@ -276,7 +332,7 @@ class Sweep:
             those that follow from the other one. ``below``
             is the better one below it and ``above`` the one above it, ``crossover`` is the key's
             value there, ``low`` and ``high`` are the ends of its interval, infinite beyond
-            what was swept.
+            what was swept. Points whose values are withheld are left out.
 
         Raises:
             ResultsError: There is no such measure, key or value.
@@ -348,7 +404,7 @@ class Sweep:
         overloaded: dict[str, bool] = {}
         found = []
         for place, run in enumerate(run for run in self.planned if run.cell.replication == 0):
-            counts = [each.in_system for each in self.records if self._place(each) == place]
+            counts = [each.in_system for each in self._records(place)]
             if len(counts) < 2 or not grows(counts):
                 continue
             world = {path: text for path, text in run.texts.items() if not _of_federation(path)}
@@ -365,10 +421,12 @@ class Sweep:
         own = []
         if len(self.seeds) == 1:
             own.append("One replication gives no intervals; five or more are better.")
-        if self.scenario.study.precision:
+        wide = [place for place, each in enumerate(self.reached) if not each.enough]
+        if wide:
             own.append(
-                "study.precision does not add replications to a sweep: every point has "
-                f"{len(self.seeds)}."
+                f"{len(wide)} of {len(self.points)} points do not reach the precision asked for "
+                f"with the most replications allowed (study.max_replications), the first at "
+                f"{in_words(self.points[wide[0]])}: {reached_in_words(self.reached[wide[0]])}."
             )
         if self.saturated:
             own.append(
@@ -384,7 +442,21 @@ class Sweep:
                 f"first: {in_words(first.key)}, replication {first.replication} (seed "
                 f"{first.seed}): {first.message.splitlines()[0]}"
             )
-        return [*own, *self._merged()]
+        return [*own, *not_steady(self.scenario), *self._refused(), *self._merged()]
+
+    def _refused(self) -> list[str]:
+        """Say where the long run cannot be estimated; reasons that differ in figures are one."""
+        if not self.scenario.study.steady_state:
+            return []
+        said = [
+            (point, [*reasons(each.withheld)])
+            for point, each in zip(self.points, self._believed, strict=True)
+        ]
+        return [
+            f"At {len(points)} of {len(self.points)} points (here {in_words(points[0])}), in the "
+            f"long run there is no estimate of {text}."
+            for text, points in alike(said)
+        ]
 
     @property
     def plot(self) -> SweepPlots:
@@ -429,18 +501,58 @@ class Sweep:
         return list(found.values())
 
     def values(self, measure: str) -> NDArray[np.float64]:
-        """Return a measure over all requests: a row per replication, a column per point."""
+        """Return a measure over all requests: a row per replication, a column per point.
+
+        It is NaN where a run failed, or where the measure is not worth believing.
+        """
         values = np.full((len(self.seeds), len(self.points)), np.nan)
-        for each in self.records:
-            values[each.replication, self._place(each)] = each.value(measure)
+        for place, found in enumerate(self._believed):
+            done = [each.replication for each in self._records(place)]
+            values[done, place] = found.value(measure)
         return values
+
+    @cached_property
+    def _believed(self) -> list[Believed]:
+        """The values of the runs of each point that are worth believing."""
+        return [
+            believed(self._records(place), scenario, saturated=place in self.saturated)
+            for place, scenario in enumerate(self._scenarios)
+        ]
+
+    @cached_property
+    def _scenarios(self) -> list[Scenario]:
+        """The scenario of each point, as far as its window goes."""
+        first = [run for run in self.planned if run.cell.replication == 0]
+        if not {"duration", "warmup"} & set(self.keys):
+            return [self.scenario] * len(first)
+        return [self.scenario.changed(run.texts) for run in first]
+
+    @cached_property
+    def _by_place(self) -> list[list[Record]]:
+        found: list[list[Record]] = [[] for _ in self.points]
+        for each in self.records:
+            found[self._place(each)].append(each)
+        return found
+
+    def _records(self, place: int) -> list[Record]:
+        """Return the runs of a point that are done, in the order of their replications."""
+        return self._by_place[place]
+
+    @cached_property
+    def replications(self) -> list[int]:
+        """The number of runs that were asked for at each point."""
+        places = [self._places[_identity(run.cell.key)] for run in self.planned]
+        return [places.count(place) for place in range(len(self.points))]
 
     def _grouped(self, place: int, by: str) -> dict[str | None, NDArray[np.float64]]:
         """Return the measures of each group at a point: a row per run that has the group."""
-        found = by_group((each for each in self.records if self._place(each) == place), by)
-        if by == ALL and not found:
-            return {ALL: np.full((1, len(MEASURES)), np.nan)}
-        return found
+        if by == ALL:
+            return {ALL: self._believed[place].values}
+        saturated = place in self.saturated
+        return {
+            group: worth_believing(rows, saturated=saturated)[0]
+            for group, rows in by_group(self._records(place), by).items()
+        }
 
     def _numeric(self, name: str | None) -> Key:
         key = self.key(name)
@@ -468,6 +580,11 @@ class Sweep:
             f"{runs[0].seed}): {sentence}"
             for sentence, runs in alike((each, each.warnings) for each in self.records)
         ]
+
+
+def options(keys: Iterable[str], replications: int, precision: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a sweep asks, as plain values for ``study.json``."""
+    return {"keys": list(keys), "replications": replications, "precision": dict(precision)}
 
 
 def _keys(points: Sequence[Mapping[str, Any]]) -> dict[str, Key]:

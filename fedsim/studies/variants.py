@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from fedsim.errors import Problem, ScenarioError
 from fedsim.federation.contracts import LoadBalanceStrategy
 from fedsim.scenario.spec import CompareSpec, Scenario
-from fedsim.studies.git import PREFIX, committed
+from fedsim.studies.cells import Cell
+from fedsim.studies.git import Commits
 
 _OF_OUR_ROUTER = ("outliers", "panic", "slow_start")
 """Keys of the federation that our router alone has, and that are off with another."""
@@ -31,6 +32,11 @@ class Variant:
     changes: Mapping[str, Any]
     lost: tuple[str, ...] = ()
     commit: str = ""
+
+    @property
+    def cell(self) -> Cell:
+        """The variant in the first replication."""
+        return Cell({"strategy": self.name}, self.changes, 0, self.lost, self.commit)
 
 
 def variants(
@@ -118,15 +124,13 @@ def _strategy(scenario: Scenario, strategy: Any) -> Variant:
 
 def _router(scenario: Scenario, name: str, router: Any) -> Variant:
     """Return the variant of a router, with which the parts of ours are off."""
-    if isinstance(router, str) and router.startswith(PREFIX):
-        found = committed(router, scenario.plugin_directory)
-        return replace(_router(scenario, name, found.plugin), commit=found.commit)
     federation = scenario.resolved["federation"]
     assert isinstance(federation, Mapping)
     off = [key for key in _OF_OUR_ROUTER if federation.get(key, "off") != "off"]
     changes = {f"federation.{key}": "off" for key in off}
     lost = (f"federation.{key} is off for it: only the built-in router has {key}." for key in off)
-    return Variant(name, {"federation.router": router, **changes}, tuple(lost))
+    plain, commit = Commits(scenario.plugin_directory).resolved({"federation.router": router})
+    return Variant(name, plain | changes, tuple(lost), commit)
 
 
 def _wrong(message: str, remedy: str) -> ScenarioError:

@@ -14,7 +14,7 @@ from fedsim.scenario.load import load
 from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.scenario.spec import ExpectSpec, Scenario
 from fedsim.scenario.undecided import undecided_notes
-from fedsim.studies.cells import Cell, PlannedRun, replication_seed
+from fedsim.studies.cells import PlannedRun, replication_seed
 from fedsim.studies.comparison import Comparison
 from fedsim.studies.progress import Tell
 from fedsim.studies.records import Failure, Record
@@ -119,12 +119,12 @@ def run_expectations(
     count = spec.replications or scenario.study.replications
     asked = bool(spec.slo or spec.best or spec.no_worse or spec.measures)
     cells = [
-        Cell({"strategy": variant.name}, variant.changes, number, variant.lost, variant.commit)
+        replace(variant.cell, replication=number)
         for number in range(count if asked else 0)
         for variant in chosen
     ]
     own = chosen[0]
-    golden = Cell({"strategy": own.name}, own.changes, count)
+    golden = replace(own.cell, replication=count)
     seeds = [*(replication_seed(scenario.seed, number) for number in range(count)), scenario.seed]
     with RunSet(
         scenario,
@@ -143,7 +143,8 @@ def run_expectations(
     if asked:
         ours = [each for each in planned if each.cell.replication < count]
         records = [each for each in found if each.replication < count]
-        comparison = Comparison(scenario, ours, records, baseline=own.name, wall_s=0.0)
+        windows = replace(scenario, study=replace(scenario.study, steady_state=False))
+        comparison = Comparison(windows, ours, records, baseline=own.name, wall_s=0.0)
         findings += _findings(comparison, own.name, spec)
     blocks: list[Block] = []
     if spec.golden:

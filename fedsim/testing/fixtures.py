@@ -17,9 +17,10 @@ from fedsim.scenario.load import load
 from fedsim.scenario.simulate import simulate
 from fedsim.scenario.spec import CompareSpec, Scenario
 from fedsim.studies.cells import Cell, Variants
-from fedsim.studies.compare import in_rounds
 from fedsim.studies.comparison import Comparison
 from fedsim.studies.precision import Precision
+from fedsim.studies.records import Question
+from fedsim.studies.rounds import Together, in_rounds
 from fedsim.studies.runset import RunSet
 from fedsim.studies.variants import variants
 from fedsim.testing.assertions import SETTINGS
@@ -137,8 +138,12 @@ class Comparing:
         count = replications or self.marked.get("replications") or spec.replications
         precision = Precision({}, count or loaded.study.replications, 1, loaded.study.confidence)
         cache = self.session.cache
-        with RunSet(loaded, store=cache, stops=lambda _: True, workers=1) as runs:
-            planned, found = in_rounds(runs, chosen, precision)
+        question = Question(observed=loaded.study.steady_state)
+        with RunSet(
+            loaded, question=question, store=cache, stops=lambda _: True, workers=1
+        ) as runs:
+            cells = [variant.cell for variant in chosen]
+            planned, found = in_rounds(runs, loaded, [Together(cells, precision)])
         against = baseline or (spec.baseline if spec.baseline in names else names[0])
         if against not in names:
             msg = f"{against!r} was not compared; there are {', '.join(names)}"

@@ -72,7 +72,8 @@ def slo_findings(comparison: Comparison, own: str) -> list[Finding]:
 
 def measure_finding(comparison: Comparison, own: str, name: str, limit: Limit) -> Finding:
     """Return what came of a bound of one measure."""
-    measure, values = MEASURES[name], comparison.values(own, name)
+    measure, records = MEASURES[name], _records(comparison, own)
+    values = [record.value(name) for record in records]
     bound = f"{limit.value * measure.scale:g} {measure.unit}".rstrip()
     expected = f"{measure.words} {_RELATIONS[limit.relation]} {bound}"
     if limit.relation == "=":
@@ -83,7 +84,6 @@ def measure_finding(comparison: Comparison, own: str, name: str, limit: Limit) -
             reason = f"It differs in {times}, to {_shown(name, off[0])} in the first of them."
         mean = _shown(name, estimate(values, measure.bounds).mean)
         return Finding("measures", expected, mean, "failed" if off else "held", reason)
-    records = _records(comparison, own)
     requests = sum(record.value("requests") for record in records)
     succeeded = sum(record.value("requests") * record.value("success_rate") for record in records)
     at_most = limit.relation == "<="

@@ -82,7 +82,76 @@ def test_two_versions_of_a_router_are_compared(tmp_path, monkeypatch):
     row = Inventory("study").rows[1]
     assert f"git:{git(folder, 'rev-parse', 'old').strip()}:versioned_two.router:R" in row["command"]
     repeated = CliRunner().invoke(app, [*shlex.split(row["command"])[1:], "--json"])
-    assert [row["digest"]] in json.loads(repeated.stdout)["digests"].values()
+    assert [row["digest"]] in json.loads(repeated.stdout)["digests"]
+
+
+POLICY = """\
+from versioned_{name}.choice import NODE
+
+
+class Only:
+    def __init__(self, context):
+        pass
+
+    def name(self):
+        return "only"
+
+    def score(self, candidate, request):
+        return 1.0
+
+    def is_eligible(self, candidate, request):
+        return candidate.target.node_id == NODE
+"""
+
+
+def test_a_sweep_takes_other_plug_ins_of_a_commit(tmp_path, monkeypatch):
+    """A policy next to its version in a commit, each with its own imports, and the command."""
+    folder = repository(tmp_path, "swept")
+    (folder / "versioned_swept" / "policy.py").write_text(POLICY.replace("{name}", "swept"))
+    git(folder, "add", "-A")
+    git(folder, "stash", "-q")
+    git(folder, "checkout", "-q", "stash@{0}", "--", "versioned_swept/policy.py")
+    git(folder, "commit", "-qm", "Policy")
+    git(folder, "tag", "first")
+    git(folder, "stash", "pop", "-q")
+    monkeypatch.chdir(folder)
+    texts = ["versioned_swept.policy:Only", "git:first:versioned_swept.policy:Only"]
+    found = fedsim.sweep(
+        fedsim.load("small.yaml"),
+        grid={"federation.policies": [{text: {}} for text in texts]},
+        replications=1,
+        workers=1,
+        directory="sweep",
+    )
+    assert not found.failures
+    now, then = found.planned
+    assert (now.cell.commit, then.cell.commit) == ("", git(folder, "rev-parse", "first").strip())
+    assert list(then.cell.changes.values()) == [{texts[0]: {}}]
+    (first,), (second,) = found.digests
+    assert first != second
+    row = Inventory("sweep").rows[1]
+    assert f"git:{then.cell.commit}:{texts[0]}" in row["command"]
+
+
+def test_a_scenario_has_what_is_there_now(tmp_path, monkeypatch):
+    """A run of a plug-in of a commit is refused with where it can be; so are two commits."""
+    monkeypatch.chdir(repository(tmp_path, "here"))
+    text = "git:old:versioned_here.router:R"
+    for path, value in (
+        ("federation.router", text),
+        ("federation.strategy", text),
+        ("federation.health", text),
+        ("federation.policies", {text: {}}),
+        ("federation.circuit_breaker", text),
+    ):
+        with pytest.raises(ScenarioError, match="a plug-in of another commit") as raised:
+            fedsim.load("small.yaml", {path: value})
+        assert "A sweep takes it as a value" in str(raised.value)
+    git(Path(), "commit", "-qam", "New")
+    git(Path(), "tag", "new")
+    both = {"federation.router": text, "federation.health": text.replace("old", "new")}
+    with pytest.raises(ScenarioError, match="these come from several"):
+        fedsim.sweep(fedsim.load("small.yaml"), list=[both])
 
 
 @pytest.mark.slow

@@ -314,3 +314,30 @@ def test_command_goes_on_and_says_what_failed(folder):
     wrong = fedsim_sweep(*small, "--set", "sweep.grid={pools.chat.count: [-1]}")
     assert wrong.returncode == 2
     assert "sweep.grid.pools.chat.count.0: -1 is too small. Write at least 0." in wrong.stderr
+
+
+def test_precision_adds_replications_where_they_are_needed(scenario):
+    """Each point has its own number of them; a number that is asked for is that of all."""
+    asked: dict[str, Any] = {"study.replications": 5}
+    asked |= {"study.precision": {"success_rate": "9%", "latency_mean": "50%"}}
+    asked |= {"warmup": "5s", "duration": "35s", "study.max_replications": 16}
+    rates = {RATE: ["1/s", "9/s"]}
+    found = fedsim.sweep(scenario.changed(asked), grid=rates, workers=1)
+    assert found.replications == [15, 16]
+    assert [each.enough for each in found.reached] == [True, False]
+    widths = [each.half_widths["latency_mean_s"] for each in found.reached]
+    for row, width in zip(found.estimates().to_dict("records"), widths, strict=True):
+        mean = row["latency_mean_s"]
+        sides = row["latency_mean_s_high"] / mean - 1.0, 1.0 - row["latency_mean_s_low"] / mean
+        assert width == pytest.approx(max(sides))
+    assert widths[0] <= 0.5 / 1.5 < widths[1]
+    assert any("1 of 2 points do not reach the precision asked for" in w for w in found.warnings)
+    assert "15 to 16 replications, 95 %" in found.target
+    text = markdown(sweep_report(found))
+    assert "15 to 16 replications per point" in text
+    assert "Precision: half of the interval" in text
+    fixed = fedsim.sweep(scenario.changed(asked), grid=rates, replications=2, workers=1)
+    assert fixed.replications == [2, 2]
+    assert fixed.reached == ()
+    kept = [fixed.cells["digest"].tolist(), found.cells["digest"].tolist()]
+    assert kept[0] == kept[1][:4]

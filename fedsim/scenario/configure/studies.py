@@ -46,7 +46,13 @@ def study_spec(study: Study) -> StudySpec:
     precision = {
         SHARES.get(key, f"{key}_s"): width for key, width in asked.items() if width is not None
     }
-    return StudySpec(study.replications, study.confidence, precision, study.max_replications)
+    return StudySpec(
+        study.replications,
+        study.confidence,
+        precision,
+        study.max_replications,
+        study.steady_state,
+    )
 
 
 def sweep_spec(sweep: Sweep | None) -> SweepSpec | None:

@@ -25,11 +25,13 @@ from fedsim.scenario.schema.types import (
     Period,
     is_plugin,
     names_class,
+    require_present,
 )
 from fedsim.scenario.units import DURATION
 
 
 def _off_or_plugin(value: str) -> str:
+    require_present(value)
     if value == "off" or names_class(value):
         return value
     message = f"{shown(value)} is neither a mapping, off, nor a class."
@@ -123,6 +125,7 @@ class RateBreakerSettings(SettingsOf[RateBreakerConfig], _Rate):
 
 
 def _breaker_word(value: str) -> str:
+    require_present(value)
     if value == "off" or value in BREAKERS or names_class(value):
         return value
     message = f"{shown(value)} is neither a mapping, off, a class, nor a library's name."

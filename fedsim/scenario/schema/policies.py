@@ -10,7 +10,13 @@ from pydantic import AfterValidator, Field, create_model
 from fedsim.federation.policies import POLICIES
 from fedsim.scenario.installed import POLICY, is_name, names
 from fedsim.scenario.schema.base import Settings, error, listed, suggestion
-from fedsim.scenario.schema.types import PLUGIN_JSON, PositiveDuration, Weight, names_class
+from fedsim.scenario.schema.types import (
+    PLUGIN_JSON,
+    PositiveDuration,
+    Weight,
+    names_class,
+    require_present,
+)
 
 _SECONDS = "_s"
 _WEIGHTS = ", ".join(
@@ -70,6 +76,7 @@ else:
 def _policy_name(value: str) -> str:
     if names_class(value) or is_name(POLICY, value):
         return value
+    require_present(value)
     message = f"There is no policy {value!r}."
     raise error(message, f"{suggestion(value, names(POLICY))} Or write module:Class.")
 

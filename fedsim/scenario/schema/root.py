@@ -166,6 +166,14 @@ class Study(Settings):
     max_replications: CountFrom1 = Field(
         default=100, description="The largest number of replications that precision adds up to."
     )
+    steady_state: bool = Field(
+        default=False,
+        description=(
+            "Estimate what the scenario comes to in the long run, in place of a window of its "
+            "length: the warm-up is found and left out, percentiles are those of all replications "
+            "pooled, and there is no estimate where runs are too short for one."
+        ),
+    )
 
 
 class ScenarioFile(Settings):

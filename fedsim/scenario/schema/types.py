@@ -192,7 +192,16 @@ def _name(value: str) -> str:
     return value
 
 
+def require_present(value: str) -> None:
+    """Check that a plug-in is one that is there now; raises an error for one of a commit."""
+    if value.startswith("git:"):
+        message = f"{shown(value)} is a plug-in of another commit, and a run takes what is here."
+        remedy = "Write module:Class. A sweep takes it as a value, fedsim compare as a --router."
+        raise error(message, remedy)
+
+
 def _plugin(value: str) -> str:
+    require_present(value)
     if not names_class(value):
         message = f"{shown(value)} does not name a class."
         raise error(message, "Write module:Class, for instance my_package.routers:Sticky.")
@@ -201,6 +210,7 @@ def _plugin(value: str) -> str:
 
 def strategy_name(value: str) -> str:
     """Return *value* if it names a strategy; raises an error that says what to write."""
+    require_present(value)
     if names_class(value) or is_name(STRATEGY, value):
         return value
     message = f"There is no strategy {shown(value)}."

@@ -16,9 +16,10 @@ from fedsim.results.measures import MEASURES
 from fedsim.results.slo import SHARES
 from fedsim.results.storage import SAVED_GROUPINGS
 from fedsim.scenario.spec import PlanSpec, Scenario
+from fedsim.studies.believed import target
 from fedsim.studies.cautions import alike
 from fedsim.studies.cells import PlannedRun
-from fedsim.studies.comparison import HIGH, LOW, target
+from fedsim.studies.comparison import HIGH, LOW
 from fedsim.studies.estimating import measured
 from fedsim.studies.plan.box import Point
 from fedsim.studies.plan.cases import NORMAL
@@ -119,7 +120,8 @@ class Plan:
     @property
     def target(self) -> str:
         """What every estimate is of: the expected value of a window of this length."""
-        return target(self.scenario, self.spec.replications)
+        window_s = self.scenario.duration_s - self.scenario.warmup_s
+        return target([window_s], [self.spec.replications], self.scenario.study.confidence)
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -255,6 +257,8 @@ class Plan:
                 "The objective bounds times of successful requests alone: a fleet that refuses "
                 "requests looks fast. Add success_rate or goodput to slo."
             )
+        if self.scenario.study.steady_state:
+            own.append("study.steady_state has no effect on a plan, whose verdicts are on windows.")
         scaled = [pool.name for pool in self.scenario.world.pools if pool.scaler is not None]
         if scaled:
             own.append(

@@ -68,6 +68,15 @@ def test_heat_map_has_a_field_for_each_combination():
     assert sorted(text.get_text() for text in axes.texts) == ["1", "1", "2", "2", "3", "3"]
 
 
+def test_shares_next_to_the_whole_are_told_from_it():
+    """A field has three digits, and more where three would say 100 %."""
+    points = {"at": [1.0, 2.0, 3.0, 4.0, 5.0], "line": ["a"] * 5}
+    shares = pd.DataFrame(points | {"mean": [97.25, 99.5, 99.95, 99.99966, 100.0]})
+    chart = heat_map(shares, label="success rate", keys=["rate", "strategy"], unit="%")
+    texts = [text.get_text() for text in chart.axes[0].texts]
+    assert texts == ["97.2", "99.5", "99.95", "99.9997", "100"]
+
+
 def test_nothing_to_draw_is_said():
     """A sentence in place of empty axes."""
     nothing = table().assign(mean=np.nan)

@@ -181,7 +181,7 @@ class TestComparison:
         starts = ("Ranking", "Differences", "Goodput by", "Latency p99 by")
         estimated = [text for text in headings if text.startswith(starts)]
 
-        assert len(estimated) >= 4
+        assert len(estimated) >= 3
         assert all(text.endswith(f"({comparison.target})") for text in estimated)
         assert comparison.target.startswith("mean of a window of ")
         ranking = after(comparison_report(comparison), "Ranking by goodput")
@@ -201,9 +201,9 @@ class TestComparison:
         ranking = after(comparison_report(comparison), "Ranking by goodput")
 
         assert {str(cell) for cell in column(ranking, "p99").cells} == {MISSING}
-        assert [cell.value for cell in column(ranking, "p99").cells] == (
-            table["latency_p99_s"].tolist()
-        )
+        assert table["latency_p99_s"].isna().all()
+        reasons = comparison.withheld.set_index("measure")["reason"]
+        assert reasons["latency_p99_s"].str.startswith("it needs 1,000 successful requests").all()
         assert all(str(cell).endswith("*") for cell in column(ranking, "p95").cells)
         assert "fewer than 10/(1 − q)" in column(ranking, "p99").note
         objectives = comparison.objectives.set_index("key")

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from fedsim.studies.precision import LOOKS, ROUND, Precision
+from fedsim.studies.precision import LOOKS, ROUND, Precision, reached_in_words
 
 P99 = "latency_p99_s"
 
@@ -70,8 +70,20 @@ def test_the_slowest_variant_decides_and_shares_are_absolute():
 
 
 def test_without_targets_the_first_number_is_enough():
-    """Nothing is looked at; and values that are not known are never exact."""
+    """Nothing is looked at."""
     assert not Precision({}, 10, 100, 0.95).goes_on({})
+
+
+def test_a_variant_without_values_does_not_go_on_for_ever():
+    """It does not count; where no variant has a value, the search ends. One value has no width."""
     unknown = Precision({P99: 0.5}, 2, 7, 0.95)
-    assert rounds(unknown, lambda count: [math.nan] * count) == [2, 7]
-    assert math.isnan(unknown.reached.half_widths[P99])
+    assert rounds(unknown, lambda count: [math.nan] * count) == [2]
+    assert not unknown.reached.enough
+    assert reached_in_words(unknown.reached) == f"{P99} not known"
+    exact, none = symmetric(10, 1.0, 0.001), [math.nan] * 10
+    other = Precision({P99: 0.5}, 10, 100, 0.95)
+    assert other.goes_on({P99: [exact, none]})
+    assert not other.goes_on({P99: [exact, none]})
+    assert other.reached.enough
+    one = Precision({P99: 0.5}, 2, 7, 0.95)
+    assert rounds(one, lambda count: [1.0] + [math.nan] * (count - 1)) == [2, 7]
