@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -19,7 +19,7 @@ from fedsim.scenario.spec import Scenario, SweepSpec
 from fedsim.scenario.validate import checked
 from fedsim.studies.cells import Cell, Variants
 from fedsim.studies.git import Commits
-from fedsim.studies.points import keys_of, points_of, require_valid
+from fedsim.studies.points import Point, keys_of, points_of, require_valid
 from fedsim.studies.precision import Precision
 from fedsim.studies.progress import Tell
 from fedsim.studies.records import Question
@@ -90,12 +90,7 @@ def sweep(
     chosen = points_of(spec, scenario.seed)
     keys = keys_of(scenario, chosen, places)
     variants = Variants(scenario)
-    commits = Commits(scenario.plugin_directory)
-    resolved = [commits.resolved(point.changes) for point in chosen]
-    firsts = [
-        Cell(key, changes, commit=commit)
-        for key, (changes, commit) in zip(keys, resolved, strict=True)
-    ]
+    firsts = _firsts(scenario, keys, chosen)
     require_valid(lambda number: variants.planned(firsts[number]), chosen, places)
     study = scenario.study
     count = int(replications or spec.replications or study.replications)
@@ -126,6 +121,18 @@ def sweep(
         store=store,
         precisions=[each.precision for each in studied],
     )
+
+
+def _firsts(
+    scenario: Scenario, keys: Sequence[Mapping[str, Any]], points: Sequence[Point]
+) -> Sequence[Cell]:
+    """Return the first replication of each point, with its plug-ins of a commit found."""
+    commits = Commits(scenario.plugin_directory)
+    resolved = [commits.resolved(point.changes) for point in points]
+    return [
+        Cell(key, changes, commit=commit)
+        for key, (changes, commit) in zip(keys, resolved, strict=True)
+    ]
 
 
 def _asked(scenario: Scenario, given: Mapping[str, Any]) -> tuple[SweepSpec, Mapping[str, Place]]:
