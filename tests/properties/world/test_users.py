@@ -92,7 +92,9 @@ def test_users(traffic, faults, queue_limit, timeout, retries, round_trip_s, dra
     rows = outcome.requests
     event("refused" if (rows["outcome"] == "no_capacity").any() else "all taken")
     users_of_rows = rows["session"].fillna(rows["user"])
-    row_of = dict(zip(zip(users_of_rows, rows["turn"], strict=True), rows.itertuples(), strict=True))
+    row_of = dict(
+        zip(zip(users_of_rows, rows["turn"], strict=True), rows.itertuples(), strict=True)
+    )
 
     answer_s = idle_answer_s(config.pools, stream)
     users = traffic.users(Streams(seed), UNTIL_S, answer_s=answer_s)
