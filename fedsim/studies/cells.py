@@ -233,9 +233,11 @@ def _kind(value: Any) -> type:
 
 
 def _script() -> Path | None:
-    """Return the file of the script that runs; None in a notebook and at a prompt."""
+    """Return the file of the script that runs; None in a notebook, at a prompt and for a pipe."""
     file = getattr(sys.modules["__main__"], "__file__", None)
-    return None if file is None or _is_installed(file) else Path(file).resolve()
+    if file is None or _is_installed(file) or not Path(file).is_file():
+        return None
+    return Path(file).resolve()
 
 
 def _at_prompt(kind: type) -> bool:

@@ -90,9 +90,14 @@ def test_a_class_of_the_script_is_known_with_the_script(scenario, tmp_path, monk
     assert len(set(found)) == 3
 
 
-def test_a_class_of_a_notebook_is_known_in_part_and_that_is_said(scenario, tmp_path, monkeypatch):
-    """With a directory alone, to which another session may come back."""
+@pytest.mark.parametrize("piped", [False, True])
+def test_a_class_of_no_script_is_known_in_part_and_that_is_said(
+    scenario, tmp_path, monkeypatch, piped
+):
+    """With a directory alone, to which another session may come back; ``python - < file`` too."""
     monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+    if piped:
+        monkeypatch.setattr(sys.modules["__main__"], "__file__", "<stdin>", raising=False)
     cells = [Cell({"strategy": "Mine"}, {"federation.strategy": of_main()})]
     store = Store.begin(tmp_path / "study", "test", scenario, {})
     for kept in (store, None):
