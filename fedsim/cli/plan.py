@@ -66,6 +66,7 @@ def plan(
     no fleet, or no traffic, holds the objective, 4 if the budget of runs ended the search.
     """
     with reported():
+        _refuse_unlisted(ledger=ledger, headroom=headroom, silent=quiet and not as_json)
         from fedsim.scenario.load import load
 
         loaded = load(scenario, parsed(overrides)).changed(seed=seed)
@@ -87,10 +88,30 @@ def plan(
             dask=dask,
             silent=quiet or as_json,
         )
-        data, report = partial(_json, result), partial(_report, result, ledger=ledger)
+        data = partial(_json, result, ledger=ledger)
+        report = partial(_report, result, ledger=ledger)
         present(directory, repeat, data, report, quiet=quiet, as_json=as_json)
         if result.status not in {"found", "more"}:
             raise typer.Exit(STOPPED if result.status == "budget" else MISSED)
+
+
+def _refuse_unlisted(*, ledger: bool, headroom: bool, silent: bool) -> None:
+    """Refuse ``--ledger`` where nothing could list the fleets.
+
+    Raises:
+        ArgumentError: It comes with ``--headroom`` or with ``--quiet``.
+    """
+    from fedsim.errors import ArgumentError
+
+    if ledger and headroom:
+        message = (
+            "--ledger lists fleets, and --headroom looks at one alone; it lists every traffic that "
+            "was looked at without an option."
+        )
+        raise ArgumentError(message, "Leave one of the two out.")
+    if ledger and silent:
+        message = "--ledger prints a list, and --quiet the directory alone."
+        raise ArgumentError(message, "Leave one of the two out.")
 
 
 def _report(result: Plan | Headroom, saved: Saved, *, ledger: bool) -> Document:
@@ -103,9 +124,12 @@ def _report(result: Plan | Headroom, saved: Saved, *, ledger: bool) -> Document:
     return headroom_report(result, saved)
 
 
-def _json(result: Plan | Headroom) -> dict[str, Any]:
+def _json(result: Plan | Headroom, *, ledger: bool) -> dict[str, Any]:
     from fedsim.studies.plan.headroom import headroom_json
     from fedsim.studies.plan.result import Plan
     from fedsim.studies.plan.storage import plan_json
 
-    return plan_json(result) if isinstance(result, Plan) else headroom_json(result)
+    if not isinstance(result, Plan):
+        return headroom_json(result)
+    listed = {"ledger": result.evaluations.to_dict("records")} if ledger else {}
+    return plan_json(result) | listed

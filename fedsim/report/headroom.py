@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fedsim.document import Block, Column, Document, Heading, Sentence, Table, figure, words
-from fedsim.report.parts import Saved, closing
+from fedsim.report.parts import Saved, closing, warnings_of
 from fedsim.report.plan import VERDICTS, limit_cell, objective_in_words, value_cell
 from fedsim.studies.plan.headroom import traffic_in_words
 from fedsim.studies.plan.verdict import OPEN
@@ -35,6 +35,7 @@ def headroom_report(headroom: Headroom, saved: Saved | None = None) -> Document:
     ]
     if headroom.looks.found:
         blocks += [Heading("Every traffic that was looked at"), _table(headroom)]
+    blocks += warnings_of(headroom.warnings)
     if saved is not None:
         blocks += closing(saved, _CONTENTS, ())
     return Document(tuple(blocks))

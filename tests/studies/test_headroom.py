@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from copy import copy
 
 import pytest
 from typer.testing import CliRunner
@@ -75,6 +76,17 @@ def test_survives_a_region_with_what_is_left(folder):
     assert table[table["factor"] == found.violated]["case"].tolist() == ["us absent"]
 
 
+def test_says_what_has_no_effect_and_what_is_not_bounded(headroom):
+    """It judges windows, whatever the study estimates; refused requests look fast."""
+    steady = headroom.scenario.changed({"study": {"steady_state": True}, "slo.success_rate": None})
+    warned = copy(headroom)
+    warned.scenario = steady
+    report = markdown(headroom_report(warned))
+    assert "study.steady_state has no effect on a headroom" in report
+    assert "Add success_rate or goodput to slo" in report
+    assert headroom.warnings == []
+
+
 def test_growth_in_months(headroom):
     """1.1 ** 21 = 7.40 and 1.1 ** 22 = 8.14 times the traffic."""
     assert headroom.months == math.floor(math.log(headroom.held) / math.log(1.1)) == 21
@@ -104,6 +116,8 @@ def test_command_says_what_is_held_and_what_is_wrong(folder):
     never = ["--out", str(folder / "never"), "--set", "slo.latency_p90=300ms"]
     assert run(app, [*command, *never]).exit_code == 1
     assert run(app, [*command, "--set", "plan.growth=5"]).exit_code == 2
+    listed = run(app, [*command, "--ledger"])
+    assert (listed.exit_code, "--ledger lists fleets" in listed.output) == (2, True)
     assert run(app, [*command, "--set", "plan=null", "--set", "slo=null"]).exit_code == 2
 
 

@@ -242,6 +242,11 @@ def test_command_prints_the_fleet_and_ends_with_a_status(folder, plan):
     assert done.exit_code == 0, done.output
     assert "two: 1 us-a, 2 eu-a" in done.output
     assert "One node less" in done.output
+    listed = json.loads(run(app, [*command, "--ledger", "--json"]).stdout)["ledger"]
+    assert [row["verdict"] for row in listed] == plan.evaluations["verdict"].tolist()
+    assert "ledger" not in json.loads(run(app, [*command, "--json"]).stdout)
+    quiet = run(app, [*command, "--ledger", "--quiet"])
+    assert (quiet.exit_code, "--quiet the directory alone" in quiet.output) == (2, True)
     assert run(app, [*command, "--set", "plan.budget.runs=6"]).exit_code == 4
     limited = ["--set", "plan.limits.nodes=1", "--out", str(folder / "none")]
     assert run(app, [*command, *limited]).exit_code == 1

@@ -27,6 +27,7 @@ from fedsim.studies.plan.bound import loads_by
 from fedsim.studies.plan.box import Point
 from fedsim.studies.plan.cases import Rule, World
 from fedsim.studies.plan.fleets import fleets_of
+from fedsim.studies.plan.notes import notes
 from fedsim.studies.plan.planning import running, stored_source
 from fedsim.studies.plan.search import BudgetSpent, Found, Search
 from fedsim.studies.plan.verdict import OPEN, Judgment
@@ -274,6 +275,11 @@ class Headroom:
         """What is asked, as plain values for ``study.json``."""
         return _options(self.spec)
 
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should know before trusting the answer, as sentences."""
+        return notes(self.scenario, self.records, "headroom")
+
     @cached_property
     def evaluations(self) -> DataFrame:
         """A row per traffic that was looked at, in ascending order.
@@ -325,6 +331,7 @@ def headroom_json(headroom: Headroom) -> dict[str, Any]:
         "replications": headroom.spec.replications,
         "confidence": headroom.spec.confidence,
         "runs": len(headroom.records),
+        "warnings": headroom.warnings,
     }
 
 

@@ -13,17 +13,16 @@ import numpy as np
 
 from fedsim.errors import ResultsError
 from fedsim.results.measures import MEASURES
-from fedsim.results.slo import SHARES
 from fedsim.results.storage import SAVED_GROUPINGS
 from fedsim.scenario.spec import PlanSpec, Scenario
 from fedsim.studies.believed import target
-from fedsim.studies.cautions import alike
 from fedsim.studies.cells import PlannedRun
 from fedsim.studies.comparison import HIGH, LOW
 from fedsim.studies.estimating import measured
 from fedsim.studies.plan.box import Point
 from fedsim.studies.plan.cases import NORMAL
 from fedsim.studies.plan.findings import Findings
+from fedsim.studies.plan.notes import notes
 from fedsim.studies.plan.search import Found
 from fedsim.studies.plan.verdict import OPEN
 from fedsim.studies.records import ALL, Failure, by_group, state_of
@@ -248,17 +247,7 @@ class Plan:
     @property
     def warnings(self) -> list[str]:
         """What a user should know before trusting the answer, as sentences."""
-        slo = self.scenario.slo
-        assert slo is not None
         own = []
-        bounded = [key for bounds in (slo.bounds, *slo.streams.values()) for key in bounds]
-        if not any(key in SHARES for key in bounded):
-            own.append(
-                "The objective bounds times of successful requests alone: a fleet that refuses "
-                "requests looks fast. Add success_rate or goodput to slo."
-            )
-        if self.scenario.study.steady_state:
-            own.append("study.steady_state has no effect on a plan, whose verdicts are on windows.")
         scaled = [pool.name for pool in self.scenario.world.pools if pool.scaler is not None]
         if scaled:
             own.append(
@@ -266,13 +255,7 @@ class Plan:
                 "with, in what is minimized and in limits; cost_usd_per_hour in estimates() is "
                 "what it came to."
             )
-        names = alike((record.seed, record.warnings) for record in self.records)
-        count = len(self.records)
-        own += [
-            f"{len(seeds)} of {count} runs (here seed {seeds[0]}): {sentence}"
-            for sentence, seeds in names
-        ]
-        return own
+        return own + notes(self.scenario, self.records, "plan")
 
     @property
     def plot(self) -> PlanPlots:
