@@ -42,13 +42,20 @@ class Tree:
     Attributes:
         root: The repository.
         place: The worktree.
+        folder: The temporary folder that it lies in, which goes with it.
     """
 
     root: Path
     place: Path
+    folder: Path
 
     def inside(self, path: Path) -> Path:
-        """Return the counterpart of a path of the repository; another path as it is."""
+        """Return the counterpart of a path of the repository; another path as it is.
+
+        A virtual environment may lie in the repository, and is no part of it.
+        """
+        if path.absolute().is_relative_to(sys.prefix):
+            return path
         whole = path.resolve()
         return (
             self.place / whole.relative_to(self.root) if whole.is_relative_to(self.root) else path
@@ -120,7 +127,7 @@ def committed(text: str, directory: Path) -> Committed:
         raise _wrong(message, "Write for instance git:main:my_routers:Sticky.")
     ref, module, name = parts
     root = repository()
-    commit = _git(root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+    commit = git(root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
     if commit is None:
         message = f"{root} has no commit {ref!r}."
         raise _wrong(message, "Name a branch, tag or commit; git fetch gets those of others.")
@@ -128,7 +135,7 @@ def committed(text: str, directory: Path) -> Committed:
     below = [place.relative_to(root) for place in places if place.is_relative_to(root)]
     path = module.replace(".", "/")
     files = [place / f"{path}{end}" for place in below for end in (".py", "/__init__.py")]
-    if all(_git(root, "cat-file", "-e", f"{commit}:{file.as_posix()}") is None for file in files):
+    if all(git(root, "cat-file", "-e", f"{commit}:{file.as_posix()}") is None for file in files):
         message = f"{ref} ({commit[:12]}) has no {' or '.join(map(str, files))} for {module}."
         raise _wrong(message, "Commit it there, or go to the directory that it is imported from.")
     return Committed(f"{module}:{name}", commit)
@@ -140,7 +147,7 @@ def repository() -> Path:
     Raises:
         ScenarioError: There is none, or git is not installed.
     """
-    found = _git(Path.cwd(), "rev-parse", "--show-toplevel")
+    found = git(Path.cwd(), "rev-parse", "--show-toplevel")
     if found is None:
         message = f"{Path.cwd()} is in no git repository, in which git:REF:module:Class could be."
         raise _wrong(message, "Go to a directory of the repository; git has to be installed.")
@@ -158,17 +165,17 @@ def worktree(commit: str) -> Iterator[Tree]:
     folder = Path(tempfile.mkdtemp(prefix="fedsim-")).resolve()
     place = folder / commit[:12]
     try:
-        if _git(root, "worktree", "add", "--detach", "--quiet", str(place), commit) is None:
+        if git(root, "worktree", "add", "--detach", "--quiet", str(place), commit) is None:
             message = f"git cannot make a worktree of {commit} in {folder}."
             raise _wrong(message, f"See what git -C {root} worktree add says.")
-        yield Tree(root, place)
+        yield Tree(root, place, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        _git(root, "worktree", "prune")
+        git(root, "worktree", "prune")
 
 
-def _git(folder: Path, *words: str) -> str | None:
-    """Return what git prints; None where it fails."""
+def git(folder: Path, *words: str) -> str | None:
+    """Return what git prints in a folder; None where it fails."""
     command: Sequence[str] = ("git", "-C", str(folder), *words)
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +19,7 @@ from fedsim.scenario.load import load
 from fedsim.scenario.simulate import simulate
 from fedsim.scenario.spec import Scenario
 from fedsim.scenario.units import DURATION
-from fedsim.studies.cells import Cell, plugin_digests
-from fedsim.studies.git import repository
-from fedsim.studies.records import Record
-from fedsim.studies.runset import RunSet
+from fedsim.testing.earlier import as_expected
 from fedsim.testing.golden import (
     Attempt,
     Change,
@@ -257,11 +253,14 @@ def _tables(decided: Decided, expected: Golden, first: Change, at_s: float) -> l
     blocks += [Heading("Candidates as obtained", 3)]
     blocks += decision_blocks(decision, found.attempts, first.before) if len(decision) else []
     blocks += [Heading("Candidates as expected", 3)]
-    before = _as_expected(load(saved / SCENARIO, decided.given), decided.golden, expected, attempt)
-    if isinstance(before, str):
-        return [*blocks, Sentence(before)]
-    decisions, attempts = before
-    return [*blocks, *decision_blocks(_of(decisions, attempt, at_s), attempts, first.after)]
+    path = saved / SCENARIO
+    scenario = load(path, decided.given)
+    known = as_expected(path, scenario, decided.golden, expected, attempt.request)
+    if isinstance(known, str):
+        return [*blocks, Sentence(known)]
+    text = f"By the code of commit {known.commit[:12]}, which decides as the file says."
+    decision = _of(known.decisions, attempt, at_s)
+    return [*blocks, Sentence(text), *decision_blocks(decision, known.attempts, first.after)]
 
 
 def _of(decisions: DataFrame, attempt: Attempt, at_s: float) -> DataFrame:
@@ -271,57 +270,6 @@ def _of(decisions: DataFrame, attempt: Attempt, at_s: float) -> DataFrame:
     known = times[times <= at_s + 1e-9]
     found: DataFrame = rows[times == (known.max() if len(known) else times.max())]
     return found
-
-
-def _as_expected(
-    scenario: Scenario, golden: Path, expected: Golden, attempt: Attempt
-) -> tuple[DataFrame, DataFrame] | str:
-    """Return decisions and attempts of a request by the plug-ins of the golden file's commit.
-
-    Returns:
-        Both tables, or a sentence that says why there are none.
-    """
-    plugins = plugin_digests(scenario)
-    if not plugins:
-        return (
-            "Until here both runs are the same: the gateway knew the same, unless what it knows or "
-            f"how it scores has changed since fedsim {expected.fedsim}, which wrote the file."
-        )
-    commit = _commit_of(golden)
-    if commit is None:
-        return "They can be shown once the golden file is committed together with the plug-ins."
-    cell = Cell({"strategy": "expected"}, {"record.decisions": "on"}, commit=commit)
-    try:
-        with RunSet(scenario, seeds=[scenario.seed], keep=lambda _: True, workers=1) as runs:
-            (found,) = runs.run(runs.planned([cell]))
-    except FedsimError as error:
-        return f"They cannot be shown: {error}"
-    if not isinstance(found, Record) or found.run is None:
-        return f"They cannot be shown: at the commit {commit[:12]} of the file, the run fails."
-    if changes(expected, golden_of(found.run)):
-        return (
-            f"They cannot be shown: the plug-ins of the commit {commit[:12]}, which is the file's, "
-            "decide differently from it."
-        )
-    tables: list[Any] = [
-        table[table["request_id"] == attempt.request]
-        for table in (found.run.decisions, found.run.attempts)
-    ]
-    return tables[0], tables[1]
-
-
-def _commit_of(path: Path) -> str | None:
-    """Return the commit that wrote the file as it is; None for one that no commit did."""
-    try:
-        root = repository()
-        for words_ in (["status", "--porcelain", "--"], ["log", "-1", "--format=%H", "--"]):
-            command = ["git", "-C", str(root), *words_, str(path.absolute())]
-            done = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            if words_[0] == "status" and done.strip():
-                return None
-    except (FedsimError, OSError, subprocess.CalledProcessError):
-        return None
-    return done.strip() or None
 
 
 def _counts(expected: Golden, obtained: Golden) -> list[Block]:
