@@ -12,7 +12,7 @@ DEV := .venv/.installed-dev
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint slow bench schema docs notebooks clean
+.PHONY: help setup demo test lint slow bench schema docs site notebooks clean
 
 help:  ## List these tasks
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -49,6 +49,9 @@ docs: $(DEV)  ## Write the pictures, outputs and tables of the documentation aga
 	$(BIN)/python docs/make_strategies.py
 	$(BIN)/python docs/make_pictures.py
 	$(BIN)/python docs/make_outputs.py
+
+site: $(DEV)  ## Build the documentation as a site in build/site
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees docs build/site
 
 notebooks: $(DEV)  ## Execute the notebooks in place
 	$(BIN)/python notebooks/execute.py
