@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args, get_origin
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from docs.blocks import between
-from fedsim.scenario import units
+from fedsim.scenario import instants, units
 from fedsim.scenario.json_schema import schema
 from fedsim.scenario.schema.base import Later, Settings, fields_by_key, listed
 from fedsim.scenario.schema.derived import SettingsOf
@@ -39,6 +39,7 @@ Give one of the sets of parameters that the sentence names, and no others.
 """
 
 TEXTS = {
+    instants.PATTERN: "date and time with its zone",
     units.DURATION.pattern(): "duration",
     units.RATE.pattern(): "rate",
     units.TOKEN_RATE.pattern(): "rate of tokens",

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from fedsim.charts.clock import on_clock
 from fedsim.document import (
     Block,
     Cell,
@@ -77,7 +78,9 @@ def check_report(offered: OfferedLoad, warnings: Sequence[str], *, served: bool)
         Heading("Federation"),
         *_items(_federation(scenario)),
         Heading("Faults"),
-        *_items([fault_sentence(fault) for fault in scenario.world.faults] or ["none"]),
+        *_items(
+            [fault_sentence(each, scenario.start) for each in scenario.world.faults] or ["none"]
+        ),
         *_objective(scenario),
         *_plan(offered),
         *warnings_of(warnings),
@@ -144,9 +147,10 @@ def _items(texts: Iterable[str]) -> list[Sentence]:
 def _times(scenario: Scenario) -> str:
     arrivals, drain = DURATION.format(scenario.duration_s), DURATION.format(scenario.drain_s)
     warmup = DURATION.format(scenario.warmup_s) if scenario.warmup_s else "none"
+    clock = "" if scenario.start is None else f" Simulated time 0 is {on_clock(scenario.start)}."
     return (
         f"{arrivals} of arrivals, {warmup} of it warm-up; then at most {drain} to drain. "
-        f"Seed {scenario.seed}."
+        f"Seed {scenario.seed}.{clock}"
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fedsim.charts.clock import clock_time
 from fedsim.document import (
     Block,
     Cell,
@@ -21,7 +22,7 @@ from fedsim.document import (
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from pandas import DataFrame, Series
+    from pandas import DataFrame
 
     from fedsim.document import Form
     from fedsim.scenario.explain import Explanation
@@ -41,7 +42,7 @@ def explanation_report(found: Explanation) -> Document:
     request = found.request
     blocks: list[Block] = [
         Heading(f"{request['request_id']}: {request['outcome']}", 1),
-        Sentence(f"{_request(request, found.model)} Strategy: {found.strategy}."),
+        Sentence(f"{_request(found)} Strategy: {found.strategy}."),
     ]
     for _, decision in found.decisions.groupby(["attempt", "time_s"], sort=False):
         blocks += decision_blocks(decision, found.attempts)
@@ -59,13 +60,15 @@ def _notes(found: Explanation) -> list[str]:
     return notes
 
 
-def _request(request: Series[Any], model: str | None) -> str:
+def _request(found: Explanation) -> str:
+    request, model, start = found.request, found.model, found.start
     by_model = "" if model is None else f", model {model},"
+    clock = "" if start is None else f" ({clock_time(start, request['arrived_s'])})"
     tenant = f", tenant {request['tenant']}" if isinstance(request["tenant"], str) else ""
     text = (
         f"Stream {request['stream']}{tenant}, from {request['origin']}; asks for "
         f"{request['capability']}{by_model} at privacy level {request['privacy']}. Arrived at "
-        f"{request['arrived_s']:.6f} s"
+        f"{request['arrived_s']:.6f} s{clock}"
     )
     if math.isnan(request["latency_s"]):
         return f"{text}, still running at the end of the run."

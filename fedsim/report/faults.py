@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from string import Formatter
 from typing import Any
 
+from fedsim.charts.clock import clock_time
 from fedsim.federation.settings import Limits
 from fedsim.scenario.units import DURATION
 from fedsim.world.faults.config import FaultConfig
 from fedsim.world.faults.kind import FaultKind, mark_of
 
 
-def fault_sentence(fault: FaultConfig) -> str:
-    """Return a fault in words, such as ``slowdown of node us-chat-0, 5 times slower, at …``."""
+def fault_sentence(fault: FaultConfig, start: datetime | None = None) -> str:
+    """Return a fault in words, such as ``slowdown of node us-chat-0, 5 times slower, at …``.
+
+    Args:
+        fault: The fault.
+        start: What the clock read at simulated time 0, or None; adds when that is.
+    """
     begin = f"{fault.kind.phrase} {_target(fault)}"
-    return ", ".join([begin, *_details(fault.kind), _when(fault)])
+    return ", ".join([begin, *_details(fault.kind), _when(fault, start)])
 
 
 def _target(fault: FaultConfig) -> str:
@@ -45,10 +52,11 @@ def _shown(name: str, value: object, hint: Any) -> str:
     return f"{_percent(value)} %" if limits and limits.unit == "share" else f"{value:g}"
 
 
-def _when(fault: FaultConfig) -> str:
+def _when(fault: FaultConfig, start: datetime | None) -> str:
     if fault.at_s is not None:
         lasts = "" if fault.lasts_s is None else f" for {DURATION.format(fault.lasts_s)}"
-        return f"at {DURATION.format(fault.at_s)}{lasts}"
+        clock = "" if start is None else f" ({clock_time(start, fault.at_s)})"
+        return f"at {DURATION.format(fault.at_s)}{clock}{lasts}"
     if fault.mtbf_s is None or fault.mttr_s is None:
         return f"repeatedly, {DURATION.format(fault.mtbf_s or 0.0)} apart on average"
     each = f"each {fault.kind.alone} " if fault.kind.alone else ""

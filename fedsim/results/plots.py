@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fedsim.errors import ResultsError
@@ -31,6 +32,7 @@ class RunPlots:
         slo: The service objective, or None.
         streams: The names of all streams.
         run: The run in words, for the charts' subtitles.
+        start: What the clock read at simulated time 0, with a zone, or None.
     """
 
     tables: Tables
@@ -39,6 +41,7 @@ class RunPlots:
     slo: Slo | None
     streams: tuple[str, ...]
     run: str
+    start: datetime | None = None
 
     def all(self) -> Iterator[tuple[str, Chart]]:
         """Draw each of `names`, and yield it with its name."""
@@ -95,7 +98,7 @@ class RunPlots:
         from fedsim.charts.timeline import timeline
 
         requests = self.tables.requests
-        return timeline(
+        chart = timeline(
             requests,
             self.tables.events,
             end_s=self.end_s,
@@ -104,26 +107,29 @@ class RunPlots:
             objective_s=None if self.slo is None else self.slo.limit_s("latency"),
             subtitle=self._subtitle(len(requests)),
         )
+        return self._on_clock(chart)
 
     def utilization(self) -> Chart:
         """Draw the share of the time in which each node was in use."""
         from fedsim.charts.utilization import utilization
 
         subtitle = self._subtitle(len(self.tables.requests))
-        return utilization(self.tables.nodes, end_s=self.end_s, subtitle=subtitle)
+        chart = utilization(self.tables.nodes, end_s=self.end_s, subtitle=subtitle)
+        return self._on_clock(chart)
 
     def scaling(self) -> Chart:
         """Draw the nodes that scalers ordered, those ready, and those that the load needed."""
         from fedsim.charts.scaling import scaling
 
         tables = self.tables
-        return scaling(
+        chart = scaling(
             tables.events,
             tables.attempts,
             tables.node_totals,
             end_s=self.end_s,
             subtitle=self._subtitle(len(tables.requests)),
         )
+        return self._on_clock(chart)
 
     def states(self) -> Chart:
         """Draw when each gateway took each node for unhealthy, and when its breaker was open."""
@@ -131,7 +137,16 @@ class RunPlots:
 
         tables = self.tables
         subtitle = self._subtitle(len(tables.requests))
-        return states(tables.events, tables.node_totals, end_s=self.end_s, subtitle=subtitle)
+        chart = states(tables.events, tables.node_totals, end_s=self.end_s, subtitle=subtitle)
+        return self._on_clock(chart)
+
+    def _on_clock(self, chart: Chart) -> Chart:
+        """Return a chart over time with the clock of the scenario on its axes, where it has one."""
+        if self.start is not None:
+            from fedsim.charts.clock import put_on_clock
+
+            put_on_clock(chart.axes, self.start)
+        return chart
 
     def _subtitle(self, requests: int) -> str:
         return f"{self.run} · n = {requests:,} requests"

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -60,6 +61,7 @@ class Run:
         plugin_directory: Where the scenario's plug-ins may be, or None.
         given: By path of the scenario, the texts that stand in it for objects given in Python,
             without which it cannot be run again.
+        start: What the clock read at simulated time 0, with a zone, or None.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Run:
         figures: Iterable[Figure] = (),
         plugin_directory: Path | None = None,
         given: Iterable[tuple[str, str]] = (),
+        start: datetime | None = None,
     ) -> None:
         self.tables = tables if isinstance(tables, Tables) else tables.tables()
         self.directory = directory
@@ -96,6 +99,7 @@ class Run:
         self.figures = tuple(figures)
         self.plugin_directory = plugin_directory
         self.given = tuple(given)
+        self.start = start
         self._end_s = end_s
         self._warnings = tuple(warnings)
         self._summaries: dict[str | None, DataFrame] = {}
@@ -236,6 +240,7 @@ class Run:
             self.slo,
             tuple(stream.name for stream in self.directory.streams),
             f"{self.name} · {self.strategy} · seed {self.seed}",
+            self.start,
         )
 
     @property
@@ -270,6 +275,7 @@ class Run:
             "warmup_s": self.warmup_s,
             "duration_s": self.duration_s,
             "end_s": self.end_s,
+            "start": None if self.start is None else self.start.isoformat(),
             "record_tables": self.record_tables,
             "slo": slo_to_json(self.slo),
             "outcomes": self._outcomes_of_plugins,

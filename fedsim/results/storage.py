@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,6 +151,7 @@ def read(directory: str | os.PathLike[str]) -> SavedRun:
                 "wall_s": float("nan") if manifest["wall_s"] is None else manifest["wall_s"],
                 "figures": [Figure(**item) for item in manifest.get("figures", [])],
                 "plugin_directory": Path(manifest[PLUGINS]) if manifest.get(PLUGINS) else None,
+                "start": _start(manifest.get("start")),
                 "given": [(item["path"], item["object"]) for item in manifest.get("given", [])],
                 **{name: manifest[name] for name in _PLAIN},
             },
@@ -160,6 +162,10 @@ def read(directory: str | os.PathLike[str]) -> SavedRun:
     except (KeyError, TypeError, OSError) as error:
         msg = f"{folder} is not a whole run directory: {error}"
         raise ResultsError(msg) from error
+
+
+def _start(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def is_whole(directory: Path) -> bool:

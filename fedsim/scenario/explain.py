@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
@@ -44,6 +45,7 @@ class Explanation:
         no_retry: Why the last attempt of a request that failed was not followed by another, as a
             sentence; None where it succeeded, and where something of another project decided.
         model: The model that it asks for; None where any with the capability may serve it.
+        start: What the clock read at simulated time 0, with a zone, or None.
     """
 
     request: Series
@@ -53,6 +55,7 @@ class Explanation:
     strategy: str = ""
     no_retry: str | None = None
     model: str | None = None
+    start: datetime | None = None
 
     def __repr__(self) -> str:
         request = self.request
@@ -103,7 +106,9 @@ def explain(
     scenario = safe_load(found.scenario_yaml)
     no_retry = _no_retry(request, attempts, decisions, scenario)
     model = scenario["workload"][request["stream"]].get("model")
-    return Explanation(request, attempts, decisions, repeated, found.strategy, no_retry, model)
+    return Explanation(
+        request, attempts, decisions, repeated, found.strategy, no_retry, model, found.start
+    )
 
 
 def _no_retry(

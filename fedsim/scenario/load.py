@@ -34,6 +34,7 @@ from fedsim.scenario.configure.world import world_config
 from fedsim.scenario.defaults import complete
 from fedsim.scenario.engine_files import read_engine_sources
 from fedsim.scenario.facts import Facts
+from fedsim.scenario.fault_files import with_fault_files
 from fedsim.scenario.files import read_workload_files
 from fedsim.scenario.overrides import apply_overrides, document_of
 from fedsim.scenario.price_checks import small_instances
@@ -124,9 +125,11 @@ def _built(
     source = None if before is None else before.source
 
     def same(*keys: str) -> bool:
-        return source is not None and _same(source.document, document, *keys)
+        return source is not None and _same(source.document, written, *keys)
 
     apply_overrides(document, changes)
+    written = document
+    document, unread = with_fault_files(written, path.parent)
     file, facts, problems = validate(document)
     broken: list[Problem] = []
     unusable: list[Problem] = []
@@ -139,14 +142,14 @@ def _built(
     else:
         engines, unusable = read_engine_sources(facts, path.parent)
     facts = replace(facts, profiles=engines.profiles)
-    problems = [*document.problems, *problems, *broken, *unusable]
+    problems = [*document.problems, *unread, *problems, *broken, *unusable]
     if isinstance(document.tree, dict):
         problems += [problem for check in _CHECKS for problem in check(facts)]
         problems += small_instances(facts, engines)
     if problems or file is None:
         raise ScenarioError(_in_order(document, problems))
     completed = complete(file, path, engines)
-    scenario = _scenario(completed, Source(document, files, engines, _rebuilt), path)
+    scenario = _scenario(completed, Source(written, files, engines, _rebuilt), path)
     if before is not None and same("network", "regions", "pools", "workload", "faults"):
         found = before.figures
     else:
@@ -192,4 +195,5 @@ def _scenario(file: ScenarioFile, source: Source, path: Path) -> Scenario:
         resolved=resolved,
         path=path,
         source=source,
+        start=file.start,
     )

@@ -138,6 +138,7 @@ def _simulated(
         figures=scenario.figures,
         plugin_directory=scenario.plugin_directory,
         given=scenario.given,
+        start=scenario.start,
     )
     return run, world
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -241,6 +242,7 @@ class Scenario:
         plugin_directory: Where the modules of its plug-ins may be, in addition to Python's path.
         source: What it was made from, or None for one that no file describes.
         figures: The figures about the world and its traffic, and where each comes from.
+        start: What the clock read at simulated time 0, with a zone, or None.
     """
 
     name: str
@@ -264,6 +266,7 @@ class Scenario:
     plugin_directory: Path = field(default=Path(), compare=False)
     source: Source | None = field(default=None, repr=False, compare=False)
     figures: tuple[Figure, ...] = field(default=(), repr=False, compare=False)
+    start: datetime | None = None
 
     def __repr__(self) -> str:
         nodes = sum(pool.count for pool in self.world.pools)

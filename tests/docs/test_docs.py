@@ -66,6 +66,9 @@ def test_scenarios_load(block: Block, tmp_path: Path) -> None:
         text = yaml.safe_dump(merged(base, yaml.safe_load(text)), sort_keys=False)
     file.write_text(text, encoding="utf-8")
     (tmp_path / "traces").symlink_to(ROOT / "scenarios" / "traces")
+    for each in blocks(block.page):
+        if each.language == "csv" and each.is_file:
+            (tmp_path / each.word).write_text(each.text, encoding="utf-8")
 
     scenario = fedsim.load(file)
 

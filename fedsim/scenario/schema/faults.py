@@ -259,12 +259,40 @@ def _model(kind: type[FaultKind]) -> type[TimedFault]:
 
 _KIND = Choice(key="kind", tags={name: f"<{name}>" for name in FAULTS}, noun="kind of fault")
 
+
+class FaultFile(Settings):
+    """The faults of an incident, a row each; its rows take its place before faults are checked."""
+
+    file: str = Field(
+        description=(
+            "A CSV file, relative to the scenario, with the columns `time`, `target` (a region, "
+            "pool or node), `kind` and `end`, and one per setting of the kind where needed. Times "
+            "are seconds since the start, or dates with times and zone where `start` is given."
+        ),
+        examples=["incident.csv"],
+    )
+
+
 if TYPE_CHECKING:  # a union that is made at run time is no type
-    Fault = TimedFault
+    Faults = list[TimedFault]
 else:
     Fault = Annotated[
         union_of({f"<{name}>": partial(_model, kind) for name, kind in FAULTS.items()}),
         Discriminator(_KIND.tag),
         BeforeValidator(_KIND.check),
     ]
-"""Something that goes wrong."""
+    Entry = Annotated[
+        Annotated[Fault, Tag("<fault>")] | Annotated[FaultFile, Tag("<file>")],
+        Discriminator(lambda value: "<file>" if _is_file(value) else "<fault>"),
+    ]
+    Faults = Annotated[
+        Annotated[list[Entry], Tag("<list>")] | Annotated[FaultFile, Tag("<file>")],
+        Discriminator(lambda value: "<file>" if _is_file(value) else "<list>"),
+    ]
+
+
+def _is_file(value: Any) -> bool:
+    """Return whether something among faults names a file of them."""
+    if isinstance(value, dict):
+        return "file" in value and "kind" not in value
+    return isinstance(value, FaultFile)

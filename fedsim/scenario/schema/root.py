@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
 from fedsim.scenario.schema.base import Later, Settings, error, shown, suggestion
 from fedsim.scenario.schema.derived import default_of
-from fedsim.scenario.schema.faults import Fault
+from fedsim.scenario.schema.faults import Faults
 from fedsim.scenario.schema.federation import Federation
 from fedsim.scenario.schema.pools import Network, Pools, Regions
 from fedsim.scenario.schema.presets import AnyFederation
@@ -19,6 +19,7 @@ from fedsim.scenario.schema.types import (
     Duration,
     DurationOrOff,
     InnerShare,
+    Instant,
     Name,
     PositiveDuration,
     RouterName,
@@ -190,6 +191,14 @@ class ScenarioFile(Settings):
     duration: PositiveDuration = Field(
         description="Arrivals stop at this time.", examples=["20min"]
     )
+    start: Instant | None = Field(
+        default=None,
+        description=(
+            "What the clock read at simulated time 0, with a zone. It changes no result: charts "
+            "and reports show that clock next to simulated times."
+        ),
+        examples=["2026-11-03T14:05Z"],
+    )
     warmup: Duration | None = Field(
         default=None,
         description=(
@@ -218,7 +227,12 @@ class ScenarioFile(Settings):
     federation: AnyFederation = Field(
         default_factory=Federation, description="The real objects that run in the world."
     )
-    faults: list[Fault] = Field(default_factory=list, description="What goes wrong.")
+    faults: Faults = Field(
+        default_factory=list,
+        description=(
+            "What goes wrong; a file stands for its rows, as an entry of the list or in its place."
+        ),
+    )
     slo: SloSettings | None = Field(default=None, description="The service objective.")
     record: Record = Field(default_factory=Record, description="What is kept of a run.")
     study: Study = Field(

@@ -10,7 +10,7 @@ from fedsim.scenario.schema.base import Settings, error, listed, shown
 from fedsim.scenario.schema.types import CountFrom1
 from fedsim.scenario.units import number_and_unit
 
-NOT_OF_A_RUN = ("name", "description", "study", "compare", "sweep", "plan", "expect")
+NOT_OF_A_RUN = ("name", "description", "start", "study", "compare", "sweep", "plan", "expect")
 """Keys of a scenario that change nothing in a run."""
 
 _WAYS = ["grid", "list", "latin_hypercube"]

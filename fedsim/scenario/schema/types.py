@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler
@@ -15,6 +16,7 @@ from fedsim.federation.contracts import Capability
 from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.scenario.adapters import is_adapted
 from fedsim.scenario.installed import ROUTER, STRATEGY, is_name, names
+from fedsim.scenario.instants import PATTERN, format_instant, parse_instant
 from fedsim.scenario.objects import is_given
 from fedsim.scenario.schema.base import error, shown, suggestion
 from fedsim.scenario.units import (
@@ -99,6 +101,29 @@ class Unit:
             metadata={"pydantic_js_functions": [lambda _schema, _handler: self._json_schema()]},
         )
 
+
+class _InstantType:
+    """Makes a time of the wall clock of a text, and writes it back as one."""
+
+    def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(format_instant),
+            metadata={
+                "pydantic_js_functions": [lambda _schema, _: {"type": "string", "pattern": PATTERN}]
+            },
+        )
+
+    @staticmethod
+    def _validate(value: object) -> datetime:
+        try:
+            return parse_instant(value)
+        except UnitError as failure:
+            raise error(failure.message, failure.remedy) from None
+
+
+Instant = Annotated[datetime, _InstantType()]
+"""A time of the wall clock, with a zone."""
 
 Duration = Annotated[float, Unit(DURATION)]
 """A duration of 0 or more, in seconds."""

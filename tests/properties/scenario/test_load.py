@@ -21,13 +21,14 @@ from fedsim.scenario.oversized import oversized_problems
 from fedsim.scenario.source import parse_document, read_document
 from fedsim.scenario.spec import Scenario
 from tests.conftest import ROOT
-from tests.unit.scenario.writing import CLIENT_LENGTHS, CLIENT_RATES, PROFILE, STEPS
+from tests.unit.scenario.writing import CLIENT_LENGTHS, CLIENT_RATES, INCIDENT, PROFILE, STEPS
 
 EVERY_KEY = ROOT / "tests" / "unit" / "scenario" / "every_key.yaml"
 TREE = read_document(EVERY_KEY).tree
 FILES = {
     "trace.csv": "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:00:00.0000000,10,1\n",
     "rates.csv": CLIENT_RATES,
+    "incident.csv": INCIDENT,
     "lengths.jsonl": json.dumps(CLIENT_LENGTHS),
     "steps.csv": STEPS,
     "my-llama.yaml": PROFILE,

@@ -13,7 +13,15 @@ from fedsim.scenario.json_schema import SCHEMA_FILE, schema, schema_text
 from fedsim.scenario.load import load
 from fedsim.scenario.source import read_document
 from tests.conftest import ROOT
-from tests.unit.scenario.writing import CLIENT_LENGTHS, CLIENT_RATES, PROFILE, STEPS, models, write
+from tests.unit.scenario.writing import (
+    CLIENT_LENGTHS,
+    CLIENT_RATES,
+    INCIDENT,
+    PROFILE,
+    STEPS,
+    models,
+    write,
+)
 
 EVERY_KEY = Path(__file__).parent / "every_key.yaml"
 VALIDATOR = jsonschema.Draft202012Validator(schema())
@@ -81,6 +89,7 @@ def test_example_uses_every_key(tmp_path: Path):
     row = {"t": 0, "in": 10, "out": 1, "who": "acme", "site": "Ashburn", "model": "large"}
     write(tmp_path, json.dumps(row), "own.jsonl")
     write(tmp_path, CLIENT_RATES, "rates.csv")
+    write(tmp_path, INCIDENT, "incident.csv")
     write(tmp_path, STEPS, "steps.csv")
     write(tmp_path, PROFILE, "my-llama.yaml")
     write(tmp_path, json.dumps(CLIENT_LENGTHS), "lengths.jsonl")

@@ -111,6 +111,12 @@ language,m-small,0,0,9.0,1.0,Gamma,1.0,0.1
 """
 """The rates of a few clients, as ServeGen's are written."""
 
+INCIDENT = """time,target,kind,end,factor
+2026-11-03T15:06+01:00,us-chat-0,slowdown,90,5
+75,us-chat,crash,2026-11-03T14:06:30Z,
+"""
+"""The log of an incident, on the clock of two zones and in seconds."""
+
 CLIENT_LENGTHS: dict[str, Any] = {
     "model": "m-large",
     "client": 3,
