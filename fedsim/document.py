@@ -1,6 +1,6 @@
 """What a command reports, as values: a ``Document`` of headings, sentences, tables, charts, code.
 
-A document says nothing of how it looks. ``fedsim.cli.terminal`` prints it; ``html`` and
+A document says nothing of how it looks. ``fedsim.cli.terminal`` prints it; ``fedsim.html.html`` and
 ``markdown`` return it as text, and ``to_json`` as plain values, which ``from_json`` reads back.
 """
 
@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from html import escape
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -150,10 +149,17 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Lines to copy, which are never broken, such as a command."""
+    """Lines to copy, which are never broken, such as a command.
+
+    Attributes:
+        text: The lines.
+        language: What they are written in, such as ``shell``, or empty.
+        folded: What they are, in words, where so many are shown only when asked for; else empty.
+    """
 
     text: str
     language: str = ""
+    folded: str = ""
 
 
 Block = Heading | Sentence | Table | Chart | Code
@@ -301,60 +307,7 @@ def _block(kind: str, **values: Any) -> Block:
     return Table(tuple(columns), **values)
 
 
-def html(document: Document) -> str:
-    """Return a document as a fragment of HTML: one ``section`` with every text escaped.
-
-    Styles are the classes ``good``, ``bad``, ``warning`` and ``muted``.
-    """
-    parts, notes = ['<section class="fedsim">'], Notes()
-    for group in _grouped(document):
-        if isinstance(group, list):
-            items = [f"<li{_class(each.style)}>{escape(each.text)}</li>" for each in group]
-            parts += ["<ul>", *items, "</ul>"]
-        elif isinstance(group, Heading):
-            parts.append(f"<h{group.level}>{escape(group.text)}</h{group.level}>")
-        elif isinstance(group, Sentence):
-            parts.append(f"<p{_class(group.style)}>{escape(group.text)}</p>")
-        elif isinstance(group, Table):
-            parts += _html_table(group)
-            parts += [f"<p{_class('muted')}>{escape(note)}</p>" for note in notes.of(group.columns)]
-        elif isinstance(group, Chart):
-            title = escape(group.title)
-            picture = f'<img src="{escape(quote(group.file))}" alt="{title}">'
-            parts.append(f"<figure>{picture}<figcaption>{title}</figcaption></figure>")
-        else:
-            parts.append(f"<pre><code>{escape(group.text)}</code></pre>")
-    return "\n".join([*parts, "</section>"])
-
-
-def _html_table(table: Table) -> list[str]:
-    sides = [f' style="text-align: {column.align}"' for column in table.columns]
-    titles = [
-        f'<th scope="col"{side}>{escape(column.title)}</th>'
-        for column, side in zip(table.columns, sides, strict=True)
-    ]
-    rows = [
-        [
-            f"<td{_class(cell.style)}{side}>{escape(str(cell))}</td>"
-            for cell, side in zip(row, sides, strict=True)
-        ]
-        for row in table.rows
-    ]
-    return [
-        "<table>",
-        f"<thead><tr>{''.join(titles)}</tr></thead>",
-        "<tbody>",
-        *(f"<tr>{''.join(cells)}</tr>" for cells in rows),
-        "</tbody>",
-        "</table>",
-    ]
-
-
-def _class(style: Style) -> str:
-    return f' class="{style}"' if style else ""
-
-
-def _grouped(document: Document) -> Iterator[Block | list[Sentence]]:
+def grouped(document: Document) -> Iterator[Block | list[Sentence]]:
     """Yield the blocks, with the items of each list as one."""
     items: list[Sentence] = []
     for block in document.blocks:
@@ -372,7 +325,7 @@ def _grouped(document: Document) -> Iterator[Block | list[Sentence]]:
 def markdown(document: Document) -> str:
     """Return a document as Markdown of GitHub's kind, with every text escaped."""
     parts, notes = [], Notes()
-    for group in _grouped(document):
+    for group in grouped(document):
         if isinstance(group, list):
             parts.append("\n".join(f"- {_escaped(each.text)}" for each in group))
         elif isinstance(group, Heading):

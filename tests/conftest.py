@@ -75,10 +75,13 @@ _PNG = bytes.fromhex(
 )
 """A picture of one pixel."""
 
+_SVG = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
 
-def _blank(_: Any, file: str | Path | BinaryIO, **__: Any) -> None:
+
+def _blank(_: Any, file: str | Path | BinaryIO, *, format: str = "png", **__: Any) -> None:
     """Stand in for the method that draws a chart into *file*."""
+    picture = _SVG if format == "svg" else _PNG
     if isinstance(file, str | Path):
-        Path(file).write_bytes(_PNG)
+        Path(file).write_bytes(picture)
     else:
-        file.write(_PNG)
+        file.write(picture)

@@ -12,6 +12,7 @@ from io import BytesIO
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
 
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 VERMILLION, PURPLE, SKY, YELLOW = "#D55E00", "#CC79A7", "#56B4E9", "#F0E442"
@@ -33,7 +34,17 @@ _DPI = 150
 
 
 class Chart(Figure):
-    """A matplotlib figure that a notebook shows without pyplot."""
+    """A matplotlib figure that a notebook shows without pyplot.
+
+    Attributes:
+        title: What it is evidence for.
+        subtitle: Where the numbers come from.
+        headings: The texts in it that say both.
+    """
+
+    title: str = ""
+    subtitle: str = ""
+    headings: tuple[Text, ...] = ()
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
         """Return the picture at twice the density that it is shown at, for Jupyter."""
@@ -55,8 +66,14 @@ def new_chart(title: str, subtitle: str, height_in: float) -> Chart:
     heading_in = 0.58 if subtitle else 0.38
     layout = ConstrainedLayoutEngine(rect=(0.0, 0.0, 1.0, 1.0 - heading_in / height_in))
     chart = Chart(figsize=(WIDTH_IN, height_in), dpi=_DPI, layout=layout, facecolor="white")
-    chart.text(0.012, 1.0 - 0.1 / height_in, title, size=12, weight="bold", color=INK, va="top")
-    chart.text(0.012, 1.0 - 0.36 / height_in, subtitle, size=9, color=GREY, va="top")
+    chart.title, chart.subtitle = title, subtitle
+    place = 1.0 - 0.36 / height_in
+    chart.headings = (
+        chart.text(
+            0.012, 1.0 - 0.1 / height_in, title, size=12, weight="bold", color=INK, va="top"
+        ),
+        chart.text(0.012, place, subtitle, size=9, color=GREY, va="top"),
+    )
     return chart
 
 

@@ -16,6 +16,7 @@ from fedsim.cli.explain import explain
 from fedsim.cli.hints import Command, Group
 from fedsim.cli.new import new
 from fedsim.cli.plan import plan
+from fedsim.cli.report import report
 from fedsim.cli.run import run
 from fedsim.cli.study import study
 from fedsim.cli.sweep import sweep
@@ -43,6 +44,7 @@ _COMMANDS = (
     sweep,
     test,
     plan,
+    report,
     study,
     diff,
     explain,

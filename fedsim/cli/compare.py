@@ -21,7 +21,7 @@ from fedsim.cli.options import (
     Workers,
     parsed,
 )
-from fedsim.cli.output import load_warnings, present, repeat_command, result_directory
+from fedsim.cli.output import present, repeat_command, result_directory
 from fedsim.cli.studying import run_study
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def compare(
         loaded = load(scenario, parsed(overrides)).changed(seed=seed)
         directory = result_directory(out, loaded.name, "compare", loaded.seed)
         from fedsim.report.comparison import comparison_report
+        from fedsim.studies.cautions import load_warnings
         from fedsim.studies.compare import compare as run_comparison
 
         more = _options(replications, routers, baseline)

@@ -43,6 +43,10 @@ Dask = Annotated[
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print the directory alone, and no progress.")
 ]
+Report = Annotated[
+    bool,
+    typer.Option("--report", help="Write the report as a page too, to DIR/report.html."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

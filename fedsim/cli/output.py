@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from fedsim.document import Document
     from fedsim.report.parts import Saved
-    from fedsim.scenario.spec import Scenario
+    from fedsim.reported import Reported
 
 
 def print_json(data: Any) -> None:
@@ -20,6 +20,16 @@ def print_json(data: Any) -> None:
     from fedsim.results.manifest import json_text
 
     typer.echo(json_text(data))
+
+
+def write_page(result: Reported, directory: Path, *, wanted: bool, silent: bool) -> None:
+    """Write the report of a result as a page to its directory, if that is wanted."""
+    if not wanted:
+        return
+    from fedsim.cli.progress import writing
+
+    with writing(silent):
+        result.report(directory)
 
 
 def present(
@@ -48,8 +58,9 @@ def present(
     else:
         from fedsim.cli.terminal import show
         from fedsim.report.parts import Saved
+        from fedsim.results.rundir import REPORT
 
-        show(report(Saved(directory, repeat)))
+        show(report(Saved(directory, repeat, page=(directory / REPORT).exists())))
 
 
 def result_directory(out: Path | None, name: str, command: str, seed: int) -> Path:
@@ -81,13 +92,3 @@ def repeat_command(
     if out is not None:
         words += ["--out", str(out)]
     return shlex.join(words)
-
-
-def load_warnings(scenario: Scenario) -> list[str]:
-    """Return what to know of a scenario's load before trusting the numbers of a run."""
-    from fedsim.scenario.capacity import capacity_problems
-    from fedsim.scenario.load_notes import load_notes
-    from fedsim.scenario.offered_load import OfferedLoad
-
-    offered = OfferedLoad(scenario)
-    return [*(problem.message for problem in capacity_problems(offered)), *load_notes(offered)]

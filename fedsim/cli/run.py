@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from fedsim.cli.failures import MISSED, reported
-from fedsim.cli.options import Json, Out, Overrides, Quiet, ScenarioPath, Seed, parsed
-from fedsim.cli.output import load_warnings, present, repeat_command, result_directory
+from fedsim.cli.options import Json, Out, Overrides, Quiet, Report, ScenarioPath, Seed, parsed
+from fedsim.cli.output import present, repeat_command, result_directory, write_page
 from fedsim.cli.progress import progress_bar, writing
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def run(
     overrides: Overrides = None,
     seed: Seed = None,
     out: Out = None,
+    page: Report = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -34,6 +35,7 @@ def run(
         result, warnings = _simulated(loaded, quiet or as_json)
         with writing(quiet or as_json):
             result.save(directory)
+        write_page(result, directory, wanted=page, silent=quiet or as_json)
         repeat = repeat_command("run", scenario, loaded.seed, overrides, out)
         from fedsim.report.run import run_report
 
@@ -50,7 +52,7 @@ def _simulated(scenario: Scenario, quiet: bool) -> tuple[Run, list[str]]:
     """Return the run, and what to know before trusting its numbers."""
     from fedsim.results.conservation import require
     from fedsim.scenario.simulate import simulate
-    from fedsim.studies.cautions import run_warnings
+    from fedsim.studies.cautions import load_warnings, run_warnings
     from fedsim.studies.progress import Meter
 
     with progress_bar(quiet) as report:

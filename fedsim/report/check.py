@@ -85,7 +85,7 @@ def check_report(offered: OfferedLoad, warnings: Sequence[str], *, served: bool)
         *_plan(offered),
         *warnings_of(warnings),
         Heading("Result"),
-        Sentence(_inputs(scenario.figures)),
+        Sentence(inputs_in_words(scenario.figures)),
     ]
     if served:
         blocks.append(
@@ -154,7 +154,8 @@ def _times(scenario: Scenario) -> str:
     )
 
 
-def _inputs(figures: Iterable[Figure]) -> str:
+def inputs_in_words(figures: Iterable[Figure]) -> str:
+    """Return how many figures of a scenario are measured, derived, estimated and stated."""
     counts = {
         "user-supplied" if label == "user" else label: count
         for label, count in count_by_label(figures).items()

@@ -7,14 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedsim.document import Block, Chart, Code, Heading, Sentence
+from fedsim.results.rundir import REPORT
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """Where a result was written, and the command that gives it again."""
+    """Where a result was written, and the command that gives it again.
+
+    Attributes:
+        directory: Where it was written.
+        repeat: The command line.
+        page: Whether its report is there as a page.
+    """
 
     directory: Path
     repeat: str
+    page: bool = False
 
 
 def warnings_of(texts: Sequence[str]) -> list[Block]:
@@ -35,9 +43,10 @@ def closing(
         charts: File name and title of each chart.
     """
     folder = saved.directory
+    page = [f"{REPORT}: this report as a page, with its charts"] if saved.page else []
     return [
         Heading(f"Written to {folder}/"),
-        *(Sentence(text, item=True) for text in contents),
+        *(Sentence(text, item=True) for text in (*contents, *page)),
         *(Chart(title, (folder / "charts" / name).as_posix()) for name, title in charts),
         Heading("Repeat with"),
         Code(saved.repeat, "shell"),

@@ -51,13 +51,14 @@ _CHARTS = {
 
 
 def run_report(
-    run: Run, scenario: Scenario, warnings: Sequence[str], saved: Saved | None = None
+    run: Run, scenario: Scenario | None, warnings: Sequence[str], saved: Saved | None = None
 ) -> Document:
     """Return the report of a run: its summary by stream and origin, objective and warnings.
 
     Args:
         run: The run.
-        scenario: What was run.
+        scenario: What was run; None where it cannot be read, which leaves out what its engines and
+            scalers did.
         warnings: What to know before trusting the numbers.
         saved: Where it was written, or None for nowhere.
     """
@@ -80,9 +81,10 @@ def run_report(
         _groups(placed(tokens=False), run.summary("origin")),
         Heading("Requests and nodes"),
         *(Sentence(text, item=True) for text in (_outcomes(run), _fleet(run))),
-        *(Sentence(text, item=True) for text in _engines(run, scenario)),
-        *(Sentence(text, item=True) for text in _scaling(run, scenario)),
     ]
+    if scenario is not None:
+        own = [*_engines(run, scenario), *_scaling(run, scenario)]
+        blocks += [Sentence(text, item=True) for text in own]
     if run.verdicts():
         blocks += _objective(run.verdicts())
     blocks += warnings_of(warnings)

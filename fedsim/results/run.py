@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from functools import cached_property
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fedsim.errors import ResultsError
+from fedsim.reported import Reported
 from fedsim.results import storage
 from fedsim.results.digest import digest
 from fedsim.results.kinds import OUTCOMES
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-class Run:
+class Run(Reported):
     """What happened in one run of a scenario.
 
     The tables are DataFrames that are built when they are first asked for. Each access gives a
@@ -62,6 +63,7 @@ class Run:
         given: By path of the scenario, the texts that stand in it for objects given in Python,
             without which it cannot be run again.
         start: What the clock read at simulated time 0, with a zone, or None.
+        made: Versions, platform and time of a run that was loaded, by their keys in the manifest.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Run:
         plugin_directory: Path | None = None,
         given: Iterable[tuple[str, str]] = (),
         start: datetime | None = None,
+        made: Mapping[str, Any] | None = None,
     ) -> None:
         self.tables = tables if isinstance(tables, Tables) else tables.tables()
         self.directory = directory
@@ -100,6 +103,7 @@ class Run:
         self.plugin_directory = plugin_directory
         self.given = tuple(given)
         self.start = start
+        self._made = made
         self._end_s = end_s
         self._warnings = tuple(warnings)
         self._summaries: dict[str | None, DataFrame] = {}
@@ -283,7 +287,7 @@ class Run:
             "figures": [asdict(figure) for figure in self.figures],
             PLUGINS: None if plugins is None else str(plugins.absolute()),
             "given": [{"path": path, "object": text} for path, text in self.given],
-            **provenance(),
+            **(self._made or provenance()),
             "directory": directory_to_json(self.directory),
         }
 

@@ -26,6 +26,9 @@ STUDY = "study.json"
 SCENARIO = "scenario.yaml"
 """The resolved scenario in such a directory."""
 
+REPORT = "report.html"
+"""The report as a page in such a directory, where it was asked for."""
+
 PLUGINS = "plugin_directory"
 """The key of the manifest that holds the directory of the original scenario."""
 

@@ -59,6 +59,9 @@ _PLAIN = (
 )
 """The arguments of ``Run`` that the manifest holds as they are."""
 
+_MADE = ("created", "versions", "platform")
+"""What the manifest says of the fedsim that made the run."""
+
 
 @dataclass(frozen=True, slots=True)
 class SavedRun:
@@ -153,6 +156,7 @@ def read(directory: str | os.PathLike[str]) -> SavedRun:
                 "plugin_directory": Path(manifest[PLUGINS]) if manifest.get(PLUGINS) else None,
                 "start": _start(manifest.get("start")),
                 "given": [(item["path"], item["object"]) for item in manifest.get("given", [])],
+                "made": {name: manifest[name] for name in _MADE if name in manifest},
                 **{name: manifest[name] for name in _PLAIN},
             },
             manifest["digest"],

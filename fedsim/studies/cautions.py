@@ -8,6 +8,10 @@ from typing import TypeVar
 
 from fedsim.results.diagnosis import findings
 from fedsim.results.run import Run
+from fedsim.scenario.capacity import capacity_problems
+from fedsim.scenario.load_notes import load_notes
+from fedsim.scenario.offered_load import OfferedLoad
+from fedsim.scenario.spec import Scenario
 
 _WHERE = {
     "privacy_violations": "in a region that may not hold the request's data",
@@ -16,6 +20,12 @@ _WHERE = {
 R = TypeVar("R")
 
 _FIGURES = re.compile(r"\d[\d,.]*")
+
+
+def load_warnings(scenario: Scenario) -> list[str]:
+    """Return what to know of a scenario's load before trusting the numbers of a run."""
+    offered = OfferedLoad(scenario)
+    return [*(problem.message for problem in capacity_problems(offered)), *load_notes(offered)]
 
 
 def run_warnings(run: Run, *, diagnosed: bool = True) -> list[str]:

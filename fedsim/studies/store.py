@@ -23,6 +23,7 @@ from fedsim.results.run import Run
 from fedsim.results.rundir import (
     MANIFEST,
     PLUGINS,
+    REPORT,
     SCENARIO,
     STUDY,
     dense_json,
@@ -381,7 +382,7 @@ def write_derived(
     tables: Mapping[str, DataFrame],
     draw: Callable[[Path], None] | None = None,
 ) -> None:
-    """Write what is made from the runs of a study; charts of an earlier time are removed.
+    """Write what is made from the runs of a study; charts and report of before are removed.
 
     Args:
         folder: The study's directory.
@@ -392,6 +393,7 @@ def write_derived(
     write_json(folder / "summary.json", summary)
     for name, table in tables.items():
         table.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
+    (folder / REPORT).unlink(missing_ok=True)
     charts = folder / CHARTS
     shutil.rmtree(charts, ignore_errors=True)
     if draw is not None:

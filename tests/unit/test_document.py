@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from html.parser import HTMLParser
 
 import pytest
 
@@ -20,7 +19,6 @@ from fedsim.document import (
     Table,
     figure,
     from_json,
-    html,
     markdown,
     percent,
     plain,
@@ -155,37 +153,6 @@ def test_json_keeps_a_document_and_its_numbers():
     assert table["columns"][2]["cells"][0]["high"] == 0.6
     with pytest.raises(KeyError):
         from_json({"blocks": [{"kind": "picture", "text": "x"}]})
-
-
-class Reader(HTMLParser):
-    """Collects elements, and the text within them."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.attributes, self.texts = [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        """Keep an element's name and attributes."""
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_data(self, data):
-        """Keep a text."""
-        self.texts.append(data)
-
-
-def test_html_has_every_text_and_no_element_of_it():
-    """Texts are escaped, styles are classes, and only the elements of a document are there."""
-    read = Reader(html(DOCUMENT))
-
-    known = {"section", "h1", "p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td"}
-    assert set(read.tags) == known | {"figure", "img", "figcaption", "pre", "code"}
-    assert read.texts.count(HOSTILE) == 2
-    assert "50 ± 10" in read.texts
-    assert ("src", "charts/a%20b%22%281%29.png") in read.attributes
-    assert ("class", "bad") in read.attributes
-    assert f"Note: {HOSTILE}" in read.texts
 
 
 def test_markdown_is_escaped():

@@ -47,6 +47,30 @@ def short(command: str, *words: str):
     return fedsim_command(command, "small.yaml", *shorten, *words)
 
 
+def test_report_writes_a_page(folder):
+    """``--report`` writes it with the run and says so; ``fedsim report`` writes the same again."""
+    done = short("run", "--report", "--out", "r")
+    page = folder / "r" / "report.html"
+    text = page.read_text(encoding="utf-8")
+    assert "report.html: this report as a page, with its charts" in done.stdout
+
+    again = fedsim_command("report", "r", "-o", "again.html")
+    assert (again.exit_code, again.stdout) == (0, "again.html\n"), again.output
+    assert Path("again.html").read_text(encoding="utf-8") == text
+    page.unlink()
+    assert fedsim_command("report", "r").stdout == "r/report.html\n"
+    assert page.read_text(encoding="utf-8") == text
+
+
+def test_no_report_of_what_is_no_result(folder):
+    """Status 2, and a sentence that says what is missing."""
+    for words in (("report", "."), ("report", "nowhere")):
+        done = fedsim_command(*words)
+        assert done.exit_code == 2
+        assert "is not a run directory" in done.stderr
+    assert not list(folder.glob("*.html"))
+
+
 class TestRun:
     """``fedsim run``."""
 

@@ -18,10 +18,10 @@ from fedsim.document import (
     Sentence,
     Table,
     from_json,
-    html,
     markdown,
     to_json,
 )
+from fedsim.html import html
 from fedsim.report.check import check_report
 from fedsim.report.comparison import comparison_report
 from fedsim.report.explanation import explanation_report
