@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from fedsim.studies.queueing import (
     two_nodes_stay_s,
 )
 from fedsim.workload.distributions import Exponential
+from tests.chosen import others_slow
 from tests.simulated import Federation, run_world, small_world
 from tests.theory.federation.balanced import Balancing, jumping_stay_s, only_idle
 from tests.theory.replications import Z_MOST
@@ -23,6 +25,16 @@ REPORTED = {"depth": "reported"}
 ACTUAL = {"depth": "actual"}
 REPLACED = {"replacement": True}
 
+TWO_NODES: list[tuple[str, Any, Any]] = [
+    ("random", {}, jumps(0.5)),
+    ("power_of_two", {"replacement": True}, jumps(0.25)),
+    ("envoy_least_request", {}, jumps(0.25)),
+    ("power_of_two", {}, least_busy),
+    ("envoy_least_request", {"full_scan": True}, least_busy),
+    ("join_idle_queue", {}, only_idle),
+]
+"""A strategy, its settings, and how likely its rule is to send a request to the busier node."""
+
 
 def test_the_chain() -> None:
     """Where the busier of two nodes gets half of the requests, each is an M/M/1 queue."""
@@ -31,14 +43,7 @@ def test_the_chain() -> None:
 
 @pytest.mark.parametrize(
     ("strategy", "settings", "busier"),
-    [
-        ("random", {}, jumps(0.5)),
-        ("power_of_two", {"replacement": True}, jumps(0.25)),
-        ("envoy_least_request", {}, jumps(0.25)),
-        ("power_of_two", {}, least_busy),
-        ("envoy_least_request", {"full_scan": True}, least_busy),
-        ("join_idle_queue", {}, only_idle),
-    ],
+    others_slow(TWO_NODES, TWO_NODES[:1] + TWO_NODES[3:4]),
 )
 def test_two_nodes(strategy, settings, busier) -> None:
     """Over two nodes, requests stay as long as the stationary Markov chain of both queues says."""
@@ -85,6 +90,7 @@ def test_a_hundred_nodes(load) -> None:
     assert limit_s < chain.mean < 1.03 * limit_s
 
 
+@pytest.mark.slow
 def test_three_choices_are_better_than_two() -> None:
     """Two and three choices come as near to the mean field as the size of the fleet allows."""
     stays_s = {

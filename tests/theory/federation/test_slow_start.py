@@ -8,6 +8,7 @@ import pytest
 
 import fedsim
 from fedsim.federation.strategies.registry import STRATEGIES
+from tests.chosen import others_slow
 
 WINDOW_S = 30.0
 SCENARIO = """\
@@ -76,7 +77,7 @@ def assert_rising(found, strategy):
         assert found[9] > 0.7
 
 
-@pytest.mark.parametrize("strategy", QUICK)
+@pytest.mark.parametrize("strategy", others_slow(QUICK, ["least_connections"]))
 def test_a_node_that_returns_soon(tmp_path, strategy):
     """At first it gets a tenth of its fair share, and at last all of it."""
     assert_rising(shares(tmp_path, strategy, [1, 2]), strategy)

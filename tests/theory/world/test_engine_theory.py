@@ -14,6 +14,7 @@ from fedsim.studies.queueing import lindley
 from fedsim.world.engine.config import EngineConfig
 from fedsim.world.engine.engine import Engine, Sequence
 from fedsim.world.engine.steps import Coefficients
+from tests.chosen import others_slow
 from tests.engine_cases import A100_8B
 from tests.theory.replications import Z_MOST, estimate
 
@@ -127,7 +128,10 @@ class TestSharing:
 
     @pytest.mark.parametrize(
         ("lengths", "load"),
-        [(constant, 0.7), (exponential, 0.7), (hyperexponential, 0.7), (hyperexponential, 0.5)],
+        others_slow(
+            [(constant, 0.7), (exponential, 0.7), (hyperexponential, 0.7), (hyperexponential, 0.5)],
+            [(hyperexponential, 0.7)],
+        ),
     )
     def test_mean_response_does_not_depend_on_the_distribution(self, lengths, load):
         """Measured to within 2 % of the theory, and for equal lengths to within 0.1 %."""

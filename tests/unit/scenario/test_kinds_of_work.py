@@ -9,6 +9,7 @@ from fedsim.scenario.capacity import capacity_problems, capacity_table
 from fedsim.scenario.load import load
 from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.scenario.oversized import oversized_problems
+from tests.chosen import others_slow
 from tests.conftest import ROOT
 
 KINDS = {
@@ -20,7 +21,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", others_slow(KINDS, ["speech-recognition", "embeddings"]))
 def test_scenario_is_as_loaded_as_check_says(name: str):
     """Each can serve its load, and nearly all of its requests are answered in time.
 
