@@ -26,6 +26,9 @@ from fedsim.charts.figure import (
 _TITLE = "What happened when: load, requests in the system and latency over time"
 _MOST_BINS = 150
 _LEAST_PER_BIN = 150
+_BROWN, _PINE = "#7A3500", "#00573F"
+_OBSERVED = {"requests/s": (INK, _BROWN), "latency (s)": (_BROWN, _PINE)}
+"""Darker than what is simulated: requests and failures, upper percentile and median."""
 _WIDTHS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 
 
@@ -37,6 +40,7 @@ def timeline(
     arrivals_end_s: float,
     warmup_s: float = 0.0,
     objective_s: float | None = None,
+    observed: pd.DataFrame | None = None,
     subtitle: str = "",
 ) -> Chart:
     """Draw faults, load, requests in the system and latency, one above the other.
@@ -50,6 +54,9 @@ def timeline(
         arrivals_end_s: When arrivals stopped, in seconds; the last bin of the load ends there.
         warmup_s: What lies before it is hatched, as summaries leave it out.
         objective_s: Latency objective in seconds, or None.
+        observed: What was measured, a row for each part of equal length: ``time_s`` when it
+            begins, ``requests``, ``failures``, ``latency_p50_s`` and ``latency_p95_s``. Bins are
+            those parts, and the upper percentile is its 95th.
         subtitle: Where the numbers come from.
     """
     if requests.empty:
@@ -63,11 +70,13 @@ def timeline(
     )
     if strip_in:
         draw_lanes(panels.pop(0), faults)
-    width_s = bin_width_s(end_s, len(requests))
-    edges_s = _edges_s(width_s, end_s)
-    _load(panels[0], requests, _edges_s(width_s, arrivals_end_s))
+    width_s = bin_width_s(end_s, len(requests)) if observed is None else _part_s(observed, end_s)
+    edges_s, load_edges_s = _edges_s(width_s, end_s), _edges_s(width_s, arrivals_end_s)
+    _load(panels[0], requests, load_edges_s)
     _in_system(panels[1], requests, edges_s)
-    _latency(panels[2], requests, edges_s, objective_s)
+    _latency(panels[2], requests, edges_s, objective_s, 0.99 if observed is None else 0.95)
+    if observed is not None:
+        _observed(panels[0], panels[2], observed, load_edges_s)
     for axes in panels:
         shade(axes, faults)
         if warmup_s > 0.0:
@@ -145,15 +154,16 @@ def _latency(
     requests: pd.DataFrame,
     edges_s: NDArray[np.float64],
     objective_s: float | None,
+    upper: float,
 ) -> None:
-    """Draw median and 99th percentile of the successful requests of each bin."""
+    """Draw the median and an upper percentile of the successful requests of each bin."""
     ok = requests[(requests["outcome"] == "ok").to_numpy()]
     place = np.digitize(ok["arrived_s"].to_numpy(), edges_s) - 1
-    quantiles = ok["latency_s"].groupby(place).quantile(np.array([0.5, 0.99])).unstack()
+    quantiles = ok["latency_s"].groupby(place).quantile(np.array([0.5, upper])).unstack()
     quantiles = quantiles.reindex(range(len(edges_s) - 1))
     middle_s = (edges_s[:-1] + edges_s[1:]) / 2
     for share, colour, label in (
-        (0.99, VERMILLION, "p99 of successful"),
+        (upper, VERMILLION, f"p{100 * upper:.0f} of successful"),
         (0.5, GREEN, "p50 of successful"),
     ):
         if share in quantiles:
@@ -178,13 +188,37 @@ def _latency(
     _finish(axes, "latency (s)")
 
 
+def _part_s(observed: pd.DataFrame, end_s: float) -> float:
+    """Return the length of the parts of what was observed."""
+    begins_s = observed["time_s"].to_numpy()
+    return float(begins_s[1] - begins_s[0]) if len(begins_s) > 1 else end_s
+
+
+def _observed(
+    load: Axes, latency: Axes, observed: pd.DataFrame, edges_s: NDArray[np.float64]
+) -> None:
+    """Draw what was measured, dotted, over what was simulated."""
+    widths_s, middle_s = np.diff(edges_s), (edges_s[:-1] + edges_s[1:]) / 2
+    rates = {name: observed[name].to_numpy() / widths_s for name in ("requests", "failures")}
+    times = {name: observed[f"latency_{name}_s"].to_numpy() for name in ("p95", "p50")}
+    panels = ((load, "requests/s", rates), (latency, "latency (s)", times))
+    for axes, label, lines in panels:
+        highest = axes.get_ylim()[1]
+        for (name, values), colour in zip(lines.items(), _OBSERVED[label], strict=True):
+            if np.isfinite(values).any():
+                highest = max(highest, float(np.nanmax(values)) * 1.12)
+                axes.plot(middle_s, values, "o:", color=colour, ms=3, label=f"observed {name}")
+        axes.set_ylim(0.0, highest)
+        _finish(axes, label)
+
+
 def _finish(axes: Axes, label: str) -> None:
     tidy(axes)
     axes.set_ylabel(label, size=9, color=INK)
     axes.legend(
         loc="lower right",
         bbox_to_anchor=(1.0, 1.0),
-        ncols=3,
+        ncols=5,
         fontsize=8.5,
         frameon=False,
         labelcolor=INK,

@@ -85,7 +85,7 @@ def calibrate(
     with reported():
         from fedsim.results.rundir import refuse_foreign
         from fedsim.studies.calibrate import Labels
-        from fedsim.studies.calibrate.files import log_name
+        from fedsim.workload.logs.cells import log_name
 
         directory = out or Path("runs") / f"{log_name(log)}-calibrate"
         refuse_foreign(directory)

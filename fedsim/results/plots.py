@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from fedsim.results.tables import Tables
 
 if TYPE_CHECKING:
     from fedsim.charts.figure import Chart
+    from fedsim.results.observed import Log
 
 CHARTS = ("latency", "ttft", "tpot", "timeline", "utilization", "states", "scaling")
 """The methods of ``RunPlots``; each is a file in a run directory's ``charts``."""
@@ -93,11 +94,33 @@ class RunPlots:
             subtitle=self._subtitle(len(requests)),
         )
 
-    def timeline(self) -> Chart:
-        """Draw load, outcomes and latency over time, with faults shaded."""
+    def timeline(
+        self,
+        observed: Log | None = None,
+        columns: Mapping[str, str] | None = None,
+        *,
+        every_s: float = 60.0,
+    ) -> Chart:
+        """Draw load, outcomes and latency over time, with faults shaded.
+
+        Args:
+            observed: What was measured, drawn next to it; see ``Run.against``.
+            columns: Its columns by field, where they do not have one of the known names.
+            every_s: Seconds of a bin, where something was observed.
+
+        Raises:
+            ResultsError, LogError, ArgumentError: As ``Run.against``.
+        """
         from fedsim.charts.timeline import timeline
 
         requests = self.tables.requests
+        measured = None
+        if observed is not None:
+            from fedsim.results.observed import Span, observed_parts
+
+            measured = observed_parts(
+                observed, Span(self.window.end_s, every_s, self.start), columns
+            )
         chart = timeline(
             requests,
             self.tables.events,
@@ -105,6 +128,7 @@ class RunPlots:
             arrivals_end_s=self.window.end_s,
             warmup_s=self.window.start_s,
             objective_s=None if self.slo is None else self.slo.limit_s("latency"),
+            observed=measured,
             subtitle=self._subtitle(len(requests)),
         )
         return self._on_clock(chart)

@@ -23,6 +23,7 @@ from fedsim.results.manifest import (
     provenance,
     slo_to_json,
 )
+from fedsim.results.observed import Span, against, observed_parts, simulated_parts
 from fedsim.results.plots import RunPlots
 from fedsim.results.recorder import Recorder
 from fedsim.results.rundir import PLUGINS
@@ -36,6 +37,8 @@ from fedsim.world.observer import Directory
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from fedsim.results.observed import Log
 
 
 class Run(Reported):
@@ -233,6 +236,36 @@ class Run(Reported):
         self._verdicts = verdicts
         self._digest = digest
         self._warnings_found = []
+
+    def against(
+        self,
+        observed: Log,
+        columns: Mapping[str, str] | None = None,
+        *,
+        every_s: float = 60.0,
+    ) -> DataFrame:
+        """Return what was simulated next to what was measured, a row per minute.
+
+        Args:
+            observed: A DataFrame, or a CSV, JSON lines or Parquet file: a row per request with its
+                arrival, latency or end, and a status; or a row per minute with its time, requests,
+                failures, latency_p50 and latency_p95. Times are dates in UTC, seconds since 1970,
+                or seconds since the start of the run.
+            columns: Columns by such a field, where they have other names.
+            every_s: Seconds of a row, > 0.
+
+        Returns:
+            ``time_s``, with a start of the scenario ``clock``, and for requests, failures and two
+            percentiles of latency what was simulated, observed, and the difference.
+
+        Raises:
+            ResultsError: The log's times need a start, or are outside of the run.
+            LogError: A column is missing, or a cell is neither a number nor a time.
+            ArgumentError: An argument is of the wrong kind.
+        """
+        span = Span(self.duration_s, every_s, self.start)
+        measured = observed_parts(observed, span, columns)
+        return against(simulated_parts(self.requests, span), measured, self.start)
 
     @property
     def plot(self) -> RunPlots:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fedsim.studies.calibrate.columns import Column, parse_columns
 from fedsim.studies.calibrate.engine import (
     EngineFit,
     Labels,
@@ -10,11 +9,12 @@ from fedsim.studies.calibrate.engine import (
     calibrate_engine,
     fit_engine,
 )
-from fedsim.studies.calibrate.files import LogError
 from fedsim.studies.calibrate.log import RequestLog, read_log
 from fedsim.studies.calibrate.replay import ReplayError, replay
 from fedsim.studies.calibrate.service import ServiceFit, calibrate_service
 from fedsim.studies.calibrate.storage import save_engine, save_service
+from fedsim.workload.logs.cells import LogError
+from fedsim.workload.logs.columns import Column, parse_columns
 
 __all__ = [
     "Column",

@@ -16,13 +16,13 @@ from fedsim.studies.calibrate.coefficients import (
     coefficients,
     estimates,
 )
-from fedsim.studies.calibrate.columns import Column
-from fedsim.studies.calibrate.files import LogError
 from fedsim.studies.calibrate.fit import Fitter
 from fedsim.studies.calibrate.log import Floats, RequestLog, read_log
 from fedsim.studies.calibrate.replay import replay
 from fedsim.studies.calibrate.start import decodes
 from fedsim.studies.calibrate.validation import MEASURES, USELESS, Validation
+from fedsim.workload.logs.cells import LogError
+from fedsim.workload.logs.columns import Column
 from fedsim.world.engine.config import EngineConfig
 from fedsim.world.engine.steps import Coefficients
 

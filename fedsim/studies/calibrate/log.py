@@ -9,9 +9,9 @@ from os import PathLike
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsim.studies.calibrate.columns import Column, LogColumns
-from fedsim.studies.calibrate.failures import left_out, without_failures
-from fedsim.studies.calibrate.files import Cells, LogError, log_name, read_cells
+from fedsim.workload.logs.cells import Cells, LogError, log_name, read_cells
+from fedsim.workload.logs.columns import Column, LogColumns
+from fedsim.workload.logs.failures import left_out, without_failures
 
 LEAST_REQUESTS = 60
 """Fewer requests are refused: half of them have to determine seven coefficients."""

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.scenario.units import DURATION
-from fedsim.studies.calibrate.columns import Column, LogColumns
-from fedsim.studies.calibrate.failures import left_out, without_failures
 from fedsim.studies.calibrate.families import FAMILIES, Fitted
-from fedsim.studies.calibrate.files import LogError, log_name, read_cells
 from fedsim.workload.distributions import Constant, Distribution, Lognormal
+from fedsim.workload.logs.cells import LogError, log_name, read_cells
+from fedsim.workload.logs.columns import Column, LogColumns
+from fedsim.workload.logs.failures import left_out, without_failures
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from fedsim.studies.calibrate.columns import Column, LogColumns
-from fedsim.studies.calibrate.files import Cells, LogError
+from fedsim.workload.logs.cells import Cells, LogError
+from fedsim.workload.logs.columns import Column, LogColumns
 
 SUCCESS = frozenset(
     (
@@ -45,7 +45,7 @@ def without_failures(cells: Cells, chosen: Mapping[str, Column]) -> tuple[Cells,
     Raises:
         LogError: All rows are failures, or there is no column that the caller named.
     """
-    reasons = _reasons(LogColumns(cells, chosen))
+    reasons = failure_reasons(LogColumns(cells, chosen))
     kept = [row for row, reason in enumerate(reasons) if not reason]
     failed = len(reasons) - len(kept)
     if not failed:
@@ -72,7 +72,7 @@ def left_out(count: int, reason: str) -> tuple[str, ...]:
     return (f"{rows} left out{reason}.",) if count else ()
 
 
-def _reasons(found: LogColumns) -> Sequence[str]:
+def failure_reasons(found: LogColumns) -> Sequence[str]:
     """Return for each row what says that its request failed; the empty text where nothing does."""
     reasons = [""] * found.rows
     if "status" in found:

@@ -11,7 +11,7 @@ from typing import TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from fedsim.studies.calibrate.files import Cells, LogError
+from fedsim.workload.logs.cells import Cells, LogError
 from fedsim.workload.traces.errors import shown
 from fedsim.workload.traces.fields import Stamp
 from fedsim.workload.traces.units import UNITS, split_unit, time_unit_s
@@ -118,19 +118,28 @@ class LogColumns:
     Args:
         cells: The file's cells.
         chosen: Columns that the caller named, by field.
+        known: The names that each field is known by, besides its own.
+        naming: How a caller names a column, for remedies.
 
     Raises:
         LogError: The file does not have a column that the caller named.
     """
 
-    def __init__(self, cells: Cells, chosen: Mapping[str, Column]) -> None:
+    def __init__(
+        self,
+        cells: Cells,
+        chosen: Mapping[str, Column],
+        known: Mapping[str, tuple[str, ...]] = ALIASES,
+        naming: str = "--columns FIELD=COLUMN",
+    ) -> None:
         self._cells = cells
+        self._naming = naming
         self._found = dict(chosen)
         for field, column in chosen.items():
             if column.name not in cells.columns:
                 message = f"There is no column {column.name!r} for {field}."
                 raise LogError(cells.file, [(None, message)], self._choices())
-        for field, aliases in ALIASES.items():
+        for field, aliases in known.items():
             if field not in chosen:
                 self._find(field, (field, *aliases))
 
@@ -166,7 +175,7 @@ class LogColumns:
 
     def _choices(self) -> str:
         names = ", ".join(self._cells.columns)
-        return f"Name it by --columns FIELD=COLUMN; the file has {names}."
+        return f"Name it by {self._naming}; there are {names}."
 
     def times_s(self, field: str) -> NDArray[np.float64]:
         """Return the times of a field in seconds, NaN where a cell is empty.
