@@ -50,6 +50,12 @@ TEXTS = {
 MOST_LINKS = 3
 """Mappings of one list that are linked one by one."""
 
+HEAD = ("| key | value | default | meaning |", "|---|---|---|---|")
+"""What a table begins with."""
+
+MANY = 3
+"""Mappings at one place that have a row in common which is then written once for all of them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Section:
@@ -79,12 +85,70 @@ class Section:
     @property
     def anchor(self) -> str:
         """What a link to the heading ends in."""
-        return re.sub(r"[^\w\- ]", "", self.heading.lower()).replace(" ", "-")
+        return _anchor(self.heading)
+
+    @property
+    def label(self) -> str:
+        """What it is called among others at that place: the last word that tells it from them."""
+        return re.findall(r"`(?:\w+: )?([^`]+)`", self.words or self.heading)[-1]
 
     @property
     def link(self) -> str:
         """A link to it, for the column of values."""
         return f"[{self.words}](#{self.anchor})" if self.words else f"[see below](#{self.anchor})"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: a key, and what is said of it."""
+
+    key: str
+    value: str
+    default: str
+    meaning: str
+
+    def __str__(self) -> str:
+        return f"| `{self.key}` | {self.value} | {self.default} | {self.meaning} |"
+
+
+class SharedRows:
+    """The rows that many mappings at one place have, but for their defaults.
+
+    Args:
+        path: The place.
+        tables: The rows of each mapping there.
+    """
+
+    def __init__(self, path: str, tables: Mapping[Section, list[Row]]) -> None:
+        self.heading = f"`{path}`, keys of several kinds"
+        self.level = 2 + _depth(path)
+        found: dict[tuple[str, str, str], dict[Section, str]] = {}
+        for section, rows in tables.items():
+            for row in rows:
+                alike = found.setdefault((row.key, row.value, row.meaning), {})
+                alike[section] = row.default
+        self._defaults = {row: held for row, held in found.items() if len(held) >= MANY}
+
+    def keys_of(self, section: Section) -> tuple[str, ...]:
+        """Return the keys of a mapping whose rows are here."""
+        return tuple(key for (key, _, _), held in self._defaults.items() if section in held)
+
+    def rows(self) -> list[Row]:
+        """Return the rows, each with the defaults of all that have it."""
+        return [
+            Row(key, value, _defaults(held), meaning)
+            for (key, value, meaning), held in self._defaults.items()
+        ]
+
+
+def _defaults(held: Mapping[Section, str]) -> str:
+    """Return a default; where mappings differ, the most frequent one and the others by name."""
+    (usual, _), *others = Counter(held.values()).most_common()
+    said = [
+        f"{default} for {_named(each.label for each in held if held[each] == default)}"
+        for default, _ in others
+    ]
+    return "; ".join([usual, *said])
 
 
 def sections() -> list[Section]:
@@ -98,6 +162,10 @@ def distributions() -> list[Section]:
     """Return the sections of distributions, as of durations."""
     kinds = [model for model, _ in _inside(AnyDuration, "")]
     return [Section(kind, "", _words(kind), _shown(kind)) for kind in kinds]
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def _visit(models: Mapping[type[Settings], str], path: str, found: list[Section]) -> None:
@@ -126,12 +194,17 @@ def _visit(models: Mapping[type[Settings], str], path: str, found: list[Section]
         several = len(set().union(*holders.values())) > 1
         _visit(
             {
-                each: _words(next(iter(held))) if several and len(held) == 1 else ""
+                each: _around([_words(one) or new[one] for one in held]) if several else ""
                 for each, held in holders.items()
             },
             step,
             found,
         )
+
+
+def _around(holders: list[str]) -> str:
+    """Return what is said of the mappings that hold one, if they are few and all have a word."""
+    return listed(sorted(holders), "or") if len(holders) < MANY and all(holders) else ""
 
 
 def _common(parent: type[Settings], path: str, found: list[Section]) -> Section:
@@ -235,10 +308,21 @@ class Reference:
         self._sections = sections()
         self._distributions = distributions()
         self._links = {section.model.__name__: section for section in self._sections}
+        tables: dict[str, dict[Section, list[Row]]] = {}
+        for section in self._sections:
+            tables.setdefault(section.path, {})[section] = self._rows(section)
+        self._shared = {path: SharedRows(path, found) for path, found in tables.items()}
 
     def text(self) -> str:
         """Return the tables of all keys."""
-        written = [self._section(each, 2 + _depth(each.path)) for each in self._sections]
+        written: list[str] = []
+        begun: set[str] = set()
+        for section in self._sections:
+            shared = self._shared[section.path]
+            if section.path not in begun and shared.keys_of(section):
+                begun.add(section.path)
+                written.append(self._table_of(shared))
+            written.append(self._section(section, 2 + _depth(section.path)))
         written.append(DISTRIBUTIONS)
         written += [self._section(each, 3) for each in self._distributions]
         return "\n".join(written)
@@ -248,21 +332,33 @@ class Reference:
         named = {each.model.__name__ for each in (*self._sections, *self._distributions)}
         return named | {name.replace("Duration", "Count") for name in named}
 
+    def _table_of(self, shared: SharedRows) -> str:
+        rows = [str(row) for row in shared.rows()]
+        return "\n".join([f"{'#' * shared.level} {shared.heading}", "", *HEAD, *rows, ""])
+
     def _section(self, section: Section, level: int) -> str:
-        properties = self._properties(section.model)
         lines = [f"{'#' * level} {section.heading}", "", self._about(section.model), ""]
-        if section.keys:
-            lines += ["| key | value | default | meaning |", "|---|---|---|---|"]
-        for key, found in self._percentiles(section.model):
-            lines.append(f"| {key} | {self._value(found)} | – | {self._meaning(found)} |")
-        for key in section.keys:
-            _, field = fields_by_key(section.model)[key]
-            row = (f"`{key}`", self._value(properties[key]), _default(field, properties[key]))
-            lines.append(f"| {' | '.join(row)} | {self._meaning(properties[key])} |")
-        if section.elsewhere:
-            shared = [f"[{_named(each.keys)}](#{each.anchor})" for each in section.elsewhere]
-            lines += [*[""][: len(section.keys)], f"Also {listed(shared, 'and')}."]
+        shared = self._shared[section.path] if section in self._sections else None
+        keys = shared.keys_of(section) if shared else ()
+        rows = [
+            f"| {key} | {self._value(found)} | – | {self._meaning(found)} |"
+            for key, found in self._percentiles(section.model)
+        ]
+        rows += [str(row) for row in self._rows(section) if row.key not in keys]
+        lines += [*HEAD, *rows] if rows else []
+        also = [f"[{_named(each.keys)}](#{each.anchor})" for each in section.elsewhere]
+        also += [f"[{_named(keys)}](#{_anchor(shared.heading)})"] if shared and keys else []
+        if also:
+            lines += [*[""][: len(rows)], f"Also {listed(also, 'and')}."]
         return "\n".join([*lines, ""])
+
+    def _rows(self, section: Section) -> list[Row]:
+        properties, rows = self._properties(section.model), []
+        for key in section.keys:
+            (_, field), found = fields_by_key(section.model)[key], properties[key]
+            row = Row(key, self._value(found), _default(field, found), self._meaning(found))
+            rows.append(row)
+        return rows
 
     def _properties(self, model: type[Settings]) -> Mapping[str, Any]:
         if model is ScenarioFile:

@@ -15,7 +15,7 @@ from typer.main import get_command
 import fedsim
 from docs import make_tables
 from docs.blocks import PAGES, ROOT, Block, blocks, first_command, lines_of, masked, run_page
-from docs.make_reference import Reference, rewritten
+from docs.make_reference import Reference, rewritten, sections
 from fedsim.cli.app import app
 from fedsim.results.columns import TABLES
 from fedsim.results.kinds import OUTCOMES
@@ -207,6 +207,29 @@ class TestScenarioReference:
     def test_is_complete(self) -> None:
         """Every mapping of the model has its table."""
         assert set(schema()["$defs"]) <= Reference().covered()
+
+    def test_every_key_can_be_found(self) -> None:
+        """Under the heading of its mapping: in its table, or in one of those that it links to."""
+        text = (ROOT / "docs" / "scenario.md").read_text(encoding="utf-8")
+        parts = [part.partition("\n") for part in re.split(r"^#+ ", text, flags=re.MULTILINE)]
+        has = {
+            heading: re.findall(r"^\| `(\w+)` \|", body, re.MULTILINE) for heading, _, body in parts
+        }
+        by_anchor = {re.sub(r"[^\w\- ]", "", name.lower()).replace(" ", "-"): name for name in has}
+        links = {
+            heading: re.findall(
+                r"\[((?:`\w+`(?:, )?)+)\]\(#([^)]+)\)", body.rpartition("\nAlso ")[2]
+            )
+            for heading, _, body in parts
+        }
+        assert len(by_anchor) == len(parts)
+        for section in sections():
+            found = set(has[section.heading])
+            for names, anchor in links[section.heading]:
+                linked = set(re.findall(r"\w+", names))
+                assert linked <= set(has[by_anchor[anchor]]), section.heading
+                found |= linked
+            assert set(section.keys) <= found, section.heading
 
 
 def test_the_router_of_the_plug_ins_may_be_copied() -> None:
