@@ -63,7 +63,8 @@ def plan(
 
     With --headroom, how much traffic the file's own fleet holds; --set changes it, as in
     pools.us-h100.count=4. With --out, what DIR has of the same study is not run again. Status 1 if
-    no fleet, or no traffic, holds the objective, 4 if the budget of runs ended the search.
+    no fleet, or no traffic, holds the objective, or a run failed; 4 if the budget of runs ended the
+    search.
     """
     with reported():
         _refuse_unlisted(ledger=ledger, headroom=headroom, silent=quiet and not as_json)
@@ -91,8 +92,10 @@ def plan(
         data = partial(_json, result, ledger=ledger)
         report = partial(_report, result, ledger=ledger)
         present(directory, repeat, data, report, quiet=quiet, as_json=as_json)
-        if result.status not in {"found", "more"}:
-            raise typer.Exit(STOPPED if result.status == "budget" else MISSED)
+        if result.status == "budget":
+            raise typer.Exit(STOPPED)
+        if result.failures or result.status == "none":
+            raise typer.Exit(MISSED)
 
 
 def _refuse_unlisted(*, ledger: bool, headroom: bool, silent: bool) -> None:

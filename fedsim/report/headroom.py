@@ -76,6 +76,9 @@ def _answer(headroom: Headroom) -> Iterator[str]:
                 f"So the highest traffic lies between {held:.4g} and {violated:.4g} times that of "
                 "the file; in between, the runs do not decide."
             )
+    failed = min((at for at, each in found.items() if each.verdict == "failed"), default=None)
+    if failed is not None:
+        yield f"At {failed:.4g} times the traffic of the file {found_in_words(found[failed])}."
     yield from _lasts(headroom)
     if headroom.status == "budget":
         yield (

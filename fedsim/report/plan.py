@@ -46,9 +46,15 @@ if TYPE_CHECKING:
 _CHEAPER = 3
 _NEAR = 1.01
 _MOST_NEAR = 5
-VERDICTS: dict[str, Style] = {"held": "good", "violated": "bad", "not decided": "warning"}
+VERDICTS: dict[str, Style] = {
+    "held": "good",
+    "violated": "bad",
+    "failed": "bad",
+    "not decided": "warning",
+}
 _MEANINGS = {
-    "same world": "same world: in this case it is the same as a fleet that was violated before.",
+    "failed": "failed: a run failed, such as by a plug-in that raised; counts as not held.",
+    "same world": "same world: in this case it is the same as a fleet that was not held before.",
     "more violated": "more violated: a fleet with more of the same nodes was violated.",
     "not decided": "not decided: neither shown to hold nor to violate; counts as not held.",
 }
@@ -57,7 +63,7 @@ _CONTENTS = (
     "evaluations.parquet: every fleet of the box, with what became of it and why",
     "estimates.parquet: every measure of each fleet and case; cells.parquet: every run",
     "summary.json: the answer as JSON; scenario.yaml, study.json: what was run, with every seed",
-    "runs/: what each run came to",
+    "runs/: what each run came to; failed/: why a run came to nothing",
 )
 
 
@@ -405,11 +411,10 @@ def _fresh(plan: Plan) -> Iterator[str]:
     validation = plan.findings.validation
     for case, judgment in validation.items():
         holds = "holds" if judgment.state == "held" else "is not shown to hold"
-        yield (
-            f"On seeds that the search did not use it {holds} with {case.name}: "
-            f"{judgment_in_words(judgment)}; surely within {100.0 * (1.0 + judgment.high):.1f} % "
-            "of the limit."
-        )
+        text = f"{holds} with {case.name}: {judgment_in_words(judgment)}"
+        if judgment.state != "failed":
+            text += f"; surely within {100.0 * (1.0 + judgment.high):.1f} % of the limit"
+        yield f"On seeds that the search did not use it {text}."
 
 
 def _spread(plan: Plan) -> Iterator[str]:
@@ -485,7 +490,7 @@ def _ledger(plan: Plan) -> list[Block]:
         Column("value", tuple(value_cell(each) for each in judged), rank=3),
         Column("limit", tuple(limit_cell(each) for each in judged), rank=5),
         Column("runs", tuple(figure(each.runs, "count") for each in judged), rank=4),
-        words("reason", [each.reason for each in kept], 6),
+        words("reason", [e.reason or j.reason for e, j in zip(kept, judged, strict=True)], 6),
     ]
     said = [text for verdict, text in _MEANINGS.items() if any(e.verdict == verdict for e in kept)]
     return [

@@ -149,7 +149,7 @@ class RunSet:
                 self._meter.ended(result.wall_s)
             # Which of several failures is raised does not depend on which came first.
             if stops and min(stops) < min(waiting, default=len(planned)):
-                raise _raised(stops[min(stops)])
+                raise raised(stops[min(stops)])
             yield result
 
     def _results(
@@ -265,5 +265,6 @@ def _shifted(meter: Meter, begun: float, done: float, _: int) -> None:
     meter(begun + done)
 
 
-def _raised(failure: Failure) -> FedsimError:
+def raised(failure: Failure) -> FedsimError:
+    """Return the error that a failure is, for a study that it ends."""
     return failure.error or SimulationError(failure.message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from copy import copy
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -204,6 +205,19 @@ def test_too_few_requests_at_low_traffic_tell_nothing():
     """What is not decided below all that is held does not end the search."""
     curve = _Curve(lambda factor: 2.0 < factor <= 3.33, 3.6)
     assert 3.33 / 1.01 <= _Climb(curve, 4.0).run().held <= 3.33
+
+
+def test_traffic_at_which_a_run_fails_is_not_held():
+    """It ends what is held, and what is shown to be violated is looked for above it."""
+    curve = _Curve(lambda factor: factor <= 3.33, 3.6)
+
+    def failing(factor):
+        found = curve(factor)
+        return replace(found, verdict="failed") if 2.1 < factor < 2.9 else found
+
+    looks = _Climb(failing, 4.0).run()
+    assert 2.1 / 1.01 <= looks.held <= 2.1
+    assert 3.6 <= looks.violated <= 3.6 * 1.01
 
 
 def test_budget_keeps_what_is_known():

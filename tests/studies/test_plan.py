@@ -11,9 +11,14 @@ from typer.testing import CliRunner
 import fedsim
 from fedsim.cli.app import app
 from fedsim.document import markdown
-from fedsim.errors import ScenarioError
+from fedsim.errors import PlugInError, ScenarioError
 from fedsim.report.plan import plan_report
 from fedsim.studies.plan.cases import World
+from fedsim.studies.plan.findings import find
+from fedsim.studies.plan.planning import stored_source
+from fedsim.studies.plan.result import Plan
+from fedsim.studies.records import Failure
+from fedsim.studies.store import Store
 
 A, B = "pools.us-a.count", "pools.eu-a.count"
 
@@ -179,6 +184,73 @@ class TestNeverTheAnswer:
         assert found.best == {A: 0, B: 1}
         violated = found.evaluations[found.evaluations[A] == 1].iloc[0]
         assert (violated["verdict"], violated["measure"]) == ("violated", "privacy violations")
+
+
+class TestFailingRuns:
+    """A router that raises with some fleets, and one that does with all."""
+
+    @pytest.fixture
+    def failing(self, scenario, folder, monkeypatch):
+        """Return the scenario with a router that raises where it knows so many nodes."""
+        (folder / "failing.py").write_text(
+            "from fedsim.federation.contracts import RouteTarget\n"
+            "class Failing:\n"
+            "    nodes = (2,)\n"
+            "    def __init__(self, context):\n"
+            "        self.catalog, self.turn = context.catalog, 0\n"
+            "    async def route(self, request):\n"
+            "        found = await self.catalog.find_by_capability(request.capability)\n"
+            "        if len(found) in self.nodes:\n"
+            "            raise ValueError(f'no place for {len(found)} nodes')\n"
+            "        self.turn += 1\n"
+            "        return RouteTarget(*found[self.turn % len(found)])\n"
+            "class Hopeless(Failing):\n"
+            "    nodes = (1, 2, 3)\n",
+            encoding="utf-8",
+        )
+        monkeypatch.syspath_prepend(folder)
+
+        def made(name):
+            router = {"router": f"failing:{name}"}
+            fleets = {A: [1, 3], B: {"values": [0]}}
+            more = {"vary": fleets, "survive": [], "replications": 4}
+            return scenario.changed({"federation": router, "plan": more})
+
+        return made
+
+    def test_are_a_verdict_of_their_fleet(self, failing, folder):
+        """The search goes on, and none of them is the answer; what is read again is the same."""
+        found = fedsim.plan(failing("Failing"), directory=folder / "failing", workers=1)
+        assert found.best == {A: 3, B: 0}
+        assert found.evaluations["verdict"].tolist() == ["violated", "failed", "held"]
+        assert len(found.failures) == (found.cells["state"] == "failed").sum() == 4
+        text = markdown(plan_report(found, ledger=True))
+        assert "4 of 16 runs failed, and count as not held. The first: us-a.count 2" in text
+        assert "no place for 2 nodes" in text.split("## Every fleet")[1]
+        opened = fedsim.open(found.save(folder / "failing", charts=False))
+        assert isinstance(opened, Plan)
+        assert markdown(plan_report(opened, ledger=True)) == text
+
+    def test_end_it_where_nothing_else_comes(self, failing, folder):
+        """Nothing is planned with a router that cannot work."""
+        with pytest.raises(PlugInError, match="no place for"):
+            fedsim.plan(failing("Hopeless"), directory=folder / "hopeless", workers=1)
+        assert not (folder / "hopeless" / "study.json").exists()
+
+    def test_on_fresh_seeds_are_said_of_the_answer(self, scenario, plan, folder):
+        """What was found stands, and is not shown to hold on seeds that the search did not use."""
+        stored = stored_source(Store.open(folder / "out"))
+
+        def source(cells):
+            if cells[0].replication < plan.spec.replications:
+                return stored(cells)
+            return [Failure("", cell.key, cell.replication, 1, "It is bad.") for cell in cells]
+
+        fresh = Plan(scenario, plan.spec, find(scenario, plan.spec, source), (), wall_s=1.0)
+        assert fresh.best == plan.best
+        assert "not shown to hold with us lost: a run failed (seed 1): It is bad." in markdown(
+            plan_report(fresh)
+        )
 
 
 def test_says_that_the_strategy_binds(scenario):

@@ -177,6 +177,7 @@ def find(
         found.outcome.status = "budget"
         return found
     search.run()
+    worlds.require_some()
     worlds.phase = "evidence"
     try:
         if found.best is not None and found.outcome.status == "found":
@@ -203,6 +204,8 @@ def _pilot(scenario: Scenario, spec: PlanSpec, found: Findings, case: Case) -> P
         return None
     rule = found.rule(case, point)
     judgment = found.worlds.judge(rule, min(LOOK, spec.replications))
+    if judgment.state == "failed":
+        return None
     series = next(
         (
             each
@@ -266,7 +269,7 @@ def _one_more(found: Findings, spec: PlanSpec) -> None:
         one, other = (found.rule(NORMAL, point).world for point in (best, more))
         count = min(LOOK, spec.replications)
         worlds.records(other, range(count))
-        if worlds.difference(name, one, other, count)[0] > 0.0:
+        if worlds.of(other) and worlds.difference(name, one, other, count)[0] > 0.0:
             worlds.records(other, range(spec.replications))
     found.steps = _worse_steps(found)
 

@@ -33,7 +33,7 @@ from fedsim.studies.plan.search import BudgetSpent, Found, Search
 from fedsim.studies.plan.verdict import OPEN, Judgment
 from fedsim.studies.plan.worlds import Source, Worlds, require_time
 from fedsim.studies.progress import Tell
-from fedsim.studies.records import Failure, Record
+from fedsim.studies.records import Record
 from fedsim.studies.store import Store, save_study, write_derived
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ class Headroom:
 
     Attributes:
         records: What every run came to.
-        failures: Always empty: a run that fails ends the study.
+        failures: The runs that came to nothing; no traffic of which one did is held.
         status: ``found``; ``none``: not even the least traffic was held; ``more``: the highest that
             was looked at is held; or ``budget``: the runs did not suffice.
     """
@@ -242,8 +242,8 @@ class Headroom:
         self.looks = looks
         self.planned = tuple(planned)
         self.store = store
-        self.records = tuple(record for world in worlds.known for record in worlds.of(world))
-        self.failures: tuple[Failure, ...] = ()
+        self.records = worlds.done
+        self.failures = worlds.failed
         self.status = looks.status
 
     def __repr__(self) -> str:
@@ -278,7 +278,7 @@ class Headroom:
     @property
     def warnings(self) -> list[str]:
         """What a user should know before trusting the answer, as sentences."""
-        return notes(self.scenario, self.records, "headroom")
+        return notes(self, "headroom")
 
     @cached_property
     def evaluations(self) -> DataFrame:
@@ -368,7 +368,8 @@ def headroom(
     Raises:
         ScenarioError: There is no objective, or something is wrong with the scenario.
         ArgumentError: An argument is of the wrong kind, or a number too small.
-        PlugInError: A plug-in raised, or did what its contract does not allow.
+        PlugInError: A plug-in raised, or did what its contract does not allow, at every traffic
+            that was looked at first. At some traffic alone it is the verdict, ``failed``.
         ResultsError: The directory is that of another study, or cannot be written.
     """
     if not isinstance(scenario, Scenario):
@@ -431,7 +432,9 @@ def _looks(scenario: Scenario, spec: PlanSpec, source: Source) -> tuple[Looks, W
         return search.judged(Point(0, point.counts))
 
     unit = 1.0 / heaviest if math.isfinite(heaviest) and heaviest > 0.0 else 1.0
-    return _Climb(judged, unit).run(), worlds
+    looks = _Climb(judged, unit).run()
+    worlds.require_some()
+    return looks, worlds
 
 
 def traffic_in_words(scenario: Scenario, factor: float) -> str:

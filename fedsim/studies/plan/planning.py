@@ -22,7 +22,7 @@ from fedsim.studies.plan.result import KIND, Plan, options
 from fedsim.studies.plan.search import BudgetSpent
 from fedsim.studies.plan.worlds import Source, lost_s
 from fedsim.studies.progress import Progress, Tell
-from fedsim.studies.records import Question, Record
+from fedsim.studies.records import Failure, Question, Record
 from fedsim.studies.runset import RunSet
 from fedsim.studies.store import Store
 
@@ -71,7 +71,8 @@ def plan(
     Raises:
         ScenarioError: There is nothing to plan, or something is wrong with it.
         ArgumentError: An argument is of the wrong kind, or a number too small.
-        PlugInError: A plug-in raised, or did what its contract does not allow.
+        PlugInError: A plug-in raised, or did what its contract does not allow, in all runs of the
+            first fleets. Of some fleets alone it is their verdict, ``failed``.
         ResultsError: The directory is that of another study, or cannot be written.
     """
     began_s = time.perf_counter()
@@ -123,12 +124,12 @@ def running(
     """
     question = Question(by=("stream",), diagnosed=False, lost_s=lost_s(scenario))
     planned: list[PlannedRun] = []
-    with RunSet(scenario, question=question, store=store, stops=lambda _: True, **how) as runs:
+    with RunSet(scenario, question=question, store=store, **how) as runs:
 
-        def source(cells: Sequence[Cell]) -> list[Record]:
+        def source(cells: Sequence[Cell]) -> list[Record | Failure]:
             begun = runs.planned(cells)
             planned.extend(begun)
-            return [each for each in runs.run(begun) if isinstance(each, Record)]
+            return list(runs.run(begun))
 
         yield source, planned
 
@@ -137,14 +138,14 @@ def stored_source(store: Store) -> Source:
     """Return what gives the records of a directory, where nothing is run again."""
     known = {(_named(run.cell.key), run.cell.replication): run for run in store.planned()}
 
-    def source(cells: Sequence[Cell]) -> list[Record]:
+    def source(cells: Sequence[Cell]) -> list[Record | Failure]:
         found = []
         for cell in cells:
             run = known.get((_named(cell.key), cell.replication))
-            record = None if run is None else store.result(run)
-            if not isinstance(record, Record):
+            result = None if run is None else store.result(run)
+            if result is None:
                 raise BudgetSpent
-            found.append(record)
+            found.append(result)
         return found
 
     return source

@@ -25,7 +25,7 @@ from fedsim.studies.plan.findings import Findings
 from fedsim.studies.plan.notes import notes
 from fedsim.studies.plan.search import Found
 from fedsim.studies.plan.verdict import OPEN
-from fedsim.studies.records import ALL, Failure, by_group, state_of
+from fedsim.studies.records import ALL, Failure, Record, by_group, state_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -66,7 +66,7 @@ class Plan:
     Attributes:
         confidence: That the answer holds the objective in all cases.
         records: What every run came to.
-        failures: Always empty: a run that fails ends the plan.
+        failures: The runs that came to nothing; no fleet of which one did is the answer.
         status: ``found``, ``none`` in the box, or ``budget``: the runs did not suffice.
     """
 
@@ -88,8 +88,8 @@ class Plan:
         self.store = store
         self.confidence = spec.confidence
         worlds = findings.worlds
-        self.records = tuple(record for world in worlds.known for record in worlds.of(world))
-        self.failures: tuple[Failure, ...] = ()
+        self.records = worlds.done
+        self.failures = worlds.failed
         self.status = findings.outcome.status
 
     def __repr__(self) -> str:
@@ -193,7 +193,8 @@ class Plan:
         """
         import pandas as pd
 
-        known = {record.id: record for record in self.records}
+        known: dict[str, Record | Failure] = {each.id: each for each in self.records}
+        known |= {each.id: each for each in self.failures}
         return pd.DataFrame(
             [
                 {**run.cell.key, "replication": run.cell.replication, "seed": run.seed}
@@ -255,7 +256,7 @@ class Plan:
                 "with, in what is minimized and in limits; cost_usd_per_hour in estimates() is "
                 "what it came to."
             )
-        return own + notes(self.scenario, self.records, "plan")
+        return own + notes(self, "plan")
 
     @property
     def plot(self) -> PlanPlots:

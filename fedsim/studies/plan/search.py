@@ -4,7 +4,8 @@ Fleets are looked at in ascending order, so that the first one that is held is t
 whatever route the others were left out. One is left out without a run where
 
 - it exceeds a limit, or no node of it may serve a stream in a case;
-- the world of one of its cases was violated before: it is the same world, so this assumes nothing;
+- the world of one of its cases was violated before, or a run of it failed: it is the same world, so
+  this assumes nothing;
 - more of equal nodes were violated in the same case. That takes it that equal nodes do not hurt;
   other nodes may, slow ones above all. In a box of more than ``LARGE`` fleets nodes of all kinds
   count here, and those that were left out so are looked at before the answer stands.
@@ -36,6 +37,7 @@ Verdict = Literal[
     "held",
     "violated",
     "not decided",
+    "failed",
     "over a limit",
     "unserved",
     "same world",
@@ -44,7 +46,7 @@ Verdict = Literal[
     "not needed",
     "open",
 ]
-"""What became of a fleet; ``open``: the search ended before it."""
+"""What became of a fleet; ``failed``: a run of it did; ``open``: the search ended before it."""
 
 
 class BudgetSpent(Exception):
@@ -137,7 +139,7 @@ class Search:
         self._loads = loads
         self._progress = progress or (lambda _: None)
         self._known: dict[Rule, Judgment] = {}
-        self._violated: dict[Rule, Point] = {}
+        self._not_held: dict[Rule, Point] = {}
         self._largest: dict[tuple[object, ...], list[Rule]] = {}
         self._recent: Counter[int] = Counter()
         self._order = 0
@@ -258,18 +260,19 @@ class Search:
         """Return why a fleet needs no run, and whether that is to be tested before the answer."""
         rules = [(case, self._rule(case, point)) for case in self._cases]
         for case, rule in rules:
-            if rule in self._violated:
-                own = self._violated[rule] == point
-                verdict: Verdict = "violated" if own else "same world"
-                return Found(verdict, case.name, self._known[rule]), False
+            if rule in self._not_held:
+                known = self._known[rule]
+                own: Verdict = "failed" if known.state == "failed" else "violated"
+                verdict: Verdict = own if self._not_held[rule] == point else "same world"
+                return Found(verdict, case.name, known), False
         for case, rule in rules:
             for larger in self._largest.get(self._family(rule), ()):
                 same = self._is_fewer(rule, larger)
                 if same is not None:
                     fleet = self._words(larger.world)
                     text = f"{fleet} were violated"
-                    known = self._known[larger]
-                    return Found("more violated", case.name, known, text), not same
+                    more = self._known[larger]
+                    return Found("more violated", case.name, more, text), not same
         return None, False
 
     def _words(self, world: World) -> str:
@@ -327,8 +330,9 @@ class Search:
         for count in looks(self._replications):
             for case in cases:
                 known[case] = self._judge_at(point, case, count)
-                if known[case].state == "violated":
-                    return Found("violated", case.name, known[case], retested=retested)
+                state = known[case].state
+                if state in ("violated", "failed"):
+                    return Found(state, case.name, known[case], retested=retested)
         undecided = [case for case in cases if known[case].state == "undecided"]
         worst = max(undecided or cases, key=lambda case: _height(known[case]))
         verdict: Verdict = "not decided" if undecided else "held"
@@ -343,10 +347,11 @@ class Search:
 
     def _judge(self, rule: Rule, count: int, case: Case, point: Point) -> Judgment:
         known = self._known[rule] = self._oracle.judge(rule, count)
-        if known.state == "violated" and rule not in self._violated:
-            self._violated[rule] = point
+        if known.state in ("violated", "failed") and rule not in self._not_held:
+            self._not_held[rule] = point
             self._order += 1
             self._recent[self._cases.index(case)] = self._order
+        if known.state == "violated":
             family = self._largest.setdefault(self._family(rule), [])
             family[:] = [each for each in family if not self._within(each, rule)] + [rule]
         return known
@@ -360,7 +365,7 @@ class Search:
             point = self._box.point(place)
             self._progress(len(self._box) - place)
             same = next(
-                (case for case in self._cases if self._rule(case, point) in self._violated), None
+                (case for case in self._cases if self._rule(case, point) in self._not_held), None
             )
             self.outcome.retested += 1
             if same is not None:

@@ -33,8 +33,9 @@ _BOUNDS = (-1.0, math.inf)
 
 _MOST_NEEDED = 10_000
 
-State = Literal["open", "violated", "held", "undecided"]
-"""``open``: more replications are to come. ``undecided`` counts as not held, and excludes none."""
+State = Literal["open", "violated", "held", "undecided", "failed"]
+"""``open``: more replications are to come. ``undecided`` counts as not held, and excludes none; so
+does ``failed``: a run came to nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

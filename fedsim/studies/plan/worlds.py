@@ -24,16 +24,20 @@ from fedsim.studies.plan.cases import Rule, World
 from fedsim.studies.plan.fleets import Fleets, own_counts
 from fedsim.studies.plan.search import BudgetSpent
 from fedsim.studies.plan.verdict import Judgment, Series, judged
-from fedsim.studies.records import MEASURE_PLACES, Record
+from fedsim.studies.records import MEASURE_PLACES, Failure, Record
+from fedsim.studies.runset import raised
 from fedsim.studies.statistics import paired_difference
 
-Source = Callable[[Sequence[Cell]], Sequence[Record]]
-"""Gives the record of each cell; raises `BudgetSpent` where one is not there and may not be run."""
+Source = Callable[[Sequence[Cell]], Sequence[Record | Failure]]
+"""Gives what each cell came to; raises `BudgetSpent` where one is not there and may not be run."""
 
 WORLD = "world"
 """The column of the key that says what became of the fleet."""
 
 _NAMES = {"privacy_violations": "privacy violations", "model_violations": "wrong models"}
+_HOPELESS = 3
+"""Worlds of which a run failed before any run of any world was done, that end a plan."""
+
 _PAIRED = 0.98
 """The two-sided confidence of a difference that is shown at 99 %."""
 
@@ -96,6 +100,7 @@ class Worlds:
         self._spec = spec
         self._source = source
         self._records: dict[World, dict[int, Record]] = {}
+        self._failed: dict[World, dict[int, Failure]] = {}
         self._reference: dict[tuple[int, float], dict[int, Record]] = {}
         self.phase = "search"
         self.runs: Counter[str] = Counter()
@@ -108,22 +113,51 @@ class Worlds:
 
     @property
     def known(self) -> Sequence[World]:
-        """The worlds of which there are runs."""
-        return list(self._records)
+        """The worlds of which there are runs, but for those of which a run failed."""
+        return [world for world in self._records if self.of(world)]
+
+    @property
+    def done(self) -> tuple[Record, ...]:
+        """What every run came to that did not fail, world by world."""
+        return tuple(found[n] for found in self._records.values() for n in sorted(found))
+
+    @property
+    def failed(self) -> tuple[Failure, ...]:
+        """Why runs failed, world by world."""
+        return tuple(found[n] for found in self._failed.values() for n in sorted(found))
 
     def of(self, world: World) -> list[Record]:
-        """Return the records of a world in the order of their replications; none where not run."""
+        """Return the records of a world in the order of their replications.
+
+        There are none where it was not run. Nor are there where a run failed on which verdicts
+        would rest: an estimate from the others would be of calm runs.
+        """
         found = self._records.get(world, {})
+        if self._failure(world, range(self._spec.replications)) is not None:
+            return []
         return [found[number] for number in sorted(found)]
 
     def judge(self, rule: Rule, replications: int) -> Judgment:
         """Return what is known of a world after so many replications at least."""
-        return self.judged(rule, self.records(rule.world, range(replications)))
+        return self._judge(rule, range(replications))
 
     def fresh(self, rule: Rule) -> Judgment:
         """Return what a world comes to on as many replications that nothing was chosen by."""
         count = self._spec.replications
-        return self.judged(rule, self.records(rule.world, range(count, 2 * count)))
+        return self._judge(rule, range(count, 2 * count))
+
+    def _judge(self, rule: Rule, replications: Sequence[int]) -> Judgment:
+        records = self.records(rule.world, replications)
+        failure = self._failure(rule.world, replications)
+        if failure is None:
+            return self.judged(rule, records)
+        reason = f"a run failed (seed {failure.seed}): {failure.message.splitlines()[0]}"
+        return Judgment("failed", len(replications), reason=reason)
+
+    def _failure(self, world: World, replications: Sequence[int]) -> Failure | None:
+        """Return why the first of some replications failed, or None."""
+        found = self._failed.get(world, {})
+        return next((found[number] for number in replications if number in found), None)
 
     def judged(self, rule: Rule, records: Sequence[Record]) -> Judgment:
         """Return what records come to."""
@@ -162,22 +196,39 @@ class Worlds:
     def records(self, world: World, replications: Sequence[int]) -> list[Record]:
         """Return the records of some replications of a world, which are run where need be.
 
+        Those that fail are left out.
+
         Raises:
             BudgetSpent: They need more runs than there may be.
+            FedsimError: Nothing but failures came of the first worlds.
         """
-        known = self._records.get(world, {})
-        missing = [number for number in replications if number not in known]
+        known, failed = self._records.get(world, {}), self._failed.get(world, {})
+        missing = [n for n in replications if n not in known and n not in failed]
         if missing:
             budget = self._spec.budget
             if budget is not None and self.total + len(missing) > budget:
                 raise BudgetSpent
             cells = [self.cell(world, number) for number in missing]
-            records = self._source(cells)
-            known = self._records.setdefault(world, {})
-            known |= {record.replication: record for record in records}
+            for found in self._source(cells):
+                if isinstance(found, Failure):
+                    self._failed.setdefault(world, {})[found.replication] = found
+                else:
+                    self._records.setdefault(world, {})[found.replication] = found
             self.runs[self.phase] += len(missing)
-            self._require_paired(world, missing)
-        return [known[number] for number in replications]
+            known = self._records.get(world, {})
+            self._require_paired(world, [number for number in missing if number in known])
+            if len(self._failed) >= _HOPELESS:
+                self.require_some()
+        return [known[number] for number in replications if number in known]
+
+    def require_some(self) -> None:
+        """Check that some run did not fail, if there were any.
+
+        Raises:
+            FedsimError: Why the first failed, as all did: the plug-in is wrong everywhere.
+        """
+        if self._failed and not self._records:
+            raise raised(self.failed[0])
 
     def _require_paired(self, world: World, replications: Sequence[int]) -> None:
         """Check that a world met the arrivals of others with the same traffic."""
