@@ -278,7 +278,7 @@ class Headroom:
     @property
     def warnings(self) -> list[str]:
         """What a user should know before trusting the answer, as sentences."""
-        return notes(self, "headroom")
+        return notes(self.scenario, self.records, self.failures, "headroom")
 
     @cached_property
     def evaluations(self) -> DataFrame:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from fedsim.results.slo import SHARES
+from fedsim.scenario.spec import Scenario
 from fedsim.studies.cautions import alike
 from fedsim.studies.points import in_words
-
-if TYPE_CHECKING:
-    from fedsim.studies.plan.headroom import Headroom
-    from fedsim.studies.plan.result import Plan
+from fedsim.studies.records import Failure, Record
 
 
-def notes(study: Plan | Headroom, kind: str) -> list[str]:
+def notes(
+    scenario: Scenario, records: Sequence[Record], failures: Sequence[Failure], kind: str
+) -> list[str]:
     """Return what is to be known of the objective, then of runs that failed, and their warnings.
 
     Args:
-        study: What judges the objective of a scenario.
-        kind: What it is, such as ``plan``.
+        scenario: The scenario, which has an objective.
+        records: What the runs came to.
+        failures: The runs that came to nothing.
+        kind: What judges the objective, such as ``plan``.
     """
-    slo = study.scenario.slo
+    slo = scenario.slo
     assert slo is not None
     found = []
     bounded = [key for bounds in (slo.bounds, *slo.streams.values()) for key in bounds]
@@ -29,18 +31,18 @@ def notes(study: Plan | Headroom, kind: str) -> list[str]:
             "The objective bounds times of successful requests alone: a fleet that refuses "
             "requests looks fast. Add success_rate or goodput to slo."
         )
-    if study.scenario.study.steady_state:
+    if scenario.study.steady_state:
         text = f"study.steady_state has no effect on a {kind}, whose verdicts are on windows."
         found.append(text)
-    count = len(study.records) + len(study.failures)
-    if study.failures:
-        first = study.failures[0]
+    count = len(records) + len(failures)
+    if failures:
+        first = failures[0]
         found.append(
-            f"{len(study.failures)} of {count} runs failed, and count as not held. The first: "
+            f"{len(failures)} of {count} runs failed, and count as not held. The first: "
             f"{in_words(first.key)}, replication {first.replication} (seed {first.seed}): "
             f"{first.message.splitlines()[0]}"
         )
     return found + [
         f"{len(seeds)} of {count} runs (here seed {seeds[0]}): {sentence}"
-        for sentence, seeds in alike((each.seed, each.warnings) for each in study.records)
+        for sentence, seeds in alike((each.seed, each.warnings) for each in records)
     ]

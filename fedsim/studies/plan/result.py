@@ -256,7 +256,7 @@ class Plan:
                 "with, in what is minimized and in limits; cost_usd_per_hour in estimates() is "
                 "what it came to."
             )
-        return own + notes(self, "plan")
+        return own + notes(self.scenario, self.records, self.failures, "plan")
 
     @property
     def plot(self) -> PlanPlots:
