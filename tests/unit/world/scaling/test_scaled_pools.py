@@ -15,12 +15,15 @@ from fedsim.world.faults.config import FaultConfig
 from fedsim.world.faults.gray import Slowdown
 from fedsim.world.faults.maintenance import Drain, RollingDeployment
 from fedsim.world.faults.stopping import Crash, Outage, Spot
+from fedsim.world.scalers.aibrix import AibrixApa, ApaSignal
 from fedsim.world.scalers.config import ScalerConfig
+from fedsim.world.scalers.keda import Keda, KedaSignal
 from fedsim.world.scalers.knative import Knative, KnativeSignal
 from fedsim.world.scalers.preset import Preset
 from fedsim.world.scalers.ratio import Hpa, HpaSignal
 from fedsim.world.scalers.ray_serve import RayServe
 from fedsim.world.scalers.schedule import Appointment, Schedule
+from fedsim.world.scalers.skyserve import SkyServe, SkyServeSignal
 from tests.given import Given, GivenArrivals
 from tests.simulated import Federation, Outcome, run_world, small_world
 
@@ -69,6 +72,19 @@ def changes(outcome: Outcome, kind: str) -> list[tuple[float, str, str, str]]:
 def decided(outcome: Outcome) -> list[tuple[float, int]]:
     """Return when the scaler wanted how many nodes."""
     return [(time_s, int(after)) for time_s, _, _, after in changes(outcome, "scaler")]
+
+
+def assert_paid(outcome: Outcome, nodes: int, end_s: float, *, start_s: float = 0.0) -> None:
+    """Check that what is paid is the integral of the nodes that are there, from order to end."""
+    steps = [(0.0, nodes)]
+    for at_s, _, _, after in changes(outcome, "presence"):
+        steps += [(at_s, (after == "starting") - (after == "absent"))]
+    totals = outcome.tables.node_totals
+    for column, begin_s, until_s in (
+        ("paid_s", 0.0, outcome.end_s), ("window_paid_s", start_s, end_s),
+    ):  # fmt: skip
+        area = sum(step * max(until_s - max(at_s, begin_s), 0.0) for at_s, step in steps)
+        assert totals[column].sum() == pytest.approx(area, rel=1e-12)
 
 
 def reasons(outcome: Outcome) -> list[str]:
@@ -149,14 +165,7 @@ class TestCosts:
         outcome = run_world(world(plan, 8.0, warmup_s=30.0, slots=3))
         totals = outcome.tables.node_totals
 
-        steps = [(0.0, 1)]
-        for at_s, _, _, after in changes(outcome, "presence"):
-            steps += [(at_s, (after == "starting") - (after == "absent"))]
-        for column, start_s, end_s in (
-            ("paid_s", 0.0, outcome.end_s), ("window_paid_s", 30.0, 100.0),
-        ):  # fmt: skip
-            area = sum(step * max(end_s - max(at_s, start_s), 0.0) for at_s, step in steps)
-            assert totals[column].sum() == pytest.approx(area, rel=1e-12)
+        assert_paid(outcome, 1, 100.0, start_s=30.0)
         assert (totals["window_up_s"] <= totals["window_paid_s"]).all()
         assert totals["window_up_s"].sum() == pytest.approx(
             totals["window_paid_s"].sum() - 5.0 - _draining_s(outcome, 30.0), abs=1e-9
@@ -232,7 +241,9 @@ class TestPresets:
             decides=preset, max=others.pop("most", 20), **others.pop("scaler", {})
         )
         settings = {"nodes": 3, "slots": 1000, **others}
-        return run_world(world(scaler, arrivals, **settings))
+        return run_world(
+            world(scaler, arrivals, **settings), Federation(strategy="least_connections")
+        )
 
     def test_hpa_goes_from_3_to_20_in_three_ticks_and_stays_five_minutes(self):
         """160 requests in flight for a target of 8; they end together at 101 s."""
@@ -267,6 +278,62 @@ class TestPresets:
         ((at_s, nodes),) = decided(outcome)
         assert nodes == 7
         assert at_s == pytest.approx(31.0, abs=0.11)  # it knows nothing before the first sample
+
+    def test_keda_takes_its_part_of_the_queue_and_shrinks_five_minutes_after_it(self):
+        """One of 46 requests is served every 10 s, from 1 s on, and a node may have 10 that wait.
+
+        At 15 s 44 wait: 5 nodes. 41 still do at 45 s, 31 at 150 s, 21 at 240 s and 11 at 345 s:
+        what these ask for counts for 300 s. Whatever comes meanwhile goes to the new nodes.
+        """
+        signal = KedaSignal(target=10.0, window_s=1.0)
+        arrivals = [(1.0, 46), *((float(at_s), 1) for at_s in range(103, 340, 10))]
+        outcome = self._run(
+            Keda(signal=signal), arrivals, nodes=1, slots=1, service_s=10.0, duration_s=700.0
+        )
+        assert decided(outcome) == [(15.0, 5), (345.0, 4), (450.0, 3), (540.0, 2), (645.0, 1)]
+        late = outcome.requests[outcome.requests["arrived_s"] > 100.0]
+        assert late["queue_wait_s"].max() == 0.0
+        assert "node-0" not in set(late["node"])
+        assert_paid(outcome, 1, 700.0)
+
+    def test_skyserve_grows_after_15_decisions_and_shrinks_after_60(self):
+        """A request every 4 s for a target of one every 10 s: 3 nodes, from the 15th decision on.
+
+        The first decision that knows a rate is at 20 s, and five minutes of them end at 300 s. From
+        600 s on a request comes every 20 s: at 620 s the last minute has 11 and asks for two nodes,
+        and at 1,800 s, with the 60th decision to shrink, for one.
+        """
+        arrivals = [(2.0 + 4.0 * n, 1) for n in range(150)]
+        arrivals += [(610.0 + 20.0 * n, 1) for n in range(65)]
+        preset = SkyServe(signal=SkyServeSignal(target=0.1))
+        outcome = self._run(preset, arrivals, nodes=1, slots=1, service_s=8.0, duration_s=1900.0)
+        assert decided(outcome) == [(300.0, 3), (1800.0, 1)]
+        late = outcome.requests[outcome.requests["arrived_s"] > 300.0]
+        assert late["queue_wait_s"].max() == 0.0
+        assert_paid(outcome, 1, 1900.0)
+
+    def test_skyserve_does_not_follow_bursts(self):
+        """Two minutes that ask for three nodes are over before five have asked."""
+        arrivals = [(2.0 + 4.0 * n, 1) for n in range(500) if n % 60 < 30]
+        preset = SkyServe(signal=SkyServeSignal(target=0.1))
+        outcome = self._run(preset, arrivals, nodes=1, duration_s=1900.0)
+        assert decided(outcome) == []
+
+    def test_aibrix_grows_within_its_bound_and_halves_every_five_minutes(self):
+        """32 requests on 4 nodes for a target of 5: 7 nodes, whose mean is within its tolerance.
+
+        Three more at 50 s go to the new nodes, and make it 5 a node. They end at 151 s, and five
+        minutes after the last change half of the nodes go, rounded down, and again.
+        """
+        preset = AibrixApa(signal=ApaSignal(of="in_flight", target=5.0, window_s=1.0))
+        arrivals = [(1.0, 32), (50.0, 3)]
+        outcome = self._run(
+            preset, arrivals, nodes=4, slots=1000, service_s=101.0, duration_s=700.0
+        )
+        assert decided(outcome) == [(15.0, 7), (315.0, 3), (615.0, 1)]
+        late = outcome.requests[outcome.requests["arrived_s"] > 40.0]
+        assert set(late["node"]) == {"node-4", "node-5", "node-6"}
+        assert_paid(outcome, 4, 700.0)
 
     def test_what_is_ordered_serves(self):
         """An overload of one node is served by those that come, and nothing waits at the end."""
