@@ -11,6 +11,7 @@ import re
 import sys
 from pathlib import Path
 
+from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -48,3 +49,4 @@ def _prepare(_app: Sphinx, page: str, source: list[str]) -> None:
 def setup(app: Sphinx) -> None:
     """Connect what this file adds to Sphinx."""
     app.connect("source-read", _prepare)
+    app.add_lexer("csv", TextLexer)  # GitHub knows it, Pygments does not

@@ -45,6 +45,7 @@ TEXTS = {
     units.TOKEN_RATE.pattern(): "rate of tokens",
     units.PRICE.pattern(): "price",
     units.SHARE.pattern(): "percentage",
+    units.GROWTH.pattern(): "growth per month",
 }
 
 MOST_LINKS = 3

@@ -43,7 +43,7 @@ LONG = {
     "pitfalls",
     "resilience",
     "studies",
-    "verification",
+    "validation",
     "workloads",
 }
 """The pages whose examples run for more than a few seconds."""
