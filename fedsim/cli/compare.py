@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,15 +18,23 @@ from fedsim.cli.options import (
     Out,
     Overrides,
     Quiet,
-    ScenarioPath,
     Seed,
     Workers,
     parsed,
 )
-from fedsim.cli.output import present, repeat_command, result_directory
+from fedsim.cli.output import (
+    present,
+    print_json,
+    repeat_command,
+    require_folder,
+    result_directory,
+    write_text,
+)
 from fedsim.cli.studying import run_study
 
 if TYPE_CHECKING:
+    from fedsim.document import Document
+    from fedsim.scenario.spec import Scenario
     from fedsim.studies.comparison import Comparison
 
 Replications = Annotated[
@@ -40,6 +50,18 @@ Routers = Annotated[
         "commit, or such as litellm/least-busy. Repeatable.",
     ),
 ]
+Scenarios = Annotated[
+    list[Path],
+    typer.Argument(metavar="SCENARIO...", help="Scenario files.", show_default=False),
+]
+Markdown = Annotated[
+    Path | None,
+    typer.Option(
+        "--markdown",
+        metavar="FILE",
+        help="Write the matrix of scenarios and strategies to FILE, for a pull request.",
+    ),
+]
 Baseline = Annotated[
     str | None,
     typer.Option("--baseline", metavar="NAME", help="Baseline for the differences."),
@@ -47,13 +69,14 @@ Baseline = Annotated[
 
 
 def compare(
-    scenario: ScenarioPath,
+    scenarios: Scenarios,
     overrides: Overrides = None,
     replications: Replications = None,
     routers: Routers = None,
     baseline: Baseline = None,
     seed: Seed = None,
     out: Out = None,
+    markdown: Markdown = None,
     fresh: Fresh = False,
     workers: Workers = None,
     dask: Dask = None,
@@ -62,50 +85,138 @@ def compare(
 ) -> None:
     """Compare strategies and routers on the same seeds: ranking, differences, tables and charts.
 
-    With --out, what DIR has of the same comparison is not run again. Status 1 if a run failed, or
-    if no strategy holds the objective in every replication.
+    Of several scenarios a matrix is shown, and each has a folder of its name in DIR. With --out,
+    what DIR has of the same comparison is not run again. Status 1 if a run failed, or if no
+    strategy holds the objective of a scenario in every replication.
     """
     with reported():
         from fedsim.scenario.load import load
 
-        loaded = load(scenario, parsed(overrides)).changed(seed=seed)
-        directory = result_directory(out, loaded.name, "compare", loaded.seed)
-        from fedsim.report.comparison import comparison_report
-        from fedsim.studies.cautions import load_warnings
-        from fedsim.studies.compare import compare as run_comparison
+        changes, several = parsed(overrides), len(scenarios) > 1
+        loaded = [load(path, changes).changed(seed=seed) for path in scenarios]
+        _require_names(loaded)
+        require_folder(markdown)
+        more = tuple(_options(replications, routers, baseline))
+        asked = {
+            "routers": dict(map(_named, routers or [])),
+            "replications": replications,
+            "baseline": baseline,
+        }
+        how = {"fresh": fresh or out is None, "workers": workers, "dask": dask}
+        parts = []
+        for path, scenario in zip(scenarios, loaded, strict=True):
+            to = out / scenario.name if out is not None and several else out
+            directory = result_directory(to, scenario.name, "compare", scenario.seed)
+            repeat = repeat_command("compare", path, scenario.seed, overrides, to, *more)
+            parts.append(_Part(scenario, directory, repeat))
+        for part in parts:
+            part.run(asked, how, silent=quiet or as_json)
+        matrix = partial(_matrix, parts, _repeat(scenarios, seed, overrides, more, out, markdown))
+        if markdown is not None:
+            from fedsim.document import markdown as as_markdown
 
-        more = _options(replications, routers, baseline)
-        repeat = repeat_command("compare", scenario, loaded.seed, overrides, out, *more)
-        result = run_study(
-            partial(
-                run_comparison,
-                loaded,
-                routers=dict(map(_named, routers or [])),
-                replications=replications,
-                baseline=baseline,
-            ),
-            directory,
-            repeat,
-            fresh=fresh or out is None,
-            workers=workers,
-            dask=dask,
-            silent=quiet or as_json,
-        )
-        overloads = load_warnings(loaded)
-        data, report = (
-            partial(_json, result, overloads),
-            partial(comparison_report, result, overloads),
-        )
-        present(directory, repeat, data, report, quiet=quiet, as_json=as_json)
-        if result.failures or (loaded.slo is not None and not result.holding):
+            write_text(markdown, as_markdown(matrix()))
+        _present(parts, matrix, quiet=quiet, as_json=as_json)
+        if any(part.missed for part in parts):
             raise typer.Exit(MISSED)
 
 
-def _json(comparison: Comparison, overloads: list[str]) -> dict[str, Any]:
-    from fedsim.studies.storage import comparison_json
+class _Part:
+    """The comparison of one scenario.
 
-    found = comparison_json(comparison)
-    return found | {"warnings": [*overloads, *found["warnings"]]}
+    Args:
+        scenario: The scenario.
+        directory: Where it is written.
+        repeat: The command that gives it again.
+    """
+
+    def __init__(self, scenario: Scenario, directory: Path, repeat: str) -> None:
+        self.scenario, self.directory, self.repeat = scenario, directory, repeat
+
+    def run(self, asked: Mapping[str, Any], how: Mapping[str, Any], *, silent: bool) -> None:
+        """Run it and write it."""
+        from fedsim.studies.cautions import load_warnings
+        from fedsim.studies.compare import compare as run_comparison
+
+        study = partial(run_comparison, self.scenario, **asked)
+        self.result: Comparison = run_study(
+            study, self.directory, self.repeat, silent=silent, **how
+        )
+        self.overloads = load_warnings(self.scenario)
+
+    @property
+    def missed(self) -> bool:
+        """Whether a run failed, or no strategy holds the objective."""
+        result = self.result
+        return bool(result.failures or (self.scenario.slo is not None and not result.holding))
+
+    def json(self) -> dict[str, Any]:
+        """Return the result as plain values."""
+        from fedsim.studies.storage import comparison_json
+
+        found = comparison_json(self.result)
+        return found | {"warnings": [*self.overloads, *found["warnings"]]}
+
+
+def _present(
+    parts: Sequence[_Part], matrix: Callable[[], Document], *, quiet: bool, as_json: bool
+) -> None:
+    """Print one comparison as it is, and several as their matrix."""
+    from fedsim.report.comparison import comparison_report
+
+    if len(parts) == 1:
+        (part,) = parts
+        report = partial(comparison_report, part.result, part.overloads)
+        present(part.directory, part.repeat, part.json, report, quiet=quiet, as_json=as_json)
+    elif as_json:
+        known = [
+            {**each.json(), "directory": str(each.directory), "repeat": each.repeat}
+            for each in parts
+        ]
+        print_json({"comparisons": known})
+    elif quiet:
+        typer.echo("\n".join(str(each.directory) for each in parts))
+    else:
+        from fedsim.cli.terminal import show
+
+        show(matrix())
+        typer.echo("\n".join(["", *(f"Written to {each.directory}/" for each in parts)]))
+
+
+def _matrix(parts: Sequence[_Part], repeat: str) -> Document:
+    """Return the matrix of comparisons."""
+    from fedsim.report.matrix import matrix_report
+
+    overloads = [f"{each.scenario.name}: {text}" for each in parts for text in each.overloads]
+    return matrix_report([each.result for each in parts], overloads, repeat)
+
+
+def _require_names(scenarios: Sequence[Scenario]) -> None:
+    """Check that scenarios have names of their own; raises ``ResultsError``."""
+    from fedsim.errors import ResultsError
+
+    names = [each.name for each in scenarios]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        msg = f"two scenarios are called {twice!r}, and each is written under its name; rename one"
+        raise ResultsError(msg)
+
+
+def _repeat(
+    scenarios: Sequence[Path],
+    seed: int | None,
+    overrides: Sequence[str] | None,
+    more: Sequence[str],
+    out: Path | None,
+    markdown: Path | None,
+) -> str:
+    """Return the command that gives the matrix again."""
+    words = ["fedsim", "compare", *map(str, scenarios)]
+    for name, value in (("--seed", seed), ("--out", out), ("--markdown", markdown)):
+        words += [] if value is None else [name, str(value)]
+    for text in overrides or ():
+        words += ["--set", text]
+    return shlex.join([*words, *more])
 
 
 def _named(router: str) -> tuple[str, str]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from fedsim.cli.failures import MISSED, reported
 from fedsim.cli.options import Json, Workers
-from fedsim.cli.output import print_json
+from fedsim.cli.output import print_json, require_folder, write_text
 from fedsim.cli.progress import progress_bar
-
-if TYPE_CHECKING:
-    from fedsim.testing.expectations import Tested
 
 Places = Annotated[
     list[Path],
@@ -56,6 +53,7 @@ def test(
 
         from fedsim.testing.expectations import load_expecting, scenario_files, undecidable
 
+        require_folder(junit)
         began_s = time.perf_counter()
         loaded = [load_expecting(path) for path in scenario_files(scenarios)]
         for scenario in loaded:
@@ -67,7 +65,10 @@ def test(
         how = How(update, tolerance, "fedsim test --update", out)
         with progress_bar(as_json, "testing") as report:
             tests = list(suite(loaded, how, workers, report))
-        _write(junit, tests)
+        if junit is not None:
+            from fedsim.testing.report import junit as as_junit
+
+            write_text(junit, as_junit(tests))
         if as_json:
             from fedsim.testing.report import tests_json
 
@@ -79,16 +80,3 @@ def test(
             show(tests_report(tests, wall_s=time.perf_counter() - began_s))
         if not all(each.passed for each in tests):
             raise typer.Exit(MISSED)
-
-
-def _write(path: Path | None, tests: list[Tested]) -> None:
-    if path is None:
-        return
-    from fedsim.errors import ResultsError
-    from fedsim.testing.report import junit
-
-    try:
-        path.write_text(junit(tests), encoding="utf-8")
-    except OSError as error:
-        msg = f"cannot write {path}: {error.strerror or error}"
-        raise ResultsError(msg) from error

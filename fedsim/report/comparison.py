@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 _COMPARED = 6
 """Differences are shown of the measures up to this place among the columns of a table."""
 
-_GROUPED = (CHIEF, "latency_p99_s", "ttft_p99_s")
-"""The measures that are shown by stream and by region of origin."""
+CENTRAL = (CHIEF, "latency_p99_s", "ttft_p99_s")
+"""The measures that are shown by stream, by region of origin, and of several scenarios."""
 
 _BEST = (
     "best: in how many of 10,000 sets of whole replications, drawn again from those there are, "
@@ -124,7 +124,7 @@ def _ranking(comparison: Comparison) -> list[Block]:
     ]
     of_tokens = measured(placed(tokens=True), table, withheld)
     blocks += [Table((*names, *of_tokens), "summary.json")] if of_tokens else []
-    return [*blocks, Sentence(_ties(comparison) + text)]
+    return [*blocks, Sentence(ties(comparison) + text)]
 
 
 def _percentile(comparison: Comparison) -> str:
@@ -134,7 +134,7 @@ def _percentile(comparison: Comparison) -> str:
     return "the mean over replications of each run's percentile"
 
 
-def _ties(comparison: Comparison) -> str:
+def ties(comparison: Comparison) -> str:
     """Return a sentence on the strategies that may be as good as the first, or nothing."""
     first = comparison.ranking()[0]
     table = comparison.differences(CHIEF, first)
@@ -201,7 +201,7 @@ def _contents(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _groups(comparison: Comparison, by: str, title: str) -> list[Block]:
-    """Return a table for each of ``_GROUPED`` with a column per group, if there are several."""
+    """Return a table for each of ``CENTRAL`` with a column per group, if there are several."""
     if by not in comparison.groupings:
         return []
     table = comparison.by(by)
@@ -211,7 +211,7 @@ def _groups(comparison: Comparison, by: str, title: str) -> list[Block]:
     order = comparison.ranking()
     counts = successes(table, len(comparison.seeds)).unstack("group").reindex(order)
     blocks: list[Block] = []
-    for measure in (MEASURES[name] for name in _GROUPED if table[name].notna().any()):
+    for measure in (MEASURES[name] for name in CENTRAL if table[name].notna().any()):
         values = table[measure.name].unstack("group").reindex(order)
         columns = [words("strategy", order)]
         columns += [

@@ -22,6 +22,7 @@ from fedsim.errors import DeadlockError, InternalError
 from fedsim.results.measures import MEASURES
 from fedsim.results.run import Run
 from fedsim.studies.cells import replication_seed
+from fedsim.studies.comparison import Comparison
 from tests import small_scenario
 
 SHORT = "duration=8s"
@@ -315,6 +316,41 @@ class TestCompare:
         lines = done.stdout.splitlines()
         assert all(len(line) <= 80 for line in lines if not line.startswith("  fedsim "))
         assert (folder / "runs/small-compare-3/replications.parquet").exists()
+
+    def test_a_matrix_of_scenarios(self, folder, monkeypatch):
+        """Several scenarios are shown as a matrix, and each has a folder of its own."""
+        monkeypatch.setattr(Comparison, "save", lambda _, to: to)  # is tested with one scenario
+        text = (folder / "small.yaml").read_text("utf-8")
+        (folder / "other.yaml").write_text(text.replace("name: small", "name: other"), "utf-8")
+        words = ("other.yaml", "--workers", "1", "--replications", "1", "--out", "both")
+        done = short("compare", *words, "--markdown", "report.md")
+        assert done.exit_code == 0, done.output
+        assert done.stdout.startswith(
+            "2 scenarios: 2 strategies\n  - small (1 replication, seed 3)"
+        )
+        assert done.stdout.endswith("Written to both/small/\nWritten to both/other/\n")
+        written = (folder / "report.md").read_text("utf-8")
+        assert "| other | " in written
+        assert "# 2 scenarios: 2 strategies" in written
+        found = json.loads(short("compare", *words, "--json").stdout)["comparisons"]
+        assert [each["scenario"] for each in found] == ["small", "other"]
+        command = shlex.split(written.partition("```shell\n")[2].partition("\n")[0])
+        assert fedsim_command(*command[1:], "--quiet").stdout == "both/small\nboth/other\n"
+        assert (folder / "report.md").read_text("utf-8") == written
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (("small.yaml",), "two scenarios are called 'small'"),
+            (("--markdown", "none/report.md"), "there is no folder none; make it first"),
+        ],
+    )
+    def test_what_cannot_be_written_is_said_before_running(self, folder, words, message):
+        """Status 2, and nothing is run or written."""
+        done = short("compare", *words)
+        assert done.exit_code == 2
+        assert message in done.stderr
+        assert not (folder / "runs").exists()
 
     def test_json(self, folder):
         """The JSON is the directory's summary, with the directory and the command."""

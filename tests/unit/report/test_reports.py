@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from fedsim.html import html
 from fedsim.report.check import check_report
 from fedsim.report.comparison import comparison_report
 from fedsim.report.explanation import explanation_report
+from fedsim.report.matrix import bar, matrix_report
 from fedsim.report.parts import Saved
 from fedsim.report.run import run_report
 from fedsim.results.measures import MEASURES
@@ -330,3 +332,65 @@ def test_reports_of_checks_import_no_tables():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+REPEAT = "fedsim compare small.yaml busy.yaml"
+
+
+@pytest.fixture(scope="module")
+def busy(scenario):
+    """The same world, more of whose requests fail, and another pair of strategies."""
+    names = ["least_connections", "random"]
+    busy = {"name": "busy", "workload.chat.arrivals.rate": "24/s", "compare.strategies": names}
+    return fedsim.compare(scenario.changed(busy), replications=2, workers=1)
+
+
+class TestMatrix:
+    """The matrix of scenarios and strategies, for a pull request."""
+
+    @pytest.fixture
+    def document(self, comparison, busy):
+        """The matrix of both."""
+        return matrix_report([comparison, busy], ["busy: mind this"], REPEAT)
+
+    def test_every_value_is_that_of_its_comparison(self, document, comparison, busy):
+        """A row per scenario, a column per strategy; a strategy that was not compared is a dash."""
+        for measure in (MEASURES["goodput_share"], MEASURES["latency_p99_s"]):
+            table = after(document, f"{measure.words[:1].upper()}{measure.words[1:]}, ")
+            headings = [each.heading for each in table.columns]
+            assert headings == ["scenario", "round_robin", "least_connections", "random"]
+            for row, each in enumerate((comparison, busy)):
+                means = each.summary()[measure.name]
+                for name in headings[1:]:
+                    cell = column(table, name).cells[row]
+                    value = means.get(name, math.nan)
+                    assert cell.value == (None if math.isnan(value) else value)
+                    assert ("(b)" in str(cell)) == (name == each.baseline)
+        assert str(column(table, "random").cells[0]) == MISSING
+        held = after(document, "Objective: ")
+        for row, each in enumerate((comparison, busy)):
+            for name in each.strategies:
+                whole = str(column(held, name).cells[row]) == "2 of 2"
+                assert whole == (name in each.holding)
+        check_renderers(document)
+
+    def test_the_text_is_the_same_again(self, document, comparison, busy):
+        """No time of day or of the machine is in it, and what repeats it is."""
+        known, comparison.wall_s = comparison.wall_s, 99.0
+        again = matrix_report([comparison, busy], ["busy: mind this"], REPEAT)
+        comparison.wall_s = known
+        text = markdown(document)
+        assert markdown(again) == text
+        assert f"```shell\n{REPEAT}\n```" in text
+        assert "- busy: mind this\n" in text
+        assert re.search(
+            r"^- small \(2 replications, seed 3\): \w+ ranks first by", text, re.MULTILINE
+        )
+
+    @pytest.mark.parametrize(
+        ("share", "text"),
+        [(0.0, ""), (1e-9, "▏"), (1 / 48, "▏"), (0.5, "███"), (0.9, "█████▍"), (1.0, "██████")],
+    )
+    def test_bars_are_as_long_as_their_share(self, share, text):
+        """Six characters are the whole, and what is not nothing is seen."""
+        assert bar(share) == text
