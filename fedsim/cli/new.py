@@ -23,7 +23,12 @@ Name = Annotated[
 ]
 Template = Annotated[
     str,
-    typer.Option("--template", metavar="NAME", help=f"What to begin with: {', '.join(TEMPLATES)}."),
+    typer.Option(
+        "--template",
+        metavar="NAME",
+        help=f"What to begin with: {', '.join(TEMPLATES)}.",
+        autocompletion=lambda: list(TEMPLATES.items()),
+    ),
 ]
 
 

@@ -1,8 +1,7 @@
 """The JSON Schema of scenario files, so that editors complete and check them.
 
-It is committed next to this module as ``scenario.schema.json``; ``python -m
-fedsim.scenario.json_schema`` writes it again. To use it, begin a scenario file with
-``# yaml-language-server: $schema=<path of the schema>``.
+It is committed next to this module as ``scenario.schema.json``, which ``fedsim schema`` prints;
+``python -m fedsim.scenario.json_schema`` writes it again.
 """
 
 from __future__ import annotations
@@ -18,6 +17,9 @@ from fedsim.scenario.schema.root import ScenarioFile
 
 SCHEMA_FILE = Path(__file__).parent / "scenario.schema.json"
 """Where the schema is committed."""
+
+IDENTITY = "urn:fedsim:scenario"
+"""Its ``$id``, which names it and leads nowhere."""
 
 
 class _Generator(GenerateJsonSchema):
@@ -35,7 +37,11 @@ def schema() -> dict[str, Any]:
     """Return the JSON Schema of scenario files."""
     generated = ScenarioFile.model_json_schema(mode="validation", schema_generator=_Generator)
     renamed = _without_titles(_named_by_title(generated))
-    head = {"$schema": _Generator.schema_dialect, "title": "fedsim scenario"}
+    head = {
+        "$schema": _Generator.schema_dialect,
+        "$id": IDENTITY,
+        "title": "fedsim scenario",
+    }
     return {**head, **renamed}
 
 
