@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from fedsim.cli import app
 from fedsim.cli.app import EXAMPLES
+from fedsim.cli.hints import Group
 from fedsim.cli.progress import progress_bar
 from fedsim.cli.terminal import show
 from fedsim.document import Document, Heading, Sentence
@@ -39,8 +40,9 @@ def test_every_command_has_an_example_that_it_takes(command):
     example = EXAMPLES[command]
     name, *words = shlex.split(example)[1:]
     assert name == command.__name__
-    commands = typer.main.get_command(app).commands
-    commands[name].make_context(name, words)
+    group = typer.main.get_command(app)
+    assert isinstance(group, Group)
+    group.commands[name].make_context(name, words)
     done = call(name, "--help", COLUMNS="120")
     assert f"Example: {example}" in done.stdout
     first, *_ = (command.__doc__ or "").splitlines()

@@ -32,7 +32,7 @@ def printed(*arguments):
         (["run", FILE, "--sed", "3"], "--seed"),
         (["simulate", FILE], "Did you mean 'run'?"),
         (["validate", FILE], "Did you mean 'check'?"),
-        (["chek", FILE], "Did you mean 'check'?"),
+        (["chek", FILE], "Did you mean 'check'"),
         (["frobnicate"], "No such command 'frobnicate'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
