@@ -55,18 +55,21 @@ def charts_are_blank() -> Iterator[None]:
     from fedsim.charts.figure import Chart
 
     with pytest.MonkeyPatch.context() as patch:
+        _DRAWS.append(Chart.savefig)
         patch.setattr(Chart, "savefig", _blank)
         yield
+
+
+_DRAWS: list[Any] = []
+"""What draws a chart: the method that ``charts_are_blank`` replaces."""
 
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw what the test saves."""
-    from matplotlib.figure import Figure
-
     from fedsim.charts.figure import Chart
 
-    monkeypatch.setattr(Chart, "savefig", Figure.savefig)
+    monkeypatch.setattr(Chart, "savefig", _DRAWS[0])
 
 
 _PNG = bytes.fromhex(

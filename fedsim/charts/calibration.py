@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
@@ -14,12 +15,14 @@ from fedsim.charts.figure import (
     GREY,
     INK,
     VERMILLION,
-    Chart,
     blank_chart,
     colours,
-    new_chart,
+    drawn_on,
+    new_panels,
+    one_panel,
     tidy,
 )
+from fedsim.charts.latency import survival
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +31,12 @@ _MARKS = {"p50": 50.0, "p90": 90.0, "p99": 99.0}
 _FEWEST = 5
 
 
-def predicted_measured(pairs: Mapping[str, tuple[Floats, Floats]], *, subtitle: str = "") -> Chart:
+def predicted_measured(
+    pairs: Mapping[str, tuple[Floats, Floats]],
+    *,
+    subtitle: str = "",
+    figure: FigureBase | None = None,
+) -> Figure:
     """Draw predicted against measured times of single requests, a panel per measure.
 
     A perfect prediction lies on the diagonal; the dotted lines are 20 % off. Crosses mark the
@@ -37,17 +45,20 @@ def predicted_measured(pairs: Mapping[str, tuple[Floats, Floats]], *, subtitle: 
     Args:
         pairs: Measured and predicted times in seconds, all > 0, by the measure in words.
         subtitle: Where the numbers come from.
+        figure: A figure or subfigure to draw into.
     """
     title = "Predicted against measured: requests that the fit has not seen"
     shown = {name: pair for name, pair in pairs.items() if len(pair[0]) >= _FEWEST}
     if not shown:
-        return blank_chart(title, subtitle, "There are too few requests to compare.")
-    chart = new_chart(title, subtitle, 4.1)
-    for place, (name, (measured_s, predicted_s)) in enumerate(shown.items(), start=1):
-        _panel(chart.add_subplot(1, len(shown), place), name, measured_s, predicted_s)
-    chart.axes[0].set_ylabel("predicted (s, logarithmic)", size=9, color=INK)
-    chart.axes[0].legend(loc="lower right", fontsize=8, frameon=False, labelcolor=INK)
-    return chart
+        sentence = "There are too few requests to compare."
+        return blank_chart(title, subtitle, sentence, figure=figure)
+    chart = new_panels(title, subtitle, 4.1, figure)
+    panels = np.ravel(chart.subplots(1, len(shown)))
+    for axes, (name, (measured_s, predicted_s)) in zip(panels, shown.items(), strict=True):
+        _panel(axes, name, measured_s, predicted_s)
+    panels[0].set_ylabel("predicted (s, logarithmic)", size=9, color=INK)
+    panels[0].legend(loc="lower right", fontsize=8, frameon=False, labelcolor=INK)
+    return drawn_on(chart)
 
 
 def _panel(axes: Axes, name: str, measured_s: Floats, predicted_s: Floats) -> None:
@@ -118,20 +129,22 @@ def service_fit(
     families: Mapping[str, Callable[[Floats], Floats]],
     *,
     subtitle: str = "",
-) -> Chart:
+    ax: Axes | None = None,
+) -> Figure:
     """Draw the share of times that are longer, measured and of fitted distributions.
 
     Args:
         measured_s: Held-out times in seconds, ascending, > 0.
         families: The share of times below, by family, the best first.
         subtitle: Where the numbers come from.
+        ax: Axes to draw into.
     """
     title = "Service times that the fit has not seen, and the distributions that were fitted"
-    chart = new_chart(title, subtitle, 4.6)
-    axes = chart.add_subplot()
+    axes = one_panel(title, subtitle, 4.6, ax)
     tidy(axes, grid="both")
-    ranks = 1.0 - np.arange(len(measured_s)) / len(measured_s)
-    axes.step(measured_s, ranks, where="pre", color=INK, linewidth=2.2, label="measured")
+    axes.plot(
+        *survival(measured_s), drawstyle="steps-post", color=INK, linewidth=2.2, label="measured"
+    )
     times_s = np.geomspace(measured_s[0], measured_s[-1] * 1.5, 400)
     for place, (name, style) in enumerate(colours(list(families)).items()):
         axes.plot(
@@ -152,4 +165,4 @@ def service_fit(
     axes.set_xlabel("service time (s, logarithmic)", size=9, color=INK)
     axes.set_ylabel("share that takes longer (logarithmic)", size=9, color=INK)
     axes.legend(loc="lower left", fontsize=8.5, frameon=False, labelcolor=INK)
-    return chart
+    return drawn_on(axes)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 
 from fedsim.charts.figure import (
     BLUE,
@@ -17,6 +19,7 @@ from fedsim.charts.figure import (
     PURPLE,
     SKY,
     VERMILLION,
+    legend_above,
     tidy,
 )
 from fedsim.charts.intervals import (
@@ -28,18 +31,18 @@ from fedsim.charts.intervals import (
     state_spans,
 )
 
-_COLOURS = {
-    "down": VERMILLION,
-    "slow": ORANGE,
-    "errors": PURPLE,
-    "draining": SKY,
-    "rolling": GREY,
-    "black": INK,
-    "cut": BLUE,
-    "link": BLUE,
-    "health": GREEN,
+_LOOKS = {
+    "down": (VERMILLION, ""),
+    "slow": (ORANGE, "////"),
+    "errors": (PURPLE, "...."),
+    "draining": (SKY, "////"),
+    "rolling": (GREY, ""),
+    "black": (INK, ""),
+    "cut": (BLUE, ""),
+    "link": (BLUE, "////"),
+    "health": (GREEN, "...."),
 }
-"""Colours by the first word of a state."""
+"""Colours and hatches by the first word of a state."""
 
 MOST_LANES = 8
 """Faults are drawn by subject for at most so many; the rest share a lane."""
@@ -109,15 +112,20 @@ def lanes(faults: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     order = lasted_s.sort_values(ascending=False, kind="stable").index
     alone = len(order) if len(order) <= MOST_LANES else MOST_LANES - 1
     named = {str(subject) for subject in order[:alone]}
+    starts_s = faults.groupby("subject")["start_s"].min()
     found = [
         (str(subject), faults[faults["subject"] == subject])
-        for subject in dict.fromkeys(faults["subject"])
-        if subject in named
+        for subject in sorted(named, key=lambda name: (starts_s[name], _natural(name)))
     ]
     if len(order) > alone:
         rest = faults[~faults["subject"].isin(named)]
         found.append((f"{len(order) - alone} others", rest))
     return found
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    """Return what sorts us-2 before us-10."""
+    return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
 def draw_lanes(axes: Axes, faults: pd.DataFrame) -> None:
@@ -126,6 +134,7 @@ def draw_lanes(axes: Axes, faults: pd.DataFrame) -> None:
     Where different faults of a subject overlap, they share the height of its lane.
     """
     found = lanes(faults)
+    words = dict.fromkeys(str(label).split(" ")[0] for label in faults["label"])
     for place, (_, part) in enumerate(found):
         by_label = {
             str(label): merged(zip(group["start_s"], group["end_s"], strict=True))
@@ -134,10 +143,12 @@ def draw_lanes(axes: Axes, faults: pd.DataFrame) -> None:
         together = merged(span for spans in by_label.values() for span in spans)
         rows = len(by_label) if _length_s(together) < _length_s(*by_label.values()) else 1
         for row, (label, spans) in enumerate(by_label.items()):
-            colour = _COLOURS.get(label.split(" ")[0], INK)
-            bars = [(start_s, end_s - start_s) for start_s, end_s in spans]
             low = place - 0.36 + 0.72 / rows * (row % rows)
-            axes.broken_barh(bars, (low, 0.72 / rows), color=colour, linewidth=0)
+            axes.broken_barh(
+                [(start_s, end_s - start_s) for start_s, end_s in spans],
+                (low, 0.72 / rows),
+                **_look(label.split(" ")[0]),
+            )
         _name_lane(axes, place, ", ".join(by_label), together, float(faults["end_s"].max()))
     tidy(axes, grid="x")
     axes.set_yticks(range(len(found)), [name for name, _ in found])
@@ -146,6 +157,14 @@ def draw_lanes(axes: Axes, faults: pd.DataFrame) -> None:
     axes.tick_params(axis="x", length=0, labelbottom=False)
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.set_ylabel("faults", size=9, color=INK)
+    handles = [Patch(**_look(word), label=word) for word in words]
+    legend_above(axes, handles=handles, right=True, handlelength=1.6)
+
+
+def _look(word: str) -> dict[str, Any]:
+    """Return how a fault is drawn, by the first word of its state."""
+    colour, hatch = _LOOKS.get(word, (INK, ""))
+    return {"facecolor": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
 
 
 def _length_s(*unions: list[tuple[float, float]]) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from fedsim.charts.figure import (
     GREEN,
@@ -14,9 +15,10 @@ from fedsim.charts.figure import (
     INK,
     ORANGE,
     VERMILLION,
-    Chart,
     blank_chart,
-    new_chart,
+    drawn_on,
+    legend_above,
+    one_panel,
     tidy,
 )
 
@@ -36,7 +38,8 @@ def costs(
     title: str,
     subtitle: str = "",
     bound: float | None = None,
-) -> Chart:
+    ax: Axes | None = None,
+) -> Figure:
     """Draw the fleets that were run: what each costs, and its worst measure against the limit.
 
     Args:
@@ -47,12 +50,12 @@ def costs(
         title: What the chart is evidence for.
         subtitle: Where the numbers come from.
         bound: The cost below which the mean capacity cannot suffice, or None.
+        ax: Axes to draw into.
     """
     shown = table[np.isfinite(table["share"].to_numpy(dtype=float))]
     if shown.empty:
-        return blank_chart(title, subtitle, "No fleet was run.")
-    chart = new_chart(title, subtitle, 4.6)
-    axes = chart.add_subplot()
+        return blank_chart(title, subtitle, "No fleet was run.", ax=ax)
+    axes = one_panel(title, subtitle, 4.6, ax)
     top = min(max(1.3, float(shown["share"].max()) * 1.1), _HIGHEST)
     middle = (float(shown["cost"].min()) + float(shown["cost"].max())) / 2.0
     for verdict in _LOOKS:
@@ -80,8 +83,8 @@ def costs(
     axes.set_xlabel(label, size=9, color=INK)
     above = f"\n(▲ above {100.0 * top:g} %)" if (shown["share"] > top).any() else ""
     axes.set_ylabel(f"measure that decides, share of its limit{above}", size=9, color=INK)
-    chart.legend(loc="outside lower center", ncols=3, fontsize=8.5, frameon=False, labelcolor=INK)
-    return chart
+    legend_above(axes)
+    return drawn_on(axes)
 
 
 def _fleets(axes: Axes, part: pd.DataFrame, verdict: str, top: float) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from fedsim.charts.faults import fault_intervals, shade
-from fedsim.charts.figure import INK, Chart, blank_chart, colours, new_chart, tidy
+from fedsim.charts.figure import INK, blank_chart, colours, drawn_on, new_panels, tidy
 
 _TITLE = "Who recovers: success and attempts over time"
 
@@ -26,7 +27,8 @@ def recovery(
     every_s: float = 15.0,
     title: str = _TITLE,
     subtitle: str = "",
-) -> Chart:
+    figure: FigureBase | None = None,
+) -> Figure:
     """Draw the success rate of runs over time, and below it the attempts that they made.
 
     Args:
@@ -37,10 +39,12 @@ def recovery(
         every_s: Width of the bins in seconds.
         title: What the chart is evidence for.
         subtitle: Where the numbers come from.
+        figure: A figure or subfigure to draw into.
     """
     if not any(len(table) for table in requests.values()):
-        return blank_chart(title, subtitle, "No request arrived, so there is nothing to show.")
-    chart = new_chart(title, subtitle, 4.6)
+        sentence = "No request arrived, so there is nothing to show."
+        return blank_chart(title, subtitle, sentence, figure=figure)
+    chart = new_panels(title, subtitle, 4.6, figure)
     above, below = chart.subplots(2, 1, sharex=True, height_ratios=[1.2, 1.0])
     edges_s = every_s * np.arange(math.ceil(end_s / every_s) + 1, dtype=np.float64)
     middles_min = (edges_s[:-1] + 0.5 * every_s) / 60.0
@@ -49,7 +53,7 @@ def recovery(
         above.plot(middles_min, _success(requests[label], edges_s), label=label, **style)
         below.plot(middles_min, _rate(attempts[label], edges_s), **style)
     _finish(above, below, fault_intervals(events, end_s), end_s)
-    return chart
+    return drawn_on(chart)
 
 
 def _finish(above: Axes, below: Axes, faults: pd.DataFrame, end_s: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
 from numpy.typing import NDArray
 
 from fedsim.charts.figure import (
@@ -13,9 +14,10 @@ from fedsim.charts.figure import (
     INK,
     PALE,
     VERMILLION,
-    Chart,
     blank_chart,
-    new_chart,
+    drawn_on,
+    legend_above,
+    new_panels,
     tidy,
 )
 from fedsim.charts.timeline import area
@@ -33,7 +35,8 @@ def scaling(
     *,
     end_s: float,
     subtitle: str = "",
-) -> Chart:
+    figure: FigureBase | None = None,
+) -> Figure:
     """Draw a panel for each pool that a scaler has changed.
 
     Needed are the requests in flight to the pool, as the mean over a bin, by the slots of a node.
@@ -45,6 +48,7 @@ def scaling(
         totals: Columns ``node``, ``pool``, ``slots``, ``paid_s``.
         end_s: Right end of the time axis in seconds.
         subtitle: Where the numbers come from.
+        figure: A figure or subfigure to draw into.
     """
     presence = events[events["kind"] == "presence"]
     decisions = events[events["kind"] == "scaler"]
@@ -54,9 +58,9 @@ def scaling(
     pools = [pool for pool in dict.fromkeys(pool_of.values()) if pool in scaled]
     if not pools:
         sentence = "No scaler changed anything, so there is nothing to show."
-        return blank_chart(_TITLE, subtitle, sentence)
+        return blank_chart(_TITLE, subtitle, sentence, figure=figure)
     shown = pools[:_MOST_POOLS]
-    chart = new_chart(_TITLE, subtitle, 1.2 + 2.3 * len(shown))
+    chart = new_panels(_TITLE, subtitle, 1.2 + 2.3 * len(shown), figure)
     panels = np.atleast_1d(chart.subplots(len(shown), 1, sharex=True))
     for axes, pool in zip(panels, shown, strict=True):
         rows = totals[totals["pool"].astype(str) == pool]
@@ -68,21 +72,13 @@ def scaling(
         tidy(axes)
         axes.set_ylim(bottom=0.0)
         axes.set_ylabel(f"{pool}: nodes", size=9, color=INK)
-    panels[0].legend(
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
-        ncols=4,
-        fontsize=8.5,
-        frameon=False,
-        labelcolor=INK,
-        borderaxespad=0.1,
-    )
+    legend_above(panels[0], right=True)
     panels[-1].set_xlim(0.0, end_s)
     more = ""
     if len(pools) > len(shown):
         more = f"; {len(pools) - len(shown)} more pools are not shown"
     panels[-1].set_xlabel(f"simulated time (s){more}", size=9, color=INK)
-    return chart
+    return drawn_on(chart)
 
 
 def _draw(

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from fedsim.charts.figure import GREY, INK, Chart, blank_chart, colours, new_chart, tidy
+from fedsim.charts.figure import DASHED, GREY, INK, blank_chart, colours, drawn_on, one_panel, tidy
 
 _FACTOR = 20.0
 """A positive measure that grows by more than this factor is drawn on a log scale."""
@@ -31,7 +32,8 @@ def curves(
     limit: float | None = None,
     title: str = "",
     subtitle: str = "",
-) -> Chart:
+    ax: Axes | None = None,
+) -> Figure:
     """Draw a measure against one key of a sweep, a line with a band per combination of the others.
 
     Args:
@@ -45,15 +47,15 @@ def curves(
         limit: What the measure is to keep to, or None.
         title: What the chart is evidence for; by default measure and key.
         subtitle: Where the numbers come from.
+        ax: Axes to draw into.
     """
     title = title or f"{label[:1].upper()}{label[1:]} against {key}"
     shown = table[np.isfinite(table["mean"].to_numpy(dtype=float))]
     if shown.empty:
-        return blank_chart(title, subtitle, f"No point has a value of {label}.")
+        return blank_chart(title, subtitle, f"No point has a value of {label}.", ax=ax)
     names = list(dict.fromkeys(table["line"].astype(str)))
     columns = max(1, min(4, 80 // max(1, *map(len, names))))
-    chart = new_chart(title, subtitle, 4.1 + 0.22 * -(-len(names) // columns))
-    axes = chart.add_subplot()
+    axes = one_panel(title, subtitle, 4.1 + 0.22 * -(-len(names) // columns), ax)
     places = _places(table["at"])
     joined = _are_numbers(list(places))
     for number, (name, (colour, style)) in enumerate(colours(names).items()):
@@ -68,7 +70,7 @@ def curves(
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
     if limit is not None:
-        axes.axhline(limit, color=GREY, linewidth=1.0, linestyle=(0, (4, 3)))
+        axes.axhline(limit, color=GREY, linewidth=1.0, linestyle=DASHED)
         axes.annotate(
             f"limit {limit:g} {unit}".rstrip(),
             (0.0, limit),
@@ -81,8 +83,11 @@ def curves(
     axes.set_ylabel(_in_lines(label, unit), size=9, color=INK)
     if names != [""]:
         look = {"fontsize": 8.5, "title_fontsize": 8.5, "frameon": False, "labelcolor": INK}
-        chart.legend(loc="outside lower center", ncols=columns, title=lines or None, **look)
-    return chart
+        where: dict[str, Any] = {"loc": "best"}
+        if ax is None:
+            where = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": columns}
+        axes.legend(title=lines or None, **(where | look))
+    return drawn_on(axes)
 
 
 def heat_map(
@@ -93,7 +98,8 @@ def heat_map(
     unit: str = "",
     title: str = "",
     subtitle: str = "",
-) -> Chart:
+    ax: Axes | None = None,
+) -> Figure:
     """Draw the mean of a measure over two keys of a sweep.
 
     Args:
@@ -104,16 +110,16 @@ def heat_map(
         unit: The measure's unit, or empty.
         title: What the chart is evidence for; by default measure and keys.
         subtitle: Where the numbers come from.
+        ax: Axes to draw into.
     """
     title = title or f"{label[:1].upper()}{label[1:]} by {keys[0]} and {keys[1]}"
     if not np.isfinite(table["mean"].to_numpy(dtype=float)).any():
-        return blank_chart(title, subtitle, f"No point has a value of {label}.")
+        return blank_chart(title, subtitle, f"No point has a value of {label}.", ax=ax)
     columns, rows = (_ordered(table[name]) for name in ("at", "line"))
     grid = np.full((len(rows), len(columns)), np.nan)
     for at, line, mean in zip(table["at"], table["line"], table["mean"], strict=True):
         grid[rows.index(line), columns.index(at)] = mean
-    chart = new_chart(title, subtitle, 1.9 + 0.36 * max(len(rows), 4))
-    axes = chart.add_subplot()
+    axes = one_panel(title, subtitle, 1.9 + 0.36 * max(len(rows), 4), ax)
     norm = "log" if unit != "%" and 0.0 < np.nanmin(grid) * _FACTOR < np.nanmax(grid) else "linear"
     origin: Literal["lower", "upper"] = "lower" if _are_numbers(rows) else "upper"
     image = axes.imshow(grid, cmap="cividis", aspect="auto", origin=origin, norm=norm)
@@ -125,13 +131,13 @@ def heat_map(
     axes.set_ylabel(keys[1], size=9, color=INK)
     if len(columns) <= 12:
         _write_values(axes, grid, norm, unit)
-    bar = chart.colorbar(image, ax=axes, pad=0.02)
+    bar = drawn_on(axes).colorbar(image, ax=axes, pad=0.02)
     bar.ax.tick_params(colors=GREY, labelsize=8.5, labelcolor=INK)
     bar.ax.yaxis.set_major_formatter("{x:g}")
     bar.ax.yaxis.set_minor_formatter("{x:g}" if norm == "log" else "")
     bar.outline.set_visible(False)
     bar.set_label(_in_lines(label, unit), size=9, color=INK)
-    return chart
+    return drawn_on(axes)
 
 
 def _in_lines(label: str, unit: str) -> str:

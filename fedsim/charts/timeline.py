@@ -7,19 +7,22 @@ import math
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
 from numpy.typing import NDArray
 
 from fedsim.charts.faults import draw_lanes, fault_intervals, lanes, shade
 from fedsim.charts.figure import (
     BLUE,
+    DASHED,
     GREEN,
     INK,
-    PALE,
     SKY,
     VERMILLION,
-    Chart,
     blank_chart,
-    new_chart,
+    drawn_on,
+    hatch_warmup,
+    legend_above,
+    new_panels,
     tidy,
 )
 
@@ -42,7 +45,8 @@ def timeline(
     objective_s: float | None = None,
     observed: pd.DataFrame | None = None,
     subtitle: str = "",
-) -> Chart:
+    figure: FigureBase | None = None,
+) -> Figure:
     """Draw faults, load, requests in the system and latency, one above the other.
 
     Load and latency are binned by the time of arrival.
@@ -58,12 +62,14 @@ def timeline(
             begins, ``requests``, ``failures``, ``latency_p50_s`` and ``latency_p95_s``. Bins are
             those parts, and the upper percentile is its 95th.
         subtitle: Where the numbers come from.
+        figure: A figure or subfigure to draw into.
     """
     if requests.empty:
-        return blank_chart(_TITLE, subtitle, "No request arrived, so there is nothing to show.")
+        sentence = "No request arrived, so there is nothing to show."
+        return blank_chart(_TITLE, subtitle, sentence, figure=figure)
     faults = fault_intervals(events, end_s)
     strip_in = 0.22 * len(lanes(faults)) + 0.12 if len(faults) else 0.0
-    chart = new_chart(_TITLE, subtitle, 6.2 + strip_in)
+    chart = new_panels(_TITLE, subtitle, 6.2 + strip_in, figure)
     heights = [*([strip_in] if strip_in else []), 1.7, 1.3, 2.0]
     panels = list(
         np.atleast_1d(chart.subplots(len(heights), 1, sharex=True, height_ratios=heights))
@@ -74,21 +80,12 @@ def timeline(
     edges_s, load_edges_s = _edges_s(width_s, end_s), _edges_s(width_s, arrivals_end_s)
     _load(panels[0], requests, load_edges_s)
     _in_system(panels[1], requests, edges_s)
-    _latency(panels[2], requests, edges_s, objective_s, 0.99 if observed is None else 0.95)
+    _latency(panels[2], requests, edges_s, objective_s, observed is not None)
     if observed is not None:
         _observed(panels[0], panels[2], observed, load_edges_s)
     for axes in panels:
         shade(axes, faults)
-        if warmup_s > 0.0:
-            axes.axvspan(
-                0.0,
-                warmup_s,
-                facecolor="none",
-                edgecolor=PALE,
-                hatch="///",
-                linewidth=0,
-                zorder=0.5,
-            )
+        hatch_warmup(axes, warmup_s)
     panels[-1].set_xlim(0.0, end_s)
     panels[-1].set_xlabel(
         f"simulated time (s); bins of {width_s:g} s"
@@ -96,12 +93,16 @@ def timeline(
         size=9,
         color=INK,
     )
-    return chart
+    return drawn_on(chart)
 
 
 def bin_width_s(end_s: float, rows: int) -> float:
     """Return a round width that gives at most 150 bins, of some 150 rows each where it can be."""
-    bins = max(min(_MOST_BINS, rows // _LEAST_PER_BIN), 12)
+    return _width_s(end_s, max(min(_MOST_BINS, rows // _LEAST_PER_BIN), 12))
+
+
+def _width_s(end_s: float, bins: int) -> float:
+    """Return a round width that gives at most so many bins."""
     return float(next((width for width in _WIDTHS_S if end_s / width <= bins), end_s / bins))
 
 
@@ -154,36 +155,32 @@ def _latency(
     requests: pd.DataFrame,
     edges_s: NDArray[np.float64],
     objective_s: float | None,
-    upper: float,
+    in_parts: bool,
 ) -> None:
-    """Draw the median and an upper percentile of the successful requests of each bin."""
+    """Draw median and a high percentile of the successful requests of each bin.
+
+    Without parts that are given, the percentile is that of bins wide enough that ten requests lie
+    beyond it; else the 95th of those parts.
+    """
     ok = requests[(requests["outcome"] == "ok").to_numpy()]
-    place = np.digitize(ok["arrived_s"].to_numpy(), edges_s) - 1
-    quantiles = ok["latency_s"].groupby(place).quantile(np.array([0.5, upper])).unstack()
-    quantiles = quantiles.reindex(range(len(edges_s) - 1))
-    middle_s = (edges_s[:-1] + edges_s[1:]) / 2
-    for share, colour, label in (
-        (upper, VERMILLION, f"p{100 * upper:.0f} of successful"),
-        (0.5, GREEN, "p50 of successful"),
+    arrived_s, latency_s = ok["arrived_s"].to_numpy(), ok["latency_s"].to_numpy()
+    upper, wide_edges_s, label = 0.95, edges_s, ""
+    if not in_parts:
+        wide_s, upper = tail_bins_s(float(edges_s[-1]), len(ok))
+        each = len(ok) * wide_s / float(edges_s[-1])
+        label = f", bins of {wide_s:g} s of some {each:,.0f} each"
+        if wide_s > edges_s[1] - edges_s[0]:
+            wide_edges_s = _edges_s(wide_s, float(edges_s[-1]))
+    for edges, share, colour, more in (
+        (wide_edges_s, upper, VERMILLION, label),
+        (edges_s, 0.5, GREEN, ""),
     ):
-        if share in quantiles:
-            axes.plot(
-                middle_s,
-                quantiles[share],
-                color=colour,
-                linewidth=1.4,
-                label=label,
-                marker=".",
-                ms=3,
-            )
+        values = quantiles(arrived_s, latency_s, edges, share)
+        text = f"p{100 * share:g} of successful{more}"
+        axes.stairs(values, edges, baseline=None, color=colour, linewidth=1.6, label=text)
     if objective_s is not None:
-        axes.axhline(
-            objective_s,
-            color=INK,
-            linewidth=1.0,
-            linestyle=(0, (4, 3)),
-            label=f"objective {objective_s:g} s",
-        )
+        label = f"objective {objective_s:g} s"
+        axes.axhline(objective_s, color=INK, linewidth=1.0, linestyle=DASHED, label=label)
     axes.set_ylim(bottom=0.0)
     _finish(axes, "latency (s)")
 
@@ -212,15 +209,35 @@ def _observed(
         _finish(axes, label)
 
 
+def tail_bins_s(end_s: float, count: int) -> tuple[float, float]:
+    """Return how wide bins are for the highest percentile that a dozen of them show, and that.
+
+    Ten requests of a bin lie beyond the percentile: 1,000 make a p99.
+
+    Args:
+        end_s: Until when, in seconds.
+        count: How many requests there are.
+    """
+    share, needed = next(
+        (pair for pair in ((0.99, 1000), (0.95, 200)) if count >= 12 * pair[1]), (0.9, 100)
+    )
+    bins = max(min(_MOST_BINS, count // needed), 12)
+    return _width_s(end_s, bins), share
+
+
+def quantiles(
+    times_s: NDArray[np.float64],
+    values: NDArray[np.float64],
+    edges_s: NDArray[np.float64],
+    share: float,
+) -> NDArray[np.float64]:
+    """Return a quantile of the values of each bin, NaN for an empty one."""
+    places = pd.Series(np.digitize(times_s, edges_s) - 1)
+    found = pd.Series(values).groupby(places).quantile(share)
+    return np.asarray(found.reindex(range(len(edges_s) - 1)), dtype=np.float64)
+
+
 def _finish(axes: Axes, label: str) -> None:
     tidy(axes)
     axes.set_ylabel(label, size=9, color=INK)
-    axes.legend(
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
-        ncols=5,
-        fontsize=8.5,
-        frameon=False,
-        labelcolor=INK,
-        borderaxespad=0.1,
-    )
+    legend_above(axes, right=True, ncols=5)

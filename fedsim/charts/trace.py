@@ -5,10 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
-from fedsim.charts.figure import BLUE, GREY, INK, VERMILLION, Chart, blank_chart, new_chart, tidy
+from fedsim.charts.figure import (
+    BLUE,
+    GREY,
+    INK,
+    VERMILLION,
+    blank_chart,
+    drawn_on,
+    new_panels,
+    tidy,
+)
 
 _TITLE = "When requests come, how far apart, and how large they are"
 _SHARES = {1.0: "100 %", 0.1: "10 %", 0.01: "1 %", 0.001: "0.1 %", 0.0001: "0.01 %"}
@@ -17,23 +27,26 @@ _MOST_POINTS = 500
 _LEAST = 1e-4
 
 
-def trace_overview(requests: pd.DataFrame, *, subtitle: str = "") -> Chart:
+def trace_overview(
+    requests: pd.DataFrame, *, subtitle: str = "", figure: FigureBase | None = None
+) -> Figure:
     """Draw the rate over time, the gaps against those of a Poisson process, and the sizes.
 
     Args:
         requests: Columns ``time_s``, ascending, ``prompt_tokens`` and ``output_tokens``; a row per
             request.
         subtitle: Where the requests come from.
+        figure: A figure or subfigure to draw into.
     """
     times_s = requests["time_s"].to_numpy(dtype=np.float64)
     if len(times_s) < 2 or times_s[-1] == times_s[0]:
-        return blank_chart(_TITLE, subtitle, "All requests come at one time.")
-    chart = new_chart(_TITLE, subtitle, 5.6)
+        return blank_chart(_TITLE, subtitle, "All requests come at one time.", figure=figure)
+    chart = new_panels(_TITLE, subtitle, 5.6, figure)
     grid = chart.add_gridspec(2, 2)
     _rate(chart.add_subplot(grid[0, :]), times_s)
     _gaps(chart.add_subplot(grid[1, 0]), np.diff(times_s))
     _sizes(chart.add_subplot(grid[1, 1]), requests)
-    return chart
+    return drawn_on(chart)
 
 
 def _rate(axes: Axes, times_s: NDArray[np.float64]) -> None:

@@ -13,8 +13,11 @@ from fedsim.results.slo import TOKEN_TIMES, Slo
 from fedsim.results.tables import Tables
 
 if TYPE_CHECKING:
-    from fedsim.charts.figure import Chart
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, FigureBase
+
     from fedsim.results.observed import Log
+
 
 CHARTS = ("latency", "ttft", "tpot", "timeline", "utilization", "states", "scaling")
 """The methods of ``RunPlots``; each is a file in a run directory's ``charts``."""
@@ -22,9 +25,12 @@ CHARTS = ("latency", "ttft", "tpot", "timeline", "utilization", "states", "scali
 
 @dataclass(frozen=True, slots=True)
 class RunPlots:
-    """Draws the charts of a run; each method returns a new matplotlib figure.
+    """Draws the charts of a run; each method returns a matplotlib figure.
 
-    In a notebook a figure shows itself; elsewhere ``figure.savefig("latency.png")`` writes it.
+    It is a new one, unless *ax* or *figure* is given to draw into: axes for a chart of one panel,
+    a figure or subfigure for others. In a notebook a figure shows itself; elsewhere
+    ``figure.savefig("latency.png")`` writes it, and a name that ends in ``.pdf`` or ``.svg`` at
+    the width of a column of text.
 
     Attributes:
         tables: The run's tables.
@@ -44,7 +50,7 @@ class RunPlots:
     run: str
     start: datetime | None = None
 
-    def all(self) -> Iterator[tuple[str, Chart]]:
+    def all(self) -> Iterator[tuple[str, Figure]]:
         """Draw each of `names`, and yield it with its name."""
         for name in self.names():
             yield name, getattr(self, name)()
@@ -61,23 +67,23 @@ class RunPlots:
             without.add("scaling")
         return [name for name in CHARTS if name not in without]
 
-    def latency(self, by: str = "stream") -> Chart:
+    def latency(self, by: str = "stream", *, ax: Axes | None = None) -> Figure:
         """Draw the tail of the latency of successful requests, a line per value of column *by*.
 
         Raises:
             ResultsError: The table of requests has no such column.
         """
-        return self._tail("latency", by)
+        return self._tail("latency", by, ax)
 
-    def ttft(self, by: str = "stream") -> Chart:
+    def ttft(self, by: str = "stream", *, ax: Axes | None = None) -> Figure:
         """Draw the tail of the time to first token, as ``latency`` does."""
-        return self._tail("ttft", by)
+        return self._tail("ttft", by, ax)
 
-    def tpot(self, by: str = "stream") -> Chart:
+    def tpot(self, by: str = "stream", *, ax: Axes | None = None) -> Figure:
         """Draw the tail of the time per output token, as ``latency`` does."""
-        return self._tail("tpot", by)
+        return self._tail("tpot", by, ax)
 
-    def _tail(self, time: str, by: str) -> Chart:
+    def _tail(self, time: str, by: str, ax: Axes | None) -> Figure:
         from fedsim.charts.latency import latency_distribution
 
         requests = self.tables.requests
@@ -92,6 +98,7 @@ class RunPlots:
             time=time,
             objectives_s=None if self.slo is None else self.slo.limits_s(time, self.streams),
             subtitle=self._subtitle(len(requests)),
+            ax=ax,
         )
 
     def timeline(
@@ -100,13 +107,15 @@ class RunPlots:
         columns: Mapping[str, str] | None = None,
         *,
         every_s: float = 60.0,
-    ) -> Chart:
+        figure: FigureBase | None = None,
+    ) -> Figure:
         """Draw load, outcomes and latency over time, with faults shaded.
 
         Args:
             observed: What was measured, drawn next to it; see ``Run.against``.
             columns: Its columns by field, where they do not have one of the known names.
             every_s: Seconds of a bin, where something was observed.
+            figure: A figure or subfigure to draw into.
 
         Raises:
             ResultsError, LogError, ArgumentError: As ``Run.against``.
@@ -130,18 +139,27 @@ class RunPlots:
             objective_s=None if self.slo is None else self.slo.limit_s("latency"),
             observed=measured,
             subtitle=self._subtitle(len(requests)),
+            figure=figure,
         )
         return self._on_clock(chart)
 
-    def utilization(self) -> Chart:
-        """Draw the share of the time in which each node was in use."""
+    def utilization(self, *, figure: FigureBase | None = None) -> Figure:
+        """Draw the share of each node in use over time; of engines their batch and their cache."""
         from fedsim.charts.utilization import utilization
 
-        subtitle = self._subtitle(len(self.tables.requests))
-        chart = utilization(self.tables.nodes, end_s=self.end_s, subtitle=subtitle)
+        totals = self.tables.node_totals
+        slots = totals.set_index(totals["node"].astype(str))["slots"]
+        nodes = self.tables.nodes
+        chart = utilization(
+            nodes.assign(slots=nodes["node"].astype(str).map(slots)),
+            end_s=self.end_s,
+            warmup_s=self.window.start_s,
+            subtitle=self._subtitle(len(self.tables.requests)),
+            figure=figure,
+        )
         return self._on_clock(chart)
 
-    def scaling(self) -> Chart:
+    def scaling(self, *, figure: FigureBase | None = None) -> Figure:
         """Draw the nodes that scalers ordered, those ready, and those that the load needed."""
         from fedsim.charts.scaling import scaling
 
@@ -152,19 +170,25 @@ class RunPlots:
             tables.node_totals,
             end_s=self.end_s,
             subtitle=self._subtitle(len(tables.requests)),
+            figure=figure,
         )
         return self._on_clock(chart)
 
-    def states(self) -> Chart:
+    def states(self, *, ax: Axes | None = None) -> Figure:
         """Draw when each gateway took each node for unhealthy, and when its breaker was open."""
         from fedsim.charts.states import states
 
         tables = self.tables
-        subtitle = self._subtitle(len(tables.requests))
-        chart = states(tables.events, tables.node_totals, end_s=self.end_s, subtitle=subtitle)
+        chart = states(
+            tables.events,
+            tables.node_totals,
+            end_s=self.end_s,
+            subtitle=self._subtitle(len(tables.requests)),
+            ax=ax,
+        )
         return self._on_clock(chart)
 
-    def _on_clock(self, chart: Chart) -> Chart:
+    def _on_clock(self, chart: Figure) -> Figure:
         """Return a chart over time with the clock of the scenario on its axes, where it has one."""
         if self.start is not None:
             from fedsim.charts.clock import put_on_clock

@@ -37,9 +37,9 @@ from fedsim.results.tables import DECISIONS, NAMES, Tables
 from fedsim.world.observer import Directory
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Picture
     from pandas import DataFrame
 
-    from fedsim.charts.figure import Chart
 
 SUMMARY = "summary.json"
 SAVED_GROUPINGS = tuple(by for by in GROUPINGS if by != "tenant")
@@ -89,7 +89,7 @@ def write(
     summary: Callable[[str | None], DataFrame],
     verdicts: Iterable[Verdict],
     tables: Tables | None,
-    charts: Iterable[tuple[str, Chart]],
+    charts: Iterable[tuple[str, Picture]],
 ) -> Path:
     """Write a run to *directory*, which exists only once it is whole, and return that.
 
@@ -120,7 +120,7 @@ def write(
     return Path(directory)
 
 
-def draw(charts: Iterable[tuple[str, Chart]], folder: Path) -> None:
+def draw(charts: Iterable[tuple[str, Picture]], folder: Path) -> None:
     """Write charts, each with its name, into the ``charts`` of a run's directory."""
     for name, chart in charts:
         (folder / "charts").mkdir(exist_ok=True)

@@ -5,34 +5,48 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from fedsim.results.belief import percentile_of
+from fedsim.results.measures import MEASURES
 from fedsim.results.slo import TIMES, TOKEN_TIMES, Bounded
+from fedsim.studies.comparison import HIGH, LOW
 from fedsim.studies.ranking import CHIEF, measure_of
 
 if TYPE_CHECKING:
-    from fedsim.charts.figure import Chart
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, FigureBase
+    from pandas import DataFrame
+
     from fedsim.studies.comparison import Comparison
 
 MEASURES_DRAWN = (CHIEF, "latency_p99_s", "ttft_p99_s", "tpot_p99_s")
 """The measures whose ranking and differences are in a comparison's ``charts``, where known."""
 
+_SAME = "no difference shown"
+
 
 class ComparisonPlots:
-    """Draws the charts of a comparison; each method returns a new matplotlib figure."""
+    """Draws the charts of a comparison; each method returns a matplotlib figure.
+
+    It is a new one, unless *ax* or *figure* is given to draw into.
+    """
 
     def __init__(self, comparison: Comparison) -> None:
         self._of = comparison
 
-    def latency(self) -> Chart:
-        """Draw the tail of the latency by strategy, over the first replication of each."""
-        return self._tail("latency")
+    def latency(self, *, ax: Axes | None = None) -> Figure:
+        """Draw the tail of the latency by strategy, with its percentiles over all replications.
 
-    def ttft(self) -> Chart:
+        The lines are of the runs that were kept: the first replication of each, or all.
+        """
+        return self._tail("latency", ax)
+
+    def ttft(self, *, ax: Axes | None = None) -> Figure:
         """Draw the tail of the time to first token, as ``latency`` does."""
-        return self._tail("ttft")
+        return self._tail("ttft", ax)
 
-    def tpot(self) -> Chart:
+    def tpot(self, *, ax: Axes | None = None) -> Figure:
         """Draw the tail of the time per output token, as ``latency`` does."""
-        return self._tail("tpot")
+        return self._tail("tpot", ax)
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -54,51 +68,83 @@ class ComparisonPlots:
             if time == "latency" or (time in TOKEN_TIMES and is_known(time))
         }
 
-    def _tail(self, time: str) -> Chart:
+    def _tail(self, time: str, ax: Axes | None) -> Figure:
         import pandas as pd
 
         from fedsim.charts.latency import latency_distribution
 
+        of = self._of
         parts = [
             run.in_window[[f"{time}_s", "outcome"]].assign(strategy=name)
-            for name, run in self._of.runs.items()
+            for name, _, run in of.kept
         ]
         requests = pd.concat(parts, ignore_index=True)
-        names = list(self._of.strategies)
-        requests["strategy"] = pd.Categorical(requests["strategy"], categories=names)
-        slo = self._of.scenario.slo
-        streams = [stream.traffic.name for stream in self._of.scenario.world.streams]
+        requests["strategy"] = pd.Categorical(requests["strategy"], categories=of.strategies)
+        slo = of.scenario.slo
+        streams = [stream.traffic.name for stream in of.scenario.world.streams]
+        several = len(of.seeds) > 1
+        lines = {number for _, number, _ in of.kept}
+        of_lines = "line: replication 0" if lines == {0} else f"line: {len(lines)} replications"
+        means = (
+            f"dots: mean of {len(of.seeds)} replications; bars: {100 * of.confidence:g} % intervals"
+        )
         return latency_distribution(
             requests,
             time=time,
             objectives_s=None if slo is None else slo.limits_s(time, streams),
-            subtitle=f"{self._of.scenario.name} · replication 0 (seed {self._of.seeds[0]}) · "
-            f"n = {len(parts[0]):,} requests each",
+            means=self._percentiles(time) if several else None,
+            subtitle=f"{of.scenario.name} · seed {of.scenario.seed} · {of_lines}"
+            + (f" · {means}" if several else f" · n = {len(parts[0]):,} requests each"),
+            ax=ax,
         )
 
-    def ranking(self, measure: str = CHIEF) -> Chart:
+    def _percentiles(self, time: str) -> DataFrame:
+        """Return the percentiles of a time as the tables have them, for the chart of its tail."""
+        import pandas as pd
+
+        table = self._of.summary()
+        rows = [
+            {
+                "group": name,
+                "share": percentile_of(measure),
+                "mean": row[measure],
+                "low": row[measure + LOW],
+                "high": row[measure + HIGH],
+                "success_rate": row["success_rate"],
+            }
+            for name, row in table.iterrows()
+            for measure in MEASURES
+            if measure.startswith(f"{time}_p")
+        ]
+        return pd.DataFrame(rows)
+
+    def ranking(self, measure: str = CHIEF, *, ax: Axes | None = None) -> Figure:
         """Draw each strategy's mean of *measure* with its confidence interval, best on top."""
         from fedsim.charts.comparison import ranking
 
         comparison, facts = self._of, measure_of(measure)
-        comparable = set(comparison.comparable(measure))
         order = comparison.ranking(measure) if facts.better else list(comparison.strategies)
-        columns = {measure: "mean", f"{measure}_low": "low", f"{measure}_high": "high"}
+        columns = {measure: "mean", f"{measure}{LOW}": "low", f"{measure}{HIGH}": "high"}
         table = comparison.summary().loc[order, list(columns)].rename(columns=columns) * facts.scale
-        names = [name if name in comparable else f"{name} (fails more)" for name in order]
-        table = table.assign(strategy=names)
-        all_comparable = len(comparable) == len(order)
+        comparable = comparison.comparable(measure)
+        table = table.assign(fails_more=[name not in comparable for name in order])
+        if facts.better and len(comparison.seeds) > 1 and len(order) > 1:
+            against = comparison.differences(measure, order[0])["verdict"]
+            table["tied"] = [against.get(name, _SAME) == _SAME for name in order]
         return ranking(
-            table.reset_index(drop=True),
+            table.reset_index(names="strategy"),
             label=facts.label,
             unit=facts.unit,
-            better=facts.better if all_comparable else None,
+            better=facts.better,
             objective=self._objective(measure),
             confidence=comparison.confidence,
             subtitle=self._subtitle(measure),
+            ax=ax,
         )
 
-    def differences(self, measure: str = CHIEF, baseline: str | None = None) -> Chart:
+    def differences(
+        self, measure: str = CHIEF, baseline: str | None = None, *, ax: Axes | None = None
+    ) -> Figure:
         """Draw each strategy's paired difference from the baseline."""
         from fedsim.charts.comparison import differences
 
@@ -111,19 +157,22 @@ class ComparisonPlots:
             label=facts.label,
             unit=facts.difference_unit,
             subtitle=self._subtitle(measure),
+            ax=ax,
         )
 
-    def timeline(self, strategy: str | None = None) -> Chart:
+    def timeline(self, strategy: str | None = None, *, figure: FigureBase | None = None) -> Figure:
         """Draw a strategy's first run over time, by default the best one's."""
-        return self._of.run(strategy or self._of.ranking()[0]).plot.timeline()
+        return self._of.run(strategy or self._of.ranking()[0]).plot.timeline(figure=figure)
 
-    def utilization(self, strategy: str | None = None) -> Chart:
+    def utilization(
+        self, strategy: str | None = None, *, figure: FigureBase | None = None
+    ) -> Figure:
         """Draw how busy each node was in a strategy's first run, by default the best one's."""
-        return self._of.run(strategy or self._of.ranking()[0]).plot.utilization()
+        return self._of.run(strategy or self._of.ranking()[0]).plot.utilization(figure=figure)
 
-    def states(self, strategy: str | None = None) -> Chart:
+    def states(self, strategy: str | None = None, *, ax: Axes | None = None) -> Figure:
         """Draw health and breakers in a strategy's first run, by default the best one's."""
-        return self._of.run(strategy or self._of.ranking()[0]).plot.states()
+        return self._of.run(strategy or self._of.ranking()[0]).plot.states(ax=ax)
 
     def _objective(self, measure: str) -> float | None:
         """Return the limit of *measure* over all streams, as the chart shows it, or None."""

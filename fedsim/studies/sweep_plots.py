@@ -14,9 +14,10 @@ from fedsim.studies.comparison import HIGH, LOW
 from fedsim.studies.ranking import CHIEF, measure_of
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from pandas import DataFrame
 
-    from fedsim.charts.figure import Chart
     from fedsim.studies.swept import Key, Sweep
 
 _DRAWN = (CHIEF, "latency_p99_s", "ttft_p99_s")
@@ -24,17 +25,20 @@ _DRAWN = (CHIEF, "latency_p99_s", "ttft_p99_s")
 
 
 class SweepPlots:
-    """Draws the charts of a sweep; each method returns a new matplotlib figure."""
+    """Draws the charts of a sweep as matplotlib figures, new ones unless *ax* is given."""
 
     def __init__(self, sweep: Sweep) -> None:
         self._of = sweep
 
-    def curves(self, measure: str = CHIEF, key: str | None = None) -> Chart:
+    def curves(
+        self, measure: str = CHIEF, key: str | None = None, *, ax: Axes | None = None
+    ) -> Figure:
         """Draw a measure against one key, a line with its band per combination of the others.
 
         Args:
             measure: A measure of a summary.
             key: Path or heading of a key; None for the first one of numbers, or else the first.
+            ax: Axes to draw into.
         """
         from fedsim.charts.sweep import curves
 
@@ -49,9 +53,17 @@ class SweepPlots:
             unit=facts.unit,
             limit=None if limit is None else limit * facts.scale,
             subtitle=self._subtitle(measure),
+            ax=ax,
         )
 
-    def heat_map(self, measure: str = CHIEF, x: str | None = None, y: str | None = None) -> Chart:
+    def heat_map(
+        self,
+        measure: str = CHIEF,
+        x: str | None = None,
+        y: str | None = None,
+        *,
+        ax: Axes | None = None,
+    ) -> Figure:
         """Draw the mean of a measure over two keys.
 
         Args:
@@ -59,6 +71,7 @@ class SweepPlots:
             x: Path or heading of the horizontal key; None for the first one of numbers, or else
                 the first.
             y: That of the vertical one; None for the first other.
+            ax: Axes to draw into.
 
         Raises:
             ResultsError: There is one key, or other keys than these two tell points apart.
@@ -83,9 +96,10 @@ class SweepPlots:
             keys=[across.label, up.label],
             unit=facts.unit,
             subtitle=self._subtitle(measure),
+            ax=ax,
         )
 
-    def all(self) -> Iterator[tuple[str, str, Callable[[], Chart]]]:
+    def all(self) -> Iterator[tuple[str, str, Callable[[], Figure]]]:
         """Yield file name and title of each chart that a directory has, and what draws it."""
         keys = list(self._of.keys.values())
         first = self._first()

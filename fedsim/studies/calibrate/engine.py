@@ -27,9 +27,8 @@ from fedsim.world.engine.config import EngineConfig
 from fedsim.world.engine.steps import Coefficients
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure, FigureBase
     from pandas import DataFrame
-
-    from fedsim.charts.figure import Chart
 
 
 _FEWEST_DECODING = 20
@@ -169,7 +168,7 @@ class EngineFit:
                 )
         return found
 
-    def plot(self) -> Chart:
+    def plot(self, *, figure: FigureBase | None = None) -> Figure:
         """Draw predicted against measured times of the held-out requests."""
         from fedsim.charts.calibration import predicted_measured
 
@@ -178,6 +177,7 @@ class EngineFit:
         return predicted_measured(
             pairs,
             subtitle=f"{self.name} · fitted to {fitted:,} requests · shown n = {held_out:,} others",
+            figure=figure,
         )
 
 

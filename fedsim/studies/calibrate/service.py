@@ -19,9 +19,9 @@ from fedsim.workload.logs.columns import Column, LogColumns
 from fedsim.workload.logs.failures import left_out, without_failures
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from pandas import DataFrame
-
-    from fedsim.charts.figure import Chart
 
 LEAST_TIMES = 40
 """Fewer service times are refused."""
@@ -111,7 +111,7 @@ class ServiceFit:
         """Return the distribution as a pool of a scenario would have it."""
         return f"service: {_settings(self.family, self.distribution)}\n"
 
-    def plot(self) -> Chart:
+    def plot(self, *, ax: Axes | None = None) -> Figure:
         """Draw the held-out times and the fitted distributions."""
         from fedsim.charts.calibration import service_fit
 
@@ -120,6 +120,7 @@ class ServiceFit:
             {fit.fitted.family: fit.fitted.share_below for fit in self.fits},
             subtitle=f"{self.name} · fitted to {self.fitted_count:,} times · shown "
             f"n = {len(self.observed_s):,} others",
+            ax=ax,
         )
 
 

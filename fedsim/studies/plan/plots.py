@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from fedsim.studies.plan.words import amount_in_words, fleet_in_words
 
 if TYPE_CHECKING:
-    from fedsim.charts.figure import Chart
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from fedsim.studies.plan.result import Plan
 
 _LABELS = {"cost": "cost of the fleet (USD/h)", "nodes": "nodes", "slots": "slots"}
@@ -20,12 +22,12 @@ _VERDICTS = {
 
 
 class PlanPlots:
-    """Draws the chart of a plan as a new matplotlib figure."""
+    """Draws the charts of a plan as matplotlib figures, new ones unless *ax* is given."""
 
     def __init__(self, plan: Plan) -> None:
         self._of = plan
 
-    def costs(self) -> Chart:
+    def costs(self, *, ax: Axes | None = None) -> Figure:
         """Draw what each fleet that was looked at costs against the measure that decides on it."""
         import pandas as pd
 
@@ -55,4 +57,5 @@ class PlanPlots:
             title=title,
             subtitle=f"{plan.scenario.name} · seed {plan.scenario.seed} · {plan.target}",
             bound=None if bound is None else float(box.objective[bound]),
+            ax=ax,
         )

@@ -18,7 +18,9 @@ def test_shows_fleets_by_verdict_and_names_the_answer():
     """Legend with counts, axes with units, a triangle for what is far above."""
     chart = costs(pd.DataFrame(ROWS), label="cost (USD/h)", title="The cheapest", bound=5.0)
     (axes,) = chart.axes
-    texts = [text.get_text() for text in chart.legends[0].get_texts()]
+    legend = axes.get_legend()
+    assert legend is not None
+    texts = [text.get_text() for text in legend.get_texts()]
     assert texts == ["held in every case (1)", "not decided (1)", "violated (2)"]
     assert axes.get_xlabel() == "cost (USD/h)"
     assert "▲ above 250 %" in axes.get_ylabel()

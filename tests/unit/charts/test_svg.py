@@ -54,8 +54,8 @@ def test_the_page_has_the_title():
     assert not [text for text in read.texts if text in {chart.title, chart.subtitle}]
     label = dict(read.attributes)["aria-label"] or ""
     assert label.startswith(f"{chart.title}. ")
-    assert "share that takes longer (logarithmic) against latency (s, logarithmic)." in label
-    assert re.search("a: p50 .*, 100 % succeeded: from 0.01 to 1", label)
+    assert "share that takes longer (logarithmic) against latency (s, logarithmic);" in label
+    assert re.search("a: p50 .*, 100 % succeeded: from 0.1 to 1", label)
 
 
 def test_names_are_escaped_and_texts_are_texts():
@@ -64,22 +64,20 @@ def test_names_are_escaped_and_texts_are_texts():
 
     assert "script" not in read.tags
     assert any("<script>alert(1)</script>" in text for text in read.texts)
-    assert "latency (s, logarithmic)" in read.texts
+    assert any(text.startswith("latency (s, logarithmic)") for text in read.texts)
 
 
 def test_many_lines_are_thinned():
     """Twenty lines of thousands of points have at most 2,000 together, and reach as far."""
     chart = tail([f"s{number:02}" for number in range(20)], 2_000)
-    before = [
-        line.get_xydata()[[0, -1]]
-        for line in chart.axes[0].get_lines()
-        if line.get_xydata().size > 4
-    ]
+    lines = [line for axes in chart.axes for line in axes.get_lines()]
+    tails = [line for line in lines if line.get_xydata().size > 4]
+    before = [line.get_xydata()[[0, -1]] for line in tails]
     element = svg(chart, "x")
-    lines = [line for line in chart.axes[0].get_lines() if line.get_xydata().size > 4]
 
-    assert sum(len(line.get_xydata()) for line in chart.axes[0].get_lines()) <= MOST_POINTS
-    for line, ends in zip(lines, before, strict=True):
+    assert len(tails) == 20
+    assert sum(len(line.get_xydata()) for line in lines) <= MOST_POINTS
+    for line, ends in zip(tails, before, strict=True):
         np.testing.assert_array_equal(line.get_xydata()[[0, -1]], ends)
     assert points(element) < MOST_POINTS + 500  # and axes, ticks and legend
 

@@ -35,7 +35,9 @@ def test_curves_has_a_line_and_a_band_for_each_combination():
     assert axes.get_xlabel() == "rate (req/s)"
     assert "limit 2.5 s" in [text.get_text() for text in axes.texts]
     assert axes.get_yscale() == "linear"
-    assert chart.legends[0].get_title().get_text() == "strategy"
+    legend = axes.get_legend()
+    assert legend is not None
+    assert legend.get_title().get_text() == "strategy"
 
 
 def test_curves_does_not_join_texts():
