@@ -24,6 +24,7 @@ from fedsim.cli.schema import schema
 from fedsim.cli.study import study
 from fedsim.cli.sweep import sweep
 from fedsim.cli.test import test
+from fedsim.cli.timeline import timeline
 from fedsim.cli.trace import trace
 from fedsim.cli.verify import verify
 from fedsim.version import __version__
@@ -50,6 +51,7 @@ EXAMPLES: Mapping[Callable[..., None], str] = {
     study: "fedsim study runs/plan",
     diff: "fedsim diff runs/first runs/second",
     explain: "fedsim explain runs/second chat-17",
+    timeline: "fedsim timeline runs/second --out second.pftrace",
     calibrate: "fedsim calibrate requests.csv",
     catalogue: "fedsim catalogue prices H100",
     trace: "fedsim trace requests.jsonl",

@@ -82,6 +82,23 @@ def write_whole(path: Path, text: str) -> None:
         raise unwritable(path, error) from error
 
 
+def written(path: Path, data: bytes) -> Path:
+    """Write a file that is whole as soon as it has its name, and return its path.
+
+    Raises:
+        ResultsError: It cannot be written.
+    """
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        new.write_bytes(data)
+        new.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        new.unlink(missing_ok=True)
+    return path
+
+
 def dense_json(data: Any) -> str:
     """Return plain values, without NaN, as JSON on one line."""
     return json.dumps(data, ensure_ascii=False, allow_nan=False)

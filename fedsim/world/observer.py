@@ -56,6 +56,7 @@ class NodeInfo:
         slots: Requests in service at once.
         cost_usd_per_hour: Price, idle or not, or None where not given.
         model: The model that it serves; empty where not known.
+        kv_tokens: Room of its key-value cache in tokens, in whole blocks; None without an engine.
     """
 
     name: str
@@ -64,6 +65,7 @@ class NodeInfo:
     slots: int
     cost_usd_per_hour: float | None = None
     model: str = ""
+    kv_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

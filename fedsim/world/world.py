@@ -109,6 +109,7 @@ def directory_of(config: WorldConfig, gateways: Mapping[str, int]) -> Directory:
                 pool.slots,
                 pool.cost_usd_per_hour,
                 pool.model,
+                None if pool.engine is None else pool.engine.kv_blocks * pool.engine.block_tokens,
             )
             for pool in config.pools
             for number in range(pool.size)
