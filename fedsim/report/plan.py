@@ -132,7 +132,8 @@ def _answer(plan: Plan) -> list[str]:
             f"{_terms(plan)}"
         )
     texts += [_changed(plan), _costs(plan, place)]
-    texts += [_bound(plan, place)] if found.bound is not None else []
+    if found.bound is not None and not box.scaled:
+        texts.append(_bound(plan, place))
     return texts
 
 
@@ -220,8 +221,15 @@ def _changed(plan: Plan) -> str:
 
 
 def _costs(plan: Plan, place: int) -> str:
-    box = plan.findings.fleets.box
-    usd, nodes = float(box.cost[place]), int(box.counts[place].sum())
+    found = plan.findings
+    usd, nodes = found.cost(place), int(found.fleets.box.counts[place].sum())
+    if found.is_scaled(place):
+        mean = found.measured(place, "nodes_paid_mean")
+        text = (
+            f"It starts with {nodes} node{'' if nodes == 1 else 's'}, and its scalers pay for "
+            f"{plain(mean)} on average"
+        )
+        return f"{text}." if math.isnan(usd) else f"{text}: {plain(usd, 4)} USD/h."
     if math.isnan(usd):
         return f"It has {nodes} nodes; what it costs is not known."
     goodput_rps = plan.normal("goodput_rps")
@@ -248,8 +256,8 @@ def _bound(plan: Plan, place: int) -> str:
 
 def _near(plan: Plan, place: int) -> list[int]:
     """Return the places of other fleets within 1 % of the amount of the answer."""
-    amounts = plan.findings.fleets.box.objective
-    most, least = float(amounts[place]) * _NEAR, float(amounts[place]) / _NEAR
+    amounts = [plan.findings.amount(other) for other in range(len(plan.findings.fleets.box))]
+    most, least = amounts[place] * _NEAR, amounts[place] / _NEAR
     return [
         other for other in range(len(amounts)) if other != place and least <= amounts[other] <= most
     ]
@@ -335,7 +343,9 @@ def _around(plan: Plan) -> list[Block]:
             texts.append(f"without one {box.pools[pool]}: {found_in_words(each)}")
         blocks += [Heading("One node less"), *_items(texts)]
     near = _near(plan, place)
-    cheaper = [n for n in range(place - 1, -1, -1) if n in found.outcome.found and n not in near]
+    looked = [n for n in found.outcome.found if found.amount(n) < found.amount(place)]
+    order = sorted(looked, key=lambda n: (found.amount(n), n), reverse=True)
+    cheaper = [n for n in order if n not in near]
     headings = ("Other fleets within 1 % of its cost", "The next cheaper fleets")
     if plan.spec.minimize != "cost":
         headings = (f"Other fleets with as many {plan.spec.minimize}", "The next smaller fleets")
@@ -460,18 +470,21 @@ def _undecided(plan: Plan) -> str:
     open_ = [
         (number, each)
         for number, each in found.outcome.found.items()
-        if each.verdict == "not decided" and (place is None or number < place)
+        if each.verdict == "not decided"
+        and (place is None or found.amount(number) < found.amount(place))
     ]
     if not open_:
         return ""
-    number, each = min(open_, key=lambda item: item[0])
+    number, each = min(open_, key=lambda item: (found.amount(item[0]), item[0]))
     fleet = fleet_in_words(plan, found.fleets.box.point(number))
     assert each.judgment is not None
-    few = "1 cheaper fleet was" if len(open_) == 1 else f"{len(open_)} cheaper fleets were"
+    one = len(open_) == 1
+    few = "1 cheaper fleet was" if one else f"{len(open_)} cheaper fleets were"
     where = few if place is not None else few.replace(" cheaper", "")
     return (
         f"The window is too short to decide everything: {where} neither shown to hold nor to "
-        f"violate, and counts as not held; the cheapest is {fleet}: {found_in_words(each)}."
+        f"violate, and count{'s' if one else ''} as not held; the cheapest is {fleet}: "
+        f"{found_in_words(each)}."
     )
 
 
@@ -482,7 +495,7 @@ def _ledger(plan: Plan) -> list[Block]:
     kept = [found.outcome.found[place] for place in places]
     judged = [each.judgment or OPEN for each in kept]
     columns = [
-        Column(plan.spec.minimize, tuple(figure(float(box.objective[each])) for each in places)),
+        Column(plan.spec.minimize, tuple(figure(found.amount(each)) for each in places)),
         words("fleet", [fleet_in_words(plan, box.point(place)) for place in places]),
         words("verdict", [each.verdict for each in kept], 0, VERDICTS),
         words("case", [each.case for each in kept], 1),

@@ -152,6 +152,24 @@ class TestNeverTheAnswer:
         cheaper = found.evaluations[found.evaluations[B] == 0]
         assert (cheaper["verdict"] == "unserved").all()
 
+    def test_residency(self, scenario, tmp_path, monkeypatch):
+        """A policy of a user's keeps data in eu: without nodes there, no request is served."""
+        (tmp_path / "residency.py").write_text(
+            "class StaysIn:\n"
+            "    def score(self, candidate, request):\n"
+            "        return 1.0\n"
+            "    def is_eligible(self, candidate, request):\n"
+            "        return candidate.target.region_id == 'eu'\n"
+            "    def name(self):\n"
+            "        return 'residency'\n",
+            encoding="utf-8",
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        found = self.plan(scenario, {"federation.policies": {"residency:StaysIn": {}}})
+        assert found.best == {A: 0, B: 2}
+        cheaper = found.evaluations[(found.evaluations[B] == 0) & (found.evaluations[A] > 0)]
+        assert (cheaper["verdict"] == "violated").all()
+
     def test_model(self, scenario):
         """Only eu serves the model."""
         changes = {"pools.eu-a.model": "large", "workload.chat.model": "large"}
@@ -251,6 +269,55 @@ class TestFailingRuns:
         assert "not shown to hold with us lost: a run failed (seed 1): It is bad." in markdown(
             plan_report(fresh)
         )
+
+
+class TestScaledFleets:
+    """A fleet with a scaler costs what it came to, not what it starts with."""
+
+    def plan(self, scenario, nodes, **more):
+        """Return the plan of one pool of 2.5 requests/s a node, static or scaled by a schedule.
+
+        From 8 to 14 s of 24 s there are 4 requests per second, else one.
+        """
+        steps = [("0s", "1/s"), ("8s", "4/s"), ("14s", "1/s")]
+        times = [{"at": at, "nodes": many} for at, many in nodes]
+        arrivals = {"process": "steps", "steps": [{"at": at, "rate": rate} for at, rate in steps]}
+        scaler = {"preset": "schedule", "times": times, "every": "1s", "max": 8}
+        start = {"distribution": "constant", "value": "0s"}
+        changed = scenario.changed(
+            {
+                "workload.chat.arrivals": arrivals,
+                "pools.us-a.scaler": scaler | {"start": start},
+                B: 0,
+                "slo.success_rate": "95%",
+            }
+        )
+        fleets = {A: [1, 2], "pools.us-a.scaler.advisory": {"values": ["on", "off"]}}
+        return fedsim.plan(changed, vary=fleets, survive=[], replications=4, workers=1, **more)
+
+    def test_is_the_answer_where_it_comes_to_less(self, scenario):
+        """A second node for 6 s of 20 s, and its drain, costs less than two nodes throughout."""
+        found = self.plan(scenario, [("0s", 1), ("8s", 2), ("14s", 1)])
+        assert found.best == {A: 1, "pools.us-a.scaler.advisory": "off"}
+        table = found.evaluations.set_index([A, "pools.us-a.scaler.advisory"])
+        assert 1.3 * 2.0 <= table.loc[(1, "off"), "cost_usd_per_hour"] < 1.6 * 2.0
+        assert table.loc[(1, "on"), "verdict"] == "violated"
+        text = markdown(plan_report(found))
+        assert "two: 1 us-a, advisory off" in text
+        assert "It starts with 1 node, and its scalers pay for 1." in text
+
+    def test_is_not_where_it_comes_to_more(self, scenario):
+        """One that starts with a node and goes to six is more expensive than two throughout."""
+        found = self.plan(scenario, [("0s", 6)])
+        assert found.best == {A: 2, "pools.us-a.scaler.advisory": "on"}
+        table = found.evaluations.set_index([A, "pools.us-a.scaler.advisory"])
+        assert table.loc[(1, "off"), "verdict"] == "held"
+        assert table.loc[(1, "off"), "cost_usd_per_hour"] == pytest.approx(12.0)
+
+    def test_has_no_number_of_slots(self, scenario):
+        """They come and go, and no measure has them."""
+        with pytest.raises(ScenarioError, match="Minimize cost or nodes"):
+            self.plan(scenario, [("0s", 6)], minimize="slots")
 
 
 def test_says_that_the_strategy_binds(scenario):

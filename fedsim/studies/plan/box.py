@@ -34,6 +34,7 @@ class Choice:
         tied: Whether the strategy ties requests to single nodes by tenant or prompt.
         sizes: The slots of a node of each pool whose slots are chosen; 0 of others.
         group: What tells the choice from others that differ in more than ``sizes``.
+        floors: The fewest nodes that the scaler of each pool leaves; -1 of pools whose nodes stay.
     """
 
     changes: Mapping[str, Any]
@@ -46,6 +47,12 @@ class Choice:
     tied: bool = False
     sizes: tuple[int, ...] = ()
     group: str = ""
+    floors: tuple[int, ...] = ()
+
+    @property
+    def scaled(self) -> bool:
+        """Whether a scaler changes the number of nodes of some pool."""
+        return any(floor >= 0 for floor in self.floors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,8 @@ class Box:
     Attributes:
         choice: The choice of each point.
         counts: The nodes of each pool, a row per point.
-        objective: What is minimized, of each point.
+        objective: What is minimized, of each point; of one with scaled pools the least that it can
+            come to.
         cost: Its cost in US dollars per hour.
     """
 
@@ -99,7 +107,7 @@ class Box:
         fleets = grid.reshape(len(self.pools), -1).T
         self.choice = np.repeat(np.arange(len(self.choices)), len(fleets))
         self.counts = np.tile(fleets, (len(self.choices), 1))
-        cost, objective = self._amount("cost"), self._amount(minimize)
+        cost, objective = self._amount("cost"), self._least(minimize)
         nodes = self.counts.sum(axis=1)
         keys = (np.arange(len(nodes)), nodes, np.nan_to_num(cost).round(9), objective.round(9))
         order = np.lexsort(keys)
@@ -130,6 +138,11 @@ class Box:
         counts = list(point.counts)
         counts[pool] = levels[at]
         return Point(point.choice, tuple(counts))
+
+    @property
+    def scaled(self) -> bool:
+        """Whether a scaler changes the number of nodes of some point."""
+        return any(choice.scaled for choice in self.choices)
 
     @property
     def varied(self) -> list[int]:
@@ -189,6 +202,14 @@ class Box:
             return facts.gpus.get(".".join(words[1:]), none).astype(float)
         region = ".".join(words[1:-1])
         return np.array([float(name == "nodes" or each == region) for each in self.regions])
+
+    def _least(self, name: str) -> Floats:
+        """Return the least that each point can come to, whatever its scalers do."""
+        none = (-1,) * len(self.pools)
+        floors = np.array([each.floors or none for each in self.choices])[self.choice]
+        fewest = np.where(floors >= 0, np.minimum(self.counts, floors), self.counts)
+        each = [self.per_node(name, number) for number in range(len(self.choices))]
+        return self._summed(each, self.choice, fewest)
 
     def _amount(self, name: str) -> Floats:
         """Return what each point has of something."""

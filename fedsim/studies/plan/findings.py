@@ -23,6 +23,9 @@ from fedsim.studies.statistics import estimates, t_quantiles
 PRECISE = 0.03
 """The half-width that a proposed duration aims at, as a share of the value."""
 
+_AMOUNTS = {"cost": "cost_usd_per_hour", "nodes": "nodes_paid_mean"}
+"""The measure of what is minimized."""
+
 DRAWS = 1_000
 """Sets of replications that are drawn again for the range of costs."""
 
@@ -133,6 +136,35 @@ class Findings:
         place = self.outcome.best
         return None if place is None else self.fleets.box.point(place)
 
+    def amount(self, place: int) -> float:
+        """Return what is minimized, of a fleet: where scalers change it, what it came to.
+
+        That is its mean over the window with all nodes up; the least that it can be if it was not
+        run.
+        """
+        box = self.fleets.box
+        measured = self.measured(place, _AMOUNTS.get(box.minimize, ""))
+        return float(box.objective[place]) if math.isnan(measured) else measured
+
+    def cost(self, place: int) -> float:
+        """Return what a fleet costs in US dollars per hour; NaN where that is not known."""
+        if self.is_scaled(place):
+            return self.measured(place, "cost_usd_per_hour")
+        return float(self.fleets.box.cost[place])
+
+    def is_scaled(self, place: int) -> bool:
+        """Return whether a scaler changes the number of nodes of a fleet."""
+        box = self.fleets.box
+        return box.choices[int(box.choice[place])].scaled
+
+    def measured(self, place: int, measure: str) -> float:
+        """Return the mean of a measure with all nodes up of a fleet that is scaled; else NaN."""
+        if not self.is_scaled(place):
+            return math.nan
+        point = self.fleets.box.point(place)
+        records = self.worlds.of(self.rule(NORMAL, point).world)[: self.worlds.replications]
+        return float(np.mean([each.value(measure) for each in records])) if records else math.nan
+
     def rule(self, case: Case, point: Point) -> Rule:
         """Return what is simulated and asked of a fleet in a case."""
         return case.rule(point.choice, point.counts, self.fleets.box.regions)
@@ -160,6 +192,7 @@ def find(
     box, cases = fleets.box, fleets.cases
     worlds = Worlds(scenario, fleets, spec, source)
     bound, loads = lower_bound(box, cases, fleets.demands), loads_by(box, fleets.demands)
+    found = Findings(fleets, worlds, Outcome(), bound)
     search = Search(
         box,
         cases,
@@ -167,9 +200,10 @@ def find(
         spec.replications,
         start=bound,
         loads=loads,
+        amount=found.amount,
         progress=progress,
     )
-    found = Findings(fleets, worlds, search.outcome, bound)
+    found.outcome = search.outcome
     try:
         start = bound or box.top(0)
         found.pilot = _pilot(scenario, spec, found, max(cases, key=lambda each: loads(start, each)))
@@ -240,9 +274,10 @@ def _less(found: Findings, search: Search) -> None:
     """Find out what one node less of each pool comes to."""
     box, best = found.fleets.box, found.best
     assert best is not None
+    floors = box.choices[best.choice].floors
     for pool in box.varied:
         point = box.next(best, pool, -1)
-        if point is None:
+        if point is None or floors[pool] >= 0:
             continue
         place = box.place(point)
         assert place is not None
@@ -374,7 +409,7 @@ def _range(scenario: Scenario, spec: PlanSpec, found: Findings) -> CostRange:
     for place in sorted(found.outcome.found):
         if found.outcome.found[place].verdict in {"held", "not decided"}:
             held = _held(found, box.point(place), rows)
-            costs[held] = np.minimum(costs[held], box.objective[place])
+            costs[held] = np.minimum(costs[held], found.amount(place))
     known = costs[np.isfinite(costs)]
     if not len(known):
         return CostRange(math.nan, math.nan, 1.0)

@@ -21,6 +21,7 @@ from fedsim.studies.plan.bound import Demand
 from fedsim.studies.plan.box import MOST_POINTS, Box, Choice
 from fedsim.studies.plan.cases import Case, cases_of
 from fedsim.studies.points import Point, require_valid
+from fedsim.world.scalers.config import ScalerConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def fleets_of(scenario: Scenario, spec: PlanSpec) -> Fleets:
     chosen = [dict(zip(others, values, strict=True)) for values in product(*others.values())]
     _require_valid(scenario, spec, chosen, most)
     scenarios = tuple(scenario.changed({**changes, **most}) for changes in chosen)
+    _require_measured(scenario, spec, scenarios)
     first = scenarios[0].world
     pools = [pool.name for pool in first.pools]
     levels: list[Sequence[int]] = [
@@ -82,6 +84,23 @@ def fleets_of(scenario: Scenario, spec: PlanSpec) -> Fleets:
     inhabited = [region if each[-1] else "" for region, each in zip(regions, levels, strict=True)]
     demands = tuple(Demand(load.open_rps, load.node_s) for load in offered)
     return Fleets(box, cases_of(spec.survive, pools, inhabited), scenarios, demands)
+
+
+def _require_measured(scenario: Scenario, spec: PlanSpec, chosen: Sequence[Scenario]) -> None:
+    """Check that what is minimized can be measured where scalers change it."""
+    pools = [pool for each in chosen for pool in each.world.pools]
+    scaled = next((pool.name for pool in pools if _floor(pool.scaler) >= 0), None)
+    if spec.minimize == "slots" and scaled is not None:
+        message = f"Slots of {scaled} come and go with its scaler, and are not measured."
+        path = "plan.minimize"
+        place = scenario.places.get(path, Place(""))
+        where = (path, place.file, place.line, place.column)
+        raise ScenarioError([Problem(message, "Minimize cost or nodes.", *where)])
+
+
+def _floor(scaler: ScalerConfig | None) -> int:
+    """Return the fewest nodes that a scaler leaves; -1 where the nodes stay."""
+    return -1 if scaler is None or scaler.advisory else scaler.min
 
 
 def own_counts(scenario: Scenario) -> dict[str, int]:
@@ -112,7 +131,7 @@ def _choice(changes: Mapping[str, Any], scenario: Scenario, offered: OfferedLoad
     prices = [pool.cost_usd_per_hour for pool in pools]
     profiles = {} if scenario.source is None else scenario.source.engines.profiles
     gpus: dict[str, Any] = {}
-    tied = _is_tied(scenario)
+    tied, floors = _is_tied(scenario), tuple(_floor(pool.scaler) for pool in pools)
     for number, pool in enumerate(pools):
         if pool.gpu is not None:
             each = gpus.setdefault(pool.gpu, np.zeros(len(pools), dtype=np.int64))
@@ -124,8 +143,10 @@ def _choice(changes: Mapping[str, Any], scenario: Scenario, offered: OfferedLoad
         gpus=gpus,
         kinds=tuple(_kind(scenario, pool.name, changes) for pool in pools),
         may_serve=offered.may_serve,
-        ordered=tied is False,
-        tied=tied is True,
+        # A scaler makes of more nodes at the start what it likes.
+        ordered=tied is False and max(floors) < 0,
+        tied=tied is True and max(floors) < 0,
+        floors=floors,
         sizes=tuple(pool.slots if f"pools.{pool.name}.slots" in changes else 0 for pool in pools),
         group=json.dumps(
             {path: value for path, value in changes.items() if not _is_slots(path)}, default=str

@@ -43,14 +43,14 @@ class PlanPlots:
                 name = fleet_in_words(plan, box.point(place)) if place == best else ""
                 ends = {"low": 1.0 + judgment.low, "high": 1.0 + judgment.high}
                 share = 1.0 + judgment.excess
-                row = {"cost": box.objective[place], "share": share, **ends}
+                row = {"cost": findings.amount(place), "share": share, **ends}
                 rows.append(row | {"verdict": _VERDICTS[found.verdict], "name": name})
         columns = ["cost", "share", "low", "high", "verdict", "name"]
         if best is None:
             title = "No fleet that was looked at holds the objective"
         else:
             title = f"The cheapest fleet that holds the objective: {amount_in_words(plan, best)}"
-        bound = None if findings.bound is None else box.place(findings.bound)
+        bound = None if findings.bound is None or box.scaled else box.place(findings.bound)
         return costs(
             pd.DataFrame(rows, columns=columns),
             label=_LABELS[plan.spec.minimize],

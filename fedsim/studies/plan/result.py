@@ -137,7 +137,8 @@ class Plan:
     def evaluations(self) -> DataFrame:
         """A row per fleet of the box, in the order in which they are looked at.
 
-        The columns of what is varied come first, then ``cost_usd_per_hour``, ``nodes``,
+        The columns of what is varied come first, then ``cost_usd_per_hour``, ``nodes`` (of fleets
+        with scalers: the mean that was measured, and the nodes at the start),
         ``verdict``, ``case`` and ``measure`` that decide it, ``value`` and ``limit`` of that
         measure, ``low`` and ``high`` (the ends of what exceeds the limit, as a share of it), the
         ``runs`` behind that, and the ``reason``. A fleet that was not needed has the verdict
@@ -149,7 +150,7 @@ class Plan:
         for place in range(len(box)):
             point = box.point(place)
             row = self.values(point) | {
-                "cost_usd_per_hour": float(box.cost[place]),
+                "cost_usd_per_hour": self.findings.cost(place),
                 "nodes": int(box.counts[place].sum()),
             }
             rows.append(row | _row(found.get(place, none)))
@@ -249,12 +250,11 @@ class Plan:
     def warnings(self) -> list[str]:
         """What a user should know before trusting the answer, as sentences."""
         own = []
-        scaled = [pool.name for pool in self.scenario.world.pools if pool.scaler is not None]
-        if scaled:
+        if self.findings.fleets.box.scaled:
             own.append(
-                f"{', '.join(scaled)}: a pool with a scaler counts with the nodes that it starts "
-                "with, in what is minimized and in limits; cost_usd_per_hour in estimates() is "
-                "what it came to."
+                "What a fleet with scalers costs is the mean of its window with all nodes up, from "
+                "orders to the end of drains; in plan.limits its pools count with the nodes that "
+                "they start with."
             )
         return own + notes(self.scenario, self.records, self.failures, "plan")
 

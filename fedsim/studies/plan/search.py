@@ -1,7 +1,9 @@
 """Looks for the cheapest fleet that is held in every case.
 
 Fleets are looked at in ascending order, so that the first one that is held is the answer, by
-whatever route the others were left out. One is left out without a run where
+whatever route the others were left out. Where scalers decide what a fleet comes to, the order is by
+the least that it can be, and the search goes on until that is no less than the answer's amount. A
+fleet is left out without a run where
 
 - it exceeds a limit, or no node of it may serve a stream in a case;
 - the world of one of its cases was violated before, or a run of it failed: it is the same world, so
@@ -117,6 +119,7 @@ class Search:
         replications: Of each fleet in each case.
         start: A fleet to look at first where that may leave out others, or None.
         loads: Gives how much of its capacity a case asks of a fleet; the first look goes by it.
+        amount: Gives what a fleet that is held came to; None for what the box has it at.
         progress: Is called with the number of fleets that are left to look at.
     """
 
@@ -129,6 +132,7 @@ class Search:
         *,
         start: Point | None = None,
         loads: Callable[[Point, Case], float] | None = None,
+        amount: Callable[[int], float] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> None:
         self._box = box
@@ -137,6 +141,8 @@ class Search:
         self._replications = replications
         self._start = start
         self._loads = loads
+        self._amount = amount or (lambda place: float(box.objective[place]))
+        self._lowest = math.inf
         self._progress = progress or (lambda _: None)
         self._known: dict[Rule, Judgment] = {}
         self._not_held: dict[Rule, Point] = {}
@@ -163,6 +169,8 @@ class Search:
         self._probe()
         found, pending = self.outcome.found, []
         for place in range(len(self._box)):
+            if self._is_no_less(place):
+                break
             if place in found:
                 continue
             self._progress(len(self._box) - place)
@@ -173,11 +181,20 @@ class Search:
                 pending += [place] if inferred else []
                 continue
             found[place] = self.judged(point)
-            if found[place].verdict == "held":
-                self.outcome.best = place
-                break
+            self._compare(place)
         self._retest(pending)
         self.outcome.status = "none" if self.outcome.best is None else "found"
+
+    def _compare(self, place: int) -> None:
+        """Make a fleet the answer if it is held, and comes to less than the answer so far."""
+        if self.outcome.found[place].verdict == "held":
+            amount = self._amount(place)
+            if self.outcome.best is None or amount < self._lowest:
+                self.outcome.best, self._lowest = place, amount
+
+    def _is_no_less(self, place: int) -> bool:
+        """Return whether nothing from a place on can come to less than the answer so far."""
+        return self.outcome.best is not None and not self._box.objective[place] < self._lowest
 
     def _exclude(self) -> None:
         """Leave out what no run is needed for."""
@@ -358,9 +375,9 @@ class Search:
 
     def _retest(self, pending: Sequence[int]) -> None:
         """Look at the cheaper fleets that were left out by inference."""
-        found, best = self.outcome.found, self.outcome.best
+        found = self.outcome.found
         for place in pending:
-            if best is not None and place > best:
+            if self._is_no_less(place):
                 break
             point = self._box.point(place)
             self._progress(len(self._box) - place)
@@ -373,9 +390,7 @@ class Search:
                 found[place] = Found("same world", same.name, known, retested=True)
                 continue
             found[place] = self.judged(point, retested=True)
-            if found[place].verdict == "held":
-                self.outcome.best = place
-                return
+            self._compare(place)
 
 
 def _height(judgment: Judgment) -> float:

@@ -40,7 +40,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "status": plan.status,
         "best": plan.best,
         "minimize": plan.spec.minimize,
-        "amount": None if place is None else float(box.objective[place]),
+        "amount": None if place is None else findings.amount(place),
         "bound": None if bound is None else plan.values(bound),
         "bound_amount": None if at is None else float(box.objective[at]),
         "fleets": len(box),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from fedsim.studies.points import headings
 if TYPE_CHECKING:
     from fedsim.studies.plan.result import Plan
 
+_SWITCHES = ("off", "on")
 _UNITS = {"cost": "USD/h", "nodes": "nodes", "slots": "slots"}
 
 
@@ -26,8 +28,11 @@ def fleet_in_words(plan: Plan, point: Point) -> str:
     for path, value in plan.values(point).items():
         if is_count_path(path):
             words += [f"{value} {path.split('.')[1]}"] if value else []
+        elif isinstance(value, str) and value not in _SWITCHES:
+            words.append(value)
         else:
-            words.append(str(value) if isinstance(value, str) else f"{short[path]} {value}")
+            shown = _SWITCHES[int(value)] if isinstance(value, bool) else value
+            words.append(f"{short[path]} {shown}")
     return ", ".join(words) or "no nodes"
 
 
@@ -39,8 +44,12 @@ def nodes_in_words(pools: Sequence[str], world: World) -> str:
 
 def amount_in_words(plan: Plan, place: int) -> str:
     """Return what is minimized, of a fleet, with its unit."""
-    minimize = plan.spec.minimize
-    amount = float(plan.findings.fleets.box.objective[place])
+    minimize, found = plan.spec.minimize, plan.findings
+    amount = found.amount(place)
+    if found.is_scaled(place):
+        text = f"{plain(amount, 4)} {_UNITS[minimize]}"
+        unknown = math.isnan(found.measured(place, "nodes_paid_mean"))
+        return f"at least {text}" if unknown else f"{text} on average"
     return f"{plain(amount, 4) if minimize == 'cost' else f'{amount:g}'} {_UNITS[minimize]}"
 
 

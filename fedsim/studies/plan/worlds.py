@@ -107,6 +107,11 @@ class Worlds:
         self.alpha = (1.0 - spec.confidence) / len(fleets.cases)
 
     @property
+    def replications(self) -> int:
+        """Number of replications on which verdicts rest."""
+        return self._spec.replications
+
+    @property
     def total(self) -> int:
         """Number of runs so far."""
         return sum(self.runs.values())
