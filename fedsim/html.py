@@ -29,6 +29,7 @@ from fedsim.document import (
 MOST_ITEMS = 100
 """Items of a list beyond so many are counted, not shown."""
 
+_BRACKETS = re.compile(r" \([^()]*\)$")
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -58,10 +59,13 @@ def html(
 
 
 def anchored(document: Document) -> dict[str, str]:
-    """Return the headings below the title by the ``id`` that ``html`` gives them."""
+    """Return the headings below the title by the ``id`` that ``html`` gives them.
+
+    What they have in brackets at their end is left out.
+    """
     headings = [block for block in document.blocks if isinstance(block, Heading)]
     return {
-        f"part-{number}": each.text
+        f"part-{number}": _BRACKETS.sub("", each.text)
         for number, each in enumerate(each for each in headings if each.level == 2)
     }
 
@@ -131,11 +135,13 @@ class _Renderer:
         # A table that is wider than the page is moved by keys, so it can be reached by them.
         label = text_of(self._heading)
         yield f'<div class="table" role="region" aria-label="{label}" tabindex="0">'
-        yield f"<table>\n<thead><tr>{''.join(map(_head, table.columns))}</tr></thead>"
+        names = _names(table)
+        heads = (_head(column, place == names) for place, column in enumerate(table.columns))
+        yield f"<table>\n<thead><tr>{''.join(heads)}</tr></thead>"
         yield "<tbody>"
         for _, row in zip(range(shown), table.rows, strict=False):
             cells = zip(table.columns, row, strict=True)
-            line = (_cell(column, cell, place) for place, (column, cell) in enumerate(cells))
+            line = (_cell(*each, place == names) for place, each in enumerate(cells))
             yield f"<tr>{''.join(line)}</tr>"
         yield "</tbody>\n</table></div>"
         if shown < rows:
@@ -168,15 +174,24 @@ def _code(code: Code) -> Iterator[str]:
     yield lines
 
 
-def _head(column: Column) -> str:
-    side = ' class="left"' if column.align == "left" else ""
+def _names(table: Table) -> int | None:
+    """Return the place of the column that names the rows, one of the first two; None for none."""
+    for place, column in enumerate(table.columns[:2]):
+        texts = list(map(str, column.cells))
+        if column.align == "left" and len(set(texts)) == len(texts):
+            return place
+    return None
+
+
+def _head(column: Column, names_rows: bool) -> str:
+    side = f' class="left{" name" * names_rows}"' if column.align == "left" else ""
     return f'<th scope="col"{side}>{text_of(column.title)}</th>'
 
 
-def _cell(column: Column, cell: Cell, place: int) -> str:
-    """Return a cell; a name in the first column is the heading of its row."""
+def _cell(column: Column, cell: Cell, names_rows: bool) -> str:
+    """Return a cell; a name is the heading of its row."""
     text = str(cell)
-    tag, scope = ("th", ' scope="row"') if place == 0 and column.align == "left" else ("td", "")
+    tag, scope = ("th", ' scope="row"') if names_rows else ("td", "")
     value = cell.value
     number = isinstance(value, int | float) and text not in {MISSING, str(value)}
     sorted_by = f' data-value="{value:.12g}"' if number else ""

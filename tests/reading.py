@@ -1,9 +1,11 @@
-"""Reads HTML for tests: elements, attributes and texts, and whether every element is closed."""
+"""Reads HTML for tests: elements, attributes and texts, and what holds for every page."""
 
 from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+
+from fedsim.report.html.page import MOST_BYTES, MOST_NODES
 
 _VOID = {"meta", "img", "link", "br", "hr", "input"}
 _ELSEWHERE = re.compile(r"""(?:https?:)?//\w|url\((?!#)|@import|javascript:""", re.IGNORECASE)
@@ -88,3 +90,24 @@ class Reader(HTMLParser):
         ]
         values = [each for each in values if not each.startswith("data:")]
         return loaded + [each for each in (*values, self.code) if _ELSEWHERE.search(each)]
+
+
+def check_page(text: str) -> Reader:
+    """Check what holds for every page, and return what is in it."""
+    read = Reader(text)
+    assert len(text.encode()) <= MOST_BYTES
+    assert len(read.tags) <= MOST_NODES
+    assert read.elsewhere == []
+    assert len(read.ids) == len(set(read.ids))
+    assert read.references <= set(read.ids)
+    assert read.headings[-1] == "What would change this conclusion"
+    assert read.tags.count("h1") == read.tags.count("main") == 1
+    assert {"header", "nav", "footer"} <= set(read.tags)
+    assert ("lang", "en") in read.attributes
+    return read
+
+
+def answer_of(text: str) -> str:
+    """Return the sentence with which a page begins."""
+    (found,) = re.findall('<p class="answer">(.*?)</p>', text)
+    return str(found)

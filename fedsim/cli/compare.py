@@ -18,6 +18,7 @@ from fedsim.cli.options import (
     Out,
     Overrides,
     Quiet,
+    Report,
     Seed,
     Workers,
     parsed,
@@ -28,6 +29,7 @@ from fedsim.cli.output import (
     repeat_command,
     require_folder,
     result_directory,
+    write_page,
     write_text,
 )
 from fedsim.cli.studying import run_study
@@ -80,6 +82,7 @@ def compare(
     fresh: Fresh = False,
     workers: Workers = None,
     dask: Dask = None,
+    page: Report = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -111,6 +114,7 @@ def compare(
             parts.append(_Part(scenario, directory, repeat))
         for part in parts:
             part.run(asked, how, silent=quiet or as_json)
+            write_page(part.result, part.directory, wanted=page, silent=quiet or as_json)
         matrix = partial(_matrix, parts, _repeat(scenarios, seed, overrides, more, out, markdown))
         if markdown is not None:
             from fedsim.document import markdown as as_markdown

@@ -16,12 +16,13 @@ from fedsim.cli.options import (
     Out,
     Overrides,
     Quiet,
+    Report,
     ScenarioPath,
     Seed,
     Workers,
     parsed,
 )
-from fedsim.cli.output import present, repeat_command, result_directory
+from fedsim.cli.output import present, repeat_command, result_directory, write_page
 from fedsim.cli.studying import run_study
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def plan(
     fresh: Fresh = False,
     workers: Workers = None,
     dask: Dask = None,
+    page: Report = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -89,6 +91,7 @@ def plan(
             dask=dask,
             silent=quiet or as_json,
         )
+        write_page(result, directory, wanted=page, silent=quiet or as_json)
         data = partial(_json, result, ledger=ledger)
         report = partial(_report, result, ledger=ledger)
         present(directory, repeat, data, report, quiet=quiet, as_json=as_json)

@@ -25,12 +25,6 @@ def report(directory: ResultPath, out: File = None) -> None:
     It needs no network and no JavaScript.
     """
     with reported():
-        from fedsim.errors import ResultsError
-        from fedsim.reported import Reported
         from fedsim.studies.open import open as opened
 
-        result = opened(directory)
-        if not isinstance(result, Reported):
-            msg = f"{directory} is a study; only runs have a page so far"
-            raise ResultsError(msg)
-        typer.echo(result.report(out or directory))
+        typer.echo(opened(directory).report(out or directory))

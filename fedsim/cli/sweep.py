@@ -15,12 +15,13 @@ from fedsim.cli.options import (
     Out,
     Overrides,
     Quiet,
+    Report,
     ScenarioPath,
     Seed,
     Workers,
     parsed,
 )
-from fedsim.cli.output import present, repeat_command, result_directory
+from fedsim.cli.output import present, repeat_command, result_directory, write_page
 from fedsim.cli.studying import run_study
 
 Replications = Annotated[
@@ -38,6 +39,7 @@ def sweep(
     fresh: Fresh = False,
     workers: Workers = None,
     dask: Dask = None,
+    page: Report = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -65,6 +67,7 @@ def sweep(
             dask=dask,
             silent=quiet or as_json,
         )
+        write_page(result, directory, wanted=page, silent=quiet or as_json)
         data, report = partial(sweep_json, result), partial(sweep_report, result)
         present(directory, repeat, data, report, quiet=quiet, as_json=as_json)
         if result.failures:

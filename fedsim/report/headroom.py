@@ -30,7 +30,7 @@ def headroom_report(headroom: Headroom, saved: Saved | None = None) -> Document:
         saved: Where it was written, or None for nowhere.
     """
     blocks: list[Block] = [
-        Heading(f"{headroom.scenario.name}: {_title(headroom)}", 1),
+        Heading(f"{headroom.scenario.name}: {headroom_title(headroom)}", 1),
         *(Sentence(text, item=True) for text in _answer(headroom)),
     ]
     if headroom.looks.found:
@@ -41,7 +41,8 @@ def headroom_report(headroom: Headroom, saved: Saved | None = None) -> Document:
     return Document(tuple(blocks))
 
 
-def _title(headroom: Headroom) -> str:
+def headroom_title(headroom: Headroom) -> str:
+    """Return how much the fleet holds, in a sentence without its end."""
     held = headroom.held
     if math.isnan(held):
         return "the fleet holds its objective at no traffic that was looked at"

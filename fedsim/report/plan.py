@@ -269,7 +269,6 @@ def _cases(plan: Plan) -> list[Block]:
     if not found.cases:
         return []
     judged = list(found.cases.values())
-    binding = max(found.cases, key=lambda case: found.cases[case].high)
     columns = [
         words("case", [case.name for case in found.cases]),
         words("verdict", [_STATES.get(each.state, each.state) for each in judged], 0, VERDICTS),
@@ -280,7 +279,7 @@ def _cases(plan: Plan) -> list[Block]:
         Column("runs", tuple(figure(each.runs, "count") for each in judged), rank=1),
     ]
     text = (
-        f"Closest to its limit: {judgment_in_words(found.cases[binding])}, with {binding.name}. "
+        f"{_closest(plan)} "
         "Surely within: the share of the limit that the mean does not exceed, with "
         f"{100.0 * plan.confidence:g} % confidence for all cases together."
     )
@@ -295,6 +294,37 @@ def _cases(plan: Plan) -> list[Block]:
         Sentence(text),
         *_items(failures),
     ]
+
+
+def _closest(plan: Plan) -> str:
+    cases = plan.findings.cases
+    binding = max(cases, key=lambda case: cases[case].high)
+    return f"Closest to its limit: {judgment_in_words(cases[binding])}, with {binding.name}."
+
+
+def would_change(plan: Plan) -> Iterator[str]:
+    """Yield what would change the answer, in sentences."""
+    if plan.findings.cases:
+        yield _closest(plan)
+    yield from _spread(plan)
+    undecided = _undecided(plan)
+    if undecided:
+        yield undecided
+    place = plan.findings.outcome.best
+    if place is not None:
+        near = len(_near(plan, place))
+        if near:
+            fleets = "1 other fleet is" if near == 1 else f"{near:,} other fleets are"
+            yield f"Other prices: {fleets} within 1 % of {amount_in_words(plan, place)}."
+    varied = ", ".join(plan.spec.vary)
+    yield (
+        f"Another box: only {len(plan.findings.fleets.box):,} fleets were considered, which vary "
+        f"{varied}."
+    )
+    yield (
+        "More traffic, or other traffic, than the scenario's: fedsim plan --headroom says how many "
+        "times its traffic a fleet holds."
+    )
 
 
 def _failed(requests: float, longest_s: float) -> str:

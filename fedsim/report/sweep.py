@@ -132,15 +132,47 @@ def _texts(key: Key, values: Sequence[Any]) -> Column:
 
 def _knees(sweep: Sweep) -> list[Block]:
     """Return a table of the knee of each measure with a limit, along each key of numbers."""
-    blocks: list[Block] = []
-    limited = [measure for measure in MEASURES.values() if sweep.limit(measure.name) is not None]
-    for key in _along(sweep):
-        for measure in limited:
-            if _applies(sweep, measure):
-                blocks += [_knee(sweep, measure, key)]
+    blocks: list[Block] = [_knee(sweep, measure, key) for measure, key in _limited(sweep)]
     if not blocks:
         return []
     return [Heading("Knees: where the objective is no longer held"), *blocks, Sentence(_OF_KNEES)]
+
+
+def knees_in_words(sweep: Sweep) -> list[str]:
+    """Return for each knee how far a limit is held: ``… is held for rate up to 7 req/s``."""
+    texts = []
+    for measure, key in _limited(sweep):
+        for row in sweep.knee(measure.name, key.path).to_dict("records"):
+            others = [f"{each.heading} {row[each.path]}" for each in _others(sweep, key)]
+            held = _held(row, key, key.unit)
+            if row["held"] not in {"everywhere", "nowhere", "not measured"}:
+                held = f"for {key.heading} {held}"
+            with_others = f" with {', '.join(others)}" if others else ""
+            verb = "is" if row["held"] == "not measured" else "is held"
+            texts.append(f"{_limit(sweep, measure)} {verb} {held}{with_others}")
+    return texts
+
+
+def _limited(sweep: Sweep) -> list[tuple[Measure, Key]]:
+    """Return each measure with a limit, with each key of numbers along which it has a knee."""
+    limited = [measure for measure in MEASURES.values() if sweep.limit(measure.name) is not None]
+    return [
+        (measure, key)
+        for key in varied_along(sweep)
+        for measure in limited
+        if _applies(sweep, measure)
+    ]
+
+
+def _others(sweep: Sweep, key: Key) -> list[Key]:
+    return [other for other in sweep.keys.values() if other is not key]
+
+
+def _limit(sweep: Sweep, measure: Measure) -> str:
+    """Return a measure with its limit, such as ``latency p99 ≤ 2 s``."""
+    sign = "≤" if measure.better == "lower" else "≥"
+    limit = (sweep.limit(measure.name) or 0.0) * measure.scale
+    return f"{measure.words} {sign} {limit:g} {measure.unit}".rstrip()
 
 
 def _applies(sweep: Sweep, measure: Measure) -> bool:
@@ -155,25 +187,23 @@ def _applies(sweep: Sweep, measure: Measure) -> bool:
 
 def _knee(sweep: Sweep, measure: Measure, key: Key) -> Table:
     table = sweep.knee(measure.name, key.path)
-    others = [other for other in sweep.keys.values() if other is not key]
-    columns = [_texts(other, table[other.path].tolist()) for other in others]
-    sign = "≤" if measure.better == "lower" else "≥"
-    limit = f"{float(table['limit'].iloc[0]) * measure.scale:g}"
+    columns = [_texts(other, table[other.path].tolist()) for other in _others(sweep, key)]
     held = [_held(row, key) for row in table.to_dict("records")]
-    heading = f"{measure.words} {sign} {limit} {measure.unit}".rstrip() + f" held for {key.heading}"
+    heading = f"{_limit(sweep, measure)} held for {key.heading}"
     return Table(
         (*columns, Column(heading, tuple(Cell(text) for text in held), key.unit, align="left"))
     )
 
 
-def _held(row: Mapping[Any, Any], key: Key) -> str:
+def _held(row: Mapping[Any, Any], key: Key, unit: str = "") -> str:
     if row["held"] == "not measured":
         return "not measured at any point"
     out = f" ({_count(row['left_out'], 'point')} not measured)" if row["left_out"] else ""
     if row["held"] in {"everywhere", "nowhere"}:
         return f"{row['held']}{out}"
     side = "up to" if row["held"] == "below" else "from"
-    return f"{side} {_position(row['knee'], row['low'], row['high'], key)}{out}"
+    position = _position(row["knee"], row["low"], row["high"], key)
+    return f"{side} {position} {unit}".rstrip() + out
 
 
 def _position(at: float, low: float, high: float, key: Key) -> str:
@@ -191,9 +221,16 @@ def _position(at: float, low: float, high: float, key: Key) -> str:
 
 
 def _crossovers(sweep: Sweep) -> list[Block]:
+    sentences = crossovers_in_words(sweep)
+    if not sentences:
+        return []
+    return [Heading("Crossovers"), *(Sentence(text, item=True) for text in sentences)]
+
+
+def crossovers_in_words(sweep: Sweep) -> list[str]:
     """Return a sentence for each crossover that is shown, along each key of numbers."""
     sentences = []
-    for key in _along(sweep):
+    for key in varied_along(sweep):
         for other in _variants(sweep):
             values = list(dict.fromkeys(other.values))
             for measure in (MEASURES[name] for name in _CROSSED):
@@ -202,9 +239,7 @@ def _crossovers(sweep: Sweep) -> list[Block]:
                     sentences += [
                         _overtakes(row, measure, key, sweep) for row in table.to_dict("records")
                     ]
-    if not sentences:
-        return []
-    return [Heading("Crossovers"), *(Sentence(text, item=True) for text in sentences)]
+    return sentences
 
 
 def _variants(sweep: Sweep) -> list[Key]:
@@ -229,7 +264,7 @@ def _overtakes(row: Mapping[Any, Any], measure: Measure, key: Key, sweep: Sweep)
     )
 
 
-def _along(sweep: Sweep) -> list[Key]:
+def varied_along(sweep: Sweep) -> list[Key]:
     """Return the keys of numbers along which there are lines, not single points."""
     return [
         key

@@ -18,6 +18,7 @@ from fedsim.federation.policies import DEFAULT_POLICIES
 from fedsim.federation.rate_breaker import RateBreakerConfig
 from fedsim.federation.router import RouterConfig
 from fedsim.federation.strategies.registry import CONTRACT_STRATEGIES
+from fedsim.reported import Shown
 from fedsim.results.slo import Slo
 from fedsim.results.sources import Figure
 from fedsim.scenario.arguments import require_changes
@@ -217,7 +218,7 @@ class PlanSpec:
 
 
 @dataclass(frozen=True)
-class Scenario:
+class Scenario(Shown):
     """A scenario that is known to be well-formed.
 
     Attributes:

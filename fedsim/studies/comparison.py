@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fedsim.errors import ResultsError
 from fedsim.kernel.streams import generator
+from fedsim.reported import Reported
 from fedsim.results.belief import belief, percentile_of
 from fedsim.results.measures import MEASURES
 from fedsim.results.run import Run
@@ -70,7 +71,7 @@ LOW, HIGH = "_low", "_high"
 """Columns ``<measure>_low`` and ``<measure>_high`` are the ends of a confidence interval."""
 
 
-class Comparison:
+class Comparison(Reported):
     """What several strategies made of the same requests and faults, over several seeds.
 
     Args:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsim.errors import ResultsError
+from fedsim.reported import Reported
 from fedsim.results.measures import MEASURES
 from fedsim.results.slo import Bounded
 from fedsim.results.storage import SAVED_GROUPINGS
@@ -87,7 +88,7 @@ class Key:
         return len(set(zip(other.values, self.values, strict=True))) == len(set(other.values))
 
 
-class Sweep:
+class Sweep(Reported):
     """What a scenario came to at the points of a sweep, over several seeds.
 
     Args:

@@ -18,6 +18,7 @@ from fedsim.report.headroom import headroom_report
 from fedsim.studies.plan.headroom import _Climb, traffic_in_words
 from fedsim.studies.plan.search import BudgetSpent, Found, Verdict
 from fedsim.studies.plan.verdict import Judgment
+from tests.reading import answer_of, check_page
 
 SCENARIO = """\
 name: line
@@ -103,6 +104,15 @@ def test_opens_as_it_was(headroom, folder):
     assert markdown(headroom_report(opened)) == markdown(headroom_report(headroom))
     saved = json.loads((folder / "out" / "summary.json").read_text(encoding="utf-8"))
     assert saved["held"] == headroom.held
+
+
+def test_has_a_page(headroom, tmp_path):
+    """It begins with how much the fleet holds; the command asks again."""
+    text = headroom.report(tmp_path).read_text(encoding="utf-8")
+    read = check_page(text)
+
+    assert answer_of(text) == f"The fleet holds {headroom.held:.3g} times its traffic."
+    assert any(each.startswith("fedsim plan scenario.yaml --headroom ") for each in read.texts)
 
 
 def test_command_says_what_is_held_and_what_is_wrong(folder):

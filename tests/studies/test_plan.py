@@ -19,6 +19,7 @@ from fedsim.studies.plan.planning import stored_source
 from fedsim.studies.plan.result import Plan
 from fedsim.studies.records import Failure
 from fedsim.studies.store import Store
+from tests.reading import Reader, answer_of, check_page
 
 A, B = "pools.us-a.count", "pools.eu-a.count"
 
@@ -99,6 +100,18 @@ def test_opens_as_it_was(plan, folder):
     saved = json.loads((folder / "out" / "summary.json").read_text(encoding="utf-8"))
     assert saved["best"] == plan.best
     assert (folder / "out" / "charts" / "costs.png").stat().st_size > 10_000
+
+
+def test_has_a_page(plan, tmp_path):
+    """It begins with the answer; the ledger has every fleet, and the command plans again."""
+    text = plan.report(tmp_path).read_text(encoding="utf-8")
+    read = check_page(text)
+
+    assert answer_of(text).startswith("This is the cheapest of ")
+    assert "Every fleet that was looked at" in read.headings
+    assert any(each.startswith("fedsim plan scenario.yaml --seed ") for each in read.texts)
+    assert any(each.startswith("Closest to its limit: ") for each in read.texts)
+    assert Reader(plan._repr_html_()).tags.count("table") == 1
 
 
 def test_goes_on_where_it_was(scenario, plan, folder, monkeypatch):

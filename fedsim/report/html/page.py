@@ -181,7 +181,7 @@ def _made(made: Made) -> list[Block]:
         ]
     return [
         *command,
-        Table((words("made with", list(facts)), words("", list(facts.values())))),
+        Table((words("made with", list(facts)), words("value", list(facts.values())))),
         Code(scenario, "yaml", folded="The scenario with all its defaults (YAML)"),
     ]
 

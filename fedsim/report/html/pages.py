@@ -11,13 +11,22 @@ from yaml import safe_load
 from fedsim.document import Block, Document, Heading, Sentence, Table
 from fedsim.errors import FedsimError
 from fedsim.html import html
+from fedsim.report.check import check_report
+from fedsim.report.html.comparison import comparison_page
 from fedsim.report.html.page import Page, rendered
+from fedsim.report.html.plan import headroom_page, plan_page
 from fedsim.report.html.run import run_page
+from fedsim.report.html.sweep import sweep_page
 from fedsim.results.run import Run
 from fedsim.results.rundir import REPORT, named, unwritable
 from fedsim.scenario.load import load
+from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.scenario.spec import Scenario
 from fedsim.studies.cautions import load_warnings, run_warnings
+from fedsim.studies.comparison import Comparison
+from fedsim.studies.plan.headroom import Headroom
+from fedsim.studies.plan.result import Plan
+from fedsim.studies.swept import Sweep
 
 _MOST_CELLS = 400
 """Cells of the table that a notebook shows, at most."""
@@ -45,18 +54,42 @@ def write(result: Any, path: str | os.PathLike[str]) -> Path:
 
 
 def short(result: Any) -> str:
-    """Return what a notebook shows of a result: the answer in a sentence, and its main table."""
+    """Return what a notebook shows of a result: the answer in a sentence, and its main table.
+
+    A scenario, which has no answer yet, shows what it is, and its pools.
+    """
+    if isinstance(result, Scenario):
+        return _shown(result)
     page = page_of(result)
     title, *blocks = page.report.blocks
     assert isinstance(title, Heading)
-    table = next(place for place, block in enumerate(blocks) if isinstance(block, Table))
-    shown: list[Block] = [Heading(title.text, 4), Sentence(page.answer)]
-    return html(Document((*shown, blocks[table])), most_cells=_MOST_CELLS)
+    tables = [block for block in blocks if isinstance(block, Table)][:1]
+    shown: list[Block] = [Heading(title.text, 4), Sentence(page.answer), *tables]
+    return html(Document(tuple(shown)), most_cells=_MOST_CELLS)
 
 
-def page_of(result: Any) -> Page:
+def _shown(scenario: Scenario) -> str:
+    report = check_report(OfferedLoad(scenario), (), served=True)
+    blocks = report.blocks
+    pools = next(
+        place
+        for place, block in enumerate(blocks)
+        if isinstance(block, Heading) and block.text.startswith("Pools")
+    )
+    first = [block for block in blocks[:pools] if isinstance(block, Sentence) and not block.item]
+    shown: list[Block] = [Heading(scenario.name, 4), *first, blocks[pools + 1]]
+    return html(Document(tuple(shown)), most_cells=_MOST_CELLS)
+
+
+def page_of(result: Run | Comparison | Sweep | Plan | Headroom) -> Page:
     """Return the page of a result."""
-    return _page_of_run(result)
+    if isinstance(result, Run):
+        return _page_of_run(result)
+    if isinstance(result, Comparison):
+        return comparison_page(result, load_warnings(result.scenario))
+    if isinstance(result, Sweep):
+        return sweep_page(result)
+    return plan_page(result) if isinstance(result, Plan) else headroom_page(result)
 
 
 def _page_of_run(run: Run) -> Page:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fedsim.document import percent, plain
 from fedsim.report.check import inputs_in_words
 from fedsim.report.html.page import Drawn, Made, Page
+from fedsim.report.html.studies import of_warnings
 from fedsim.report.run import run_report
 from fedsim.results.belief import belief, percentile_of
 from fedsim.results.slo import Bounded, Verdict, in_words
@@ -109,12 +110,7 @@ def _changes(run: Run, warnings: Sequence[str]) -> Iterator[str]:
     yield from _few(run)
     if run.figures:
         yield f"Other inputs than these. {inputs_in_words(run.figures)}"
-    if warnings:
-        one = len(warnings) == 1
-        yield (
-            f"The {'warning' if one else f'{len(warnings)} warnings'} above: "
-            f"{'it says' if one else 'they say'} where the figures may mislead."
-        )
+    yield from of_warnings(warnings)
 
 
 def _margins(run: Run) -> Iterator[str]:
@@ -123,7 +119,7 @@ def _margins(run: Run) -> Iterator[str]:
     beyond = {id(each): _excess(each) for each in known}
     missed = sorted((e for e in known if not e.held), key=lambda each: -beyond[id(each)])
     for each in missed[:_MOST_BOUNDS]:
-        yield f"{_bound(each)} is missed by {_distance(each)}: it was {_value(each)}."
+        yield f"{_begun(_bound(each))} is missed by {_distance(each)}: it was {_value(each)}."
     held = [each for each in known if each.held]
     if held:
         tightest = max(held, key=lambda each: beyond[id(each)])
@@ -134,8 +130,12 @@ def _margins(run: Run) -> Iterator[str]:
 
 
 def _bound(verdict: Verdict) -> str:
-    text = in_words(verdict.key, verdict.limit, verdict.stream)
-    return text[:1].upper() + text[1:] if not text.startswith(("ttft", "tpot")) else text
+    return in_words(verdict.key, verdict.limit, verdict.stream)
+
+
+def _begun(text: str) -> str:
+    """Return a text as a sentence begins; the names of times stay."""
+    return text if text.startswith(("ttft", "tpot")) else f"{text[:1].upper()}{text[1:]}"
 
 
 def _excess(verdict: Verdict) -> float:

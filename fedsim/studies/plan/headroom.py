@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fedsim.errors import Problem, ScenarioError
+from fedsim.reported import Reported
 from fedsim.scenario.arguments import no_scenario, require_count, require_executor
 from fedsim.scenario.offered_load import OfferedLoad
 from fedsim.scenario.scaled_traffic import scaled_traffic
@@ -209,7 +210,7 @@ def _rounded(factor: float) -> float:
     return float(f"{factor:.4g}")
 
 
-class Headroom:
+class Headroom(Reported):
     """The highest traffic that a fleet holds, with an interval, and how that was found.
 
     Args:

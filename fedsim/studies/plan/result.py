@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedsim.errors import ResultsError
+from fedsim.reported import Reported
 from fedsim.results.measures import MEASURES
 from fedsim.results.storage import SAVED_GROUPINGS
 from fedsim.scenario.spec import PlanSpec, Scenario
@@ -52,7 +53,7 @@ _OF_CASES = (
 )
 
 
-class Plan:
+class Plan(Reported):
     """The cheapest fleet that holds an objective, and how that was found.
 
     Args:

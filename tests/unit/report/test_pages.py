@@ -9,13 +9,13 @@ import pytest
 import fedsim
 from fedsim.document import Document, Heading, Sentence, Table, words
 from fedsim.errors import ResultsError
-from fedsim.report.html.page import MOST_BYTES, MOST_NODES, Drawn, Made, Page, rendered
+from fedsim.report.html.page import Drawn, Made, Page, rendered
 from fedsim.results.run import Run
+from fedsim.results.rundir import REPORT
 from fedsim.results.slo import Slo
+from fedsim.studies.store import write_derived
 from tests import small_scenario
-from tests.reading import Reader
-
-LAST = "What would change this conclusion"
+from tests.reading import Reader, answer_of, check_page
 
 
 @pytest.fixture(scope="module")
@@ -30,26 +30,6 @@ def run(scenario):
     return fedsim.simulate(scenario)
 
 
-def check(text):
-    """Check what holds for every page, and return what is in it."""
-    read = Reader(text)
-    assert len(text.encode()) <= MOST_BYTES
-    assert len(read.tags) <= MOST_NODES
-    assert read.elsewhere == []
-    assert len(read.ids) == len(set(read.ids))
-    assert read.references <= set(read.ids)
-    assert read.headings[-1] == LAST
-    assert read.tags.count("h1") == read.tags.count("main") == 1
-    assert {"header", "nav", "footer"} <= set(read.tags)
-    assert ("lang", "en") in read.attributes
-    return read
-
-
-def answer(text):
-    """Return the sentence with which a page begins."""
-    return re.findall('<p class="answer">(.*?)</p>', text)[0]
-
-
 class TestRun:
     """The page of a run."""
 
@@ -57,10 +37,10 @@ class TestRun:
         """The answer comes first; tables, charts, command, versions and scenario are there."""
         file = run.report(tmp_path)
         text = file.read_text(encoding="utf-8")
-        read = check(text)
+        read = check_page(text)
 
         assert file == tmp_path / "report.html"
-        assert answer(text).startswith("The objective was held (2 of 2 bounds). ")
+        assert answer_of(text).startswith("The objective was held (2 of 2 bounds). ")
         assert read.headings[0] == "small: least_latency, seed 3"
         assert {"By region of origin", "Objective", "Charts"} <= set(read.headings)
         assert read.tags.count("svg") == len(run.plot.names())
@@ -79,12 +59,12 @@ class TestRun:
         finally:
             run.slo = slo
 
-        assert answer(text).startswith(
+        assert answer_of(text).startswith(
             f"The objective was missed: latency p99 ≤ {p99_s / 2.0:g} s, but it was {p99_s:.3f} s"
         )
         said = Reader(text).texts
         assert any("is missed by 100 % of the limit" in each for each in said)
-        assert any(each.startswith("The tightest bound that was held is Success") for each in said)
+        assert any(each.startswith("The tightest bound that was held is success") for each in said)
 
     def test_a_saved_run_has_the_same_page(self, run, tmp_path):
         """The versions are those that made it, not those that read it."""
@@ -116,7 +96,7 @@ class TestRun:
         made = fedsim.simulate(scenario.changed({"duration": "8s", "warmup": "1s"}), router=First)
         text = made.report(tmp_path).read_text(encoding="utf-8")
 
-        read = check(text)
+        read = check_page(text)
         assert any("cannot be read here" in each for each in read.texts)
         assert any("objects were given in Python: federation.router was" in e for e in read.texts)
 
@@ -134,6 +114,78 @@ class TestRun:
             run.report(tmp_path / "no" / "such.html")
 
 
+class TestStudies:
+    """The pages of studies."""
+
+    def test_of_a_comparison(self, scenario, tmp_path):
+        """The best strategy comes first; the command compares the same strategies."""
+        compared = fedsim.compare(scenario, replications=2, workers=1)
+        text = compared.report(tmp_path).read_text(encoding="utf-8")
+        read = check_page(text)
+
+        first = compared.ranking()[0]
+        assert first in answer_of(text)
+        assert "a goodput of " in answer_of(text)
+        assert compared.strategies == ("round_robin", "least_connections")
+        command = next(each for each in read.texts if each.startswith("fedsim compare"))
+        assert command.endswith("--replications 2 --baseline round_robin --seed 3")
+        assert any(each.startswith("More replications: ") for each in read.texts)
+        assert compared.report(tmp_path).read_text(encoding="utf-8") == text
+        assert Reader(compared._repr_html_()).tags.count("table") == 1
+
+    def test_of_strategies_that_do_not_differ(self, scenario, tmp_path):
+        """Equal runs are no victory: the answer says that none is shown to be best."""
+        quiet = {"workload.chat.arrivals.rate": "0.5/s", "faults": []}
+        compared = fedsim.compare(scenario.changed(quiet), replications=2, workers=1)
+
+        text = answer_of(compared.report(tmp_path).read_text(encoding="utf-8"))
+        assert text.startswith("No strategy is shown to be best. round_robin comes first with ")
+
+    def test_of_a_sweep(self, scenario, tmp_path):
+        """The answer is how far the objective is held; other values are what may change it."""
+        rates = {"workload.chat.arrivals.rate": ["5/s", "60/s"]}
+        swept = fedsim.sweep(scenario, grid=rates, replications=2, workers=1)
+        text = swept.report(tmp_path).read_text(encoding="utf-8")
+        read = check_page(text)
+
+        assert answer_of(text).startswith("Success ≥ 50 % is held for rate up to ")
+        assert any(
+            each.startswith("Other values of rate than 5.00 to 60.0 ") for each in read.texts
+        )
+        assert any(each.startswith("fedsim sweep scenario.yaml --set ") for each in read.texts)
+        assert Reader(swept._repr_html_()).tags.count("table") == 1
+
+    def test_of_a_sweep_without_limits(self, scenario, tmp_path):
+        """Without an objective the answer is where goodput is highest, and where lowest."""
+        given = scenario.changed({"slo": None, "duration": "10s"})
+        swept = fedsim.sweep(
+            given,
+            grid={"federation.strategy": ["round_robin", "random"]},
+            replications=2,
+            workers=1,
+        )
+
+        text = answer_of(swept.report(tmp_path).read_text(encoding="utf-8"))
+        assert re.match(r"Goodput is .* % at (every point|strategy \w+, the highest, and )", text)
+
+    def test_a_study_made_again_has_no_old_page(self, tmp_path):
+        """The page of an earlier state is removed with the other files that are derived."""
+        page = tmp_path / REPORT
+        page.write_text("old")
+        write_derived(tmp_path, {}, {})
+
+        assert not page.exists()
+
+
+def test_a_scenario_shows_itself(scenario):
+    """Name, description, times and pools."""
+    read = Reader(scenario.changed({"description": "<b>Small</b>"})._repr_html_())
+
+    assert read.headings == ["small"]
+    assert "<b>Small</b>" in read.texts
+    assert "east-chat" in read.texts
+
+
 def page(report, charts=()):
     """Return a page of a report."""
     made = Made("seed: 1\n", "fedsim run scenario.yaml", {}, {"fedsim": "1"})
@@ -144,7 +196,7 @@ def test_hostile_names_stay_texts():
     """Markup in any text of a report is no element of its page."""
     hostile = "</title></script><script>alert('x')</script><img src=http://x.example/>"
     table = Table((words(hostile, [hostile]),), hostile)
-    read = check(rendered(page(Document((Heading(hostile, 1), Heading(hostile), table)))))
+    read = check_page(rendered(page(Document((Heading(hostile, 1), Heading(hostile), table)))))
 
     assert read.tags.count("script") == 1
     assert "img" not in read.tags
@@ -155,7 +207,7 @@ def test_a_large_report_is_cut_to_size():
     """A table of 100,000 rows and 10,000 sentences fit, and both say what is left out."""
     table = Table((words("name", [f"row {n}" for n in range(100_000)]),), "summary.json")
     items = [Sentence(f"item {n}", item=True) for n in range(10_000)]
-    read = check(rendered(page(Document((Heading("Large", 1), table, *items)))))
+    read = check_page(rendered(page(Document((Heading("Large", 1), table, *items)))))
 
     assert any("of 100,000 rows; summary.json has all." in each for each in read.texts)
     assert "and 9,900 more" in read.texts
@@ -170,6 +222,6 @@ def test_charts_without_room_are_named():
         patch.setattr("fedsim.charts.svg.svg", lambda *_: f"<svg>{'<g></g>' * 1_000}</svg>")
         text = rendered(page(Document((Heading("Many", 1),)), drawn))
 
-    read = check(text)
+    read = check_page(text)
     assert read.tags.count("svg") == 1
     assert "charts/chart-1.png: left out, as it would make this page too large" in read.texts
