@@ -12,7 +12,7 @@ from fedsim.document import Block, Chart, Code, Document, Heading, Sentence, Tab
 from fedsim.html import anchored, html, text_of
 
 if TYPE_CHECKING:
-    from fedsim.charts.figure import Chart as Figure
+    from matplotlib.figure import Figure
 
 MOST_BYTES = 2_000_000
 """The size of a page, at most."""
@@ -140,6 +140,7 @@ def rendered(page: Page) -> str:
 
 def _pictures(charts: Sequence[Drawn]) -> tuple[list[Chart], dict[str, str], list[Drawn]]:
     """Return the charts that there is room for, their elements by file, and those left out."""
+    from fedsim.charts.figure import Chart as Drawing
     from fedsim.charts.svg import svg
 
     shown: list[Chart] = []
@@ -148,6 +149,7 @@ def _pictures(charts: Sequence[Drawn]) -> tuple[list[Chart], dict[str, str], lis
     size = nodes = 0
     for each in charts:
         figure = each.draw()
+        assert isinstance(figure, Drawing)  # as it is where no axes are given
         element = svg(figure, each.name)
         own = len(_ELEMENT.findall(element))
         if size + len(element) > _OF_CHARTS or nodes + own > _NODES_OF_CHARTS:
