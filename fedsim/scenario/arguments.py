@@ -47,7 +47,7 @@ def require_count(value: object, name: str) -> None:
     if value is None or (whole and int(value) >= 1):  # type: ignore[call-overload]
         return
     message = f"{name} is a whole number of 1 or more, not {value!r}."
-    raise ArgumentError(message, f"Write {name}=10, or leave it out.")
+    raise ArgumentError(message, f"Write {name}=2, or leave it out.")
 
 
 def require_executor(value: object) -> None:

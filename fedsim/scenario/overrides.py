@@ -161,7 +161,14 @@ def _plain(value: object, document: Document, path: KeyPath) -> Any:
 
 def _listed(policies: Any, document: Document, path: KeyPath) -> dict[str, Any]:
     """Return a list of policies as the mapping that it means."""
-    return {_key(policy, document, path): {} for policy in policies}
+    found: dict[str, Any] = {}
+    for policy in policies:
+        name = _key(policy, document, path)
+        if name in found:
+            message = f"The policy {name} is listed twice."
+            raise _WrongPathError(message, "List it once.")
+        found[name] = {}
+    return found
 
 
 def _key(value: object, document: Document, path: KeyPath) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from fedsim.errors import Problem, ScenarioError
+from fedsim.errors import ArgumentError, FedsimError, Problem, ScenarioError, in_words
 from fedsim.kernel.exclusive import exclusive
 from fedsim.results.recorder import Recorder
 from fedsim.results.run import Run
@@ -19,6 +19,9 @@ from fedsim.scenario.scalers import scaler_factory, scaler_notes
 from fedsim.scenario.spec import Scenario
 from fedsim.world.plugins import exits_reported
 from fedsim.world.world import World, directory_of
+
+_A = TypeVar("_A")
+_R = TypeVar("_R")
 
 
 def simulate(
@@ -90,6 +93,21 @@ def simulated(
         return _simulated(scenario, progress, decisions_of)
 
 
+def _given(name: str, call: Callable[[_A], _R]) -> Callable[[_A], _R]:
+    """Return a function that was given as an argument, whose errors are no bug in fedsim."""
+
+    def guarded(value: _A) -> _R:
+        try:
+            return call(value)
+        except FedsimError:
+            raise
+        except Exception as error:
+            message = f"The function that is given as {name} raised {in_words(error)}."
+            raise ArgumentError(message, "Mend it, or leave it out.") from error
+
+    return guarded
+
+
 def _simulated(
     scenario: Scenario,
     progress: Callable[[float], None] | None,
@@ -100,8 +118,12 @@ def _simulated(
     factory = gateway_factory(scenario)
     recorder = Recorder(directory_of(config, gateways))
     started_s = time.perf_counter()
-    if decisions_of is None and scenario.record_decisions:
+    if decisions_of is not None:
+        decisions_of = _given("decisions_of", decisions_of)
+    elif scenario.record_decisions:
         decisions_of = _every
+    if progress is not None:
+        progress = _given("progress", progress)
     with exits_reported():
         world = World(
             config,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -127,13 +128,23 @@ def read_document(path: Path) -> Document:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        problem = Problem(f"The file cannot be read: {reason}.", file=str(path))
+        problem = Problem(f"The file cannot be read: {reason}.", _meant(path), file=str(path))
         raise ScenarioError([problem]) from None
     except UnicodeDecodeError as error:
         message = f"The file is not UTF-8 text: byte {error.start} is wrong."
         problem = Problem(message, "Save it as UTF-8.", file=str(path))
         raise ScenarioError([problem]) from None
     return parse_document(text, str(path))
+
+
+def _meant(path: Path) -> str:
+    """Return which file may be meant by one that is not there, or nothing."""
+    if path.exists() or not path.parent.is_dir():
+        return ""
+    names = sorted(each.name for each in path.parent.iterdir() if each.suffix in {".yaml", ".yml"})
+    written = [f"{path.name}{end}" for end in (".yaml", ".yml")]
+    close = [name for name in written if name in names] or get_close_matches(path.name, names, 1)
+    return f"Did you mean {path.with_name(close[0])}?" if close else ""
 
 
 def parse_document(text: str, file: str) -> Document:

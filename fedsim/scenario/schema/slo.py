@@ -64,9 +64,13 @@ class Bounds(Settings):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if self.is_empty:
-            message = "The objective is empty."
-            raise error(message, "Add latency_p99 or success_rate, or remove it.")
+            raise error(self._lack, "Add latency_p99 or success_rate, or remove it.")
         return self
+
+    @property
+    def _lack(self) -> str:
+        """What is wrong where nothing is bounded, as a sentence."""
+        return "The objective is empty."
 
     @property
     def is_empty(self) -> bool:
@@ -102,6 +106,12 @@ class SloSettings(Bounds):
     def is_empty(self) -> bool:
         """Whether nothing is bounded, for no stream."""
         return not self.bounds() and not self.streams
+
+    @property
+    def _lack(self) -> str:
+        if self.every is None:
+            return super()._lack
+        return "There are windows, by every, and no bound that could be held in them."
 
 
 def _is_percentile(key: str) -> bool:

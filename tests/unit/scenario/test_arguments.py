@@ -143,3 +143,26 @@ def test_shown_in_a_line(scenario, run, comparison):
     long = fedsim.load({**TREE, "name": "x" * 100})
     for each in (scenario, run, comparison, explained, long, fedsim.simulate(long)):
         assert len(repr(each)) < 100
+
+
+@pytest.mark.parametrize(
+    "given", [{"progress": lambda share: 1 / (share < 0.5)}, {"decisions_of": lambda _: 1 / 0}]
+)
+def test_a_function_that_was_given_is_named_where_it_fails(scenario, given):
+    """Its error is no bug in fedsim: the message has the argument and the error."""
+    (name,) = given
+    with pytest.raises(ArgumentError, match=f"given as {name} raised ZeroDivisionError") as caught:
+        fedsim.simulate(scenario, **given)
+    assert "report it" not in str(caught.value)
+
+
+def test_a_policy_that_is_listed_twice_is_refused(scenario):
+    """As a key that stands twice in a file is, rather than merged silently."""
+    with pytest.raises(ScenarioError, match="The policy health is listed twice"):
+        fedsim.simulate(scenario, policies=["health", "cost", "health"])
+
+
+def test_no_workers_are_told_what_to_write(scenario):
+    """Zero is refused, and the example is a number for most machines."""
+    with pytest.raises(ArgumentError, match="Write workers=2, or leave it out"):
+        fedsim.compare(scenario, workers=0)

@@ -51,7 +51,7 @@ def test_null_bounds_nothing(tmp_path: Path) -> None:
     ("slo", "message"),
     [
         ({}, "The objective is empty. Add latency_p99 or success_rate"),
-        ({"every": "1min"}, "The objective is empty."),
+        ({"every": "1min"}, "There are windows, by every, and no bound that could be held in"),
         (
             {"latency_p99": "1s", "streams": {"chat": {}}},
             "slo.streams.chat: The objective is empty",

@@ -129,5 +129,8 @@ class TestProblems:
 
         with pytest.raises(ScenarioError, match=r"cannot be read: No such file or directory\."):
             read_document(tmp_path / "none.yaml")
+        for written, meant in (("latin", "latin"), ("latn.yaml", "latin")):
+            with pytest.raises(ScenarioError, match=rf"Did you mean .*{meant}\.yaml\?"):
+                read_document(tmp_path / written)
         with pytest.raises(ScenarioError, match=r"not UTF-8 text: byte 9 is wrong\. Save it as"):
             read_document(latin)
