@@ -8,14 +8,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fedsim.charts.figure import (
+    DASHED,
     GREEN,
     GREY,
     INK,
     ORANGE,
     VERMILLION,
     blank_chart,
+    colours,
     drawn_on,
     legend_above,
     one_panel,
@@ -27,6 +30,7 @@ _LOOKS = {
     "not decided": ("not decided", ORANGE, "D"),
     "violated": ("violated", VERMILLION, "x"),
 }
+_MARKERS = ("o", "s", "D", "^", "v", "P")
 _HIGHEST = 2.5
 """Fleets further above the limit than this factor are drawn at the top, as triangles."""
 
@@ -60,7 +64,7 @@ def costs(
     middle = (float(shown["cost"].min()) + float(shown["cost"].max())) / 2.0
     for verdict in _LOOKS:
         _fleets(axes, shown[shown["verdict"] == verdict], verdict, top)
-    axes.axhline(1.0, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
+    axes.axhline(1.0, color=INK, linewidth=1.0, linestyle=DASHED)
     axes.annotate(
         "limit",
         (0.0, 1.0),
@@ -84,6 +88,41 @@ def costs(
     above = f"\n(▲ above {100.0 * top:g} %)" if (shown["share"] > top).any() else ""
     axes.set_ylabel(f"measure that decides, share of its limit{above}", size=9, color=INK)
     legend_above(axes)
+    return drawn_on(axes)
+
+
+def nodes(table: pd.DataFrame, *, subtitle: str = "", ax: Axes | None = None) -> Figure:
+    """Draw the fleets that were run: their nodes, and the measure that binds against its limit.
+
+    Args:
+        table: Columns ``nodes``; ``share`` (the measure that decides, as a share of its limit);
+            ``bound``, that measure in words; ``held``, whether the fleet holds the objective.
+        subtitle: Where the numbers come from.
+        ax: Axes to draw into.
+    """
+    title = "How many nodes the objective takes, and which of its bounds decides"
+    shown = table[np.isfinite(table["share"].to_numpy(dtype=float))]
+    if shown.empty:
+        return blank_chart(title, subtitle, "No fleet was run.", ax=ax)
+    axes = one_panel(title, subtitle, 4.6, ax)
+    top = min(max(1.3, float(shown["share"].max()) * 1.1), _HIGHEST)
+    names = list(dict.fromkeys(shown["bound"].astype(str)))
+    for place, (name, (colour, _)) in enumerate(colours(names).items()):
+        part = shown[(shown["bound"].astype(str) == name).to_numpy()]
+        look: dict[str, Any] = {"marker": _MARKERS[place % len(_MARKERS)], "s": 38.0, "zorder": 3}
+        faces = [colour if held else "none" for held in part["held"]]
+        heights = part["share"].clip(upper=top)
+        axes.scatter(part["nodes"], heights, facecolor=faces, edgecolor=colour, **look)
+        axes.scatter([], [], color=colour, label=f"{name} ({len(part)})", **look)
+    axes.axhline(1.0, color=INK, linewidth=1.0, linestyle=DASHED, label="limit")
+    tidy(axes)
+    axes.set_ylim(0.0, top * 1.02)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100.0 * value:g} %")
+    axes.set_xlabel("nodes of the fleet; filled: the objective is held", size=9, color=INK)
+    above = f"\n(at the top: {100.0 * top:g} % or more)" if (shown["share"] > top).any() else ""
+    axes.set_ylabel(f"bound that decides, share of its limit{above}", size=9, color=INK)
+    legend_above(axes, ncols=3)
     return drawn_on(axes)
 
 

@@ -77,7 +77,7 @@ def timeline(
     if strip_in:
         draw_lanes(panels.pop(0), faults)
     width_s = bin_width_s(end_s, len(requests)) if observed is None else _part_s(observed, end_s)
-    edges_s, load_edges_s = _edges_s(width_s, end_s), _edges_s(width_s, arrivals_end_s)
+    edges_s, load_edges_s = bin_edges_s(width_s, end_s), bin_edges_s(width_s, arrivals_end_s)
     _load(panels[0], requests, load_edges_s)
     _in_system(panels[1], requests, edges_s)
     _latency(panels[2], requests, edges_s, objective_s, observed is not None)
@@ -106,7 +106,7 @@ def _width_s(end_s: float, bins: int) -> float:
     return float(next((width for width in _WIDTHS_S if end_s / width <= bins), end_s / bins))
 
 
-def _edges_s(width_s: float, end_s: float) -> NDArray[np.float64]:
+def bin_edges_s(width_s: float, end_s: float) -> NDArray[np.float64]:
     """Return the edges of bins that end at *end_s*, where the last may be narrower."""
     edges_s = width_s * np.arange(math.ceil(end_s / width_s))
     return np.append(edges_s[edges_s < end_s * (1.0 - 1e-9)], end_s)
@@ -170,7 +170,7 @@ def _latency(
         each = len(ok) * wide_s / float(edges_s[-1])
         label = f", bins of {wide_s:g} s of some {each:,.0f} each"
         if wide_s > edges_s[1] - edges_s[0]:
-            wide_edges_s = _edges_s(wide_s, float(edges_s[-1]))
+            wide_edges_s = bin_edges_s(wide_s, float(edges_s[-1]))
     for edges, share, colour, more in (
         (wide_edges_s, upper, VERMILLION, label),
         (edges_s, 0.5, GREEN, ""),

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fedsim.errors import ResultsError
-from fedsim.results.sample import Window
+from fedsim.results.sample import Sample, Window
 from fedsim.results.slo import TOKEN_TIMES, Slo
 from fedsim.results.tables import Tables
+from fedsim.world.observer import Directory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 CHARTS = ("latency", "ttft", "tpot", "timeline", "utilization", "states", "scaling")
-"""The methods of ``RunPlots``; each is a file in a run directory's ``charts``."""
+"""The methods of ``RunPlots`` whose charts are files in a run directory's ``charts``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class RunPlots:
         window: What summaries cover.
         end_s: When the world stopped, in seconds.
         slo: The service objective, or None.
-        streams: The names of all streams.
+        directory: The names of streams, regions, gateways and nodes.
         run: The run in words, for the charts' subtitles.
         start: What the clock read at simulated time 0, with a zone, or None.
     """
@@ -46,7 +47,7 @@ class RunPlots:
     window: Window
     end_s: float
     slo: Slo | None
-    streams: tuple[str, ...]
+    directory: Directory
     run: str
     start: datetime | None = None
 
@@ -92,11 +93,12 @@ class RunPlots:
             msg = f"there is no column {by!r} to draw latencies by; choose one of {known}"
             raise ResultsError(msg)
         requests = requests[self.window.holds(requests["arrived_s"].to_numpy())]
+        streams = [stream.name for stream in self.directory.streams]
         return latency_distribution(
             requests,
             by=by,
             time=time,
-            objectives_s=None if self.slo is None else self.slo.limits_s(time, self.streams),
+            objectives_s=None if self.slo is None else self.slo.limits_s(time, streams),
             subtitle=self._subtitle(len(requests)),
             ax=ax,
         )
@@ -142,6 +144,61 @@ class RunPlots:
             figure=figure,
         )
         return self._on_clock(chart)
+
+    def outcomes(self, *, figure: FigureBase | None = None) -> Figure:
+        """Draw how many requests succeeded over time, and how the others failed, by kind."""
+        from fedsim.charts.outcomes import outcomes
+
+        requests = self.tables.requests
+        chart = outcomes(
+            requests,
+            self.tables.events,
+            end_s=self.end_s,
+            arrivals_end_s=self.window.end_s,
+            warmup_s=self.window.start_s,
+            subtitle=self._subtitle(len(requests)),
+            figure=figure,
+        )
+        return self._on_clock(chart)
+
+    def attempts(self, *, figure: FigureBase | None = None) -> Figure:
+        """Draw first attempts, retries and hedges over time, and the work that was in vain."""
+        from fedsim.charts.outcomes import attempts
+
+        chart = attempts(
+            self.tables.attempts,
+            self.tables.events,
+            end_s=self.end_s,
+            warmup_s=self.window.start_s,
+            subtitle=self._subtitle(len(self.tables.requests)),
+            figure=figure,
+        )
+        return self._on_clock(chart)
+
+    def regions(self, *, figure: FigureBase | None = None) -> Figure:
+        """Draw the goodput of each region of origin over time, with faults shaded."""
+        from fedsim.charts.regions import regions
+
+        requests = self.tables.requests
+        good = Sample.of(self.tables, self.directory, self.slo).good
+        chart = regions(
+            requests.assign(good=good),
+            self.tables.events,
+            end_s=self.end_s,
+            arrivals_end_s=self.window.end_s,
+            warmup_s=self.window.start_s,
+            subtitle=self._subtitle(len(requests)),
+            figure=figure,
+        )
+        return self._on_clock(chart)
+
+    def flows(self, *, ax: Axes | None = None) -> Figure:
+        """Draw a matrix of which region answered the requests of which, without the warm-up."""
+        from fedsim.charts.regions import flows
+
+        requests = self.tables.requests
+        requests = requests[self.window.holds(requests["arrived_s"].to_numpy())]
+        return flows(requests, subtitle=self._subtitle(len(requests)), ax=ax)
 
     def utilization(self, *, figure: FigureBase | None = None) -> Figure:
         """Draw the share of each node in use over time; of engines their batch and their cache."""

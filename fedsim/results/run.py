@@ -269,13 +269,13 @@ class Run(Reported):
 
     @property
     def plot(self) -> RunPlots:
-        """The run's charts: ``latency()``, ``timeline()``, ``utilization()``, ``states()``."""
+        """The run's charts, such as ``latency()``; ``docs/charts.md`` shows all."""
         return RunPlots(
             self.tables,
             Window(self.warmup_s, self.duration_s),
             self.end_s,
             self.slo,
-            tuple(stream.name for stream in self.directory.streams),
+            self.directory,
             f"{self.name} · {self.strategy} · seed {self.seed}",
             self.start,
         )

@@ -160,6 +160,30 @@ class ComparisonPlots:
             ax=ax,
         )
 
+    def cost(self, measure: str = "cost_usd_per_1k_ok", *, ax: Axes | None = None) -> Figure:
+        """Draw what each strategy costs against its goodput.
+
+        Args:
+            measure: ``cost_usd_per_1k_ok`` or ``cost_usd_per_hour``.
+            ax: Axes to draw into.
+        """
+        from fedsim.charts.tradeoff import cost_goodput
+
+        facts, good = measure_of(measure), measure_of(CHIEF)
+        table = self._of.summary().reset_index(names="strategy")
+        parts = {
+            f"{name}{end}": table[each.name + end] * each.scale
+            for name, each in (("cost", facts), ("goodput", good))
+            for end in ("", LOW, HIGH)
+        }
+        return cost_goodput(
+            table[["strategy"]].assign(**parts),
+            cost=f"{facts.label} ({facts.unit})",
+            confidence=self._of.confidence,
+            subtitle=self._subtitle(CHIEF),
+            ax=ax,
+        )
+
     def timeline(self, strategy: str | None = None, *, figure: FigureBase | None = None) -> Figure:
         """Draw a strategy's first run over time, by default the best one's."""
         return self._of.run(strategy or self._of.ranking()[0]).plot.timeline(figure=figure)

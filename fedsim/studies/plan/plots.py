@@ -59,3 +59,27 @@ class PlanPlots:
             bound=None if bound is None else float(box.objective[bound]),
             ax=ax,
         )
+
+    def nodes(self, *, ax: Axes | None = None) -> Figure:
+        """Draw how many nodes each fleet that was run has against the bound that decides on it."""
+        import pandas as pd
+
+        from fedsim.charts.plan import nodes
+
+        plan = self._of
+        box = plan.findings.fleets.box
+        rows = [
+            {
+                "nodes": int(box.counts[place].sum()),
+                "share": 1.0 + found.judgment.excess,
+                "bound": found.judgment.name,
+                "held": found.verdict == "held",
+            }
+            for place, found in sorted(plan.findings.outcome.found.items())
+            if found.verdict in _VERDICTS and found.judgment is not None
+        ]
+        return nodes(
+            pd.DataFrame(rows, columns=["nodes", "share", "bound", "held"]),
+            subtitle=f"{plan.scenario.name} · seed {plan.scenario.seed} · {plan.target}",
+            ax=ax,
+        )
