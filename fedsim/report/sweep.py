@@ -57,7 +57,7 @@ def sweep_report(sweep: Sweep, saved: Saved | None = None) -> Document:
         sweep: The sweep.
         saved: Where it was written, or None for nowhere.
     """
-    varied = ", ".join(key.heading for key in sweep.keys.values())
+    varied = ", ".join(key.heading for key in sweep.telling())
     blocks: list[Block] = [
         Heading(f"{sweep.scenario.name}: {_count(len(sweep.points), 'point')} of {varied}", 1),
         Sentence(_extent(sweep)),
@@ -92,7 +92,8 @@ def _extent(sweep: Sweep) -> str:
 def _estimates(sweep: Sweep) -> list[Block]:
     table = sweep.estimates().head(_MOST_ROWS)
     points = sweep.points[:_MOST_ROWS]
-    names = [_texts(key, [point[key.path] for point in points]) for key in sweep.keys.values()]
+    told = sweep.telling()
+    names = [_texts(key, [point[key.path] for point in points]) for key in told]
     if len(set(table["replications"])) > 1 or table["replications"].iloc[0] < len(sweep.seeds):
         counts = tuple(figure(count, "count") for count in table["replications"])
         names.append(Column("runs", counts))
@@ -103,6 +104,12 @@ def _estimates(sweep: Sweep) -> list[Block]:
         blocks += [Table((*names, *columns), "estimates.parquet")] if columns else []
     if len(blocks) == 1:
         blocks.append(Sentence("No run is done."))
+    rest = [key.heading for key in sweep.keys.values() if key not in told]
+    if rest:
+        follow = "follows" if len(rest) == 1 else "follow"
+        blocks.append(
+            Sentence(f"{', '.join(rest)} {follow} from these; estimates.parquet has all.")
+        )
     if len(sweep.points) > _MOST_ROWS:
         text = f"The first {_MOST_ROWS} points of {len(sweep.points)}; estimates.parquet has all."
         blocks.append(Sentence(text))
@@ -115,7 +122,8 @@ def _reached(sweep: Sweep) -> list[Block]:
     if not found:
         return []
     points, counts = sweep.points[: len(found)], sweep.replications[: len(found)]
-    columns = [_texts(key, [each[key.path] for each in points]) for key in sweep.keys.values()]
+    told = sweep.telling()
+    columns = [_texts(key, [each[key.path] for each in points]) for key in told]
     columns.append(Column("replications", tuple(figure(count, "count") for count in counts)))
     for name, target in targets.items():
         widths = tuple(figure(100.0 * each.half_widths[name], digits=2) for each in found)

@@ -44,7 +44,7 @@ class SweepPlots:
 
         along, facts = self._first() if key is None else self._of.key(key), measure_of(measure)
         limit = self._of.limit(measure)
-        telling = _telling([key for key in self._of.keys.values() if key != along])
+        telling = self._of.telling(along)
         return curves(
             self._table(facts, along, telling),
             label=facts.label,
@@ -135,17 +135,6 @@ class SweepPlots:
         text = f"{scenario.name} · seed {scenario.seed} · {self._of.target}"
         count = int((self._of.withheld["measure"] == measure).sum())
         return text + (f" · {count} of {len(self._of.points)} points withheld" if count else "")
-
-
-def _telling(keys: list[Key]) -> list[Key]:
-    """Return the keys that tell points apart, without those that add nothing to the first ones."""
-    found: list[Key] = []
-    known = 1
-    for key in keys:
-        seen = len(set(zip(*(each.values for each in (*found, key)), strict=True)))
-        if seen > known:
-            found, known = [*found, key], seen
-    return found
 
 
 def _names(keys: list[Key], points: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -424,15 +424,17 @@ class Sweep(Reported):
             own.append("One replication gives no intervals; five or more are better.")
         wide = [place for place, each in enumerate(self.reached) if not each.enough]
         if wide:
+            at = self._in_words(self.points[wide[0]])
             own.append(
                 f"{len(wide)} of {len(self.points)} points do not reach the precision asked for "
                 f"with the most replications allowed (study.max_replications), the first at "
-                f"{in_words(self.points[wide[0]])}: {reached_in_words(self.reached[wide[0]])}."
+                f"{at}: {reached_in_words(self.reached[wide[0]])}."
             )
         if self.saturated:
+            at = self._in_words(self.points[self.saturated[0]])
             own.append(
                 f"{len(self.saturated)} of {len(self.points)} points were saturated, the first at "
-                f"{in_words(self.points[self.saturated[0]])}: more is offered than the fleet can "
+                f"{at}: more is offered than the fleet can "
                 "serve, and the requests in the system grow over the window. Latencies there "
                 "depend on the window's length; percentiles are not shown."
             )
@@ -440,7 +442,7 @@ class Sweep(Reported):
             first = self.failures[0]
             own.append(
                 f"{len(self.failures)} of {len(self.planned)} runs failed and are left out. The "
-                f"first: {in_words(first.key)}, replication {first.replication} (seed "
+                f"first: {self._in_words(first.key)}, replication {first.replication} (seed "
                 f"{first.seed}): {first.message.splitlines()[0]}"
             )
         return [*own, *not_steady(self.scenario), *self._refused(), *self._merged()]
@@ -454,10 +456,24 @@ class Sweep(Reported):
             for point, each in zip(self.points, self._believed, strict=True)
         ]
         return [
-            f"At {len(points)} of {len(self.points)} points (here {in_words(points[0])}), in the "
-            f"long run there is no estimate of {text}."
+            f"At {len(points)} of {len(self.points)} points (here {self._in_words(points[0])}), "
+            f"in the long run there is no estimate of {text}."
             for text, points in alike(said)
         ]
+
+    def telling(self, without: Key | None = None) -> list[Key]:
+        """Return the keys that tell points apart, without those that add nothing to the first ones.
+
+        Args:
+            without: A key to leave out.
+        """
+        found: list[Key] = []
+        known = 1
+        for key in self.keys.values():
+            seen = len(set(zip(*(each.values for each in (*found, key)), strict=True)))
+            if key is not without and seen > known:
+                found, known = [*found, key], seen
+        return found
 
     @property
     def plot(self) -> SweepPlots:
@@ -545,6 +561,10 @@ class Sweep(Reported):
         places = [self._places[_identity(run.cell.key)] for run in self.planned]
         return [places.count(place) for place in range(len(self.points))]
 
+    def _in_words(self, key: Mapping[str, Any]) -> str:
+        """Return a point in words, without what follows from the rest."""
+        return in_words({each.path: key[each.path] for each in self.telling()} or key)
+
     def _grouped(self, place: int, by: str) -> dict[str | None, NDArray[np.float64]]:
         """Return the measures of each group at a point: a row per run that has the group."""
         if by == ALL:
@@ -577,7 +597,7 @@ class Sweep(Reported):
     def _merged(self) -> list[str]:
         """Return the warnings of runs; those that differ in nothing but figures are one."""
         return [
-            f"{len(runs)} of {len(self.records)} runs (here {in_words(runs[0].key)}, seed "
+            f"{len(runs)} of {len(self.records)} runs (here {self._in_words(runs[0].key)}, seed "
             f"{runs[0].seed}): {sentence}"
             for sentence, runs in alike((each, each.warnings) for each in self.records)
         ]

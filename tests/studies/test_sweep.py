@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import fedsim
 from fedsim.document import Table, markdown
 from fedsim.errors import ArgumentError, ResultsError, ScenarioError
 from fedsim.report.sweep import sweep_report
+from fedsim.studies.swept import Key
 
 RATE, STRATEGY = "workload.talk.arrivals.rate", "federation.strategy"
 
@@ -65,6 +67,16 @@ def scenario(folder):
 def sweep(scenario, folder):
     """The sweep that it asks for."""
     return fedsim.sweep(scenario, directory=folder / "out", workers=1)
+
+
+def test_shows_the_keys_that_tell_points_apart(sweep):
+    """A key that changes with those before it adds nothing to a table."""
+    values = {"a": (1, 2, 1), "b": ("x", "x", "y"), "c": (1, 2, 1), "d": (5, 5, 5)}
+    listed = copy(sweep)
+    listed.keys = {name: Key(name, name, each) for name, each in values.items()}
+    assert [key.path for key in listed.telling()] == ["a", "b"]
+    assert [key.path for key in listed.telling(listed.keys["a"])] == ["b", "c"]
+    assert sweep.telling() == list(sweep.keys.values())
 
 
 def test_has_a_row_per_point_with_the_key_first(sweep):
