@@ -22,6 +22,7 @@ from fedsim.document import (
 )
 from fedsim.report.measures import measured, placed
 from fedsim.report.parts import Saved, closing, warnings_of
+from fedsim.results.finding import ADVICE
 from fedsim.results.slo import Bounded, limit_in_words
 from fedsim.scenario.scalers import scaled_pools
 from fedsim.scenario.units import DURATION
@@ -88,6 +89,11 @@ def run_report(
     if run.verdicts():
         blocks += _objective(run.verdicts())
     blocks += warnings_of(warnings)
+    named = [name for text in warnings if (name := text.partition(":")[0]) in ADVICE]
+    if saved is not None and named:
+        text = f"fedsim explain {saved.directory} 1 shows the evidence for: {named[0]}."
+        more = f" 2 to {len(named)} show it for the findings after it." if named[1:] else ""
+        blocks.append(Sentence(text + more))
     charts = [(f"{name}.png", _CHARTS[name]) for name in run.plot.names()]
     blocks += closing(saved, _CONTENTS, charts) if saved is not None else []
     return Document(tuple(blocks))

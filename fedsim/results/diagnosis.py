@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedsim.results.finding import Finding, Rows
 from fedsim.results.lost_capacity import removed_capacity, stuck_trials
 from fedsim.results.sample import Window
 from fedsim.results.troubles import link_troubles, troubles, within
@@ -74,8 +75,9 @@ UNEVEN = 3.0
 class _Pool:
     """The attempts on the nodes of one pool within the window, in the order of their starts.
 
-    ``reused`` is the share of their prompts' tokens that nodes had from before, 0 where unknown;
-    ``scaled`` says whether some nodes were there for longer than others.
+    ``rows`` are theirs in the attempts table; ``reused`` is the share of their prompts' tokens that
+    nodes had from before, 0 where unknown; ``scaled`` says whether some nodes were there for longer
+    than others.
     """
 
     name: str
@@ -87,6 +89,7 @@ class _Pool:
     finished_s: Floats
     wait_s: Floats
     service_s: Floats
+    rows: Rows
     reused: float
     scaled: bool
 
@@ -105,6 +108,11 @@ class _Pool:
 
 def findings(run: Run) -> list[str]:
     """Return what the run shows of known defects of routing, as sentences; mostly nothing."""
+    return [each.text for each in found_in(run)]
+
+
+def found_in(run: Run) -> list[Finding]:
+    """Return what the run shows of known defects of routing, with its evidence."""
     trouble = troubles(run.tables, run.directory, run.end_s)
     found = [*removed_capacity(run), *stuck_trials(run), *_short_deadlines(run)]
     for pool in _pools(run):
@@ -149,6 +157,7 @@ def _pools(run: Run) -> Iterator[_Pool]:
             finished_s[part],
             of("queue_wait_s")[part],
             of("service_s")[part],
+            part,
             _reused(run, requests[part]),
             bool(paid_s[codes].min() < paid_s[codes].max()),
         )
@@ -165,7 +174,7 @@ def _reused(run: Run, rows: Codes) -> float:
 # Deadlines that nothing could meet
 
 
-def _short_deadlines(run: Run) -> Iterator[str]:
+def _short_deadlines(run: Run) -> Iterator[Finding]:
     """Yield the finding that attempts on a pool time out though its nodes are well and not busy.
 
     Those attempts made their node work nearly from their start to their end: they did not wait.
@@ -195,12 +204,13 @@ def _short_deadlines(run: Run) -> Iterator[str]:
             cut &= (node != code) | ~within(started_s, trouble[code])
         count, total = int(np.count_nonzero(cut)), int(np.count_nonzero(mine))
         if count >= max(ENOUGH_TIMEOUTS, MANY_TIMEOUTS * total):
-            yield (
+            text = (
                 f"Deadline too short: {count:,} of {total:,} attempts on {pool} timed out after "
                 f"{np.median(taken_s[cut]):.3g} s (median), though its nodes were well and not "
                 "busy and the attempts did not wait; requests need longer than that, see fedsim "
                 "check."
             )
+            yield Finding(text, pool, np.flatnonzero(cut))
 
 
 # Nodes that get nothing
@@ -229,18 +239,19 @@ def _is_affine(pool: _Pool) -> bool:
     return pool.reused > REUSED or _stays(pool)[0] >= STICKS
 
 
-def _starvation(run: Run, pool: _Pool, node: int, got: int, fair: float, last_s: float) -> str:
+def _starvation(run: Run, pool: _Pool, node: int, got: int, fair: float, last_s: float) -> Finding:
     name = run.directory.nodes[node].name
     when = "it never had one" if np.isnan(last_s) else f"its last came at {last_s:.0f} s"
     harm = "while others there made requests wait" if pool.waits else "and is paid for all the same"
-    return (
+    text = (
         f"Starved node: {name} is well and got {got:,} attempts where its part of those on "
         f"{pool.name} was {fair:,.0f}; {when}, {harm}; an estimate that only traffic renews, or a "
         "count that was never taken back, would explain it."
     )
+    return Finding(text, pool.name, pool.rows[pool.node == node])
 
 
-def _alone(run: Run, pool: _Pool, starved: list[tuple[int, int, float, float]]) -> str | None:
+def _alone(run: Run, pool: _Pool, starved: list[tuple[int, int, float, float]]) -> Finding | None:
     """Return the finding that nearly all traffic of a pool is on one node, if so."""
     if len(starved) < len(pool.nodes) - 1:
         return None
@@ -250,17 +261,18 @@ def _alone(run: Run, pool: _Pool, starved: list[tuple[int, int, float, float]]) 
     if share < MOST_ON_ONE or not pool.waits:
         return None
     name = run.directory.nodes[busiest].name
-    return (
+    text = (
         f"All on one node: {name} got {100.0 * share:.0f} % of the attempts on {pool.name} and "
         f"made them wait, while its {len(pool.nodes) - 1} equals were idle; loads that stay zero "
         "would explain it."
     )
+    return Finding(text, pool.name, pool.rows[pool.node == busiest])
 
 
 # Tenants that stay
 
 
-def _sticking(run: Run, pool: _Pool) -> str | None:
+def _sticking(run: Run, pool: _Pool) -> Finding | None:
     """Return the finding that tenants stay on nodes that are busier than others, if so."""
     share, tenants = _stays(pool)
     if not pool.waits or tenants < 2 * len(pool.nodes) or pool.scaled:
@@ -271,11 +283,12 @@ def _sticking(run: Run, pool: _Pool) -> str | None:
         return None
     names = run.directory.nodes
     ratio = f"{loads[busiest] / loads[idlest]:.1f} times" if loads[idlest] else "all"
-    return (
+    text = (
         f"Sticky without rebalancing: {100.0 * share:.0f} % of the attempts on {pool.name} went "
         f"to the node that their tenant always has, though {names[pool.nodes[busiest]].name} had "
         f"{ratio} the load of {names[pool.nodes[idlest]].name} and requests waited."
     )
+    return Finding(text, pool.name, pool.rows[pool.node == pool.nodes[busiest]])
 
 
 def _stays(pool: _Pool) -> tuple[float, int]:
@@ -293,11 +306,12 @@ def _stays(pool: _Pool) -> tuple[float, int]:
 # Ties
 
 
-def _first_on_ties(run: Run, pool: _Pool, trouble: list[Floats]) -> Iterator[str]:
+def _first_on_ties(run: Run, pool: _Pool, trouble: list[Floats]) -> Iterator[Finding]:
     """Yield the finding that the first of equally loaded nodes gets nearly every request."""
     if len(pool.node) < ENOUGH_TIES:
         return  # each attempt is one tie at most
     ties = firsts = later_ties = later_firsts = 0
+    evidence: list[Rows] = []
     well = ~np.any([within(pool.started_s, trouble[node]) for node in pool.nodes], axis=0)
     for gateway in np.unique(pool.gateway):
         mine = pool.gateway == gateway
@@ -309,7 +323,8 @@ def _first_on_ties(run: Run, pool: _Pool, trouble: list[Floats]) -> Iterator[str
         among = tied[np.arange(len(asked)), chosen] & (tied.sum(axis=1) > 1)
         first = tied.argmax(axis=1)
         ties += int(np.count_nonzero(among))
-        firsts += int(np.count_nonzero(among & (chosen == first)))
+        evidence.append(pool.rows[asked[among & (chosen == first)]])
+        firsts += len(evidence[-1])
         later = among & (first > 0)
         later_ties += int(np.count_nonzero(later))
         later_firsts += int(np.count_nonzero(later & (chosen == first)))
@@ -317,11 +332,12 @@ def _first_on_ties(run: Run, pool: _Pool, trouble: list[Floats]) -> Iterator[str
         return
     if firsts < FIRST_TOO_OFTEN * ties or later_firsts < FIRST_TOO_OFTEN * later_ties:
         return
-    yield (
+    text = (
         f"First on ties: whenever several nodes of {pool.name} were equally loaded, "
         f"{100.0 * firsts / ties:.0f} % of the requests went to the one that is listed first "
         f"({run.directory.nodes[pool.nodes[0]].name} where it was among them); ties should rotate."
     )
+    yield Finding(text, pool.name, np.sort(np.concatenate(evidence)))
 
 
 def _loads(pool: _Pool, mine: NDArray[np.bool_], asked: NDArray[np.intp]) -> Codes:

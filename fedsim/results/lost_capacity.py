@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fedsim.charts.intervals import merged
+from fedsim.results.finding import Finding, Rows
 from fedsim.results.troubles import GRACE_S, faults_of, link_troubles, states_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ LONG_S = 30.0
 """How long capacity is kept from being used before it is said, in seconds."""
 
 
-def removed_capacity(run: Run) -> Iterator[str]:
+def removed_capacity(run: Run) -> Iterator[Finding]:
     """Yield the finding that health checks took much of a pool away whose nodes were sound.
 
     A node is sound while no fault but one of its health endpoint strikes it, nor its links.
@@ -46,14 +47,16 @@ def removed_capacity(run: Run) -> Iterator[str]:
         found = [_worst(each, size) for (name, _), each in steps.items() if name == pool]
         lasted_s, removed, when_s = max(found, default=(0.0, 0, 0.0))
         if lasted_s >= LONG_S:
-            yield (
+            text = (
                 f"Healthy capacity was removed by health checks: at most {size - removed} of "
                 f"{size} nodes of {pool} were used at {when_s:.0f} s, and no more than half for "
                 f"{lasted_s:.0f} s in all, though nothing was wrong with the others; see panic."
             )
+            members = [info.name for info in run.directory.nodes if info.pool == pool]
+            yield Finding(text, pool, events=_events(run, "health", members))
 
 
-def stuck_trials(run: Run) -> Iterator[str]:
+def stuck_trials(run: Run) -> Iterator[Finding]:
     """Yield the finding that a trial request of a half-open circuit never had an answer."""
     states = states_of(run.tables, "breaker", run.end_s)
     half_open = [state for state in states if state.state == "half_open"]
@@ -72,11 +75,21 @@ def stuck_trials(run: Run) -> Iterator[str]:
         if stuck.any() and (gateway, node) not in reported:
             reported.add((gateway, node))
             since_s = float(at_s[stuck][0])
-            yield (
+            text = (
                 f"Half-open trial without an end: the request that {gateway} sent to {node} at "
                 f"{since_s:.0f} s, to try its half-open circuit, was never answered and had no "
                 f"deadline, and kept others from {node} meanwhile; see timeout."
             )
+            pool = run.directory.nodes[names[node]].pool
+            yield Finding(text, pool, open_ended[stuck], _events(run, "breaker", [node], gateway))
+
+
+def _events(run: Run, kind: str, nodes: Sequence[str], gateway: str | None = None) -> Rows:
+    """Return the rows of the events of a kind on nodes, in the eyes of one gateway or of all."""
+    columns = ("kind", "subject", "gateway")
+    kinds, subjects, seen_by = (run.tables.values("events", name) for name in columns)
+    mine = (kinds == kind) & np.isin(subjects.astype(str), nodes)
+    return np.flatnonzero(mine if gateway is None else mine & (seen_by == gateway))
 
 
 def _excused(run: Run) -> list[list[tuple[float, float]]]:

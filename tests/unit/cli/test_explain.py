@@ -14,6 +14,7 @@ from fedsim.cli import app
 from fedsim.errors import ResultsError
 from fedsim.results.rundir import MANIFEST, SCENARIO
 from tests import small_scenario
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -189,3 +190,54 @@ def test_a_foreign_router_is_explained_by_what_the_gateway_knew(tmp_path, monkey
     assert found["eligible"].isna().all()
     assert found["total_score"].isna().all()
     assert (found["health"] == "healthy").any()
+
+
+@pytest.fixture(scope="module")
+def starved(tmp_path_factory):
+    """The directory of a run that starves a node, on the clock of an incident."""
+    changes = {"duration": "2min", "start": "2026-11-03T14:05Z"}
+    scenario = fedsim.load(ROOT / "scenarios" / "defects" / "defects.yaml", changes)
+    run = fedsim.simulate(scenario, router="defective_routers:StaleRates")
+    return run.save(tmp_path_factory.mktemp("starved") / "run", charts=False)
+
+
+@pytest.mark.parametrize("name", ["1", "starved-node", "Starved"])
+def test_a_finding_is_explained(starved, name, monkeypatch):
+    """By number or name: what it is, how nodes compare, rows that show it, and what to do."""
+    monkeypatch.setenv("COLUMNS", "120")
+    done = command(starved, name)
+
+    assert done.exit_code == 0, done.output
+    assert "Finding 1: Starved node" in done.stdout
+    assert "workers-2" in done.stdout
+    assert "Evidence: attempts that the node got (10 of" in done.stdout
+    assert "14:05:2" in done.stdout
+    assert "What to do" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 120
+
+
+def test_a_finding_as_json(starved):
+    """All rows of its evidence."""
+    (found,) = json.loads(command(starved, "1", "--json").stdout)
+
+    assert found["finding"] == "Starved node"
+    by_node = {row["node"]: row["attempts"] for row in found["nodes"]}
+    assert len(found["attempts"]) == by_node["workers-2"] > 10
+    assert {row["node"] for row in found["attempts"]} == {"workers-2"}
+
+
+@pytest.mark.parametrize("name", ["2", "first-on-ties"])
+def test_a_finding_that_there_is_not(starved, name):
+    """The error names those that there are."""
+    done = command(starved, name)
+
+    assert done.exit_code == 2
+    assert "it has 1 (Starved node)" in done.stderr
+
+
+def test_a_run_without_findings(saved):
+    """It says so."""
+    done = command(saved, "1")
+
+    assert done.exit_code == 2
+    assert "it has none at all" in done.stderr

@@ -15,6 +15,7 @@ from fedsim.federation.context import GatewayContext
 from fedsim.federation.contracts import InferenceRequest, RouteTarget
 from fedsim.federation.strategies.registry import STRATEGIES
 from fedsim.results.diagnosis import findings
+from fedsim.results.evidence import Evidence, evidence_of
 from fedsim.results.recorder import Recorder
 from fedsim.results.troubles import GRACE_S, troubles, within
 from fedsim.studies.cautions import run_warnings
@@ -48,6 +49,47 @@ def test_each_defect_is_named(scenario: fedsim.Scenario, router: str) -> None:
     (found,) = findings(run)
     assert found.startswith(DEFECTS[router])
     assert found in run_warnings(run)
+    (evidence,) = evidence_of(run, "1")
+    assert evidence.finding.text == found
+    EVIDENCE[router](run, evidence)
+
+
+def on_the_busiest_node(run: fedsim.Run, evidence: Evidence) -> None:
+    """The attempts of the window on the node that has the most of them under way."""
+    started_s = run.attempts["started_s"]
+    inside = (started_s >= run.warmup_s) & (started_s < run.duration_s)
+    node = evidence.nodes["under_way"].idxmax()
+    assert set(evidence.attempts["node"]) == {node}
+    assert len(evidence.attempts) == int((inside & (run.attempts["node"] == node)).sum())
+
+
+def on_the_starved_node(run: fedsim.Run, evidence: Evidence) -> None:
+    """All that it got within the window, which ended when the finding says."""
+    assert set(evidence.attempts["node"]) == {"workers-2"}
+    assert len(evidence.attempts) == evidence.nodes.loc["workers-2", "attempts"]
+    last_s = evidence.attempts["started_s"].max()
+    assert f"its last came at {last_s:.0f} s" in evidence.finding.text
+
+
+def on_the_first_of_equals(run: fedsim.Run, evidence: Evidence) -> None:
+    """Of some of them: no node had fewer under way, another had as few, and is listed later."""
+    attempts = run.attempts
+    ended_s = attempts["finished_s"].fillna(run.end_s)
+    for row in evidence.attempts.iloc[::200].itertuples():
+        earlier = attempts["started_s"] < row.started_s
+        under_way = attempts[earlier & (ended_s > row.started_s)]["node"].value_counts()
+        loads = [int(under_way.get(name, 0)) for name in evidence.nodes.index]
+        assert loads.count(min(loads)) > 1
+        assert evidence.nodes.index[loads.index(min(loads))] == row.node
+
+
+EVIDENCE = {
+    "ZeroLoads": on_the_busiest_node,
+    "FirstOnTies": on_the_first_of_equals,
+    "NeverRebalances": on_the_busiest_node,
+    "StaleRates": on_the_starved_node,
+}
+"""What has to hold of the evidence for each defect."""
 
 
 @pytest.mark.parametrize(
@@ -175,7 +217,11 @@ def test_health_checks_that_lie(tmp_path: Path) -> None:
     fault = {"kind": "health", "pool": "w", "says": "ill", "mtbf": "40s", "mttr": "90s"}
     scenario = scenario_of(tmp_path, faults=[fault])
 
-    (found,) = findings(fedsim.simulate(scenario))
+    run = fedsim.simulate(scenario)
+    (found,) = findings(run)
+    (evidence,) = evidence_of(run, "healthy capacity")
+    assert set(evidence.events["kind"]) == {"health"}
+    assert len(evidence.events) == int((run.events["kind"] == "health").sum()) > 0
     removed = re.match(
         r"Healthy capacity was removed by health checks: at most (\d) of 8 nodes of w were used at "
         r"(\d+) s",
@@ -210,7 +256,13 @@ def test_a_trial_that_never_ends(tmp_path: Path) -> None:
         },
     )
 
-    (found,) = findings(fedsim.simulate(scenario))
+    run = fedsim.simulate(scenario)
+    (found,) = findings(run)
+    (evidence,) = evidence_of(run, "half-open-trial")
+    assert set(evidence.attempts["node"]) == {"w-0"}
+    assert set(evidence.attempts["outcome"]) == {"unfinished"}
+    assert {"open", "half_open"} <= set(evidence.events["after"])
+    assert set(evidence.events["subject"]) == {"w-0"}
     assert found.startswith("Half-open trial without an end: the request that lab/0 sent to w-0")
 
 

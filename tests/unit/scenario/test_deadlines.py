@@ -157,13 +157,17 @@ def test_probes_that_never_arrive_in_time(tmp_path: Path):
 def test_a_run_that_no_deadline_lets_succeed_says_so(tmp_path: Path):
     """What check warned of is a finding of the run, and none without the deadline."""
     from fedsim.results.diagnosis import findings
+    from fedsim.results.evidence import evidence_of
 
     rate: dict[str, object] = {"workload.chat.arrivals.rate": "6/min"}
     short = rate | {"federation.timeout": {"attempt": "10s"}, "workload.chat.streamed": "off"}
-    (found,) = findings(fedsim.simulate(loaded(tmp_path, ENGINE, short)))
+    late = fedsim.simulate(loaded(tmp_path, ENGINE, short))
+    (found,) = findings(late)
+    (evidence,) = evidence_of(late, "deadline-too-short")
     run = fedsim.simulate(loaded(tmp_path, ENGINE, rate))
 
-    assert found.startswith("Deadline too short: ")
+    assert found.startswith(f"Deadline too short: {len(evidence.attempts):,} of ")
+    assert set(evidence.attempts["outcome"]) == {"timeout"}
     assert "on slow timed out after 10 s (median)" in found
     assert findings(run) == []
     assert np.all(run.requests["outcome"] == "ok")
