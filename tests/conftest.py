@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -64,12 +65,25 @@ _DRAWS: list[Any] = []
 """What draws a chart: the method that ``charts_are_blank`` replaces."""
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw what the test saves."""
+@pytest.fixture(scope="session")
+def drawing() -> Callable[[], AbstractContextManager[None]]:
+    """Return a context in which charts are drawn, for a fixture that several tests share."""
     from fedsim.charts.figure import Chart
 
-    monkeypatch.setattr(Chart, "savefig", _DRAWS[0])
+    @contextmanager
+    def within() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Chart, "savefig", _DRAWS[0])
+            yield
+
+    return within
+
+
+@pytest.fixture
+def drawn(drawing: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """Draw what the test saves."""
+    with drawing():
+        yield
 
 
 _PNG = bytes.fromhex(

@@ -17,7 +17,7 @@ class Reader(HTMLParser):
     Attributes:
         tags: The names of all elements.
         attributes: All attributes, as pairs.
-        texts: All texts.
+        texts: All texts, but for styles and scripts.
         headings: The texts of headings, in their order.
         code: The styles and scripts.
     """
@@ -53,9 +53,10 @@ class Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         """Keep a text."""
-        self.texts.append(data)
         if self._open and self._open[-1] in {"style", "script"}:
             self.code += data
+            return
+        self.texts.append(data)
         if self._open and re.fullmatch("h[1-6]", self._open[-1]):
             self.headings[-1] += data
 
