@@ -25,8 +25,8 @@ from fedsim.report.parts import Saved, closing, warnings_of
 from fedsim.results.rundir import SCENARIO
 from fedsim.results.slo import in_words
 from fedsim.scenario.units import DURATION
-from fedsim.studies.plan.cases import Rule
-from fedsim.studies.plan.findings import PRECISE
+from fedsim.studies.plan.cases import NORMAL, Rule
+from fedsim.studies.plan.findings import DRAWS, PRECISE
 from fedsim.studies.plan.fleets import own_counts
 from fedsim.studies.plan.verdict import OPEN, Judgment
 from fedsim.studies.plan.words import (
@@ -41,6 +41,7 @@ from fedsim.studies.repeating import run_command
 
 if TYPE_CHECKING:
     from fedsim.scenario.spec import Scenario
+    from fedsim.studies.cells import PlannedRun
     from fedsim.studies.plan.result import Plan
 
 _CHEAPER = 3
@@ -87,11 +88,20 @@ def plan_report(plan: Plan, saved: Saved | None = None, *, ledger: bool = False)
     ]
     if saved is not None:
         blocks += closing(saved, _CONTENTS, [("costs.png", "fleets by cost, held or not")])
-        if plan.planned:
-            run = plan.planned[0]
+        run = _first_run(plan)
+        if run is not None:
             command = run_command(str(saved.directory / SCENARIO), run.seed, run.texts)
-            blocks += [Heading("One run of it, the first"), Code(command, "shell")]
+            blocks += [Heading("One run of the answer, with all nodes up"), Code(command, "shell")]
     return Document(tuple(blocks))
+
+
+def _first_run(plan: Plan) -> PlannedRun | None:
+    """Return the first run of the answer with all nodes up, or None without an answer."""
+    found = plan.findings
+    if found.best is None:
+        return None
+    key = found.worlds.key(found.rule(NORMAL, found.best).world)
+    return next((run for run in plan.planned if run.cell.key == key), None)
 
 
 def _title(plan: Plan) -> str:
@@ -283,6 +293,10 @@ def _cases(plan: Plan) -> list[Block]:
         "Surely within: the share of the limit that the mean does not exceed, with "
         f"{100.0 * plan.confidence:g} % confidence for all cases together."
     )
+    if any(case.region for case in found.cases):
+        text += " Absent: the nodes of the region are missing from the start."
+    if any(case.lost for case in found.cases):
+        text += " Lost: the nodes of the region go down at a third of the window, for good."
     failures = [
         f"{case.name}: {_failed(row['failures'], row['longest_s'])}."
         for case, row in zip(found.cases, plan.cases.to_dict("records"), strict=True)
@@ -463,13 +477,13 @@ def _spread(plan: Plan) -> Iterator[str]:
         return
     unit = {"cost": "USD/h"}.get(plan.spec.minimize, plan.spec.minimize)
     verb = "cost" if plan.spec.minimize == "cost" else "have"
-    text = f"Had other replications been drawn, the answer would {verb} {plain(spread.low, 4)}"
+    text = f"With its replications resampled, the answer would {verb} {plain(spread.low, 4)}"
     if spread.high > spread.low:
         text += f" to {plain(spread.high, 4)}"
-    text += f" {unit} (90 % of sets drawn from those there are)"
+    text += f" {unit} (90 % range of {DRAWS:,} samples)"
     if spread.none > 0.0:
         text += (
-            f"; in {100.0 * spread.none:.0f} % of the sets none that was looked at holds, and a "
+            f"; in {100.0 * spread.none:.0f} % of the samples no fleet that was run holds, and a "
             "more expensive one would be needed"
         )
     yield f"{text}."
