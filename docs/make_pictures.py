@@ -1,6 +1,7 @@
 """Draw the documentation's pictures: ``python docs/make_pictures.py``.
 
-They come from the demo's scenario, the pitfalls, the retry storm, stale reports and the scaled day.
+They come from the demo's scenario, the pitfalls, the retry storm, stale reports, the scaled day and
+the gallery of charts.
 The same scenarios and seeds give the same pictures. They are committed in ``docs/pictures``.
 """
 
@@ -12,7 +13,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import fedsim
-from docs import pitfall_pictures, resilience_pictures, scaling_pictures, strategy_pictures
+from docs import (
+    chart_pictures,
+    pitfall_pictures,
+    resilience_pictures,
+    scaling_pictures,
+    strategy_pictures,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
@@ -36,6 +43,7 @@ def main() -> None:
     strategy_pictures.main()
     resilience_pictures.main()
     scaling_pictures.main()
+    chart_pictures.main()
 
 
 if __name__ == "__main__":

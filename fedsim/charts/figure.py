@@ -202,11 +202,17 @@ def legend_above(axes: Axes, *, right: bool = False, **options: Any) -> None:
     )
 
 
-def hatch_warmup(axes: Axes, warmup_s: float) -> None:
-    """Hatch what summaries leave out."""
+def hatch_warmup(axes: Axes, warmup_s: float, *, over: bool = False) -> None:
+    """Hatch what summaries leave out, behind the data or *over* a map that fills the axes."""
     if warmup_s > 0.0:
         axes.axvspan(
-            0.0, warmup_s, facecolor="none", edgecolor=PALE, hatch="///", linewidth=0, zorder=0.5
+            0.0,
+            warmup_s,
+            facecolor="none",
+            edgecolor=GREY if over else PALE,
+            hatch="///",
+            linewidth=0,
+            zorder=3.0 if over else 0.5,
         )
 
 

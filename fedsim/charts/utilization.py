@@ -78,7 +78,7 @@ def utilization(
         _panel(chart, list(grid[1]), cache, names, edges_s, "cache", label, height_in)
     for axes in grid[:, 0]:
         axes.set_xlim(0.0, end_s)
-        hatch_warmup(axes, warmup_s)
+        hatch_warmup(axes, warmup_s, over=True)
     grid[-1, 0].set_xlabel(
         "simulated time (s)" + ("; hatched grey: warm-up" if warmup_s > 0.0 else ""),
         size=9,

@@ -21,6 +21,7 @@ SHORTER = {
         "replications=3": "replications=2",
         "workers=2": "workers=1",
     },
+    "first_steps": {'"duration": "10min"': '"duration": "7min"', "workers=2": "workers=1"},
     "two_gpus": {
         "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 22]": "[1, 16]",
         '"../scenarios/one-node.yaml",\n        {': '"../scenarios/one-node.yaml",\n'
@@ -31,8 +32,8 @@ SHORTER = {
 }
 """What to replace in the cells of each notebook, so that they take a second or two."""
 
-LONG = {"plan_a_lost_region"}
-"""Notebooks that take longer on less as well, so that they run among the slow tests alone."""
+LONG = {"pitfalls", "plan_a_lost_region", "staleness", "your_own_router_and_its_tests"}
+"""Notebooks that are not made shorter, and run among the slow tests alone."""
 
 
 @pytest.mark.parametrize(
