@@ -77,6 +77,6 @@ $(CORE): $(VENV) pyproject.toml constraints.txt
 	@touch $@
 
 $(DEV): $(VENV) pyproject.toml constraints.txt
-	@echo "Installing fedsim and the tools of its tests into .venv (one or two minutes) ..."
+	@echo "Installing fedsim and the tools of its tests into .venv (two minutes or so) ..."
 	@$(PIP) -e ".[dev]"
 	@touch $(CORE) $@

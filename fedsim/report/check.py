@@ -69,7 +69,11 @@ def check_report(offered: OfferedLoad, warnings: Sequence[str], *, served: bool)
         _regions(scenario),
         Heading("Workload"),
         _streams(scenario),
-        *_items(fact for each in scenario.world.streams for fact in load_facts(each.traffic)),
+        *_items(
+            fact
+            for each in scenario.world.streams
+            for fact in load_facts(each.traffic, scenario.duration_s)
+        ),
         Heading("Pools (load split in proportion to capacity)"),
         _pools(offered),
         *_items(f"{name}: no nodes, for its count is 0" for name in _empty(scenario)),

@@ -12,6 +12,7 @@ from fedsim.scenario.units import DURATION
 from fedsim.workload.arrivals import ArrivalProcess, ClosedLoop, TraceReplay
 from fedsim.workload.arrivals.curves import Curve, Diurnal, Spike, Steps
 from fedsim.workload.arrivals.modulated import Modulated
+from fedsim.workload.arrivals.process import before
 from fedsim.workload.superposition import Superposition
 from fedsim.workload.tenants import NamedTenants
 from fedsim.workload.traces.trace import Trace
@@ -38,8 +39,8 @@ def load_notes(offered: OfferedLoad) -> list[str]:
     return notes
 
 
-def load_facts(traffic: Traffic) -> list[str]:
-    """Return what becomes of a stream's trace before it is replayed, as sentences."""
+def load_facts(traffic: Traffic, until_s: float) -> list[str]:
+    """Return what becomes of a stream's trace in a run that ends at *until_s*, as sentences."""
     arrivals, name = traffic.arrivals, traffic.name
     if not isinstance(arrivals, TraceReplay):
         return []
@@ -56,6 +57,14 @@ def load_facts(traffic: Traffic) -> list[str]:
         )
     elif arrivals.rate_factor < 1.0:
         facts.append(f"{name}: which requests are left out is drawn from the seed.")
+    trace = arrivals.trace
+    late = len(trace) - len(before(trace.times_s / arrivals.speed, until_s))
+    if late:
+        end = _about(float(trace.times_s[-1]) / arrivals.speed)
+        facts.append(
+            f"{name}: {late:,} of the trace's {len(trace):,} requests come after the end of the "
+            f"run and are not sent; the last would arrive at {end}."
+        )
     return facts
 
 

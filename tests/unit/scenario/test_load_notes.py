@@ -123,7 +123,7 @@ def test_times_that_seem_to_be_milliseconds(tmp_path: Path):
 def test_facts_of_a_trace(tmp_path: Path):
     """What is spread, left out or moved before it is replayed is said."""
     more = [
-        load_facts(loaded(tmp_path, SMALLEST, rows).world.streams[0].traffic)
+        load_facts(loaded(tmp_path, SMALLEST, rows).world.streams[0].traffic, 2.5)
         for rows in (
             replayed(tmp_path, "0 1 2"),
             replayed(tmp_path, "0 0 1 1 2 2", spread="1s"),
@@ -136,6 +136,18 @@ def test_facts_of_a_trace(tmp_path: Path):
     assert more[1] == ["chat: requests of one recorded time are spread over 1 s."]
     assert more[2][0].startswith("chat: each request is replayed 2 times; what all clients share")
     assert more[3] == ["chat: which requests are left out is drawn from the seed."]
+
+
+def test_requests_after_the_end_of_the_run(tmp_path: Path):
+    """What a run is too short for is counted, at the speed of the replay."""
+    rows = replayed(tmp_path, "0 1 2 3 4", speed=1.25)
+    traffic = loaded(tmp_path, SMALLEST, rows).world.streams[0].traffic
+
+    assert load_facts(traffic, 3.3) == []
+    assert load_facts(traffic, 3.0) == [
+        "chat: 1 of the trace's 5 requests come after the end of the run and are not sent; "
+        "the last would arrive at 3.2s."
+    ]
 
 
 @pytest.mark.parametrize("name", ["day-of-traffic", "conversations", "engine-chat", "minimal"])
