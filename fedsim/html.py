@@ -42,6 +42,7 @@ def html(
     pictures: Mapping[str, str] | None = None,
     anchors: bool = False,
     most_cells: int | None = None,
+    most_items: int = MOST_ITEMS,
 ) -> str:
     """Return a document as one ``section`` of HTML.
 
@@ -54,8 +55,10 @@ def html(
             see `anchored`.
         most_cells: Tables are cut, from the bottom, to so many cells and rows together; each that
             is cut says so. None shows all.
+        most_items: Items of each list beyond so many are counted, not shown.
     """
-    return "\n".join(_Renderer(document, pictures or {}, anchors, most_cells).parts())
+    renderer = _Renderer(document, pictures or {}, anchors, most_cells, most_items)
+    return "\n".join(renderer.parts())
 
 
 def anchored(document: Document) -> dict[str, str]:
@@ -84,11 +87,13 @@ class _Renderer:
         pictures: Mapping[str, str],
         anchors: bool,
         most_cells: int | None,
+        most_items: int,
     ) -> None:
         self._document = document
         self._pictures = pictures
         self._anchors = anchors
         self._rows = _rows_of_each(document, most_cells)
+        self._most_items = most_items
         self._notes = Notes()
         self._part = 0
         self._heading = ""
@@ -98,7 +103,7 @@ class _Renderer:
         yield '<section class="fedsim">'
         for group in grouped(self._document):
             if isinstance(group, list):
-                yield from _list(group)
+                yield from _list(group, self._most_items)
             else:
                 yield from self._block(group)
         if self._anchors and self._part:
@@ -158,12 +163,12 @@ class _Renderer:
         yield f"<figure><figcaption>{title}</figcaption>{picture}</figure>"
 
 
-def _list(items: Sequence[Sentence]) -> Iterator[str]:
+def _list(items: Sequence[Sentence], most: int) -> Iterator[str]:
     yield "<ul>"
-    for each in items[:MOST_ITEMS]:
+    for each in items[:most]:
         yield f"<li{_class(each.style)}>{text_of(each.text)}</li>"
-    if len(items) > MOST_ITEMS:
-        yield f'<li class="muted">and {len(items) - MOST_ITEMS:,} more</li>'
+    if len(items) > most:
+        yield f'<li class="muted">and {len(items) - most:,} more</li>'
     yield "</ul>"
 
 

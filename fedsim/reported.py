@@ -29,7 +29,8 @@ class Reported(Shown):
             The file.
 
         Raises:
-            ResultsError: It cannot be written, or the result lacks the tables for it.
+            ResultsError: It cannot be written, another file has its name, or the result lacks the
+                tables for it.
         """
         written: Path = _pages().write(self, path)
         return written

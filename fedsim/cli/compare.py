@@ -27,10 +27,8 @@ from fedsim.cli.output import (
     present,
     print_json,
     repeat_command,
-    require_folder,
     result_directory,
     write_page,
-    write_text,
 )
 from fedsim.cli.studying import run_study
 
@@ -93,6 +91,7 @@ def compare(
     strategy holds the objective of a scenario in every replication.
     """
     with reported():
+        from fedsim.results.files import require_folder, write_file
         from fedsim.scenario.load import load
 
         changes, several = parsed(overrides), len(scenarios) > 1
@@ -119,7 +118,7 @@ def compare(
         if markdown is not None:
             from fedsim.document import markdown as as_markdown
 
-            write_text(markdown, as_markdown(matrix()))
+            write_file(markdown, as_markdown(matrix()))
         _present(parts, matrix, quiet=quiet, as_json=as_json)
         if any(part.missed for part in parts):
             raise typer.Exit(MISSED)

@@ -63,34 +63,6 @@ def present(
         show(report(Saved(directory, repeat, page=(directory / REPORT).exists())))
 
 
-def require_folder(file: Path | None) -> None:
-    """Check, before anything is run, that a file to write has a folder.
-
-    Raises:
-        ResultsError: It has none.
-    """
-    from fedsim.errors import ResultsError
-
-    if file is not None and not file.parent.is_dir():
-        msg = f"cannot write {file}: there is no folder {file.parent}; make it first"
-        raise ResultsError(msg)
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write a file that an option names.
-
-    Raises:
-        ResultsError: It cannot be written.
-    """
-    from fedsim.errors import ResultsError
-
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        msg = f"cannot write {file}: {error.strerror or error}"
-        raise ResultsError(msg) from error
-
-
 def result_directory(out: Path | None, name: str, command: str, seed: int) -> Path:
     """Return where to write, and refuse at once what must not be overwritten.
 

@@ -9,7 +9,7 @@ import typer
 
 from fedsim.cli.failures import MISSED, reported
 from fedsim.cli.options import Json, Workers
-from fedsim.cli.output import print_json, require_folder, write_text
+from fedsim.cli.output import print_json
 from fedsim.cli.progress import progress_bar
 
 Places = Annotated[
@@ -51,6 +51,7 @@ def test(
     with reported():
         import time
 
+        from fedsim.results.files import require_folder, write_file
         from fedsim.testing.expectations import load_expecting, scenario_files, undecidable
 
         require_folder(junit)
@@ -68,7 +69,7 @@ def test(
         if junit is not None:
             from fedsim.testing.report import junit as as_junit
 
-            write_text(junit, as_junit(tests))
+            write_file(junit, as_junit(tests))
         if as_json:
             from fedsim.testing.report import tests_json
 

@@ -25,12 +25,15 @@ def timeline(run: RunPath, out: Target = None) -> None:
     Open it at https://ui.perfetto.dev. Needs the extra timeline.
     """
     with reported():
+        from fedsim.results.files import require_own, write_file
+        from fedsim.results.packets import MARK
         from fedsim.results.perfetto import perfetto_trace
         from fedsim.results.run import Run
-        from fedsim.results.rundir import written
 
+        file = out or Path(f"{run.resolve().name}.pftrace")
+        require_own(file, MARK, "a trace")
         trace = perfetto_trace(Run.load(run))
-        file = written(out or Path(f"{run.resolve().name}.pftrace"), trace.data)
+        write_file(file, trace.data)
         of = "all" if trace.requests == trace.of else f"{trace.requests:,} of"
         part = "" if trace.requests == trace.of else ", evenly spread over the arrivals"
         typer.echo(

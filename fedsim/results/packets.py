@@ -18,6 +18,9 @@ from fedsim.errors import ArgumentError
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
+MARK = "Written by fedsim."
+"""What the track that holds all others says of itself, by which a trace is known as ours."""
+
 _SEQUENCE = 1
 _BOOT, _REAL = 6, 1  # the clocks of a trace, and of the wall
 _TIME = 2**62 + 2**55 + 1  # a time and a number that take all their bytes, and stand nowhere else
@@ -55,7 +58,7 @@ class Packets:
             protos.TrackEvent.TYPE_INSTANT,
             protos.TrackEvent.TYPE_COUNTER,
         )
-        self.root = self.track(name, None)
+        self.root = self.track(name, None, description=MARK)
 
     def track(self, name: str, parent: int | None, **facts: Any) -> int:
         """Add a track below another, after those that are there, and return its number."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsim.errors import ArgumentError, ResultsError
+from fedsim.results.files import unwritable, write_file
 
 MANIFEST = "manifest.json"
 """The file by which the directory of a run is known."""
@@ -62,52 +63,12 @@ def write_json(path: Path, data: Any) -> None:
     """Write *data* as JSON for people, NaN as null."""
     from fedsim.results.manifest import json_text
 
-    path.write_text(json_text(data) + "\n", encoding="utf-8")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is whole, and on the disk, as soon as it has its name.
-
-    Raises:
-        ResultsError: It cannot be written.
-    """
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with new.open("w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except OSError as error:
-        raise unwritable(path, error) from error
-
-
-def written(path: Path, data: bytes) -> Path:
-    """Write a file that is whole as soon as it has its name, and return its path.
-
-    Raises:
-        ResultsError: It cannot be written.
-    """
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        new.write_bytes(data)
-        new.replace(path)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    finally:
-        new.unlink(missing_ok=True)
-    return path
+    write_file(path, json_text(data) + "\n")
 
 
 def dense_json(data: Any) -> str:
     """Return plain values, without NaN, as JSON on one line."""
     return json.dumps(data, ensure_ascii=False, allow_nan=False)
-
-
-def unwritable(path: Path, error: OSError) -> ResultsError:
-    """Return the error that *path* cannot be written."""
-    reason = error.strerror or error
-    return ResultsError(f"cannot write {path}: {reason}; choose another directory")
 
 
 def read_json(path: Path) -> Any:

@@ -25,6 +25,7 @@ from fedsim.results.rundir import (
     MANIFEST,
     PLUGINS,
     SCENARIO,
+    STUDY,
     named,
     read_json,
     whole_directory,
@@ -134,6 +135,8 @@ def read(directory: str | os.PathLike[str]) -> SavedRun:
         ResultsError: It is not a run's, or is broken.
     """
     folder = named(directory)
+    if (folder / STUDY).is_file() and not (folder / MANIFEST).exists():
+        raise ResultsError(_study(folder))
     manifest = read_json(folder / MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format", FORMAT + 1) > FORMAT:
         msg = f"{folder} was written by another or a newer fedsim; read it with that one"
@@ -163,9 +166,19 @@ def read(directory: str | os.PathLike[str]) -> SavedRun:
             None if saved is None else _summaries(saved),
             None if saved is None or "objective" not in saved else _verdicts(saved),
         )
-    except (KeyError, TypeError, OSError) as error:
+    except (KeyError, TypeError, ValueError, OSError) as error:
         msg = f"{folder} is not a whole run directory: {error}"
         raise ResultsError(msg) from error
+
+
+def _study(folder: Path) -> str:
+    """Return that *folder* is a study's, and which of its runs can be read instead."""
+    kept = sorted(each.parent for each in folder.glob(f"runs/*/{MANIFEST}"))
+    if not kept:
+        again = f"run one by fedsim run {folder / SCENARIO}"
+        return f"{folder} is a study, not a run, and keeps none of its runs whole; {again}"
+    more = f", one of {len(kept)}" if len(kept) > 1 else ""
+    return f"{folder} is a study, not a run; name one of its runs, such as {kept[0]}{more}"
 
 
 def _start(text: str | None) -> datetime | None:
@@ -206,7 +219,10 @@ def _builder(
 
 
 def _refuse(folder: Path, name: str) -> DataFrame:
-    msg = f"{folder} has no table {name}: its scenario says record.tables: summary"
+    msg = (
+        f"{folder} has no table {name}: its scenario says record.tables: summary; "
+        "run it again with --set record.tables=full"
+    )
     raise ResultsError(msg)
 
 

@@ -11,8 +11,6 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yaml import safe_load
-
 from fedsim.errors import ArgumentError, ResultsError
 from fedsim.federation.contracts import NoCapacity
 from fedsim.federation.gateway import RETRYABLE_ATTEMPTS, RETRYABLE_ROUTES
@@ -23,6 +21,7 @@ from fedsim.results.tables import DECISIONS
 from fedsim.scenario.arguments import require_changes
 from fedsim.scenario.load import load
 from fedsim.scenario.simulate import simulate
+from fedsim.scenario.source import parse_value
 from fedsim.scenario.units import DURATION
 
 OFF = "off"
@@ -103,7 +102,7 @@ def explain(
         msg = f"{request_id} was never routed; it ended with {request['outcome']} first"
         raise ResultsError(msg)
     attempts = _of(found.attempts, request_id)
-    scenario = safe_load(found.scenario_yaml)
+    scenario = parse_value(found.scenario_yaml, SCENARIO)
     no_retry = _no_retry(request, attempts, decisions, scenario)
     model = scenario["workload"][request["stream"]].get("model")
     return Explanation(

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from fedsim.errors import FedsimError, InternalError, PlugInError, ResultsError
 from fedsim.results.conservation import require
 from fedsim.results.exogenous import exogenous_digests
+from fedsim.results.files import write_file
 from fedsim.results.interruption import Interruption, interruption
 from fedsim.results.manifest import jsonable, verdict_from_json, verdict_to_json
 from fedsim.results.measures import MEASURES
 from fedsim.results.run import Run
-from fedsim.results.rundir import dense_json, write_whole
+from fedsim.results.rundir import dense_json
 from fedsim.results.slo import Verdict
 from fedsim.results.storage import SAVED_GROUPINGS
 from fedsim.scenario.simulate import simulate
@@ -316,7 +317,8 @@ def write_record(directory: Path, record: Record) -> None:
     Raises:
         ResultsError: It cannot be written.
     """
-    write_whole(directory / RUNS / f"{record.id}.json", dense_json(record.to_json()))
+    path = directory / RUNS / f"{record.id}.json"
+    write_file(path, dense_json(record.to_json()) + "\n", durable=True)
     (directory / FAILED / f"{record.id}.json").unlink(missing_ok=True)
 
 

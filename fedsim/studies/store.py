@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fedsim.errors import ResultsError
+from fedsim.results.files import unwritable, write_file
 from fedsim.results.manifest import FORMAT, jsonable, provenance
 from fedsim.results.run import Run
 from fedsim.results.rundir import (
@@ -31,10 +32,8 @@ from fedsim.results.rundir import (
     named,
     read_json,
     refuse_foreign,
-    unwritable,
     whole_directory,
     write_json,
-    write_whole,
 )
 from fedsim.results.storage import is_whole
 from fedsim.scenario.spec import Scenario
@@ -161,7 +160,7 @@ class Store:
         store._write_manifest()  # first, so that all else is known as ours
         for folder in (RUNS, FAILED):
             (path / folder).mkdir(exist_ok=True)
-        (path / SCENARIO).write_text(scenario.to_yaml(), encoding="utf-8")
+        write_file(path / SCENARIO, scenario.to_yaml())
         return store
 
     @classmethod
@@ -295,7 +294,7 @@ class Store:
     def fail(self, failure: Failure) -> None:
         """Write why a run came to nothing."""
         path = self.directory / FAILED / f"{failure.id}.json"
-        write_whole(path, dense_json(failure.to_json()))
+        write_file(path, dense_json(failure.to_json()) + "\n", durable=True)
 
     def _write_manifest(self) -> None:
         """Write ``study.json``; a study may plan a few runs again and again."""
@@ -305,7 +304,8 @@ class Store:
         lines = [self._lines[name, item["asked"]] for name, item in self._cells.items()]
         head = dense_json(jsonable({**self.manifest, "cells": []}))
         assert head.endswith("[]}")
-        write_whole(self.directory / STUDY, f"{head[:-2]}{', '.join(lines)}]}}")
+        text = f"{head[:-2]}{', '.join(lines)}]}}\n"
+        write_file(self.directory / STUDY, text, durable=True)
 
     def _holds(self, place: str) -> bool:
         return is_whole(self.directory / place)

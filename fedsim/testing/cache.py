@@ -8,7 +8,6 @@ is being worked on is never answered for by its older self.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -16,6 +15,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 import fedsim
+from fedsim.errors import ResultsError
+from fedsim.results.files import write_file
 from fedsim.studies.cells import PlannedRun
 from fedsim.studies.records import Failure, Record
 from fedsim.testing.golden import golden_of, text_of
@@ -85,12 +86,10 @@ class RunCache:
     def _write(self, run_id: str, end: str, text: str) -> None:
         if self._directory is None:
             return
-        new = self._directory / f".{run_id}.{end}.{os.getpid()}.new"
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            new.write_text(text, encoding="utf-8")
-            new.replace(self._directory / f"{run_id}.{end}")
-        except OSError:
+            write_file(self._directory / f"{run_id}.{end}", text)
+        except (OSError, ResultsError):
             pass  # a cache that cannot be written costs time, and nothing else
 
 

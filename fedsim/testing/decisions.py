@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedsim.document import Block, Code, Column, Heading, Sentence, Table, figure, plain, words
-from fedsim.errors import FedsimError, ResultsError
+from fedsim.errors import FedsimError
 from fedsim.report.explanation import decision_blocks
+from fedsim.results.files import write_file
 from fedsim.results.run import Run
 from fedsim.results.rundir import SCENARIO
 from fedsim.scenario.explain import explain
@@ -156,11 +157,7 @@ def _written(path: Path, text: str) -> str:
     """Write a golden file, but never in continuous integration, and say so."""
     if on_ci():
         return f"{path} is not written: CI is set, and golden files are never written there."
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        msg = f"cannot write {path}: {error.strerror or error}"
-        raise ResultsError(msg) from error
+    write_file(path, text)
     return f"{path} is written; review the diff. The next run passes."
 
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from fedsim.document import Block, Chart, Code, Document, Heading, Sentence, Table, words
-from fedsim.html import anchored, html, text_of
+from fedsim.html import MOST_ITEMS, anchored, html, text_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,8 +20,13 @@ MOST_BYTES = 2_000_000
 MOST_NODES = 5_000
 """The elements of a page, at most."""
 
+MARK = '<meta name="generator" content="fedsim">'
+"""What a page has in its head, by which it is known as ours."""
+
 _MOST_CELLS = 2_500
 _MOST_YAML = 400_000
+"""Bytes that the scenario takes, escaped."""
+
 _OF_CHARTS = 1_200_000
 """Bytes that all charts take together, at most."""
 
@@ -108,7 +113,10 @@ class Page:
 
 
 def rendered(page: Page) -> str:
-    """Return a page as one HTML file, the same bytes each time."""
+    """Return a page as one HTML file, the same bytes each time.
+
+    Where it would be too large, its tables and lists have half as many rows and items, and so on.
+    """
     shown, pictures, left_out = _pictures(page.charts)
     document = page.document(shown, left_out)
     title, answer, *blocks = document.blocks
@@ -118,21 +126,43 @@ def rendered(page: Page) -> str:
     links = "".join(
         f'<li><a href="#{name}">{text_of(text)}</a></li>' for name, text in anchored(body).items()
     )
+
+    def text(most_cells: int, most_items: int) -> str:
+        main = html(
+            body, pictures=pictures, anchors=True, most_cells=most_cells, most_items=most_items
+        )
+        return _file(title.text, answer.text, links, main, page.made.versions.get("fedsim"))
+
+    cells, items = _MOST_CELLS, MOST_ITEMS
+    file = text(cells, items)
+    while cells > 1 and _too_large(file):
+        cells, items = cells // 2, max(1, items // 2)
+        file = text(cells, items)
+    return file
+
+
+def _too_large(file: str) -> bool:
+    return len(file.encode()) > MOST_BYTES or len(_ELEMENT.findall(file)) > MOST_NODES
+
+
+def _file(title: str, answer: str, links: str, main: str, version: str | None) -> str:
+    """Return the whole file around what is in ``main``."""
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            MARK,
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
-            f"<title>{text_of(title.text)}</title>",
+            f"<title>{text_of(title)}</title>",
             f"<style>\n{_asset('style.css')}</style>\n</head>\n<body>",
             '<a class="skip" href="#main">Skip to the report</a>',
-            f"<header>\n<h1>{text_of(title.text)}</h1>",
-            f'<p class="answer">{text_of(answer.text)}</p>\n</header>',
+            f"<header>\n<h1>{text_of(title)}</h1>",
+            f'<p class="answer">{text_of(answer)}</p>\n</header>',
             f'<div class="page">\n<nav aria-label="Contents">\n<ul>{links}</ul>\n</nav>',
             '<main id="main" tabindex="-1">',
-            html(body, pictures=pictures, anchors=True, most_cells=_MOST_CELLS),
+            main,
             "</main>\n</div>",
-            f"<footer><p>fedsim {text_of(page.made.versions.get('fedsim') or '')}</p></footer>",
+            f"<footer><p>fedsim {text_of(version or '')}</p></footer>",
             f"<script>\n{_asset('sort.js')}</script>\n</body>\n</html>\n",
         ]
     )
@@ -169,9 +199,10 @@ def _made(made: Made) -> list[Block]:
     """Return the command, facts and versions, and the scenario folded away."""
     versions = {name: each or "unknown" for name, each in made.versions.items()}
     facts = {**made.facts, **versions}
-    text = made.scenario
-    cut = len(text) > _MOST_YAML
-    scenario = f"{text[:_MOST_YAML]}\n# … cut here: scenario.yaml has all" if cut else text
+    text = shown = made.scenario
+    while (size := len(text_of(shown).encode())) > _MOST_YAML:
+        shown = shown[: len(shown) * _MOST_YAML // size]
+    scenario = text if shown == text else f"{shown}\n# … cut here: scenario.yaml has all"
     command: list[Block] = [Sentence(made.command, "warning")]
     if made.repeats:
         command = [

@@ -6,21 +6,21 @@ import os
 from pathlib import Path
 from typing import Any
 
-from yaml import safe_load
-
 from fedsim.document import Block, Document, Heading, Sentence, Table
 from fedsim.errors import FedsimError
 from fedsim.html import html
 from fedsim.report.check import check_report
 from fedsim.report.html.comparison import comparison_page
-from fedsim.report.html.page import Page, rendered
+from fedsim.report.html.page import MARK, Page, rendered
 from fedsim.report.html.plan import headroom_page, plan_page
 from fedsim.report.html.run import run_page
 from fedsim.report.html.sweep import sweep_page
+from fedsim.results.files import require_own, write_file
 from fedsim.results.run import Run
-from fedsim.results.rundir import REPORT, named, unwritable
+from fedsim.results.rundir import REPORT, SCENARIO, named
 from fedsim.scenario.load import load
 from fedsim.scenario.offered_load import OfferedLoad
+from fedsim.scenario.source import parse_value
 from fedsim.scenario.spec import Scenario
 from fedsim.studies.cautions import load_warnings, run_warnings
 from fedsim.studies.comparison import Comparison
@@ -40,17 +40,15 @@ def write(result: Any, path: str | os.PathLike[str]) -> Path:
         path: The file; for a directory, ``report.html`` in it.
 
     Raises:
-        ResultsError: It cannot be written, or the result lacks the tables for it.
+        ResultsError: It cannot be written, another file has its name, or the result lacks the
+            tables for it.
+        ScenarioError: The scenario of a saved run was damaged.
     """
     file = named(path)
     if file.is_dir():
         file /= REPORT
-    text = rendered(page_of(result))
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise unwritable(file, error) from error
-    return file
+    require_own(file, MARK, "a page")
+    return write_file(file, rendered(page_of(result)))
 
 
 def short(result: Any) -> str:
@@ -100,8 +98,9 @@ def _page_of_run(run: Run) -> Page:
 
 def _scenario_of(run: Run) -> tuple[Scenario | None, list[str]]:
     """Return the scenario of a run, or None and why it cannot be read."""
+    tree = parse_value(run.scenario_yaml, SCENARIO)
     try:
-        return load(safe_load(run.scenario_yaml)), []
+        return load(tree), []
     except FedsimError as error:
         reason = str(error).splitlines()[0]
         return None, [

@@ -23,6 +23,7 @@ from pathlib import Path
 from pydantic import Field
 
 from fedsim.errors import ScenarioError
+from fedsim.results.files import write_file
 from fedsim.scenario.catalogues.profiles import Profile
 from fedsim.scenario.emit import dump_yaml
 from fedsim.scenario.schema.base import Settings
@@ -97,6 +98,7 @@ def write_profile(path: str | PathLike[str], profile: Profile) -> None:
 
     Raises:
         TypeError: Its step times are points instead of coefficients.
+        ResultsError: It cannot be written.
     """
     steps = profile.steps
     if not isinstance(steps, Coefficients):
@@ -123,7 +125,7 @@ def write_profile(path: str | PathLike[str], profile: Profile) -> None:
             "fit_error": dict(profile.fit_error),
         }
     )
-    Path(path).write_text(dump_yaml(file.model_dump(mode="json")), encoding="utf-8")
+    write_file(Path(path), dump_yaml(file.model_dump(mode="json")))
 
 
 def _coefficients(file: ProfileFile) -> Coefficients:

@@ -7,8 +7,8 @@ import re
 import pytest
 
 import fedsim
-from fedsim.document import Document, Heading, Sentence, Table, words
-from fedsim.errors import ResultsError
+from fedsim.document import Block, Document, Heading, Sentence, Table, words
+from fedsim.errors import ResultsError, ScenarioError
 from fedsim.report.html.page import Drawn, Made, Page, rendered
 from fedsim.results.run import Run
 from fedsim.results.rundir import REPORT
@@ -48,7 +48,7 @@ class TestRun:
         assert run.digest in read.texts
         assert fedsim.__version__ in read.texts
         assert run.scenario_yaml in read.texts
-        assert run.report(tmp_path / "again.html").read_text(encoding="utf-8") == text
+        assert run.report(tmp_path).read_text(encoding="utf-8") == text
 
     def test_says_which_bound_was_missed_and_by_how_much(self, run, tmp_path):
         """The answer has limit and value; what would turn it has the distance."""
@@ -110,8 +110,31 @@ class TestRun:
 
     def test_a_page_that_cannot_be_written_is_an_error(self, run, tmp_path):
         """It says which file, and what to do."""
-        with pytest.raises(ResultsError, match=r"cannot write .*no/such\.html: No such file"):
+        with pytest.raises(ResultsError, match=r"cannot write .*no/such\.html: there is no folder"):
             run.report(tmp_path / "no" / "such.html")
+
+    def test_what_is_no_page_stays(self, run, tmp_path):
+        """Neither the manifest of a run nor a scenario is replaced."""
+        run.save(tmp_path / "run", charts=False)
+        other = tmp_path / "run" / "manifest.json"
+        before = other.read_bytes()
+        with pytest.raises(ResultsError, match="is not a page that fedsim wrote; choose another"):
+            run.report(other)
+
+        assert other.read_bytes() == before
+
+    def test_a_damaged_scenario_is_an_error(self, run, tmp_path):
+        """It names the file and what is wrong in it."""
+        run.save(tmp_path / "run", charts=False)
+        scenario = tmp_path / "run" / "scenario.yaml"
+        scenario.write_bytes(scenario.read_bytes() + b"# \x07\n")
+        with pytest.raises(ScenarioError, match=r"scenario.yaml:\d+:3: The character U\+0007"):
+            Run.load(tmp_path / "run").report(tmp_path)
+
+        scenario.write_bytes(b"\xff")
+        with pytest.raises(ResultsError, match="is not a whole run directory: 'utf-8'"):
+            Run.load(tmp_path / "run")
+        assert [each.name for each in tmp_path.iterdir()] == ["run"]
 
 
 class TestStudies:
@@ -211,6 +234,20 @@ def test_a_large_report_is_cut_to_size():
 
     assert any("of 100,000 rows; summary.json has all." in each for each in read.texts)
     assert "and 9,900 more" in read.texts
+
+
+def test_a_report_of_many_lists_and_marks_is_cut_to_size():
+    """Lists, wide tables, long texts and a scenario that grows by escaping fit together."""
+    blocks: list[Block] = [Heading("Large", 1)]
+    for part in range(60):
+        blocks.append(Heading(f"Part {part}"))
+        blocks += [Sentence(f"item {n} {'&' * 200}", item=True) for n in range(100)]
+        blocks.append(Table(tuple(words(f"c{n}", ["<" * 50] * 40) for n in range(6))))
+    made = Made("'&' " * 300_000, "fedsim run scenario.yaml", {}, {"fedsim": "1"})
+    read = check_page(rendered(Page("Yes.", Document(tuple(blocks)), (), made, ["Nothing."])))
+
+    assert len([each for each in read.headings if each.startswith("Part ")]) == 60
+    assert any(each.endswith("cut here: scenario.yaml has all") for each in read.texts)
 
 
 def test_charts_without_room_are_named():

@@ -318,6 +318,32 @@ def test_without_the_package(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
     assert [each.name for each in tmp_path.iterdir()] == ["run"]
 
 
+def test_what_is_no_trace_stays(run: Run, tmp_path: Path):
+    """Status 2 for a file of others and a directory; a trace of ours is replaced."""
+    run.save(tmp_path / "run", charts=False)
+    manifest = tmp_path / "run" / "manifest.json"
+    before = manifest.read_bytes()
+    ours = tmp_path / "x.pftrace"
+    ours.write_bytes(perfetto_trace(run).data)
+
+    for out, status in ((manifest, 2), (Path(), 2), (tmp_path / "no" / "x", 2), (ours, 0)):
+        result = CliRunner().invoke(app, ["timeline", str(tmp_path / "run"), "-o", str(out)])
+        assert result.exit_code == status, result.output
+    assert manifest.read_bytes() == before
+
+
+def test_a_study_is_named_with_one_of_its_runs(run: Run, tmp_path: Path):
+    """A comparison has several runs; the message says which can be shown."""
+    (tmp_path / "study.json").write_text("{}")
+    result = CliRunner().invoke(app, ["timeline", str(tmp_path), "-o", str(tmp_path / "x")])
+    assert "is a study, not a run, and keeps none of its runs whole; run one" in result.output
+
+    run.save(tmp_path / "runs" / "random", charts=False)
+    result = CliRunner().invoke(app, ["timeline", str(tmp_path), "-o", str(tmp_path / "x")])
+    assert result.exit_code == 2
+    assert f"name one of its runs, such as {tmp_path}/runs/random" in result.output
+
+
 @pytest.mark.parametrize("most", [None, 3, 8])
 def test_lanes(most: int | None):
     """Intervals of a lane do not overlap; there are as many lanes as are needed at once."""
