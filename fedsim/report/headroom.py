@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fedsim.document import Block, Column, Document, Heading, Sentence, Table, figure, words
 from fedsim.report.parts import Saved, closing, warnings_of
 from fedsim.report.plan import VERDICTS, limit_cell, objective_in_words, value_cell
+from fedsim.report.stops import UNFINISHED, missing_in_words, more_in_words, spent_in_words
 from fedsim.studies.plan.headroom import traffic_in_words
 from fedsim.studies.plan.verdict import OPEN
 from fedsim.studies.plan.words import found_in_words
@@ -44,10 +45,19 @@ def headroom_report(headroom: Headroom, saved: Saved | None = None) -> Document:
 def headroom_title(headroom: Headroom) -> str:
     """Return how much the fleet holds, in a sentence without its end."""
     held = headroom.held
+    if headroom.status == "unfinished":
+        return UNFINISHED
+    if headroom.first_round:
+        return _spent(headroom)
     if math.isnan(held):
         return "the fleet holds its objective at no traffic that was looked at"
     more = "at least " if headroom.status in {"more", "budget"} else ""
     return f"the fleet holds {more}{held:.3g} times its traffic"
+
+
+def _spent(headroom: Headroom) -> str:
+    assert headroom.spec.budget is not None
+    return spent_in_words(headroom.spec.budget, headroom.first_round)
 
 
 def _answer(headroom: Headroom) -> Iterator[str]:
@@ -56,6 +66,9 @@ def _answer(headroom: Headroom) -> Iterator[str]:
     fleet = ", ".join(f"{pool.count} {pool.name}" for pool in scenario.world.pools if pool.count)
     cases = "in every case of the plan" if spec.survive else "with all nodes up"
     yield f"The fleet is that of the file: {fleet}. The objective: {objective_in_words(scenario)}."
+    if headroom.status == "unfinished":
+        assert headroom.store is not None
+        yield f"{missing_in_words(headroom.store)}. This is what is known so far."
     if headroom.looks.reason:
         yield f"There is no traffic that it can hold: {headroom.looks.reason}."
     elif math.isnan(held) and found:
@@ -80,11 +93,13 @@ def _answer(headroom: Headroom) -> Iterator[str]:
     failed = min((at for at, each in found.items() if each.verdict == "failed"), default=None)
     if failed is not None:
         yield f"At {failed:.4g} times the traffic of the file {found_in_words(found[failed])}."
-    yield from _lasts(headroom)
+    if headroom.status != "unfinished":
+        yield from _lasts(headroom)
     if headroom.status == "budget":
+        ends = "" if headroom.first_round else ": the ends may be closer together"
         yield (
-            f"The budget of {spec.budget or 0:,} runs is spent: the ends may be closer together. "
-            "Raise plan.budget and repeat the command with the same --out."
+            f"{_spent(headroom).capitalize()}{ends}. {more_in_words(headroom.first_round)} and "
+            "repeat the command with the same --out."
         )
     yield (
         "Rates are multiplied, users of closed loops and requests of traces too; days, spikes and "

@@ -9,6 +9,9 @@ from pathlib import Path
 from fedsim.document import Block, Chart, Code, Heading, Sentence
 from fedsim.results.rundir import REPORT
 
+FAILED_RUNS = "failed/: why a run came to nothing"
+"""What a study's directory has where a run failed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Saved:

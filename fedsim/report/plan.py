@@ -21,7 +21,8 @@ from fedsim.document import (
     plain,
     words,
 )
-from fedsim.report.parts import Saved, closing, warnings_of
+from fedsim.report.parts import FAILED_RUNS, Saved, closing, warnings_of
+from fedsim.report.stops import UNFINISHED, missing_in_words, more_in_words, spent_in_words
 from fedsim.results.rundir import SCENARIO
 from fedsim.results.slo import in_words
 from fedsim.scenario.units import DURATION
@@ -64,7 +65,7 @@ _CONTENTS = (
     "evaluations.parquet: every fleet of the box, with what became of it and why",
     "estimates.parquet: every measure of each fleet and case; cells.parquet: every run",
     "summary.json: the answer as JSON; scenario.yaml, study.json: what was run, with every seed",
-    "runs/: what each run came to; failed/: why a run came to nothing",
+    "runs/: what each run came to",
 )
 
 
@@ -87,7 +88,8 @@ def plan_report(plan: Plan, saved: Saved | None = None, *, ledger: bool = False)
         *warnings_of(plan.warnings),
     ]
     if saved is not None:
-        blocks += closing(saved, _CONTENTS, [("costs.png", "fleets by cost, held or not")])
+        contents = (*_CONTENTS, *[FAILED_RUNS] * bool(plan.failures))
+        blocks += closing(saved, contents, [("costs.png", "fleets by cost, held or not")])
         run = _first_run(plan)
         if run is not None:
             command = run_command(str(saved.directory / SCENARIO), run.seed, run.texts)
@@ -108,10 +110,22 @@ def _title(plan: Plan) -> str:
     found = plan.findings
     count = f"{len(found.fleets.box):,} fleets"
     if plan.status == "budget":
-        return f"the budget of {plan.spec.budget or plan.findings.worlds.total:,} runs is spent"
+        return _spent(plan)
+    if plan.status == "unfinished":
+        return UNFINISHED
     if found.best is None:
         return f"none of {count} holds the objective"
     return f"{fleet_in_words(plan, found.best)}"
+
+
+def _spent(plan: Plan) -> str:
+    assert plan.spec.budget is not None
+    return spent_in_words(plan.spec.budget, plan.findings.worlds.first_round)
+
+
+def _missing(plan: Plan) -> str:
+    assert plan.store is not None
+    return missing_in_words(plan.store)
 
 
 def _items(texts: Sequence[str]) -> list[Block]:
@@ -130,9 +144,12 @@ def _answer(plan: Plan) -> list[str]:
     if place is None:
         return list(_none(plan))
     texts = []
-    if plan.status == "budget":
+    so_far = "This is the cheapest fleet that was found so far"
+    if plan.status == "unfinished":
+        texts.append(f"{so_far}. {_missing(plan)}.")
+    elif plan.status == "budget":
         texts.append(
-            "This is the cheapest fleet that was found so far; cheaper ones were left out by "
+            f"{so_far}; cheaper ones were left out by "
             "inference and not looked at again. Raise plan.budget and repeat the command."
         )
     else:
@@ -158,13 +175,20 @@ def _terms(plan: Plan) -> str:
 def _none(plan: Plan) -> Iterator[str]:
     """Yield why there is no answer, and which fleet came nearest."""
     found, box = plan.findings, plan.findings.fleets.box
-    if plan.status == "budget":
+    if plan.status == "unfinished":
+        yield f"{_missing(plan)}."
+    if plan.status in {"budget", "unfinished"}:
         seen = len(found.outcome.found)
-        yield (
-            f"What became of {seen:,} of {len(box):,} fleets is known, and none of them holds the "
-            "objective. Raise plan.budget and repeat the command with the same --out: no run is "
-            "made twice."
-        )
+        known = f"What became of {seen:,} of {len(box):,} fleets is known"
+        text = f"{known}, and none of them holds the objective" if seen else known
+        if plan.status == "budget":
+            first_round = found.worlds.first_round
+            text = _spent(plan).capitalize() if first_round else text
+            text += (
+                f". {more_in_words(first_round)} and repeat the command with the same --out: no "
+                "run is made twice"
+            )
+        yield f"{text}."
         return
     nearest = [
         (place, each)
@@ -458,7 +482,11 @@ def _certainty(plan: Plan) -> Iterator[str]:
         )
     )
     if found.short:
-        yield f"The budget of {spec.budget:,} runs left out a part of the {found.short}."
+        what = f"a part of the {found.short}"
+        if found.stop == "unfinished":
+            yield f"{_missing(plan)}. They are {what}."
+        else:
+            yield f"The budget of {spec.budget:,} runs left out {what}."
 
 
 def _fresh(plan: Plan) -> Iterator[str]:

@@ -21,7 +21,7 @@ from fedsim.document import (
     with_interval,
 )
 from fedsim.report.measures import measured, percentiles, placed
-from fedsim.report.parts import Saved, closing, warnings_of
+from fedsim.report.parts import FAILED_RUNS, Saved, closing, warnings_of
 from fedsim.results.measures import MEASURES, Measure
 from fedsim.results.rundir import SCENARIO
 from fedsim.studies.precision import half_width_unit
@@ -46,7 +46,7 @@ _OF_KNEES = (
 _CONTENTS = (
     "estimates.parquet: every measure at each point with its interval; cells.parquet: every run",
     "summary.json: the same as JSON; scenario.yaml, study.json: what was run, with every seed",
-    "runs/: what each run came to; failed/: why a run came to nothing",
+    "runs/: what each run came to",
 )
 
 
@@ -70,7 +70,8 @@ def sweep_report(sweep: Sweep, saved: Saved | None = None) -> Document:
     if saved is not None:
         run = sweep.planned[0]
         scenario = str(saved.directory / SCENARIO)
-        blocks += closing(saved, _CONTENTS, [(name, title) for name, title, _ in sweep.plot.all()])
+        contents = (*_CONTENTS, *[FAILED_RUNS] * bool(sweep.failures))
+        blocks += closing(saved, contents, [(name, title) for name, title, _ in sweep.plot.all()])
         blocks += [
             Heading("One run of it, the first"),
             Code(repeat_command(scenario, run), "shell"),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shlex
 from copy import copy
 from dataclasses import replace
+from shutil import copytree
 
 import pytest
 from typer.testing import CliRunner
@@ -234,3 +237,38 @@ def test_budget_keeps_what_is_known():
     """A search that runs out of runs says so."""
     looks = _Climb(_Curve(lambda factor: factor <= 3.33, 3.6, budget=4), 4.0).run()
     assert (looks.status, len(looks.found)) == ("budget", 4)
+
+
+def test_budget_below_one_round_says_how_many_runs_one_has(folder):
+    """Nothing was spent, so that it does not say so."""
+    scenario = fedsim.load(folder / "line.yaml", {"plan.budget.runs": 1})
+    text = markdown(headroom_report(fedsim.headroom(scenario, workers=1)))
+    assert "line: the budget of 1 run is less than one round of 4 runs" in text
+    assert "Give plan.budget at least 4 runs" in text
+    assert "spent" not in text
+
+
+@pytest.mark.parametrize("removes", ["all", "one"])
+def test_missing_runs_are_no_end_of_the_search(headroom, folder, tmp_path, removes):
+    """What is known is no answer; the command that is printed gives the same headroom again."""
+    place = tmp_path / "copy"
+    copytree(folder / "out", place)
+    runs = sorted((place / "runs").iterdir())
+    removed = runs if removes == "all" else runs[-1:]
+    for each in removed:
+        each.unlink()
+    opened = fedsim.open(place)
+    assert isinstance(opened, fedsim.Headroom)
+    assert opened.status == "unfinished"
+    text = markdown(headroom_report(opened))
+    assert text.startswith("# line: the search is not finished")
+    assert f"{len(removed)} of {len(runs)} runs are missing: the search is not finished" in text
+    assert "Raise plan.budget" not in text
+    assert "lasts" not in text
+    line = re.search(r"repeat (fedsim plan .* --out \S+)\. ", text)
+    assert line is not None
+    assert answer_of(opened.report(tmp_path).read_text("utf-8")) == "The search is not finished."
+    if removes == "all":
+        return
+    done = CliRunner().invoke(app, [*shlex.split(line[1])[1:], "--workers", "1", "--json"])
+    assert (done.exit_code, json.loads(done.stdout)["held"]) == (0, headroom.held)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ import fedsim
 from fedsim.cli.app import app
 from fedsim.document import markdown
 from fedsim.errors import PlugInError, ScenarioError
+from fedsim.report.parts import Saved
 from fedsim.report.plan import plan_report
+from fedsim.scenario.simulate import simulate
 from fedsim.studies.plan.cases import World
 from fedsim.studies.plan.findings import find
 from fedsim.studies.plan.planning import stored_source
@@ -131,6 +134,57 @@ def test_budget_ends_it_with_what_is_known(scenario):
     assert (short.status, short.best) == ("budget", None)
     assert sum(short.runs.values()) <= 9
     assert "the budget of 9 runs is spent" in markdown(plan_report(short))
+
+
+def test_budget_below_one_round_says_how_many_runs_one_has(scenario):
+    """Nothing was spent, so that it does not say so."""
+    text = markdown(plan_report(fedsim.plan(scenario, budget=1, workers=1)))
+    assert "two: the budget of 1 run is less than one round of 4 runs" in text
+    assert "Give plan.budget at least 4 runs" in text
+    assert "spent" not in text
+
+
+@pytest.mark.parametrize("phase", ["search", "validation"])
+def test_missing_runs_are_no_end_of_the_search(plan, folder, tmp_path, phase):
+    """What is known is no answer, but where the search itself is whole."""
+    place = tmp_path / "copy"
+    copytree(folder / "out", place)
+    known = plan.planned if phase == "search" else plan.planned[-8:]
+    removed = {place / "runs" / f"{run.id}.json" for run in known[::2]}
+    for each in removed:
+        each.unlink()
+    opened = fedsim.open(place)
+    assert isinstance(opened, fedsim.Plan)
+    assert opened.status == ("unfinished" if phase == "search" else "found")
+    text = markdown(plan_report(opened, Saved(place, "")))
+    count = len({run.id for run in plan.planned})
+    gap = f"{len(removed)} of {count} runs are missing: the search is not finished; repeat "
+    assert f"{gap}fedsim plan {place}/scenario.yaml --seed 5 --out {place}." in text
+    assert "budget" not in text
+    assert "failed/" not in text
+    if phase == "search":
+        assert text.startswith("# two: the search is not finished")
+        assert opened.best is None
+        assert set(opened.evaluations["verdict"]) == {"open"}
+        assert answer_of(opened.report(tmp_path).read_text("utf-8")).startswith(gap)
+
+
+def test_an_interrupted_plan_is_not_finished(scenario, tmp_path, monkeypatch):
+    """After Ctrl-C between two runs the directory says which are missing."""
+    made: list[Any] = []
+
+    def stops(*args: Any, **how: Any) -> Any:
+        made.append(args)
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        return simulate(*args, **how)
+
+    monkeypatch.setattr("fedsim.studies.records.simulate", stops)
+    with pytest.raises(KeyboardInterrupt):
+        fedsim.plan(scenario, directory=tmp_path / "out", workers=1)
+    opened = fedsim.open(tmp_path / "out")
+    assert isinstance(opened, fedsim.Plan)
+    assert "2 of 4 runs are missing: the search is not finished" in markdown(plan_report(opened))
 
 
 def test_says_that_the_service_alone_is_too_long(scenario):

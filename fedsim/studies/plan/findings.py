@@ -15,7 +15,7 @@ from fedsim.studies.plan.bound import loads_by, lower_bound
 from fedsim.studies.plan.box import Point
 from fedsim.studies.plan.cases import NORMAL, Case, Rule, World
 from fedsim.studies.plan.fleets import Fleets, fleets_of
-from fedsim.studies.plan.search import BudgetSpent, Found, Outcome, Search
+from fedsim.studies.plan.search import Found, Outcome, Search, Stop, Stopped
 from fedsim.studies.plan.verdict import LOOK, Judgment, Series
 from fedsim.studies.plan.worlds import Source, Worlds, require_time
 from fedsim.studies.statistics import estimates, t_quantiles
@@ -114,7 +114,8 @@ class Findings:
         growth: Losses whose failures grow with what is lost.
         validation: What the answer comes to on fresh seeds, by case.
         range: The range of costs, or None.
-        short: What the budget left out after the search; empty for nothing.
+        short: What was left out in part after the search; empty for nothing.
+        stop: What left that out.
     """
 
     fleets: Fleets
@@ -129,6 +130,7 @@ class Findings:
     validation: dict[Case, Judgment] = field(default_factory=dict)
     range: CostRange | None = None
     short: str = ""
+    stop: Stop = "budget"
 
     @property
     def best(self) -> Point | None:
@@ -207,8 +209,8 @@ def find(
     try:
         start = bound or box.top(0)
         found.pilot = _pilot(scenario, spec, found, max(cases, key=lambda each: loads(start, each)))
-    except BudgetSpent:
-        found.outcome.status = "budget"
+    except Stopped as stop:
+        found.outcome.status = stop.status
         return found
     search.run()
     worlds.require_some()
@@ -223,8 +225,8 @@ def find(
         if found.best is not None and found.outcome.status == "found":
             for case in dict.fromkeys((NORMAL, _binding(found))):
                 found.validation[case] = worlds.fresh(found.rule(case, found.best))
-    except BudgetSpent:
-        found.short = worlds.phase
+    except Stopped as stop:
+        found.short, found.stop = worlds.phase, stop.status
     if found.best is not None:
         found.range = _range(scenario, spec, found)
     return found

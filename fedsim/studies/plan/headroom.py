@@ -30,7 +30,7 @@ from fedsim.studies.plan.cases import Rule, World
 from fedsim.studies.plan.fleets import fleets_of
 from fedsim.studies.plan.notes import notes
 from fedsim.studies.plan.planning import running, stored_source
-from fedsim.studies.plan.search import BudgetSpent, Found, Search
+from fedsim.studies.plan.search import Found, Search, Stop, Stopped
 from fedsim.studies.plan.verdict import OPEN, Judgment
 from fedsim.studies.plan.worlds import Source, Worlds, require_time
 from fedsim.studies.progress import Tell
@@ -55,7 +55,7 @@ _MOST = 8.0
 _LEAST = 1.0 / 64.0
 """Where the search ends, in units of the mean capacity."""
 
-Status = Literal["found", "none", "more", "budget"]
+Status = Literal["found", "none", "more", Stop]
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class Looks:
 
     Attributes:
         status: ``found``; ``none``: not even the least traffic was held; ``more``: the highest was;
-            or ``budget``: the runs did not suffice.
+            ``budget``: the runs did not suffice; or ``unfinished``: runs are missing.
         found: What became of each factor.
         reason: Why none can be held, where no run tells; empty else.
     """
@@ -122,8 +122,8 @@ class _Climb:
         """Look for both ends of the interval."""
         try:
             self._search()
-        except BudgetSpent:
-            pass
+        except Stopped as stop:
+            self.looks.status = stop.status
         return self.looks
 
     def _search(self) -> None:
@@ -224,8 +224,10 @@ class Headroom(Reported):
     Attributes:
         records: What every run came to.
         failures: The runs that came to nothing; no traffic of which one did is held.
+        first_round: Runs of the first round, where the budget has not even so many; else 0.
         status: ``found``; ``none``: not even the least traffic was held; ``more``: the highest that
-            was looked at is held; or ``budget``: the runs did not suffice.
+            was looked at is held; ``budget``: the runs did not suffice; or ``unfinished``: runs are
+            missing in the directory.
     """
 
     def __init__(
@@ -246,6 +248,7 @@ class Headroom(Reported):
         self.records = worlds.done
         self.failures = worlds.failed
         self.status = looks.status
+        self.first_round = worlds.first_round
 
     def __repr__(self) -> str:
         ends = f"{self.held:g} to {self.violated:g} times its traffic"

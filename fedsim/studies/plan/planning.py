@@ -19,7 +19,7 @@ from fedsim.studies.cells import Cell, PlannedRun
 from fedsim.studies.notebook import notebook_bar
 from fedsim.studies.plan.findings import find
 from fedsim.studies.plan.result import KIND, Plan, options
-from fedsim.studies.plan.search import BudgetSpent
+from fedsim.studies.plan.search import RunMissing
 from fedsim.studies.plan.worlds import Source, lost_s
 from fedsim.studies.progress import Progress, Tell
 from fedsim.studies.records import Failure, Question, Record
@@ -144,7 +144,7 @@ def stored_source(store: Store) -> Source:
             run = known.get((_named(cell.key), cell.replication))
             result = None if run is None else store.result(run)
             if result is None:
-                raise BudgetSpent
+                raise RunMissing
             found.append(result)
         return found
 

@@ -68,7 +68,8 @@ class Plan(Reported):
         confidence: That the answer holds the objective in all cases.
         records: What every run came to.
         failures: The runs that came to nothing; no fleet of which one did is the answer.
-        status: ``found``, ``none`` in the box, or ``budget``: the runs did not suffice.
+        status: ``found``, ``none`` in the box, ``budget``: the runs did not suffice, or
+            ``unfinished``: runs are missing in the directory.
     """
 
     def __init__(
@@ -146,7 +147,7 @@ class Plan(Reported):
         ``not needed``.
         """
         box, found = self.findings.fleets.box, self.findings.outcome.found
-        none = Found("open" if self.status == "budget" else "not needed")
+        none = Found("open" if self.status in {"budget", "unfinished"} else "not needed")
         rows = []
         for place in range(len(box)):
             point = box.point(place)

@@ -33,7 +33,10 @@ from fedsim.studies.plan.verdict import LOOK, OPEN, Judgment, looks
 LARGE = 2_000
 """Up to so many fleets nothing is inferred from one kind of nodes to another."""
 
-Status = Literal["found", "none", "budget"]
+Stop = Literal["budget", "unfinished"]
+"""What ended a search before its end: the budget, or a run that a directory does not have."""
+
+Status = Literal["found", "none", Stop]
 
 Verdict = Literal[
     "held",
@@ -51,8 +54,26 @@ Verdict = Literal[
 """What became of a fleet; ``failed``: a run of it did; ``open``: the search ended before it."""
 
 
-class BudgetSpent(Exception):
+class Stopped(Exception):
+    """A search cannot go on.
+
+    Attributes:
+        status: Why.
+    """
+
+    status: Stop
+
+
+class BudgetSpent(Stopped):
     """More runs are needed than there may be."""
+
+    status = "budget"
+
+
+class RunMissing(Stopped):
+    """A run is needed that the directory of a study does not have."""
+
+    status = "unfinished"
 
 
 class Oracle(Protocol):
@@ -62,7 +83,7 @@ class Oracle(Protocol):
         """Return what is known of a world after so many replications at least.
 
         Raises:
-            BudgetSpent: These need more runs than there may be.
+            Stopped: These need more runs than there may be.
         """
         ...
 
@@ -95,7 +116,8 @@ class Outcome:
     """What a search came to.
 
     Attributes:
-        status: ``found``, ``none`` in the box, or ``budget``: the runs did not suffice.
+        status: ``found``, ``none`` in the box, ``budget``: the runs did not suffice, or
+            ``unfinished``: runs are missing.
         best: The place of the cheapest fleet that is held, or None.
         found: What became of each fleet that was looked at, by its place.
         retested: How many were looked at although they had been left out by inference.
@@ -160,8 +182,8 @@ class Search:
         """Search, and return what was found."""
         try:
             self._search()
-        except BudgetSpent:
-            self.outcome.status = "budget"
+        except Stopped as stop:
+            self.outcome.status = stop.status
         return self.outcome
 
     def _search(self) -> None:

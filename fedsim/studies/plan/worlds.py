@@ -29,7 +29,7 @@ from fedsim.studies.runset import raised
 from fedsim.studies.statistics import paired_difference
 
 Source = Callable[[Sequence[Cell]], Sequence[Record | Failure]]
-"""Gives what each cell came to; raises `BudgetSpent` where one is not there and may not be run."""
+"""Gives what each cell came to; raises `RunMissing` where one is not there and may not be run."""
 
 WORLD = "world"
 """The column of the key that says what became of the fleet."""
@@ -92,6 +92,8 @@ class Worlds:
     Attributes:
         phase: What runs are counted for now: ``search``, ``evidence`` or ``validation``.
         runs: Number of runs by phase.
+        first_round: Number of runs of the first round, where the budget has not even so many; else
+            0.
     """
 
     def __init__(self, scenario: Scenario, fleets: Fleets, spec: PlanSpec, source: Source) -> None:
@@ -104,6 +106,7 @@ class Worlds:
         self._reference: dict[tuple[int, float], dict[int, Record]] = {}
         self.phase = "search"
         self.runs: Counter[str] = Counter()
+        self.first_round = 0
         self.alpha = (1.0 - spec.confidence) / len(fleets.cases)
 
     @property
@@ -204,7 +207,7 @@ class Worlds:
         Those that fail are left out.
 
         Raises:
-            BudgetSpent: They need more runs than there may be.
+            Stopped: They need more runs than there may be, or than there are.
             FedsimError: Nothing but failures came of the first worlds.
         """
         known, failed = self._records.get(world, {}), self._failed.get(world, {})
@@ -212,6 +215,7 @@ class Worlds:
         if missing:
             budget = self._spec.budget
             if budget is not None and self.total + len(missing) > budget:
+                self.first_round = 0 if self.total else len(missing)
                 raise BudgetSpent
             cells = [self.cell(world, number) for number in missing]
             for found in self._source(cells):
