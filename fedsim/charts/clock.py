@@ -22,7 +22,10 @@ def clock_time(start: datetime, time_s: float) -> str:
 
     The date is added where it is not that of *start*. Fractions of seconds are cut off.
     """
-    then = start + timedelta(seconds=time_s)
+    try:
+        then = start + timedelta(seconds=time_s)
+    except OverflowError:  # as for a fault that is never to happen
+        return "after the year 9999"
     form = "%H:%M:%S" if then.date() == start.date() else "%Y-%m-%d %H:%M:%S"
     return f"{then.strftime(form)} {zone(start)}"
 

@@ -26,6 +26,11 @@ from fedsim.world.faults.registry import FAULTS
 _HEADER = "time,target,kind,end"
 _TIMES = ("time", "end")
 _OWN = (*_TIMES, "target")
+_SAME = (("time", "at"), ("end", "lasts"))
+"""Columns of a file, and keys of a fault that are made from them."""
+
+_LONGEST = 200
+"""The characters of a cell, at most; the longest of use are names."""
 
 
 def with_fault_files(document: Document, folder: Path) -> tuple[Document, list[Problem]]:
@@ -57,6 +62,9 @@ def with_fault_files(document: Document, folder: Path) -> tuple[Document, list[P
             keys |= _moved(document.keys, before, path)
             faults.append(item)
         for row in rows:
+            if isinstance(row, Problem):
+                problems.append(row)
+                continue
             fault, wrong = reader.fault(row)
             problems += wrong
             if not wrong:
@@ -126,8 +134,12 @@ class _Row:
         return Problem(message, remedy, f"faults.{column}", at.file, at.line, at.column)
 
 
-def _rows(folder: Path, name: str) -> list[_Row]:
-    """Return the rows of a file, at least one.
+_Cell = tuple[str, Place]
+"""The text of a cell, and where it stands."""
+
+
+def _rows(folder: Path, name: str) -> list[_Row | Problem]:
+    """Return the rows of a file, at least one, each that is none as what is wrong with it.
 
     Raises:
         _FileError: It cannot be read, or has no columns of faults.
@@ -149,31 +161,73 @@ def _rows(folder: Path, name: str) -> list[_Row]:
     if len(records) < 2:
         message = f"{name} has no rows of faults."
         raise _FileError(message, f"Write the header {_HEADER} and a row per fault.")
-    header = [text for text, _ in records[0][1]]
+    (number, heads), *rows = records
+    _require_columns(heads, [cells for _, cells in rows], Place(name, number, 1))
+    header = [text for text, _ in heads]
+    return [_row(name, line, cells, header) for line, cells in rows]
+
+
+def _require_columns(heads: Sequence[_Cell], rows: Sequence[Sequence[_Cell]], at: Place) -> None:
+    """Check the header of a file, which stands at *at*; raises ``_FileError``."""
+    header = [text for text, _ in heads]
     lacking = [column for column in ("time", "kind") if column not in header]
     if lacking:
         message = f"There is no column {listed(lacking, 'and')}."
         remedy = f"Write a header such as {_HEADER}; there are {', '.join(header)}."
-        raise _FileError(message, remedy, Place(name, records[0][0], 1))
-    return [_row(name, line, cells, header) for line, cells in records[1:]]
+        if ";" in header[0]:
+            remedy = f"Separate cells by commas instead of semicolons, as in {_HEADER}."
+        elif all(column in map(str.lower, header) for column in lacking):
+            remedy = f"Write the names of columns in lower case, as in {_HEADER}."
+        raise _FileError(message, remedy, at)
+    for number, (text, place) in enumerate(heads):
+        if text in header[:number] and text:
+            message = f"There are two columns {text}."
+            raise _FileError(message, "Remove one, or name the other.", place)
+        if not text and any(number < len(cells) and cells[number][0] for cells in rows):
+            message = "The column has no name."
+            raise _FileError(message, "Name it, or remove it.", place)
+        for ours, key in _SAME:
+            if text == key and ours in header:
+                message = f"The column {key} says what the column {ours} says, too."
+                raise _FileError(message, "Keep one of them.", place)
 
 
-def _cells(line: str, file: str, number: int) -> Iterator[tuple[str, Place]]:
-    """Yield the cells of a line, each with its place."""
+def _cells(line: str, file: str, number: int) -> Iterator[_Cell]:
+    """Yield the cells of a line, each with its place.
+
+    Raises:
+        _FileError: A quoted cell goes on in the next line, so that rows are no lines.
+    """
     column = 0
-    for cell in next(csv.reader([line])):
+    reader = csv.reader([line], strict=True)
+    try:
+        cells = next(reader)
+    except csv.Error as error:
+        place = Place(file, number, 1)
+        if len(line) > csv.field_size_limit():
+            message = f"The line has {len(line):,} characters."
+            raise _FileError(message, "Remove what is no row of a fault.", place) from None
+        message = f"The quotes in the line are not those of CSV: {error}."
+        remedy = 'Write a row in one line, and a quoted cell as a whole: "a, b".'
+        raise _FileError(message, remedy, place) from None
+    for cell in cells:
         at = max(line.find(cell, column), column)
         yield cell.strip(), Place(file, number, at + 1)
         column = line.find(",", at + len(cell)) + 1
 
 
-def _row(name: str, line: int, cells: list[tuple[str, Place]], header: Sequence[str]) -> _Row:
-    if len(cells) > len(header):
-        extra, place = cells[len(header)]
-        message = (
-            f"The row has {len(cells)} cells, {shown(extra)} beyond the {len(header)} columns."
-        )
-        raise _FileError(message, "Quote a cell that has a comma in it.", place)
+def _row(name: str, line: int, cells: list[_Cell], header: Sequence[str]) -> _Row | Problem:
+    """Return a row; cells beyond the columns are wrong where there is something in them."""
+    for number, (text, at) in enumerate(cells):
+        if len(text) > _LONGEST:
+            message = f"The cell has {len(text):,} characters; at most {_LONGEST} are of use."
+            return Problem(message, "Shorten it.", "faults", at.file, at.line, at.column)
+        if text and number >= len(header):
+            message = (
+                f"The row has {len(cells)} cells, {shown(text)} beyond the {len(header)} columns."
+            )
+            remedy = "Quote a cell that has a comma in it."
+            return Problem(message, remedy, "faults", at.file, at.line, at.column)
     filled = {column: cell for column, cell in zip(header, cells, strict=False) if cell[0]}
     return _Row(Place(name, line, 1), filled)
 
@@ -214,6 +268,11 @@ class _Reader:
                 entries += read(row)
             except _CellError as failure:
                 problems.append(failure.problem)
+        made = {key: column for key, _, column in entries}
+        for key, _, column in others:
+            if key in made:
+                message = f"The row has a {key} in the column {made[key]}, too."
+                problems.append(row.problem(column, message, "Leave one of them empty."))
         return [*others, *entries], problems
 
     def _wrong_kind(self, row: _Row) -> Iterator[Problem]:

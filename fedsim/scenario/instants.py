@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 from fedsim.scenario.units import UnitError
 
 PATTERN = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
+    r"^(19[7-9][0-9]|2[01][0-9]{2})-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
     r" ?(Z|[+-][0-9]{2}:?[0-9]{2})$"
 )
 """What such times match, for the JSON Schema."""
+
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""Traces count from 1970, and tables count nanoseconds up to 2262; a run goes on for a while."""
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?P<time>[T ][0-9]{2}:[0-9]{2}\S*)?")
 
@@ -25,7 +28,7 @@ def parse_instant(value: object) -> datetime:
     """Return the time of a text such as ``2026-11-03T14:05Z``.
 
     Raises:
-        UnitError: It is no such text, or has no zone.
+        UnitError: It is no such text, has no zone, or is before 1970 or after 2199.
     """
     if isinstance(value, datetime):
         found = value
@@ -42,6 +45,9 @@ def parse_instant(value: object) -> datetime:
         raise UnitError(
             message, f"Write {zoned}Z if it is UTC, or the offset, as in {zoned}+01:00."
         )
+    if not _EARLIEST <= found < _LATEST:
+        message = f"{str(value)!r} is not in the years from 1970 to 2199."
+        raise UnitError(message, "Correct the year.")
     return found
 
 

@@ -35,6 +35,7 @@ def shown(begin: datetime, low_s: float, high_s: float) -> tuple[list[float], li
     ("begin", "after_s", "text"),
     [
         (start(), 0.0, "14:05:00 UTC"),
+        (start(), 1e12, "after the year 9999"),
         (start(), 72.9, "14:06:12 UTC"),
         (start(), 36_000.0, "2026-11-04 00:05:00 UTC"),
         (start("2026-11-03T23:59:59+05:30"), 0.5, "23:59:59 UTC+05:30"),

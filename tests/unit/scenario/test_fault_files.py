@@ -97,6 +97,16 @@ def test_every_problem_has_its_place(tmp_path: Path):
         ((HEADER,), "incident.csv has no rows of faults"),
         (("when,what", "1,2"), "incident.csv:1:1: faults: There is no column time and kind."),
         ((HEADER, "1,us,outage,2,3"), "incident.csv:2:15: faults: The row has 5 cells"),
+        ((f"{HEADER},end", "1,us,outage,2,3"), "csv:1:22: faults: There are two columns end."),
+        ((f"{HEADER},at", "1,us,outage,2,3"), "csv:1:22: faults: The column at says what the col"),
+        ((f"{HEADER},lasts", "1,us,outage,2,"), "csv:1:22: faults: The column lasts says what"),
+        ((f"{HEADER},,", "1,us,outage,2,3,"), "csv:1:22: faults: The column has no name."),
+        (("Time,Target,Kind,End", "1,us,outage,2"), "Write the names of columns in lower case"),
+        ((HEADER.replace(",", ";"), "1;us;outage;2"), "commas instead of semicolons"),
+        ((HEADER, '1,us,"out', 'age",2'), "csv:2:1: faults: The quotes in the line are not"),
+        ((HEADER, f"{'1' * 200_000},us,outage,2"), "csv:2:1: faults: The line has 200,012 char"),
+        ((HEADER, f"{'1' * 5_000},us,outage,2"), "csv:2:1: faults: The cell has 5,000 char"),
+        ((f"{HEADER},pool", "1,chat,crash,2,chat"), "csv:2:16: faults.pool: The row has a pool in"),
     ],
 )
 def test_files_that_are_no_incidents(tmp_path: Path, rows: tuple[str, ...], message: str):
@@ -105,6 +115,27 @@ def test_files_that_are_no_incidents(tmp_path: Path, rows: tuple[str, ...], mess
 
     assert len(found) == 1
     assert message in found[0]
+
+
+def test_a_row_with_too_many_cells_hides_no_other(tmp_path: Path):
+    """It is one problem of several, and empty cells after the last column are none."""
+    found = wrong(tmp_path, f"{HEADER},", "1,us,outage,2,,3", "1,us,crsh,2,,", "1,us,outage,2,,,")
+
+    assert [text.partition(": faults")[0] for text in found] == [
+        "incident.csv:2:16",
+        "incident.csv:3:6",
+    ]
+
+
+@pytest.mark.parametrize("year", ["0001", "1969", "2200", "9999"])
+def test_years_of_no_clock_are_refused(tmp_path: Path, year: str):
+    """Neither a start nor a time of a fault is in a year that traces and tables cannot hold."""
+    text = f"{year}-12-31T23:59:59-00:00"
+    rows = (HEADER, f"{text},us,outage,{text}")
+    found = wrong(tmp_path, *rows, scenario=SCENARIO.replace("2026-11-03T14:05Z", f'"{text}"'))
+
+    assert len(found) == 2
+    assert all("is not in the years from 1970 to 2199. Correct the year." in each for each in found)
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
