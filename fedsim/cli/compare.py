@@ -108,7 +108,7 @@ def compare(
         parts = []
         for path, scenario in zip(scenarios, loaded, strict=True):
             to = out / scenario.name if out is not None and several else out
-            directory = result_directory(to, scenario.name, "compare", scenario.seed)
+            directory = result_directory(to, scenario, "compare")
             repeat = repeat_command("compare", path, scenario.seed, overrides, to, *more)
             parts.append(_Part(scenario, directory, repeat))
         for part in parts:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fedsim.document import Document
     from fedsim.report.parts import Saved
     from fedsim.reported import Reported
+    from fedsim.scenario.spec import Scenario
 
 
 def print_json(data: Any) -> None:
@@ -63,17 +64,36 @@ def present(
         show(report(Saved(directory, repeat, page=(directory / REPORT).exists())))
 
 
-def result_directory(out: Path | None, name: str, command: str, seed: int) -> Path:
+def result_directory(out: Path | None, scenario: Scenario, command: str) -> Path:
     """Return where to write, and refuse at once what must not be overwritten.
+
+    Where no directory was named, that of the scenario's name and seed is replaced; a study of
+    another scenario that is lost by that is named on standard error.
 
     Raises:
         ResultsError: The directory exists, holds something, and is not fedsim's.
     """
-    from fedsim.results.rundir import refuse_foreign
+    from fedsim.results.rundir import SCENARIO, refuse_foreign
 
-    path = out or Path("runs") / f"{name}-{command}-{seed}"
+    path = out or Path("runs") / f"{scenario.name}-{command}-{scenario.seed}"
     refuse_foreign(path)
+    if out is None and command != "run" and _is_of_another(path / SCENARIO, scenario):
+        text = f"{path}/ holds the result of another scenario, which this one replaces;"
+        typer.echo(f"{text} --out DIR would keep both.", err=True)
     return path
+
+
+def _is_of_another(file: Path, scenario: Scenario) -> bool:
+    """Return whether a saved scenario is another one, whatever its numbers of replications."""
+    try:
+        saved = file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    own, other = (
+        [line for line in text.splitlines() if line.split(":")[0].strip() != "replications"]
+        for text in (scenario.to_yaml(), saved)
+    )
+    return own != other
 
 
 def repeat_command(

@@ -74,7 +74,7 @@ def plan(
 
         loaded = load(scenario, parsed(overrides)).changed(seed=seed)
         name = "headroom" if headroom else "plan"
-        directory = result_directory(out, loaded.name, name, loaded.seed)
+        directory = result_directory(out, loaded, name)
         from fedsim.studies.plan.headroom import headroom as run_headroom
         from fedsim.studies.plan.planning import plan as run_plan
 

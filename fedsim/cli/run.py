@@ -31,7 +31,7 @@ def run(
         from fedsim.scenario.load import load
 
         loaded = load(scenario, parsed(overrides)).changed(seed=seed)
-        directory = result_directory(out, loaded.name, "run", loaded.seed)
+        directory = result_directory(out, loaded, "run")
         result, warnings = _simulated(loaded, quiet or as_json)
         with writing(quiet or as_json):
             result.save(directory)

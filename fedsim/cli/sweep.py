@@ -51,7 +51,7 @@ def sweep(
         from fedsim.scenario.load import load
 
         loaded = load(scenario, parsed(overrides)).changed(seed=seed)
-        directory = result_directory(out, loaded.name, "sweep", loaded.seed)
+        directory = result_directory(out, loaded, "sweep")
         from fedsim.report.sweep import sweep_report
         from fedsim.studies.sweep import sweep as run_sweep
         from fedsim.studies.sweep_storage import sweep_json

@@ -29,7 +29,8 @@ from fedsim.scenario.capacity import capability_table, capacity_table
 from fedsim.scenario.load_notes import load_facts
 from fedsim.scenario.presets import preset
 from fedsim.scenario.scalers import scaled_pools
-from fedsim.scenario.units import DURATION
+from fedsim.scenario.schema.plan import WHOLE_LIMITS
+from fedsim.scenario.units import DURATION, PRICE
 from fedsim.workload.arrivals import ClosedLoop
 
 if TYPE_CHECKING:
@@ -124,6 +125,10 @@ def _plan(offered: OfferedLoad) -> list[Block]:
     texts = [
         f"{fleets}, {spec.replications} replications of each in each case; lowest {spec.minimize}"
     ]
+    if spec.limits:
+        texts.append(f"at most {', '.join(_limit(*each) for each in spec.limits.items())}")
+    if spec.growth is not None:
+        texts.append(f"traffic grows by {100.0 * spec.growth:g} % a month, for --headroom")
     prices = [(pool.cost_usd_per_hour, pool.count) for pool in scenario.world.pools]
     known = [(usd, count) for usd, count in prices if usd is not None]
     if len(known) == len(prices):
@@ -132,6 +137,13 @@ def _plan(offered: OfferedLoad) -> list[Block]:
         rows = capability_table(offered.without(region))
         texts += [f"without {region}, {_left(row)}" for row in rows if row.offered_rps > 0.0]
     return [Heading("Plan"), *_items(texts)]
+
+
+def _limit(name: str, most: float) -> str:
+    """Return a limit of the fleet, such as ``12 nodes`` or ``64 of gpus.h100_sxm``."""
+    if name == "cost":
+        return PRICE.format(most)
+    return f"{most:g} {name}" if name in WHOLE_LIMITS else f"{most:g} of {name}"
 
 
 def _left(row: CapabilityLoad) -> str:

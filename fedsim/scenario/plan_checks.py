@@ -59,9 +59,9 @@ def _wrong_limits(facts: Facts) -> Iterator[Problem]:
         if words[0] == "regions" and region not in facts.regions:
             yield _unknown(facts, path, "region", region, facts.regions, at_key=True)
         gpu, known = ".".join(words[1:]), _gpus(facts)
-        if words[0] == "gpus" and known and gpu not in known:
+        if words[0] == "gpus" and gpu not in known:
             message = f"No pool has the GPU {shown(gpu)}."
-            remedy = suggestion(gpu, known)
+            remedy = suggestion(gpu, known) or "Remove the limit; no pool says what GPU it has."
             yield facts.document.problem(path, message, remedy, at_key=True)
 
 

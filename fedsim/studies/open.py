@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from fedsim.errors import FedsimError, ResultsError
 from fedsim.results.run import Run
@@ -133,8 +134,10 @@ def _scenario(store: Store) -> Scenario:
     try:
         return load(path)
     except FedsimError as error:
-        msg = (
-            f"{path} cannot be read: {error}\nIts plug-ins were in "
-            f"{store.manifest[PLUGINS]}; open it where they can be imported"
-        )
+        used = [text for text in store.manifest["plugins"] if not Path(text).is_absolute()]
+        remedy = "Restore the file, or repeat the study in another directory"
+        if any(text.split(":")[0] in str(error) for text in used):
+            where = store.manifest[PLUGINS]
+            remedy = f"Its plug-ins were in {where}; open it where they can be imported"
+        msg = f"{path} cannot be read: {error}\n{remedy}"
         raise ResultsError(msg) from error

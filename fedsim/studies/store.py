@@ -59,6 +59,7 @@ _KINDS = {
 }
 """What a manifest must have, and of which kind."""
 
+_JSON = {str: "text", dict: "mapping", list: "list"}
 _OF_CELL = {"id", "key", "changes", "replication", "seed", "asked"}
 
 
@@ -442,16 +443,28 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if not isinstance(format_, int) or format_ > FORMAT:
         msg = f"{path} was written by another or a newer fedsim; read it with that one"
         raise ResultsError(msg)
-    broken = [name for name, kind in _KINDS.items() if not isinstance(manifest.get(name), kind)]
-    if broken or not all(
-        isinstance(item, dict) and item.keys() >= _OF_CELL for item in manifest["cells"]
-    ):
-        msg = (
-            f"{path / STUDY} is broken: {broken[0] if broken else 'cells'}; start over by the "
-            "study's command with --fresh"
-        )
+    broken = _broken(manifest)
+    if broken:
+        msg = f"{path / STUDY} is broken: {broken}; repeat the study in another directory"
         raise ResultsError(msg)
     return manifest
+
+
+def _broken(manifest: Mapping[str, Any]) -> str:
+    """Return what is wrong with a manifest; empty for nothing."""
+    for name, kind in _KINDS.items():
+        if name not in manifest:
+            return f"it has no {name}"
+        if not isinstance(manifest[name], kind):
+            return f"its {name} is not a {_JSON[kind]}"
+    for name, inner in (("versions", "fedsim"), ("scenario", "seed")):
+        if inner not in manifest[name]:
+            return f"its {name} has no {inner}"
+    for number, item in enumerate(manifest["cells"]):
+        lacking = _OF_CELL - item.keys() if isinstance(item, dict) else _OF_CELL
+        if lacking:
+            return f"number {number} of its cells has no {min(lacking)}"
+    return ""
 
 
 def _read_whole(path: Path) -> Any:

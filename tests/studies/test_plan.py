@@ -431,12 +431,35 @@ def test_problems_stand_where_the_file_has_them(folder, scenario):
         fedsim.plan(scenario, survive=[{"lose": "us", "settle": "10min"}])
 
 
+@pytest.mark.parametrize(
+    ("path", "values"), [("slo.latency_p90", ["1s", "2s"]), ("duration", ["20s", "1min"])]
+)
+def test_what_fleets_are_judged_by_is_no_part_of_one(folder, path, values):
+    """Neither the objective nor the window can be varied; the remedy is named."""
+    with pytest.raises(ScenarioError) as caught:
+        fedsim.load(folder / "two.yaml", {"plan.vary": {A: [1, 2], path: values}})
+    assert f"'{path}' is what every fleet is judged by" in str(caught.value)
+
+
+def test_a_limit_of_gpus_that_no_pool_has_is_refused(folder):
+    """Also where no pool has any."""
+    with pytest.raises(ScenarioError, match="No pool has the GPU 'zz'"):
+        fedsim.load(folder / "two.yaml", {"plan.limits": {"gpus.zz": 1}})
+
+
 def test_check_says_what_a_lost_region_leaves(folder):
     """Without a simulation: the size of the box, the cost, and capacity against demand."""
-    done = CliRunner().invoke(app, ["check", str(folder / "two.yaml")])
+    changes = (
+        "plan.limits={cost: 12 USD/h, nodes: 4, regions.us.nodes: 2}",
+        "plan.growth=5%/month",
+    )
+    options = [word for each in changes for word in ("--set", each)]
+    done = CliRunner().invoke(app, ["check", str(folder / "two.yaml"), *options])
     assert done.exit_code == 0
     assert "8 fleets (2 × 4), 4 replications of each in each case; lowest cost" in done.output
     assert "the fleet of the file costs 5.00 USD/h" in done.output
+    assert "at most 12 USD/h, 4 nodes, 2 of regions.us.nodes" in done.output
+    assert "traffic grows by 5 % a month" in done.output
     assert "without us, generate: capacity 2.50 req/s for 3.00 req/s" in done.output
 
 

@@ -17,10 +17,12 @@ import pandas as pd
 import pytest
 
 import fedsim
+from fedsim.cli.output import result_directory
 from fedsim.errors import ResultsError
 from fedsim.studies.cells import Cell
 from fedsim.studies.records import Failure
 from fedsim.studies.runset import RunSet
+from fedsim.studies.store import Store
 from tests import small_scenario
 
 
@@ -319,3 +321,48 @@ def test_whatever_runs_the_cells_gives_equal_records(scenario, workers):
         how = {"workers": workers} if workers else {"executor": executor}
         assert found(**how) == expected
     assert all(len(text) < 50_000 for text in expected)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda manifest: manifest.pop("versions"), "is broken: it has no versions"),
+        (lambda manifest: manifest["scenario"].pop("seed"), "is broken: its scenario has no seed"),
+        (lambda manifest: manifest.update(cells={}), "is broken: its cells is not a list"),
+        (lambda manifest: manifest.update(cells=[{}]), "number 0 of its cells has no asked"),
+    ],
+)
+def test_a_broken_manifest_names_what_it_lacks(scenario, tmp_path, damage, words):
+    """It says what, and what to do, which --fresh may refuse."""
+    place = Store.begin(tmp_path / "study", "comparison", scenario, {}).directory
+    manifest = json.loads((place / "study.json").read_text(encoding="utf-8"))
+    damage(manifest)
+    (place / "study.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(ResultsError, match=words) as caught:
+        fedsim.open(place)
+    assert str(caught.value).endswith("repeat the study in another directory")
+
+
+def test_a_broken_scenario_is_not_put_down_to_plugins(scenario, tmp_path):
+    """Where they cannot be what is missing, nothing is said of them."""
+    place = Store.begin(tmp_path / "study", "comparison", scenario, {}).directory
+    (place / "scenario.yaml").write_text("pools: [", encoding="utf-8")
+    with pytest.raises(ResultsError, match="Restore the file") as caught:
+        fedsim.open(place)
+    assert "plug-ins" not in str(caught.value)
+
+
+def test_a_study_that_replaces_that_of_another_scenario_is_named(
+    scenario, tmp_path, monkeypatch, capsys
+):
+    """Only in a directory that nobody named; more replications are the same scenario."""
+    monkeypatch.chdir(tmp_path)
+    place = result_directory(None, scenario, "sweep")
+    Store.begin(place, "sweep", scenario.changed({"study.replications": 7}), {})
+    assert result_directory(None, scenario, "sweep") == place
+    assert capsys.readouterr().err == ""
+    other = scenario.changed({"compare.baseline": "least_connections"})
+    assert result_directory(None, other, "sweep") == place
+    assert f"{place}/ holds the result of another scenario" in capsys.readouterr().err
+    result_directory(place, other, "sweep")
+    assert capsys.readouterr().err == ""

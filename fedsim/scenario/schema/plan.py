@@ -35,6 +35,22 @@ class Values(Settings):
     values: Annotated[list[Any], Field(min_length=1)] = Field(description="The values.")
 
 
+_ASKED = ("slo", "duration", "warmup", "drain")
+"""Keys of what a plan asks of every fleet alike: its objective, and when it is judged."""
+
+
+def _of_fleet(path: str) -> str:
+    head = path.partition(".")[0]
+    if head in _ASKED:
+        message = f"{shown(path)} is what every fleet is judged by, not a part of one."
+        raise error(message, f"Set {head} outside of plan, and plan once for each value.")
+    return path
+
+
+FleetPath = Annotated[VariedPath, AfterValidator(_of_fleet)]
+"""The dotted path of what may be chosen."""
+
+
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -192,7 +208,7 @@ def _vary(value: dict[str, Any]) -> dict[str, Any]:
 class Plan(Settings):
     """What fedsim plan looks for: the cheapest fleet that holds the objective."""
 
-    vary: Annotated[dict[VariedPath, Varied], Field(min_length=1), AfterValidator(_vary)] = Field(
+    vary: Annotated[dict[FleetPath, Varied], Field(min_length=1), AfterValidator(_vary)] = Field(
         description=(
             "What may be chosen, by path: two whole numbers are a range, anything else is a list "
             "of values; {values: [64, 256]} are two values."
