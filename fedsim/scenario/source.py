@@ -141,10 +141,11 @@ def _meant(path: Path) -> str:
     """Return which file may be meant by one that is not there, or nothing."""
     if path.exists() or not path.parent.is_dir():
         return ""
-    names = sorted(each.name for each in path.parent.iterdir() if each.suffix in {".yaml", ".yml"})
-    written = [f"{path.name}{end}" for end in (".yaml", ".yml")]
-    close = [name for name in written if name in names] or get_close_matches(path.name, names, 1)
-    return f"Did you mean {path.with_name(close[0])}?" if close else ""
+    files = sorted(each for each in path.parent.iterdir() if each.suffix in {".yaml", ".yml"})
+    stem = path.stem if path.suffix in {".yaml", ".yml"} else path.name
+    close = get_close_matches(stem, [each.stem for each in files], 1)  # endings look alike
+    meant = [each for each in files if close and each.stem == close[0]]
+    return f"Did you mean {meant[0]}?" if meant else ""
 
 
 def parse_document(text: str, file: str) -> Document:
