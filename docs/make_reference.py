@@ -91,7 +91,8 @@ class Section:
     @property
     def label(self) -> str:
         """What it is called among others at that place: the last word that tells it from them."""
-        return re.findall(r"`(?:\w+: )?([^`]+)`", self.words or self.heading)[-1]
+        found: list[str] = re.findall(r"`(?:\w+: )?([^`]+)`", self.words or self.heading)
+        return found[-1]
 
     @property
     def link(self) -> str:
