@@ -23,7 +23,6 @@ from fedsim.results.manifest import (
     provenance,
     slo_to_json,
 )
-from fedsim.results.observed import Span, against, observed_parts, simulated_parts
 from fedsim.results.plots import RunPlots
 from fedsim.results.recorder import Recorder
 from fedsim.results.rundir import PLUGINS
@@ -263,6 +262,8 @@ class Run(Reported):
             LogError: A column is missing, or a cell is neither a number nor a time.
             ArgumentError: An argument is of the wrong kind.
         """
+        from fedsim.results.observed import Span, against, observed_parts, simulated_parts
+
         span = Span(self.duration_s, every_s, self.start)
         measured = observed_parts(observed, span, columns)
         return against(simulated_parts(self.requests, span), measured, self.start)

@@ -11,7 +11,7 @@ from pathlib import Path
 MODULES = {"pyyaml": "yaml"}
 """The module of a package whose name is another."""
 
-OF_EXTRAS = {"distributed", "pytest"}
+OF_EXTRAS = {"distributed", "perfetto", "pytest"}
 """Modules that a part other than the adapters imports where its extra or host is installed."""
 
 OF_DEPENDENCIES = {"annotated_types", "pydantic_core"}

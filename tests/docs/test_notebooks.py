@@ -22,17 +22,10 @@ SHORTER = {
         "workers=2": "workers=1",
     },
     "first_steps": {'"duration": "10min"': '"duration": "7min"', "workers=2": "workers=1"},
-    "two_gpus": {
-        "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 22]": "[1, 16]",
-        '"../scenarios/one-node.yaml",\n        {': '"../scenarios/one-node.yaml",\n'
-        '        {"duration": "1min", "warmup": "10s",',
-        "%matplotlib inline\n": "",
-        "plt.show()": "plt.close()",
-    },
 }
 """What to replace in the cells of each notebook, so that they take a second or two."""
 
-LONG = {"pitfalls", "plan_a_lost_region", "staleness", "your_own_router_and_its_tests"}
+LONG = {"pitfalls", "plan_a_lost_region", "staleness", "two_gpus", "your_own_router_and_its_tests"}
 """Notebooks that are not made shorter, and run among the slow tests alone."""
 
 

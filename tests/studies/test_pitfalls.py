@@ -60,13 +60,12 @@ def test_there_are_ten():
 
 @pytest.mark.parametrize("number", range(1, 11))
 def test_both_presets_meet_the_same(number: int):
-    """Both runs of a pitfall have the same requests and the same faults, and are short."""
+    """Both runs of a pitfall have the same requests and the same faults."""
     theirs, ours = runs(number)
     same = ["request_id", "arrived_s"]
     pd.testing.assert_frame_equal(theirs.requests[same], ours.requests[same])
     struck, hit = (run.events[run.events["kind"] == "fault"] for run in (theirs, ours))
     pd.testing.assert_frame_equal(struck.reset_index(drop=True), hit.reset_index(drop=True))
-    assert theirs.wall_s < 5.0
 
 
 def test_1_unhealthy_is_absorbing():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.patches import StepPatch
 
 from fedsim.errors import ArgumentError, FedsimError, ResultsError
 from fedsim.results.observed import COMPARED
@@ -148,5 +149,7 @@ def test_the_timeline_shows_both(run: Run):
     assert np.asarray(lines["observed requests"].get_ydata()) == pytest.approx(rates)
     measured = np.asarray(lines["observed p95"].get_ydata())
     assert measured == pytest.approx(table["latency_p95_observed_s"].to_numpy(), nan_ok=True)
-    simulated = np.asarray(lines["p95 of successful"].get_ydata())[: len(measured)]
+    steps = [each for each in latency.patches if isinstance(each, StepPatch)]
+    (p95,) = (each for each in steps if each.get_label() == "p95 of successful")
+    simulated = np.asarray(p95.get_data().values)
     assert simulated == pytest.approx(measured, nan_ok=True, rel=1e-6)
