@@ -57,7 +57,7 @@ ENTRIES = {
             "engines.plot.ttft()",
             "The same of the time to first token, with its objective, where nodes are engines.",
         ),
-        Entry("engines.plot.tpot()", "The same of the time per output token."),
+        Entry("engines.plot.tpot()", "The same of the time per output token after the first."),
         Entry(
             "run.plot.timeline()",
             "What happened when. The upper percentile is of bins in which ten requests lie beyond "
@@ -131,7 +131,10 @@ def main() -> None:
     names: dict[str, Any] = {
         "comparison": fedsim.compare(scenario, strategies=STRATEGIES, replications=3),
         "engines": fedsim.simulate(
-            fedsim.load(ROOT / "scenarios" / "engine-chat.yaml", {"duration": "5min"})
+            fedsim.load(
+                ROOT / "scenarios" / "engine-chat.yaml",
+                {"duration": "5min", "slo.ttft_p99": "1s", "slo.tpot_p99": "50ms"},
+            )
         ),
     }
     names["run"] = names["comparison"].run("consistent_hash")
