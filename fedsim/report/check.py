@@ -29,7 +29,6 @@ from fedsim.scenario.capacity import capability_table, capacity_table
 from fedsim.scenario.load_notes import load_facts
 from fedsim.scenario.presets import preset
 from fedsim.scenario.scalers import scaled_pools
-from fedsim.scenario.schema.plan import WHOLE_LIMITS
 from fedsim.scenario.units import DURATION, PRICE
 from fedsim.workload.arrivals import ClosedLoop
 
@@ -141,6 +140,8 @@ def _plan(offered: OfferedLoad) -> list[Block]:
 
 def _limit(name: str, most: float) -> str:
     """Return a limit of the fleet, such as ``12 nodes`` or ``64 of gpus.h100_sxm``."""
+    from fedsim.scenario.schema.plan import WHOLE_LIMITS
+
     if name == "cost":
         return PRICE.format(most)
     return f"{most:g} {name}" if name in WHOLE_LIMITS else f"{most:g} of {name}"
