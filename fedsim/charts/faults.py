@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import FigureBase
 from matplotlib.patches import Patch
 
 from fedsim.charts.figure import (
@@ -20,6 +22,7 @@ from fedsim.charts.figure import (
     SKY,
     VERMILLION,
     legend_above,
+    new_panels,
     tidy,
 )
 from fedsim.charts.intervals import (
@@ -159,6 +162,33 @@ def draw_lanes(axes: Axes, faults: pd.DataFrame) -> None:
     axes.set_ylabel("faults", size=9, color=INK)
     handles = [Patch(**_look(word), label=word) for word in words]
     legend_above(axes, handles=handles, right=True, handlelength=1.6)
+
+
+def panels_below_faults(
+    title: str,
+    subtitle: str,
+    heights: Sequence[float],
+    margin_in: float,
+    faults: pd.DataFrame,
+    figure: FigureBase | None,
+) -> tuple[FigureBase, list[Axes]]:
+    """Return a chart of panels over one time axis, below lanes of the faults if there are any.
+
+    Args:
+        title: What the chart shows.
+        subtitle: Where the numbers come from.
+        heights: The height of each panel in inches.
+        margin_in: What the title and the axis need besides, in inches.
+        faults: What ``fault_intervals`` gives.
+        figure: A figure or subfigure to draw into.
+    """
+    strip_in = 0.22 * len(lanes(faults)) + 0.12 if len(faults) else 0.0
+    chart = new_panels(title, subtitle, sum(heights) + margin_in + strip_in, figure)
+    rows = [strip_in, *heights] if strip_in else list(heights)
+    panels = list(np.atleast_1d(chart.subplots(len(rows), 1, sharex=True, height_ratios=rows)))
+    if strip_in:
+        draw_lanes(panels.pop(0), faults)
+    return chart, panels
 
 
 def _look(word: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure, FigureBase, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 
+from fedsim.charts.clock import SIMULATED
 from fedsim.document import figure as cell
 
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
@@ -200,6 +201,12 @@ def legend_above(axes: Axes, *, right: bool = False, **options: Any) -> None:
         borderaxespad=0.1,
         **{"ncols": 8, **options},
     )
+
+
+def time_axis(axes: Axes, end_s: float, *notes: str) -> None:
+    """Let an axis of simulated time end at *end_s*, and name it, with what else it has to say."""
+    axes.set_xlim(0.0, end_s)
+    axes.set_xlabel("; ".join([SIMULATED, *notes]), size=9, color=INK)
 
 
 def hatch_warmup(axes: Axes, warmup_s: float, *, over: bool = False) -> None:

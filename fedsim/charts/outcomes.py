@@ -27,6 +27,7 @@ from fedsim.charts.figure import (
     legend_above,
     new_panels,
     tidy,
+    time_axis,
 )
 from fedsim.charts.timeline import bin_edges_s, bin_width_s
 
@@ -190,7 +191,5 @@ def _finish(axes: Axes, label: str) -> None:
 
 
 def _time_axis(axes: Axes, end_s: float, edges_s: NDArray[np.float64], warmup_s: float) -> None:
-    axes.set_xlim(0.0, end_s)
-    more = "; hatched: warm-up" if warmup_s > 0.0 else ""
-    label = f"simulated time (s); bins of {edges_s[1] - edges_s[0]:g} s; shaded: faults{more}"
-    axes.set_xlabel(label, size=9, color=INK)
+    notes = ["hatched: warm-up"] if warmup_s > 0.0 else []
+    time_axis(axes, end_s, f"bins of {edges_s[1] - edges_s[0]:g} s", "shaded: faults", *notes)

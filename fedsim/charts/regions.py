@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import PercentFormatter
 
-from fedsim.charts.faults import draw_lanes, fault_intervals, lanes, shade
+from fedsim.charts.faults import fault_intervals, panels_below_faults, shade
 from fedsim.charts.figure import (
     GREY,
     INK,
@@ -17,9 +17,9 @@ from fedsim.charts.figure import (
     drawn_on,
     hatch_warmup,
     legend_above,
-    new_panels,
     one_panel,
     tidy,
+    time_axis,
     written,
 )
 from fedsim.charts.timeline import bin_edges_s, bin_width_s
@@ -57,15 +57,7 @@ def regions(
         return blank_chart(_GOODPUT, subtitle, sentence, figure=figure)
     faults = fault_intervals(events, end_s)
     faults = faults[faults["start_s"] < arrivals_end_s]
-    strip_in = 0.22 * len(lanes(faults)) + 0.12 if len(faults) else 0.0
-    chart = new_panels(_GOODPUT, subtitle, 3.6 + strip_in, figure)
-    heights = [*([strip_in] if strip_in else []), 2.6]
-    panels = list(
-        np.atleast_1d(chart.subplots(len(heights), 1, sharex=True, height_ratios=heights))
-    )
-    if strip_in:
-        draw_lanes(panels[0], faults)
-    axes = panels[-1]
+    chart, (axes,) = panels_below_faults(_GOODPUT, subtitle, (2.6,), 1.0, faults, figure)
     names = [str(name) for name in dict.fromkeys(requests["origin"].astype(str))]
     names.sort(key=list(_names(requests["origin"])).index)
     edges_s = bin_edges_s(bin_width_s(arrivals_end_s, len(requests) // len(names)), arrivals_end_s)
@@ -91,10 +83,8 @@ def regions(
     axes.yaxis.set_major_formatter(lambda share, _: f"{100.0 * share:.3g} %")
     axes.set_ylabel("served within\nthe objective", size=9, color=INK)
     legend_above(axes, right=True, ncols=4)
-    axes.set_xlim(0.0, arrivals_end_s)
-    more = "; hatched: warm-up" if warmup_s > 0.0 else ""
-    width_s = edges_s[1] - edges_s[0]
-    axes.set_xlabel(f"simulated time (s); bins of {width_s:g} s{more}", size=9, color=INK)
+    notes = ["hatched: warm-up"] if warmup_s > 0.0 else []
+    time_axis(axes, arrivals_end_s, f"bins of {edges_s[1] - edges_s[0]:g} s", *notes)
     return drawn_on(chart)
 
 

@@ -19,6 +19,7 @@ from fedsim.charts.figure import (
     legend_above,
     new_panels,
     tidy,
+    time_axis,
 )
 from fedsim.charts.timeline import area
 
@@ -73,11 +74,8 @@ def scaling(
         axes.set_ylim(bottom=0.0)
         axes.set_ylabel(f"{pool}: nodes", size=9, color=INK)
     legend_above(panels[0], right=True)
-    panels[-1].set_xlim(0.0, end_s)
-    more = ""
-    if len(pools) > len(shown):
-        more = f"; {len(pools) - len(shown)} more pools are not shown"
-    panels[-1].set_xlabel(f"simulated time (s){more}", size=9, color=INK)
+    left_out = len(pools) - len(shown)
+    time_axis(panels[-1], end_s, *([f"{left_out} more pools are not shown"] if left_out else []))
     return drawn_on(chart)
 
 

@@ -13,6 +13,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from fedsim.charts.clock import SIMULATED
 from fedsim.charts.faults import fault_intervals, harmful, state_intervals
 from fedsim.charts.figure import (
     BLUE,
@@ -209,7 +210,7 @@ def _finish(axes: Axes, rows: list[_Row], end_s: float, together: bool) -> None:
 
 
 def _say_what_is_left_out(axes: Axes, unchanged: int, together: bool) -> None:
-    label = "simulated time (s)"
+    label = SIMULATED
     if unchanged > 0:
         is_one = unchanged == 1
         label += f"; {unchanged} other node{' has' if is_one else 's have'} no row: no change"

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from numpy.typing import NDArray
 
-from fedsim.charts.faults import draw_lanes, fault_intervals, lanes, shade
+from fedsim.charts.faults import fault_intervals, panels_below_faults, shade
 from fedsim.charts.figure import (
     BLUE,
     DASHED,
@@ -22,8 +22,8 @@ from fedsim.charts.figure import (
     drawn_on,
     hatch_warmup,
     legend_above,
-    new_panels,
     tidy,
+    time_axis,
 )
 
 _TITLE = "What happened when: load, requests in the system and latency over time"
@@ -68,14 +68,7 @@ def timeline(
         sentence = "No request arrived, so there is nothing to show."
         return blank_chart(_TITLE, subtitle, sentence, figure=figure)
     faults = fault_intervals(events, end_s)
-    strip_in = 0.22 * len(lanes(faults)) + 0.12 if len(faults) else 0.0
-    chart = new_panels(_TITLE, subtitle, 6.2 + strip_in, figure)
-    heights = [*([strip_in] if strip_in else []), 1.7, 1.3, 2.0]
-    panels = list(
-        np.atleast_1d(chart.subplots(len(heights), 1, sharex=True, height_ratios=heights))
-    )
-    if strip_in:
-        draw_lanes(panels.pop(0), faults)
+    chart, panels = panels_below_faults(_TITLE, subtitle, (1.7, 1.3, 2.0), 1.2, faults, figure)
     width_s = bin_width_s(end_s, len(requests)) if observed is None else _part_s(observed, end_s)
     edges_s, load_edges_s = bin_edges_s(width_s, end_s), bin_edges_s(width_s, arrivals_end_s)
     _load(panels[0], requests, load_edges_s)
@@ -86,13 +79,8 @@ def timeline(
     for axes in panels:
         shade(axes, faults)
         hatch_warmup(axes, warmup_s)
-    panels[-1].set_xlim(0.0, end_s)
-    panels[-1].set_xlabel(
-        f"simulated time (s); bins of {width_s:g} s"
-        + ("; hatched: warm-up, left out of summaries" if warmup_s > 0.0 else ""),
-        size=9,
-        color=INK,
-    )
+    notes = ["hatched: warm-up, left out of summaries"] if warmup_s > 0.0 else []
+    time_axis(panels[-1], end_s, f"bins of {width_s:g} s", *notes)
     return drawn_on(chart)
 
 

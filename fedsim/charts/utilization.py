@@ -23,6 +23,7 @@ from fedsim.charts.figure import (
     legend_above,
     new_panels,
     tidy,
+    time_axis,
 )
 
 _TITLE = "Where the load went: how much of each node was in use"
@@ -79,11 +80,7 @@ def utilization(
     for axes in grid[:, 0]:
         axes.set_xlim(0.0, end_s)
         hatch_warmup(axes, warmup_s, over=True)
-    grid[-1, 0].set_xlabel(
-        "simulated time (s)" + ("; hatched grey: warm-up" if warmup_s > 0.0 else ""),
-        size=9,
-        color=INK,
-    )
+    time_axis(grid[-1, 0], end_s, *(["hatched grey: warm-up"] if warmup_s > 0.0 else []))
     if not nodes["up"].all():
         _legend(grid[0, 0])
     return drawn_on(chart)
