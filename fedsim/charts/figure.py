@@ -64,7 +64,7 @@ class Chart(Figure):
     headings: tuple[Text, ...] = ()
 
     def head(self, title: str, subtitle: str) -> None:
-        """Set the headings, which ``savefig`` breaks anew where the chart gets narrower."""
+        """Set the headings, whose lines ``savefig`` breaks again for a narrower chart."""
         self.title, self.subtitle = title, subtitle
         self.headings = tuple(self.text(0.012, 1.0, "", va="top") for _ in (title, subtitle))
         self._set_heads()

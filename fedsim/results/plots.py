@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fedsim.errors import ResultsError
 from fedsim.results.sample import Sample, Window
@@ -16,6 +16,7 @@ from fedsim.world.observer import Directory
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, FigureBase
+    from pandas import DataFrame
 
     from fedsim.results.observed import Log
 
@@ -124,7 +125,6 @@ class RunPlots:
         """
         from fedsim.charts.timeline import timeline
 
-        requests = self.tables.requests
         measured = None
         if observed is not None:
             from fedsim.results.observed import Span, observed_parts
@@ -132,16 +132,27 @@ class RunPlots:
             measured = observed_parts(
                 observed, Span(self.window.end_s, every_s, self.start), columns
             )
-        chart = timeline(
-            requests,
-            self.tables.events,
-            end_s=self.end_s,
+        return self._over_time(
+            timeline,
+            self.tables.requests,
+            figure,
             arrivals_end_s=self.window.end_s,
-            warmup_s=self.window.start_s,
             objective_s=None if self.slo is None else self.slo.limit_s("latency"),
             observed=measured,
-            subtitle=self._subtitle(len(requests)),
+        )
+
+    def _over_time(
+        self, draw: Callable[..., Figure], table: DataFrame, figure: FigureBase | None, **more: Any
+    ) -> Figure:
+        """Draw a chart of *table* and of the faults over time, on the clock if there is one."""
+        chart = draw(
+            table,
+            self.tables.events,
+            end_s=self.end_s,
+            warmup_s=self.window.start_s,
+            subtitle=self._subtitle(len(self.tables.requests)),
             figure=figure,
+            **more,
         )
         return self._on_clock(chart)
 
@@ -149,48 +160,22 @@ class RunPlots:
         """Draw how many requests succeeded over time, and how the others failed, by kind."""
         from fedsim.charts.outcomes import outcomes
 
-        requests = self.tables.requests
-        chart = outcomes(
-            requests,
-            self.tables.events,
-            end_s=self.end_s,
-            arrivals_end_s=self.window.end_s,
-            warmup_s=self.window.start_s,
-            subtitle=self._subtitle(len(requests)),
-            figure=figure,
-        )
-        return self._on_clock(chart)
+        requests, arrivals_end_s = self.tables.requests, self.window.end_s
+        return self._over_time(outcomes, requests, figure, arrivals_end_s=arrivals_end_s)
 
     def attempts(self, *, figure: FigureBase | None = None) -> Figure:
         """Draw first attempts, retries and hedges over time, and the work that was in vain."""
         from fedsim.charts.outcomes import attempts
 
-        chart = attempts(
-            self.tables.attempts,
-            self.tables.events,
-            end_s=self.end_s,
-            warmup_s=self.window.start_s,
-            subtitle=self._subtitle(len(self.tables.requests)),
-            figure=figure,
-        )
-        return self._on_clock(chart)
+        return self._over_time(attempts, self.tables.attempts, figure)
 
     def regions(self, *, figure: FigureBase | None = None) -> Figure:
         """Draw the goodput of each region of origin over time, with faults shaded."""
         from fedsim.charts.regions import regions
 
-        requests = self.tables.requests
         good = Sample.of(self.tables, self.directory, self.slo).good
-        chart = regions(
-            requests.assign(good=good),
-            self.tables.events,
-            end_s=self.end_s,
-            arrivals_end_s=self.window.end_s,
-            warmup_s=self.window.start_s,
-            subtitle=self._subtitle(len(requests)),
-            figure=figure,
-        )
-        return self._on_clock(chart)
+        requests, arrivals_end_s = self.tables.requests.assign(good=good), self.window.end_s
+        return self._over_time(regions, requests, figure, arrivals_end_s=arrivals_end_s)
 
     def flows(self, *, ax: Axes | None = None) -> Figure:
         """Draw a matrix of which region answered the requests of which, without the warm-up."""
